@@ -1,0 +1,87 @@
+"""The stack's outputs: the only thing that pipelines, serving and CI learn of a platform. Pure.
+
+`pulumi stack output --json` validates against `PlatformOutputs`. No secret value is in it: a
+credential is named by the Kubernetes Secret that holds it.
+"""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+CONTRACT_VERSION: Final = 1
+
+
+class Contract(BaseModel):
+    """Strict and frozen, like everything that crosses a border."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KfpOutputs(Contract):
+    """Where the Kubeflow Pipelines API answers."""
+
+    endpoint: str = Field(description="URL from outside the cluster, for `kfp.Client(host=…)`.")
+    internal_endpoint: str = Field(description="URL from inside the cluster.")
+    auth_mode: Literal["none", "token"]
+    audience: str | None = Field(description="Audience of the token where auth_mode is token.")
+    backend: Literal["kubeflow", "embedded"]
+
+
+class StoreOutputs(Contract):
+    """Where the artifact stores answer."""
+
+    kind: Literal["minio", "s3", "external"]
+    endpoint: str = Field(description="S3 endpoint URL from outside the cluster.")
+    internal_endpoint: str = Field(description="S3 endpoint URL from inside the cluster.")
+    region: str
+    tls: bool
+    artifacts_bucket: str
+    models_bucket: str
+    data_bucket: str
+
+
+class ServingOutputs(Contract):
+    """How an InferenceService is reached: `<endpoint>/serving/<namespace>/<name>/v2/...`."""
+
+    mode: Literal["standard", "knative"]
+    endpoint: str = Field(description="URL of the gateway from outside the cluster.")
+    runtime: str = Field(description="The ClusterServingRuntime for scikit-learn models.")
+
+
+class ImageOutputs(Contract):
+    """Image references that later parts need, each pinned by digest."""
+
+    steps: str = Field(description="The image that pipeline steps run in.")
+
+
+class TenantOutputs(Contract):
+    """One tenant: its namespace, identities, places and the names of its Secrets."""
+
+    namespace: str
+    editor_service_account: str
+    viewer_service_account: str
+    runner_service_account: str
+    server_service_account: str
+    pipeline_root: str
+    models_uri: str
+    data_uri: str
+    runner_secret: str = Field(description="Secret with AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY.")
+    server_secret: str
+    promoter_secret: str
+
+
+class PlatformOutputs(Contract):
+    """Everything that a stack tells the outside."""
+
+    contract_version: Literal[1]
+    stack: str
+    environment: Literal["local", "kind", "dev", "prod"]
+    kubeconfig: str | None = Field(
+        description="Path of a kubeconfig on this machine, or null where the user brings one."
+    )
+    kfp: KfpOutputs
+    store: StoreOutputs
+    serving: ServingOutputs
+    images: ImageOutputs
+    versions: dict[str, str]
+    tenants: dict[str, TenantOutputs]

@@ -1,0 +1,34 @@
+"""Names that more than one part of the program must agree on. Pure."""
+
+from typing import Final
+
+STORE_NAMESPACE: Final = "slipway-store"
+STORE_SERVICE: Final = "minio"
+STORE_PORT: Final = 9000
+STORE_CONSOLE_PORT: Final = 9001
+KSERVE_NAMESPACE: Final = "kserve"
+KFP_NAMESPACE: Final = "kubeflow"
+KFP_SERVICE: Final = "ml-pipeline"
+KFP_PORT: Final = 8888
+GATEWAY_NAMESPACE: Final = "slipway-gateway"
+GATEWAY_SERVICE: Final = "gateway"
+GATEWAY_PORT: Final = 8080
+SERVING_RUNTIME: Final = "slipway-mlserver"
+
+EDITOR: Final = "default-editor"
+VIEWER: Final = "default-viewer"
+RUNNER: Final = "pipeline-runner"
+SERVER: Final = "model-server"
+
+RUNNER_SECRET: Final = "store-runner"
+SERVER_SECRET: Final = "store-server"
+PROMOTER_SECRET: Final = "store-promoter"
+LAUNCHER_CONFIG: Final = "kfp-launcher"
+
+PART_OF: Final = {"app.kubernetes.io/part-of": "slipway"}
+"""On every object that the program makes."""
+
+
+def service_url(service: str, namespace: str, port: int) -> str:
+    """URL of a Service from inside the cluster."""
+    return f"http://{service}.{namespace}.svc.cluster.local:{port}"

@@ -1,0 +1,30 @@
+"""The one pin file: what of the outside world this Slipway is made for. Pure.
+
+Python packages are pinned in uv.lock, Go modules in embedded/toolchain/go/*/go.sum.
+"""
+
+from typing import Final
+
+KUBERNETES: Final = "1.34.4"
+ETCD: Final = "3.6.5"
+COREDNS: Final = "1.14.7"
+PULUMI_CLI: Final = "3.250.0"
+"""The newest CLI that the Go module proxy serves; works with the 3.272.0 SDK (2026-11-22)."""
+PULUMI_KUBERNETES: Final = "4.34.2"
+KFP: Final = "2.17.0"
+KSERVE: Final = "0.17.0"
+MLSERVER: Final = "1.7.1"
+CONTROLLER_TOOLS: Final = "0.19.0"
+MINIO: Final = "0.0.0-20260212201848-7aac2a2c5b7c"
+"""Upstream's last commit line; it is archived, which is why the store is an interface."""
+
+
+def components() -> dict[str, str]:
+    """Versions as the stack's outputs name them."""
+    return {
+        "kubernetes": KUBERNETES,
+        "kfp": KFP,
+        "kserve": KSERVE,
+        "minio": MINIO,
+        "mlserver": MLSERVER,
+    }

@@ -1,0 +1,95 @@
+"""Where every object lives: buckets, prefixes and URIs. Pure; the only module that builds them.
+
+    s3://<artifacts>/<tenant>/runs/...                       written by runs, expires by lifecycle
+    s3://<models>/<tenant>/<model>/versions/<sha256>/...     immutable, written by promotion only
+    s3://<models>/<tenant>/<model>/aliases/<alias>.json      one record, replaced by compare-and-set
+    s3://<models>/<tenant>/<model>/history/<n>.json          the promotion log, append-only
+    s3://<data>/<tenant>/...                                 input data
+
+Every prefix ends in a slash, so that `team-a` never covers `team-ab`.
+"""
+
+import re
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from storage.errors import UsageError
+
+_LABEL: Final = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+HISTORY_DIGITS: Final = 8
+"""History numbers are zero-padded to this width, so that a listing is in order."""
+
+
+def checked_name(kind: str, value: str) -> str:
+    """Return `value` if it can name a tenant, model or alias; raise UsageError otherwise.
+
+    40 characters at most: KServe appends `-predictor-<hash>` and a DNS label holds 63.
+    """
+    if not _LABEL.fullmatch(value):
+        raise UsageError(
+            f"{value!r} can't name a {kind}.",
+            why="Names are 1 to 40 lower-case letters, digits and hyphens, starting with a letter.",
+            fix=f"Choose a {kind} name such as 'team-a'.",
+        )
+    return value
+
+
+class Buckets(BaseModel):
+    """The three buckets of a stack."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    artifacts: str = Field(default="slipway-artifacts", description="Run artifacts; expires.")
+    models: str = Field(default="slipway-models", description="Model versions; never expires.")
+    data: str = Field(default="slipway-data", description="Input data.")
+
+    def pipeline_root(self, tenant: str) -> str:
+        """URI below which every run of the tenant writes, without a trailing slash."""
+        return f"s3://{self.artifacts}/{checked_name('tenant', tenant)}/runs"
+
+    def models_uri(self, tenant: str) -> str:
+        """URI below which the tenant's models live, without a trailing slash."""
+        return f"s3://{self.models}/{checked_name('tenant', tenant)}"
+
+    def data_uri(self, tenant: str) -> str:
+        """URI below which the tenant's input data lives, without a trailing slash."""
+        return f"s3://{self.data}/{checked_name('tenant', tenant)}"
+
+
+def tenant_prefix(tenant: str) -> str:
+    """Key prefix of a tenant in any bucket; ends in a slash."""
+    return f"{checked_name('tenant', tenant)}/"
+
+
+def runs_prefix(tenant: str) -> str:
+    """Key prefix in the artifacts bucket that the tenant's runs may write."""
+    return f"{tenant_prefix(tenant)}runs/"
+
+
+def model_prefix(tenant: str, model: str) -> str:
+    """Key prefix of one model in the models bucket."""
+    return f"{tenant_prefix(tenant)}{checked_name('model', model)}/"
+
+
+def version_prefix(tenant: str, model: str, digest: str) -> str:
+    """Key prefix of one immutable version; `digest` is 64 hexadecimal digits."""
+    if not _DIGEST.fullmatch(digest):
+        raise UsageError(f"{digest!r} is not a model digest.", why="It takes 64 hexadecimal digits.")
+    return f"{model_prefix(tenant, model)}versions/{digest}/"
+
+
+def alias_key(tenant: str, model: str, alias: str) -> str:
+    """Key of the record an alias points with."""
+    return f"{model_prefix(tenant, model)}aliases/{checked_name('alias', alias)}.json"
+
+
+def history_prefix(tenant: str, model: str) -> str:
+    """Key prefix of a model's promotion log."""
+    return f"{model_prefix(tenant, model)}history/"
+
+
+def history_key(tenant: str, model: str, number: int) -> str:
+    """Key of the `number`-th entry (from 1) of a model's promotion log."""
+    return f"{history_prefix(tenant, model)}{number:0{HISTORY_DIGITS}d}.json"
