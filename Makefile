@@ -1,0 +1,57 @@
+# The developer's manual: each target is one thing a person does. `make help` lists them.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+STACK ?= local
+DATA ?=
+UV_VERSION := 0.13.9
+VENV := .venv
+PY := $(VENV)/bin/python
+SLIPWAY := $(VENV)/bin/slipway
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install up down test check unit bench golden schema format
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+install: $(INSTALLED) ## Put the locked Python packages into .venv
+
+# The marker is written last, so an interrupted install is repeated.
+$(INSTALLED): pyproject.toml uv.lock
+	@if ! [ -x $(PY) ]; then python3 -m venv $(VENV) 2>/dev/null || { \
+		echo "install: python3-venv is missing, installing it"; \
+		rm -rf $(VENV); apt-get update -qq && apt-get install -y -qq python3-venv && python3 -m venv $(VENV); }; fi
+	@echo "install: Python packages from uv.lock"
+	@$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv sync --frozen --quiet --inexact
+	@touch $@
+
+up: install ## From a bare machine to a served model (DATA=path.csv for your own data)
+	@$(SLIPWAY) quickstart $(STACK) $(if $(DATA),--data "$(DATA)")
+
+down: install ## Take away everything that `make up` made; the tool cache stays
+	@$(SLIPWAY) local delete --yes
+
+test: install ## Every test: unit, real servers, the whole platform
+	@$(PY) -m pytest
+
+check: install ## ruff, mypy strict, import-linter and the unit tests
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(PY) -m pytest tests/unit -q
+
+unit: install ## The unit tests alone
+	@$(PY) -m pytest tests/unit -q
+
+bench: install ## Measure, and write docs/benchmarks.md
+	@$(PY) -m bench
+
+golden: install ## Rewrite the golden pipelines and schemas; review the diff
+	@$(PY) -m pipelines.compile
+	@$(PY) -m infra.config --write-schema
+
+format: install ## Format and mend what ruff can mend
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/ruff check --fix .

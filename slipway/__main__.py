@@ -1,0 +1,5 @@
+"""`python -m slipway`."""
+
+from slipway.app import entry
+
+entry()

@@ -1,0 +1,68 @@
+"""Where a command works: the project's folder, one stack's settings and the environment of its tools."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from embedded import session
+from embedded.instance import Instance, current
+from infra.config import PlatformSettings, load_file
+from infra.contract import PlatformOutputs
+from infra.stack import Stack
+from storage.errors import UsageError
+from storage.report import Report, silent
+
+
+def project() -> Path:
+    """The folder that holds Pulumi.yaml: this one or the nearest above it."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "Pulumi.yaml").is_file() and (folder / "infra" / "program.py").is_file():
+            return folder
+    raise UsageError(
+        "This folder is not inside a Slipway checkout.",
+        why="No Pulumi.yaml with an infra/program.py beside it was found here or above.",
+        fix="cd into the checkout and run the command again.",
+    )
+
+
+def instance() -> Instance:
+    """The embedded cluster that belongs to this checkout."""
+    return current(project())
+
+
+def environment_of(stack: str) -> str:
+    """Kind of environment of a stack, from its settings or, before `init`, from its template's name."""
+    root = project()
+    if (root / f"Pulumi.{stack}.yaml").is_file():
+        return load_file(root / f"Pulumi.{stack}.yaml").environment
+    if (root / "stacks" / f"{stack}.yaml").is_file():
+        return stack
+    known = ", ".join(sorted(path.stem for path in (root / "stacks").glob("*.yaml")))
+    raise UsageError(
+        f"There is no stack {stack!r}.",
+        why=f"Neither Pulumi.{stack}.yaml nor a template stacks/{stack}.yaml exists; templates: {known}.",
+        fix=f"slipway init {stack} --environment local",
+    )
+
+
+def settings(stack: str) -> PlatformSettings:
+    """The stack's settings, validated; raises UsageError with file and field."""
+    return load_file(project() / f"Pulumi.{stack}.yaml")
+
+
+def tool_environment(stack: str, report: Report = silent) -> Mapping[str, str]:
+    """Environment variables for the tools of a stack; builds the tools that a local stack lacks."""
+    if environment_of(stack) == "local":
+        return session.environment(instance(), report)
+    return dict(os.environ)
+
+
+def open_stack(stack: str, report: Report = silent) -> Stack:
+    """The stack with the environment that its tools need."""
+    return Stack(stack, project(), tool_environment(stack, report))
+
+
+def outputs(stack: str) -> PlatformOutputs:
+    """What the stack tells the outside; raises UsageError where it is not up."""
+    return open_stack(stack).outputs()
