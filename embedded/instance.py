@@ -1,0 +1,308 @@
+"""One local cluster per clone: its name, folders, addresses and ports, all from one name.
+
+Two clones must never meet, so everything that could collide (network namespace, link, cgroup,
+folders, address slice, ports) derives from the instance's name. The address slice is the one
+scarce thing: 198.18.0.0/15 (RFC 2544: never routed on the internet) holds 32 of them. The first use
+takes the preferred slice or the next free one and records it; from then on the record is law,
+because addresses inside the cluster's stored objects depend on it.
+
+Deliberately not here: anything that needs root or touches the network (embedded/cluster).
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from storage.errors import FailedError, UsageError
+
+RANGE: Final = IPv4Network("198.18.0.0/15")
+SLICES: Final = 32
+FIRST_PORT: Final = 20000
+PORTS_PER_SLICE: Final = 20
+DATA_ROOT: Final = Path("/var/lib/slipway")
+RUN_ROOT: Final = Path("/run/slipway")
+_NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports on 127.0.0.1 of the machine."""
+
+    api: int
+    gateway: int
+    s3: int
+    console: int
+    kfp: int
+
+    @classmethod
+    def of(cls, number: int) -> "Ports":
+        """The ports of slice `number`."""
+        base = FIRST_PORT + PORTS_PER_SLICE * number
+        return cls(base, base + 1, base + 2, base + 3, base + 4)
+
+    def all(self) -> tuple[int, ...]:
+        """Every port, in order."""
+        return (self.api, self.gateway, self.s3, self.console, self.kfp)
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The address slice of an instance: a /20 with pods, services and the link to the machine."""
+
+    slice: IPv4Network
+
+    @classmethod
+    def of(cls, number: int) -> "Addresses":
+        """The addresses of slice `number`."""
+        return cls(list(RANGE.subnets(new_prefix=20))[number])
+
+    @property
+    def pods(self) -> IPv4Network:
+        """The first half: 2046 pods."""
+        return next(self.slice.subnets(new_prefix=21))
+
+    @property
+    def services(self) -> IPv4Network:
+        """The third quarter: 1022 Services."""
+        return list(self.slice.subnets(new_prefix=22))[2]
+
+    @property
+    def link(self) -> IPv4Network:
+        """The veth pair between the machine and the cluster's network namespace."""
+        return next(list(self.slice.subnets(new_prefix=22))[3].subnets(new_prefix=30))
+
+    @property
+    def host(self) -> IPv4Address:
+        """The machine's end of the link."""
+        return self.link[1]
+
+    @property
+    def node(self) -> IPv4Address:
+        """The cluster's end of the link: the node's own address."""
+        return self.link[2]
+
+    @property
+    def api_service(self) -> IPv4Address:
+        """Service `kubernetes` in namespace `default`: the API server takes the first address."""
+        return self.services[1]
+
+    @property
+    def dns_service(self) -> IPv4Address:
+        """Service `kube-dns` in namespace `kube-system`."""
+        return self.services[10]
+
+
+class Record(BaseModel):
+    """`instance.json`: what the first use decided."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    slice: int = Field(ge=0, lt=SLICES)
+
+
+Taken = Callable[[int], str | None]
+"""Says what holds a slice's addresses or ports (`port 20003: nginx`), or None when it is free."""
+
+
+def nothing_taken(number: int) -> str | None:
+    """Assume a machine that uses nothing of our range."""
+    return None
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A local cluster's name and what follows from it. Making one touches nothing."""
+
+    name: str
+    data_root: Path = DATA_ROOT
+    run_root: Path = RUN_ROOT
+
+    def __post_init__(self) -> None:
+        """Refuse a name that can't name a namespace, a cgroup, a node and a folder at once."""
+        if not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"{self.name!r} can't name a local cluster.",
+                why="Names are 1 to 24 lower-case letters, digits and hyphens, starting with a letter.",
+                fix="Set SLIPWAY_INSTANCE to a name such as 'slw-mine', or unset it.",
+            )
+
+    @property
+    def data(self) -> Path:
+        """What must last: state of the cluster, volumes, keys, logs (0700)."""
+        return self.data_root / self.name
+
+    @property
+    def run(self) -> Path:
+        """Sockets and pid files; short, because a Unix socket's path holds 107 bytes."""
+        return self.run_root / self.name
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Reaches the API server from the machine as cluster administrator (0600)."""
+        return self.data / "kubeconfig"
+
+    @property
+    def containerd_socket(self) -> Path:
+        """Where the instance's containerd listens while it runs."""
+        return self.run / "containerd.sock"
+
+    @property
+    def log(self) -> Path:
+        """One log file per process."""
+        return self.data / "log"
+
+    @property
+    def node_name(self) -> str:
+        """The name of the only node."""
+        return self.name
+
+    @property
+    def network_namespace(self) -> Path:
+        """The cluster's network namespace, for `nsenter --net=…`."""
+        return Path("/run/netns") / self.name
+
+    @property
+    def host_link(self) -> str:
+        """The machine's end of the veth pair; hashed, because a link's name holds 15 bytes."""
+        return f"slw{_digest(self.name)[:8]}"
+
+    @property
+    def number(self) -> int:
+        """The slice's number; the first use allocates and records it."""
+        return self.allocate().slice
+
+    @property
+    def addresses(self) -> Addresses:
+        """The instance's address slice; the first use allocates it."""
+        return Addresses.of(self.number)
+
+    @property
+    def ports(self) -> Ports:
+        """The instance's ports on 127.0.0.1; the first use allocates them."""
+        return Ports.of(self.number)
+
+    def recorded(self) -> Record | None:
+        """The record of an earlier allocation, or None; changes nothing."""
+        path = self.data / "instance.json"
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise UsageError(
+                f"The local cluster {self.name} belongs to root.",
+                why=f"{path} can't be read.",
+                fix="Run as root, or use a stack of environment `kind`.",
+            ) from error
+        except ValidationError as error:
+            raise FailedError(
+                f"{path} is damaged.",
+                why="It must hold the instance's name and slice.",
+                fix=f"Remove the local cluster with its data: `rm -r {self.data}` once it is stopped.",
+            ) from error
+
+    def allocate(self, taken: Taken | None = None) -> Record:
+        """Return the recorded slice, or take a free one and record it.
+
+        Args:
+            taken: what of this machine holds a slice; by default its routes, addresses and ports.
+
+        Raises:
+            UsageError: every slice is taken, or the folder can't be written.
+        """
+        record = self.recorded()
+        if record is not None:
+            return record
+        with _locked(self.data_root, self.name):
+            record = self.recorded()
+            if record is None:
+                record = Record(name=self.name, slice=self._free_slice(taken or _taken_on_this_machine))
+                _write_private(self.data / "instance.json", record.model_dump_json() + "\n")
+        return record
+
+    def _free_slice(self, taken: Taken) -> int:
+        others = {
+            record.slice: record.name for record in _records(self.data_root) if record.name != self.name
+        }
+        holders: list[str] = []
+        for number in candidates(self.name):
+            holder = f"instance {others[number]}" if number in others else taken(number)
+            if holder is None:
+                return number
+            holders.append(f"{Addresses.of(number).slice} ({holder})")
+        raise UsageError(
+            f"No address slice of {RANGE} is free for the local cluster {self.name}.",
+            why=f"Taken: {', '.join(holders[:4])} and {len(holders) - 4} more.",
+            fix="Delete a local cluster that is no longer needed: `slipway local delete` in its clone.",
+        )
+
+
+def current() -> Instance:
+    """The instance of this clone: `$SLIPWAY_INSTANCE`, or a name from the checkout's path."""
+    checkout = Path(__file__).resolve().parents[1]
+    return Instance(os.environ.get("SLIPWAY_INSTANCE") or f"slw-{_digest(str(checkout))[:8]}")
+
+
+def candidates(name: str) -> Iterator[int]:
+    """Every slice, the preferred one of `name` first."""
+    preferred = int(_digest(name), 16) % SLICES
+    return ((preferred + step) % SLICES for step in range(SLICES))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _taken_on_this_machine(number: int) -> str | None:
+    from embedded.cluster.occupancy import holder_of  # noqa: PLC0415 - the cluster imports this module
+
+    return holder_of(Addresses.of(number), Ports.of(number))
+
+
+def _records(root: Path) -> Iterator[Record]:
+    for path in sorted(root.glob("*/instance.json")):
+        try:
+            yield Record.model_validate_json(path.read_bytes())
+        except (ValidationError, FileNotFoundError):
+            continue
+
+
+@contextmanager
+def _locked(root: Path, name: str) -> Iterator[None]:
+    """Hold the folder of all instances: two first uses at once must not take one slice."""
+    try:
+        root.mkdir(mode=0o755, parents=True, exist_ok=True)
+        (root / name).mkdir(mode=0o700, exist_ok=True)
+        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    except PermissionError as error:
+        raise UsageError(
+            f"The local cluster {name} can't be made by this user.",
+            why=f"It keeps its data in {root}, which needs root.",
+            fix="Run as root, or use a stack of environment `kind`.",
+        ) from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write whole or not at all, readable by its owner only."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    draft.replace(path)
