@@ -1,0 +1,138 @@
+"""The process in which one run of a Pulumi program happens.
+
+Reads its orders from standard input (`host.py` writes them), sets the SDK up as the official shim
+does, and runs the program under a stack resource. Whatever goes wrong is told to the engine once;
+the exit code says whether that happened.
+"""
+
+import asyncio
+import enum
+import json
+import logging
+import os
+import runpy
+import signal
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import grpc
+import pulumi
+import pulumi.runtime
+
+from embedded.plugins.serving import watch_parent
+from storage.errors import SlipwayError
+
+
+class Ending(enum.IntEnum):
+    """How a program ended, as exit code."""
+
+    DONE = 0
+    FAILED = 1
+    TOLD = 32
+    """It failed and the user was told why; the official host uses the same number."""
+
+
+def main() -> int:
+    """Run the program that the orders name; return the exit code."""
+    signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
+    orders = _read_orders()
+    pulumi.runtime.set_all_config(orders["config"], orders["secret_keys"])
+    pulumi.runtime.configure(pulumi.runtime.Settings(**orders["settings"]))
+    # Futures of a graph that was given up half-way are never awaited, and asyncio would report each.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    program = Path(orders["program"]).resolve()
+    sys.argv = [str(program), *orders["args"]]
+    try:
+        return _run(program, orders["settings"]["parallel"])
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+
+
+def _read_orders() -> dict[str, Any]:
+    line = b""
+    while not line.endswith(b"\n"):
+        # Unbuffered: nothing of the pipe may be left behind in a buffer that nobody reads.
+        byte = os.read(0, 65536)
+        if not byte:
+            raise SystemExit(Ending.FAILED)
+        line += byte
+    watch_parent(lambda: os._exit(Ending.TOLD))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    orders: dict[str, Any] = json.loads(line)
+    return orders
+
+
+def _leave(_signal: int, _frame: FrameType | None) -> None:
+    """End at once and without a trace: the CLI says itself that it was interrupted."""
+    os._exit(Ending.TOLD)
+
+
+def _run(program: Path, parallel: int) -> int:
+    if program.is_dir() and not (program / "__main__.py").is_file():
+        pulumi.log.error(f"There is no __main__.py in {program}.")
+        return Ending.TOLD
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=max(parallel, 1) * 4))
+    try:
+        loop.run_until_complete(
+            pulumi.runtime.run_in_stack(lambda: _execute(program)),
+        )
+    except (pulumi.RunError, SlipwayError) as error:
+        pulumi.log.error(str(error))
+        return Ending.TOLD
+    except grpc.RpcError as error:
+        if error.code() == grpc.StatusCode.UNAVAILABLE:
+            # The engine has gone first; it has said why.
+            return Ending.TOLD
+        _report(program)
+        return Ending.TOLD
+    except SystemExit as error:
+        return _exit_code(error)
+    except Exception:  # noqa: BLE001  whatever a user's program raises
+        _report(program)
+        return Ending.TOLD
+    return Ending.DONE
+
+
+def _execute(program: Path) -> None:
+    runpy.run_path(str(program), run_name="__main__")
+
+
+def _exit_code(error: SystemExit) -> int:
+    if error.code is None:
+        return Ending.DONE
+    if isinstance(error.code, int):
+        return error.code
+    pulumi.log.error(str(error.code))
+    return Ending.TOLD
+
+
+def _report(program: Path) -> None:
+    """Tell the engine of the exception at hand, from the first line of the program on."""
+    kind, error, trace = sys.exc_info()
+    entry = program / "__main__.py" if program.is_dir() else program
+    frames = trace
+    while frames is not None and Path(frames.tb_frame.f_code.co_filename).resolve() != entry:
+        frames = frames.tb_next
+    lines = traceback.format_exception(kind, error, frames or trace)
+    try:
+        pulumi.log.error("The program failed with an unhandled exception:\n" + "".join(lines).rstrip())
+    except grpc.RpcError:
+        sys.stderr.write("".join(lines))
+
+
+if __name__ == "__main__":
+    code = main()
+    # Threads of the SDK's executor may wait for an engine that will not answer any more.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

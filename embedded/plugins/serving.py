@@ -1,0 +1,83 @@
+"""How a plugin lives and dies: a gRPC server on loopback whose life is tied to the CLI's.
+
+The CLI starts a plugin in a process group of its own, reads the port from the first line of its
+output, and holds the write end of its standard input. A CLI that was killed can't tell its plugins;
+the end of that pipe does.
+"""
+
+import os
+import signal
+import stat
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent import futures
+from types import FrameType
+from typing import Any, Final
+
+import grpc
+
+MESSAGE_LIMIT: Final = 400 * 1024 * 1024
+"""Of one message; the CLI and the SDK use the same figure."""
+
+WORKERS: Final = 32
+"""Calls at once; the CLI's own default parallelism is four per core."""
+
+
+def engine_address(argv: Sequence[str]) -> str:
+    """Return the address of the engine, which the CLI puts last, after its logging flags."""
+    return argv[-1] if argv and not argv[-1].startswith("-") else ""
+
+
+def serve(register: Callable[[Any], None], on_exit: Callable[[], None]) -> None:
+    """Serve until the CLI says so or is gone; then call `on_exit` and end the process.
+
+    Args:
+        register: adds the servicer to the server.
+        on_exit: ends what the plugin has started; called once, must return promptly.
+    """
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=WORKERS),
+        options=[
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+            ("grpc.max_send_message_length", MESSAGE_LIMIT),
+            # A parallel provider starts several plugins; none may share another's port.
+            ("grpc.so_reuseport", 0),
+        ],
+    )
+    register(server)
+    over = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        over.set()
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+    watch_parent(over.set)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    over.wait()
+    on_exit()
+    server.stop(grace=0)
+    # Calls that still run hold non-daemon threads; what they do was told to stop by on_exit.
+    os._exit(0)
+
+
+def watch_parent(on_death: Callable[[], None]) -> None:
+    """Call `on_death` when the process at the other end of standard input is gone.
+
+    Where standard input is no pipe (a developer's terminal, /dev/null) there is nothing to watch.
+    """
+    descriptor = os.dup(sys.stdin.fileno())
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return
+
+    def wait() -> None:
+        while os.read(descriptor, 4096):
+            pass
+        on_death()
+
+    threading.Thread(target=wait, name="parent", daemon=True).start()
