@@ -1,5 +1,7 @@
 """The LanguageRuntime service: starts the program in a process of its own and reports how it ended."""
 
+# ruff: noqa: N802  the protocol names the methods
+
 import importlib.metadata
 import json
 import platform
@@ -10,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
@@ -31,31 +34,43 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         self._lock = threading.Lock()
         self._ended = False
 
-    def Handshake(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Handshake(
+        self, request: language_pb2.LanguageHandshakeRequest, context: grpc.ServicerContext
+    ) -> language_pb2.LanguageHandshakeResponse:
         """Answer the CLI's first call; there is nothing to agree on."""
         return language_pb2.LanguageHandshakeResponse()
 
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Say which CLI this host was made for."""
         return plugin_pb2.PluginInfo(version=PULUMI_CLI)
 
-    def GetRequiredPackages(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def GetRequiredPackages(
+        self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetRequiredPackagesResponse:
         """Name none: the CLI would try to download what it is told here and doesn't find."""
         return language_pb2.GetRequiredPackagesResponse()
 
-    def GetRequiredPlugins(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def GetRequiredPlugins(
+        self, request: language_pb2.GetRequiredPluginsRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetRequiredPluginsResponse:
         """Name none, as `GetRequiredPackages`."""
         return language_pb2.GetRequiredPluginsResponse()
 
-    def InstallDependencies(self, request: Any, context: Any) -> Iterator[Any]:  # noqa: N802
+    def InstallDependencies(
+        self, request: language_pb2.InstallDependenciesRequest, context: grpc.ServicerContext
+    ) -> Iterator[language_pb2.InstallDependenciesResponse]:
         """Install nothing: the host runs in the environment that the program is locked to."""
         yield from ()
 
-    def RuntimeOptionsPrompts(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def RuntimeOptionsPrompts(
+        self, request: language_pb2.RuntimeOptionsRequest, context: grpc.ServicerContext
+    ) -> language_pb2.RuntimeOptionsResponse:
         """Ask nothing."""
         return language_pb2.RuntimeOptionsResponse()
 
-    def About(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def About(
+        self, request: language_pb2.AboutRequest, context: grpc.ServicerContext
+    ) -> language_pb2.AboutResponse:
         """Name the interpreter."""
         return language_pb2.AboutResponse(
             executable=sys.executable,
@@ -63,7 +78,9 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             metadata={"host": "embedded stand-in of Slipway"},
         )
 
-    def GetProgramDependencies(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def GetProgramDependencies(
+        self, request: language_pb2.GetProgramDependenciesRequest, context: grpc.ServicerContext
+    ) -> language_pb2.GetProgramDependenciesResponse:
         """List the distributions of the environment."""
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
@@ -72,12 +89,14 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             ]
         )
 
-    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """End the programs that run."""
         self.end_programs()
         return empty_pb2.Empty()
 
-    def Run(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Run(
+        self, request: language_pb2.RunRequest, context: grpc.ServicerContext
+    ) -> language_pb2.RunResponse:
         """Run the program to its end."""
         try:
             code = self._run(request)
@@ -85,7 +104,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             return language_pb2.RunResponse(error=f"the program could not be started: {error}")
         return response(code)
 
-    def _run(self, request: Any) -> int:
+    def _run(self, request: language_pb2.RunRequest) -> int:
         command = [sys.executable, "-u", "-P", "-m", "embedded.plugins.language.program"]
         with self._lock:
             if self._ended:
@@ -106,7 +125,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             if child.stdin is not None:
                 child.stdin.close()
 
-    def _orders(self, request: Any) -> dict[str, Any]:
+    def _orders(self, request: language_pb2.RunRequest) -> dict[str, Any]:
         """Return what the child must know; it may hold secrets of the stack, so never argv or env."""
         info = request.info
         directory = Path(info.program_directory or request.pwd)
@@ -142,7 +161,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
                 child.kill()
 
 
-def response(code: int) -> Any:
+def response(code: int) -> language_pb2.RunResponse:
     """Return what the CLI is told of a program that ended with `code`."""
     if code == Ending.DONE:
         return language_pb2.RunResponse()

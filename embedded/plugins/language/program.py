@@ -83,24 +83,22 @@ def _run(program: Path, parallel: int) -> int:
     asyncio.set_event_loop(loop)
     loop.set_default_executor(ThreadPoolExecutor(max_workers=max(parallel, 1) * 4))
     try:
-        loop.run_until_complete(
-            pulumi.runtime.run_in_stack(lambda: _execute(program)),
-        )
-    except (pulumi.RunError, SlipwayError) as error:
-        pulumi.log.error(str(error))
-        return Ending.TOLD
-    except grpc.RpcError as error:
-        if error.code() == grpc.StatusCode.UNAVAILABLE:
-            # The engine has gone first; it has said why.
-            return Ending.TOLD
-        _report(program)
-        return Ending.TOLD
+        loop.run_until_complete(pulumi.runtime.run_in_stack(lambda: _execute(program)))
     except SystemExit as error:
         return _exit_code(error)
-    except Exception:  # noqa: BLE001  whatever a user's program raises
-        _report(program)
-        return Ending.TOLD
-    return Ending.DONE
+    except (pulumi.RunError, SlipwayError) as error:
+        pulumi.log.error(str(error))
+    except Exception as error:  # noqa: BLE001  whatever a user's program raises
+        if not _engine_has_gone(error):
+            _report(program)
+    else:
+        return Ending.DONE
+    return Ending.TOLD
+
+
+def _engine_has_gone(error: Exception) -> bool:
+    """Return whether the program failed because its engine ended first; that one has said why."""
+    return isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAVAILABLE
 
 
 def _execute(program: Path) -> None:
