@@ -1,0 +1,109 @@
+"""Images in a containerd: what is there, and importing only what is missing."""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import IO, Final, Protocol
+
+from embedded.images.blobs import Blob, BlobStore, blob_of
+from embedded.images.oci import ImageContent
+from storage.errors import FailedError
+
+_NAMESPACE: Final = "k8s.io"
+_PINNED: Final = "io.cri-containerd.pinned=pinned"
+"""Keeps the kubelet from collecting the image: there is no registry to pull it from again."""
+
+
+class HasContainerd(Protocol):
+    """The part of an instance of the cluster that images need."""
+
+    @property
+    def containerd_socket(self) -> Path:
+        """Where its containerd listens."""
+
+
+class Containerd:
+    """One containerd, driven by the `ctr` that comes with it."""
+
+    def __init__(self, socket: Path) -> None:
+        self._ctr = ["ctr", "--address", str(socket), "--namespace", _NAMESPACE]
+
+    def has(self, reference: str) -> bool:
+        """Say whether the image is imported and unpacked."""
+        return reference in self._run("images", "list", "--quiet", f"name=={reference}").split()
+
+    def add(self, image: ImageContent, store: BlobStore) -> int:
+        """Import `image` and return how many bytes travelled.
+
+        Layers that the content store holds are left out of the archive. They could be collected
+        between the look and the import, so a failed import is tried once more with all of them.
+        """
+        present = set(self._run("content", "list", "--quiet").split())
+        try:
+            sent = self._import(image, store, present)
+        except FailedError:
+            if present.isdisjoint(layer.digest for layer in image.layers):
+                raise
+            sent = self._import(image, store, frozenset())
+        self._run("images", "label", image.reference, _PINNED)
+        return sent
+
+    def _import(self, image: ImageContent, store: BlobStore, present: Collection[str]) -> int:
+        missing = [layer for layer in dict.fromkeys(image.layers) if layer.digest not in present]
+        self._run("images", "import", "-", feed=lambda out: _write_archive(out, image, store, missing))
+        return sum(layer.size for layer in missing) + len(image.config) + len(image.manifest)
+
+    def _run(self, *arguments: str, feed: Callable[[IO[bytes]], None] | None = None) -> str:
+        command = [*self._ctr, *arguments]
+        source = subprocess.PIPE if feed else subprocess.DEVNULL
+        try:
+            process = subprocess.Popen(
+                command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            )
+        except FileNotFoundError as error:
+            raise FailedError(
+                "There is no `ctr` on this machine.",
+                why="It comes with containerd, which runs the local cluster's containers.",
+                fix="Run `slipway doctor`; it installs what is missing.",
+            ) from error
+        with process:
+            if feed and process.stdin:
+                try:
+                    feed(process.stdin)
+                    process.stdin.close()
+                except BrokenPipeError:
+                    pass  # it stopped reading: what it printed says why
+            output = process.stdout.read().decode(errors="replace") if process.stdout else ""
+        if process.returncode:
+            raise FailedError(
+                f"`ctr {arguments[0]} {arguments[1]}` failed.",
+                why=output.strip()[-500:],
+                fix="Run `slipway local status`; the cluster's containerd must be running.",
+            )
+        return output
+
+
+def _write_archive(out: IO[bytes], image: ImageContent, store: BlobStore, layers: list[Blob]) -> None:
+    with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
+
+        def add(name: str, size: int, content: IO[bytes]) -> None:
+            info = tarfile.TarInfo(name)
+            info.size = size
+            archive.addfile(info, content)
+
+        def add_bytes(name: str, content: bytes) -> None:
+            add(name, len(content), io.BytesIO(content))
+
+        add_bytes("oci-layout", b'{"imageLayoutVersion":"1.0.0"}')
+        for small in (image.config, image.manifest):
+            add_bytes(_blob_name(blob_of(small)), small)
+        for layer in layers:
+            with store.path(layer).open("rb") as content:
+                add(_blob_name(layer), layer.size, content)
+        add_bytes("index.json", image.index())
+
+
+def _blob_name(blob: Blob) -> str:
+    return f"blobs/sha256/{blob.digest.removeprefix('sha256:')}"
