@@ -1,0 +1,5 @@
+"""`slipway pipeline`: placeholder until wired."""
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

@@ -1,0 +1,165 @@
+"""The commands that work on a whole stack: init, up, preview, destroy, status, outputs, env, doctor, quickstart."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from embedded import cluster, session, toolchain
+from embedded.plugins import selection
+from infra.stack import Stack, Summary
+from slipway import console, quickstart, render, workspace
+from storage.errors import FailedError, UsageError
+
+StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Put the commands at the top level of the command line."""
+    for command in (init, up, preview, destroy, status, outputs, env, doctor):
+        app.command()(command)
+    app.command(name="quickstart")(quickstart_command)
+
+
+def _ready(stack: str) -> Stack:
+    """The stack, initialised and with validated settings; the tools are built first where they lack."""
+    if (workspace.project() / f"Pulumi.{stack}.yaml").is_file():
+        workspace.settings(stack)  # a mistake in the file is named before anything starts
+    with console.phase("Preparing the tools") as report:
+        opened = workspace.open_stack(stack, report)
+    opened.init()
+    workspace.settings(stack)
+    return opened
+
+
+def _show_changes(context: typer.Context, summary: Summary) -> None:
+    if context.obj["json"]:
+        console.show_json({"changes": dict(summary.changes), "seconds": round(summary.seconds, 1)})
+        return
+    changes = ", ".join(f"{count} {operation}" for operation, count in sorted(summary.changes.items()))
+    console.out.print(f"{changes or 'nothing'} in {summary.seconds:.1f} s", markup=False)
+
+
+def init(stack: StackName) -> None:
+    """Make a stack: its settings file from the template, and its secret.
+
+    Example:  slipway init local
+    """
+    with console.phase("Preparing the tools") as report:
+        opened = workspace.open_stack(stack, report)
+    opened.init()
+    console.out.print(f"Pulumi.{stack}.yaml holds the settings of stack {stack}.", markup=False)
+
+
+def up(context: typer.Context, stack: StackName) -> None:
+    """Make the platform what the settings say; the same as `pulumi up -s STACK`.
+
+    Example:  slipway up local
+    """
+    _show_changes(context, _ready(stack).up())
+
+
+def preview(context: typer.Context, stack: StackName) -> None:
+    """Say what `up` would change. Nothing is changed.
+
+    Example:  slipway preview local
+    """
+    _show_changes(context, _ready(stack).preview())
+
+
+def destroy(context: typer.Context, stack: StackName, yes: Yes = False) -> None:
+    """Take away everything that `up` made, with its data.
+
+    Example:  slipway destroy local --yes
+    """
+    if not yes:
+        typer.confirm(f"Destroy stack {stack} with all its data?", abort=True)
+    _show_changes(context, workspace.open_stack(stack).destroy())
+
+
+def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "local") -> None:
+    """Show what runs, where it answers, and which plugins are in use.
+
+    Example:  slipway status
+    """
+    local = workspace.environment_of(stack) == "local"
+    running = cluster.status(workspace.instance()) if local else None
+    plugins = selection.plugins(workspace.instance()) if local else ()
+    platform = None
+    if running is None or running.state == "running":
+        try:
+            platform = workspace.outputs(stack)
+        except UsageError:
+            platform = None
+    render.status(stack, running, plugins, platform, as_json=context.obj["json"])
+
+
+def outputs(
+    context: typer.Context,
+    stack: Annotated[str, typer.Argument()] = "local",
+    name: Annotated[str, typer.Argument(help="One output by its dotted path, for example kfp.endpoint.")] = "",
+) -> None:
+    """Print the stack's outputs, the contract that CI reads.
+
+    Example:  slipway outputs local tenants.team-a.pipeline_root
+    """
+    document = workspace.outputs(stack).model_dump(mode="json")
+    if not name:
+        console.show_json(document)
+        return
+    value: object = document
+    for part in name.split("."):
+        if not isinstance(value, dict) or part not in value:
+            known = ", ".join(sorted(value)) if isinstance(value, dict) else "nothing"
+            raise UsageError(f"There is no output {name!r}.", why=f"Before {part!r} there is: {known}.")
+        value = value[part]
+    if isinstance(value, str) and not context.obj["json"]:
+        console.out.print(value, markup=False)
+    else:
+        console.show_json(value)
+
+
+def env(stack: Annotated[str, typer.Argument()] = "local") -> None:
+    """Print shell exports, so that `pulumi`, `kubectl` and `slipway` work on the stack.
+
+    Example:  eval "$(slipway env)" && pulumi up -s local
+    """
+    opened = _ready(stack)
+    typer.echo(session.shell_exports(opened.env))
+
+
+def doctor(context: typer.Context) -> None:
+    """Say what this machine has, what would be built, and what is missing with the way to mend it.
+
+    Example:  slipway doctor
+    """
+    report = toolchain.examine()
+    if context.obj["json"]:
+        console.show_model(report)
+    else:
+        render.doctor(report)
+    if not report.ok:
+        raise FailedError("This machine lacks something that the local environment needs.")
+
+
+def quickstart_command(
+    context: typer.Context,
+    stack: Annotated[str, typer.Argument()] = "local",
+    data: Annotated[Path | None, typer.Option(help="CSV file with a `target` column.")] = None,
+    threshold: Annotated[float, typer.Option(help="Held-out accuracy that a model needs.")] = 0.85,
+) -> None:
+    """From a bare machine to a served model: platform, training, gate, promotion, prediction.
+
+    Example:  slipway quickstart local --data churn.csv
+    """
+    journey = quickstart.Journey(stack=stack, data=data, threshold=threshold)
+    journey.check()
+    opened = journey.time("tools", lambda: _ready(stack))
+    journey.time("platform", opened.up)
+    summary = journey.run(opened.outputs())
+    if context.obj["json"]:
+        console.show_json(json.loads(summary.model_dump_json()))
+    else:
+        render.journey(summary)
