@@ -1,0 +1,22 @@
+"""The programs that a bare machine lacks, built from pinned source and kept in a cache."""
+
+from embedded.toolchain import debian, doctor
+from embedded.toolchain.build import bin_dir, binary, ensure
+from embedded.toolchain.cache import prune
+from embedded.toolchain.doctor import Examination, examine
+from embedded.toolchain.kserve import kserve_manifests
+from embedded.toolchain.tools import BINARIES, TOOLS
+
+__all__ = [
+    "BINARIES",
+    "TOOLS",
+    "Examination",
+    "bin_dir",
+    "binary",
+    "debian",
+    "doctor",
+    "ensure",
+    "examine",
+    "kserve_manifests",
+    "prune",
+]

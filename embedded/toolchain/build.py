@@ -1,0 +1,217 @@
+"""From names to binaries: on the machine, in the cache, or built now."""
+
+import contextlib
+import hashlib
+import os
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from embedded.toolchain import cache, debian, golang, host, lanes, processes
+from embedded.toolchain.failures import explain, redact
+from embedded.toolchain.golang import Go
+from embedded.toolchain.tools import BINARIES, Tool
+from storage.errors import FailedError, UsageError
+from storage.report import Report, silent
+
+_SHORT_OF_DISK: Final = 6 * 1024**3
+"""Below this old entries are pruned before a build; all builds from nothing fill about that much."""
+
+_LANE_MEMORY: Final = 4 * 1024**3
+"""A second build beside the first needs this much more memory: the largest link takes about 2 GiB."""
+
+
+def binary(name: str, report: Report = silent) -> Path:
+    """One binary, built first if it must be.
+
+    Args:
+        name: Such as `etcd` or `kubectl`.
+        report: Told what is built.
+
+    Raises:
+        UsageError: There is no such tool, or no Go that can build it.
+        FailedError: The build failed; a rerun goes on where it stopped.
+    """
+    return ensure([name], report)[name]
+
+
+def ensure(names: Iterable[str] | None = None, report: Report = silent) -> dict[str, Path]:
+    """The named binaries, those that are missing built side by side, the longest first.
+
+    Args:
+        names: Binaries; None is all of them and the Debian packages too.
+        report: Told what is being waited for.
+
+    Returns:
+        The path of each binary.
+
+    Raises:
+        UsageError: There is no such tool, or no Go that can build it.
+        FailedError: A build failed; the others were stopped, and a rerun goes on where they were.
+    """
+    wanted = list(BINARIES) if names is None else list(dict.fromkeys(names))
+    unknown = [name for name in wanted if name not in BINARIES]
+    if unknown:
+        raise UsageError(
+            f"There is no tool {unknown[0]!r}.", fix=f"The tools are {', '.join(sorted(BINARIES))}."
+        )
+    paths = {name: path for name in wanted if (path := host.find(name))}
+    tools = {tool.name: tool for name in wanted if name not in paths for tool in [BINARIES[name]]}
+    steps = [debian.step()] if names is None and debian.missing() else []
+    if tools:
+        go = golang.find(tuple(tools.values()))
+        entries = {tool.name: entry_of(tool, go) for tool in tools.values()}
+        steps += [_step(tool, go) for tool in _longest_first(tools) if cache.load(entries[tool.name]) is None]
+        paths |= {name: entries[BINARIES[name].name] / name for name in wanted if name not in paths}
+    if steps:
+        _run(steps, report)
+    return {name: paths[name] for name in wanted}
+
+
+def entry_of(tool: Tool, go: Go) -> Path:
+    """Where the cache keeps, or will keep, a tool built by this Go."""
+    return cache.shelf("tools", tool.name) / golang.digest(tool, go)
+
+
+def bin_dir(report: Report = silent) -> Path:
+    """A folder for PATH with what a person types: `pulumi` and `kubectl`.
+
+    Its name is a digest of what the links point to, so clones with other versions don't meet.
+    """
+    targets = ensure(["pulumi", "kubectl"], report)
+    key = hashlib.sha256("\0".join(map(str, targets.values())).encode()).hexdigest()[:16]
+    folder = cache.shelf("bin", key)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, target in targets.items():
+        link = folder / name
+        if not link.is_symlink() or link.readlink() != target:
+            # By rename, because another process may be looking at the link right now.
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as fresh:
+                (Path(fresh) / name).symlink_to(target)
+                (Path(fresh) / name).replace(link)
+    return folder
+
+
+def _longest_first(tools: dict[str, Tool]) -> list[Tool]:
+    # The usual rule for parallel lanes: what takes long must not be what is started last.
+    return sorted(tools.values(), key=lambda tool: tool.seconds, reverse=True)
+
+
+def _run(steps: list[lanes.Step], report: Report) -> None:
+    if cache.root().exists() and cache.free_bytes() < _SHORT_OF_DISK:
+        freed = cache.prune()
+        if freed:
+            report(f"disk nearly full: removed {freed // 1024**2} MiB of older tools from {cache.root()}")
+    report(f"to make: {', '.join(step.subject for step in steps)}")
+    lanes.run(steps, lanes=_lanes(), report=report)
+
+
+def _lanes() -> int:
+    """Two: while one build links or downloads on one core, the other compiles. One if memory is short."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 2 if memory >= 2 * _LANE_MEMORY and (os.cpu_count() or 1) > 1 else 1
+
+
+def _step(tool: Tool, go: Go) -> lanes.Step:
+    return lanes.Step(
+        subject=f"{tool.name} {tool.version}",
+        verb="built",
+        phase="starting",
+        work=lambda step, cancel: build(tool, go, step, cancel),
+    )
+
+
+def build(tool: Tool, go: Go, step: lanes.Step, cancel: threading.Event) -> None:
+    """Build one tool into the cache, unless another process did so while we waited for its lock."""
+    entry, folder = entry_of(tool, go), cache.shelf("tools", tool.name)
+
+    def waits(_line: str) -> None:
+        step.phase = "waiting for another process that builds it"
+
+    try:
+        with cache.locked(folder, step.subject, waits, cancel):
+            if cache.load(entry) is None:
+                with cache.staging(folder) as work:
+                    _compile(tool, go, work, step, cancel)
+                    cache.publish(work / "out", entry, subject=step.subject, seconds=step.seconds)
+    except OSError as error:
+        raise explain(f"{step.subject} could not be built.", [str(error)]) from error
+
+
+def _compile(tool: Tool, go: Go, work: Path, step: lanes.Step, cancel: threading.Event) -> None:
+    out, scratch = work / "out", work / "scratch"
+    out.mkdir()
+    scratch.mkdir()
+    progress = _Progress(step)
+    code = processes.follow(
+        golang.build_command(go, tool, out),
+        cwd=tool.folder,
+        env=golang.environment(go, scratch),
+        line=progress.line,
+        started=progress.started,
+        cancel=cancel,
+    )
+    for made in tool.binaries:
+        if code == 0 and (out / made.built_as).is_file():
+            (out / made.built_as).rename(out / made.name)
+    if code != 0:
+        raise explain(
+            f"{step.subject} could not be built.", progress.said, log=_keep_log(tool, progress.said)
+        )
+    lacking = [made.name for made in tool.binaries if not os.access(out / made.name, os.X_OK)]
+    if lacking:
+        raise FailedError(
+            f"{step.subject} could not be built.",
+            why=f"`go build` ended well but did not write {', '.join(lacking)}.",
+            fix=f"See whether {go.command} is a real Go, and run the command again.",
+        )
+
+
+def _keep_log(tool: Tool, said: Iterable[str]) -> Path | None:
+    path = cache.root() / "logs" / f"{tool.name}.log"
+    with contextlib.suppress(OSError):  # a full disk is why we are here, perhaps
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(redact("\n".join(said)) + "\n", encoding="utf-8")
+        return path
+    return None
+
+
+class _Progress:
+    """Reads `go build -v`: a line for each download, and each package that is really compiled."""
+
+    def __init__(self, step: lanes.Step) -> None:
+        self.said: deque[str] = deque(maxlen=200)
+        self._step = step
+        self._group = 0
+        self._modules = 0
+        self._packages = 0
+        self._latest = ""
+
+    def started(self, group: int) -> None:
+        self._group = group
+        self._step.phase = "resolving"
+        self._step.detail = self.detail
+
+    def line(self, text: str) -> None:
+        if text.startswith("go: downloading "):
+            self._modules += 1
+            self._step.phase = "downloading"
+        elif " " not in text and not text.startswith(("#", "\t")):
+            self._packages += 1
+            self._latest = text
+            self._step.phase = "compiling"
+        else:
+            self.said.append(text)
+
+    def detail(self) -> str:
+        if self._step.phase == "downloading":
+            return f"{self._modules} modules"
+        if self._step.phase != "compiling":
+            return ""
+        programs = processes.running(self._group)
+        if "link" in programs and "compile" not in programs:
+            return f"done, {self._packages} packages; linking"
+        return f"{self._packages} packages, {self._latest}"

@@ -1,0 +1,186 @@
+"""Where built tools are kept: by the digest of their inputs, whole or not at all.
+
+    <root>/tools/<tool>/<digest>/<binary>     and record.json beside it
+    <root>/tools/<tool>/.lock                 held by whoever builds the tool
+    <root>/tools/<tool>/.building-*           a build under way; what a killed one left is removed by the next
+
+An entry appears by one rename, so a reader sees all of it or nothing.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from embedded.toolchain.processes import Interrupted
+from storage.report import Report, silent
+
+_RECORD: Final = "record.json"
+_STAGING: Final = ".building-"
+_KEPT: Final = 2
+
+
+class Record(BaseModel):
+    """What is remembered of an entry: enough to tell a whole one from a damaged one."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    subject: str
+    seconds: float
+    finished: float
+    sizes: dict[str, int]
+
+
+def root() -> Path:
+    """The folder of everything that outlives `make down`: $SLIPWAY_CACHE or ~/.cache/slipway."""
+    chosen = os.environ.get("SLIPWAY_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "slipway"
+
+
+def shelf(kind: str, name: str) -> Path:
+    """The folder that holds every entry of one tool."""
+    return root() / kind / name
+
+
+def load(entry: Path) -> Record | None:
+    """The record of an entry, or None when the entry is missing or not whole."""
+    try:
+        record = Record.model_validate_json((entry / _RECORD).read_bytes())
+        whole = all((entry / name).stat().st_size == size for name, size in record.sizes.items())
+    except (OSError, ValidationError):
+        return None
+    return record if whole else None
+
+
+@contextlib.contextmanager
+def locked(
+    folder: Path, subject: str, report: Report = silent, cancel: threading.Event | None = None
+) -> Iterator[None]:
+    """Hold the folder's lock: of two clones that need the same tool, one builds and one waits.
+
+    The lock is the kernel's (flock), so it ends with its holder, however that ends.
+
+    Raises:
+        Interrupted: `cancel` was set while waiting.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as handle:
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not waiting:
+                    report(f"{subject}: another process is making it; waiting")
+                    waiting = True
+                if cancel is not None and cancel.is_set():
+                    raise Interrupted from None
+                time.sleep(0.2)
+        yield
+
+
+@contextlib.contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A fresh work folder beside the entries, removed at the end; call it with the lock held.
+
+    It is on the same file system as the entries, which makes `publish` a rename.
+    """
+    for left in folder.glob(f"{_STAGING}*"):
+        _remove(left)
+    work = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    try:
+        yield work
+    finally:
+        _remove(work)
+
+
+def publish(made: Path, entry: Path, *, subject: str, seconds: float) -> Record:
+    """Make a finished folder an entry, in one step and safe against loss of power."""
+    files = sorted(path for path in made.rglob("*") if path.is_file())
+    record = Record(
+        subject=subject,
+        seconds=round(seconds, 1),
+        finished=time.time(),
+        sizes={path.relative_to(made).as_posix(): path.stat().st_size for path in files},
+    )
+    (made / _RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    made.chmod(0o755)
+    for path in (*files, made / _RECORD, *(path for path in made.rglob("*") if path.is_dir()), made):
+        _sync(path)
+    if entry.exists():  # damaged, or `load` would have found it
+        entry.rename(made.parent / "damaged")
+    made.rename(entry)
+    _sync(entry.parent)
+    return record
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def latest(folder: Path) -> Record | None:
+    """The newest record on a shelf, whatever its digest: how long it took last time."""
+    return max((record for _, record in _entries(folder)), key=lambda record: record.finished, default=None)
+
+
+def _entries(folder: Path) -> list[tuple[Path, Record]]:
+    found = []
+    for path in folder.glob(f"[!.]*/{_RECORD}"):
+        with contextlib.suppress(OSError, ValidationError):
+            found.append((path.parent, Record.model_validate_json(path.read_bytes())))
+    return found
+
+
+def size(folder: Path) -> int:
+    """Bytes under a folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+    return total
+
+
+def prune(kept: int = _KEPT) -> int:
+    """Remove all but the newest entries of each tool.
+
+    An entry in use survives as long as its processes do: a running program keeps its file.
+
+    Returns:
+        The bytes that were freed.
+    """
+    freed = 0
+    for folder in (root() / "tools").glob("*/"):
+        by_age = sorted(_entries(folder), key=lambda pair: pair[1].finished, reverse=True)
+        for entry, _ in by_age[kept:]:
+            freed += size(entry)
+            # Renamed first: half an entry must never be found under an entry's name.
+            gone = folder / f"{_STAGING}pruned-{entry.name}"
+            entry.rename(gone)
+            _remove(gone)
+    return freed
+
+
+def free_bytes() -> int:
+    """Room left on the file system of the cache."""
+    folder = root()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free

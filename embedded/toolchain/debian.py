@@ -1,0 +1,198 @@
+"""What comes from the distribution: containerd, runc, CNI plugins and network tools.
+
+Looked for by file, not by package: a machine with Docker has a containerd of its own, and asking
+apt for Debian's would remove Docker. For the same reason apt may add here but never remove.
+"""
+
+import os
+import shutil
+import threading
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from embedded.toolchain import lanes, processes
+from embedded.toolchain.failures import explain
+from storage.errors import UsageError
+from storage.report import Report, silent
+
+_SBIN: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
+CNI_FOLDERS: Final = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
+"""Where distributions and upstream put the CNI plugins."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A Debian package, and the files that show that it isn't needed."""
+
+    name: str
+    commands: tuple[str, ...] = ()
+    plugins: tuple[str, ...] = ()
+
+    def present(self) -> bool:
+        """Whether the machine has all of it, from this package or another."""
+        return all(which(command) for command in self.commands) and (
+            not self.plugins or cni_folder(self.plugins) is not None
+        )
+
+
+PACKAGES: Final[Mapping[str, Package]] = MappingProxyType(
+    {
+        package.name: package
+        for package in (
+            Package("containerd", commands=("containerd", "ctr", "containerd-shim-runc-v2")),
+            Package("runc", commands=("runc",)),
+            Package("containernetworking-plugins", plugins=("bridge", "host-local", "loopback", "portmap")),
+            Package("iptables", commands=("iptables",)),
+            Package("nftables", commands=("nft",)),
+            Package("conntrack", commands=("conntrack",)),
+            Package("iproute2", commands=("ip",)),
+            Package("util-linux", commands=("nsenter", "setpriv", "unshare")),
+            Package("mount", commands=("mount", "umount")),
+            Package("procps", commands=("sysctl",)),
+        )
+    }
+)
+"""Every package, and how to see that it is there."""
+
+
+def which(command: str) -> Path | None:
+    """A command of the system; the sbin folders count, which a user's PATH may lack."""
+    found = shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN]))
+    return Path(found) if found else None
+
+
+def cni_folder(plugins: Iterable[str] = ("bridge", "host-local", "loopback")) -> Path | None:
+    """The folder that holds these CNI plugins."""
+    wanted = tuple(plugins)
+    return next((f for f in CNI_FOLDERS if all(os.access(f / plugin, os.X_OK) for plugin in wanted)), None)
+
+
+def missing(names: Iterable[str] | None = None) -> list[str]:
+    """The packages, of those named or of all, that the machine lacks."""
+    return [name for name in (PACKAGES if names is None else names) if not PACKAGES[name].present()]
+
+
+def command(names: Iterable[str]) -> str:
+    """What a person would type to install them."""
+    return f"apt-get update && apt-get install --yes --no-install-recommends {' '.join(names)}"
+
+
+def ensure(report: Report = silent, names: Iterable[str] | None = None) -> None:
+    """Install what is missing.
+
+    Args:
+        report: Told what apt does.
+        names: Packages; None is all of them.
+
+    Raises:
+        UsageError: Something is missing and this machine or user can't install it.
+        FailedError: apt failed; a rerun converges.
+    """
+    lacking = missing(names)
+    if lacking:
+        lanes.run([step(lacking)], lanes=1, report=report)
+
+
+def step(names: Iterable[str] | None = None) -> lanes.Step:
+    """The installation as a job beside others.
+
+    Raises:
+        UsageError: Something is missing and this machine or user can't install it.
+    """
+    lacking = missing(names)
+    _check_possible(lacking)
+    return lanes.Step(
+        subject=f"Debian packages {', '.join(lacking)}",
+        verb="installed",
+        phase="starting",
+        work=lambda step, cancel: _install(lacking, step, cancel),
+    )
+
+
+def _check_possible(lacking: list[str]) -> None:
+    if not which("apt-get"):
+        raise UsageError(
+            f"This machine lacks {', '.join(lacking)}.",
+            why="It is not a Debian: there is no apt-get to install them with.",
+            fix="Install them with your distribution's packages, "
+            "or use the `kind` environment, which needs Docker only.",
+        )
+    if os.geteuid() != 0:
+        raise UsageError(
+            f"This machine lacks {', '.join(lacking)}.",
+            why="Installing Debian packages needs root.",
+            fix=f"As root: {command(lacking)}",
+        )
+
+
+def _install(lacking: list[str], step: lanes.Step, cancel: threading.Event) -> None:
+    apt = _Apt(step, cancel)
+    if not apt.knows_packages():
+        apt.run("update")
+    arguments = ("install", "--yes", "--no-install-recommends", "--no-remove", *lacking)
+    if apt.attempt(*arguments) != 0:
+        if not apt.lists_are_old():
+            raise explain(f"The Debian packages {', '.join(lacking)} could not be installed.", list(apt.said))
+        apt.run("update")
+        apt.run(*arguments)
+    still = missing(lacking)
+    if still:
+        raise explain(f"apt installed {', '.join(still)}, but not what was expected of it.", list(apt.said))
+
+
+class _Apt:
+    """apt-get with nobody to ask, its output turned into phases."""
+
+    def __init__(self, step: lanes.Step, cancel: threading.Event) -> None:
+        self.said: deque[str] = deque(maxlen=60)
+        self._step = step
+        self._cancel = cancel
+
+    def knows_packages(self) -> bool:
+        """Whether the lists of packages were ever fetched; images for containers come without."""
+        return any(Path("/var/lib/apt/lists").glob("*_Packages*"))
+
+    def lists_are_old(self) -> bool:
+        """Whether apt failed as it does when the archive has moved on since the last update."""
+        text = "\n".join(self.said)
+        return any(
+            mark in text
+            for mark in ("404 ", "Unable to locate package", "no installation candidate", "Hash Sum mismatch")
+        )
+
+    def run(self, *arguments: str) -> None:
+        if self.attempt(*arguments) != 0:
+            raise explain(f"`apt-get {' '.join(arguments)}` failed.", list(self.said))
+
+    def attempt(self, *arguments: str) -> int:
+        self.said.clear()
+        # DPkg::Lock::Timeout: another apt, perhaps of another clone, is waited for.
+        options = ("-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=2")
+        return processes.follow(
+            [str(which("apt-get")), *options, *arguments],
+            cwd=Path("/"),
+            env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+            line=self._line,
+            cancel=self._cancel,
+        )
+
+    def _line(self, text: str) -> None:
+        self.said.append(text)
+        verb, _, rest = text.partition(" ")
+        phases = {
+            "Get": "downloading",
+            "Hit": "updating lists",
+            "Unpacking": "unpacking",
+            "Setting": "setting up",
+        }
+        phase = phases.get(verb.partition(":")[0])
+        if phase:
+            self._step.phase = phase
+            name = rest.removeprefix("up ").partition(" (")[0].strip()
+            self._step.detail = lambda: "" if verb.startswith(("Get", "Hit")) else name
+        elif text.startswith("Waiting for cache lock"):
+            self._step.phase = "waiting for another apt"

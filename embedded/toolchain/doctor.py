@@ -1,0 +1,113 @@
+"""What `slipway doctor` knows: what is there, what will be built and how long that took last time.
+
+It looks and changes nothing: no build, no installation, no network.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from embedded.toolchain import cache, debian, golang, host, machine
+from embedded.toolchain.build import entry_of
+from embedded.toolchain.machine import Check
+from embedded.toolchain.tools import TOOLS, Tool
+from storage.errors import UsageError
+
+State = Literal["cached", "on machine", "to build"]
+
+
+class ToolState(BaseModel):
+    """Where one tool stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tool: str
+    version: str
+    state: State
+    binaries: dict[str, Path]
+    """Where each binary is, or will be; empty while no Go can say."""
+    last_seconds: float | None
+    """How long its last build took here, of any version; None if it never ran."""
+    expected_seconds: int
+    """How long it will take: nothing if it is there, else the last time, else what two cores took."""
+    cached_bytes: int
+
+
+class Examination(BaseModel):
+    """The whole answer."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cache: Path
+    cache_bytes: int
+    tools: list[ToolState]
+    checks: list[Check]
+    """Go, the Debian packages and the machine."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether `slipway up local` can start: what is only to be built doesn't hinder it."""
+        return not self.missing
+
+    @property
+    def missing(self) -> list[Check]:
+        """What the user has to mend, each with the way."""
+        return [check for check in self.checks if not check.ok]
+
+    @property
+    def expected_seconds(self) -> int:
+        """How long all builds will take if run one after the other."""
+        return sum(tool.expected_seconds for tool in self.tools)
+
+
+def examine() -> Examination:
+    """Look at the tools, the cache and the machine."""
+    go, go_check = _go()
+    return Examination(
+        cache=cache.root(),
+        cache_bytes=cache.size(cache.root()) if cache.root().exists() else 0,
+        tools=[_state(tool, go) for tool in TOOLS.values()],
+        checks=[go_check, *_packages(), *machine.checks()],
+    )
+
+
+def _go() -> tuple[golang.Go | None, Check]:
+    try:
+        go = golang.find(tuple(TOOLS.values()))
+    except UsageError as error:
+        return None, Check(name="Go", ok=False, detail=f"{error.what} {error.why}", fix=error.fix)
+    return go, Check(name="Go", ok=True, detail=f"{go.version} at {go.command}")
+
+
+def _state(tool: Tool, go: golang.Go | None) -> ToolState:
+    found = {binary.name: path for binary in tool.binaries if (path := host.find(binary.name))}
+    entry = entry_of(tool, go) if go else None
+    record = cache.load(entry) if entry else None
+    last = cache.latest(cache.shelf("tools", tool.name))
+    state: State = "on machine" if len(found) == len(tool.binaries) else "cached" if record else "to build"
+    built = {binary.name: entry / binary.name for binary in tool.binaries} if entry else {}
+    seconds = last.seconds if last else None
+    return ToolState(
+        tool=tool.name,
+        version=tool.version,
+        state=state,
+        binaries=built | found,
+        last_seconds=seconds,
+        expected_seconds=round(seconds or tool.seconds) if state == "to build" else 0,
+        cached_bytes=sum(record.sizes.values()) if record else 0,
+    )
+
+
+def _packages() -> list[Check]:
+    lacking = debian.missing()
+    if not lacking:
+        return [Check(name="Debian packages", ok=True, detail=f"{', '.join(debian.PACKAGES)} are there")]
+    return [
+        Check(
+            name="Debian packages",
+            ok=False,
+            detail=f"{', '.join(lacking)} are missing; `slipway up local` installs them when it runs as root",
+            fix=debian.command(lacking),
+        )
+    ]

@@ -1,0 +1,165 @@
+"""The Go on this machine: found, checked, and run so that only what is pinned is compiled."""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from embedded.toolchain.tools import TOOLS, Tool
+from storage.errors import UsageError
+
+_USUAL_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
+_INSTALL = (
+    "Install Go {version} or newer from https://go.dev/dl/ (unpacked to /usr/local/go it is found), "
+    "or a golang package of your distribution that is new enough, and run the command again."
+)
+
+
+@dataclass(frozen=True)
+class Go:
+    """A usable Go command."""
+
+    command: Path
+    version: str
+    architecture: str
+    switches: bool
+    """Whether it may fetch the toolchain that a go.mod asks for (GOTOOLCHAIN is not `local`)."""
+
+    def builds(self, tool: Tool) -> bool:
+        """Whether it can build the tool, itself or with a toolchain it fetches."""
+        return _number(self.version) >= _number(tool.go_version) or self.switches
+
+    def version_for(self, tool: Tool) -> str:
+        """The Go that will really compile the tool; part of the digest."""
+        return max(self.version, tool.go_version, key=_number)
+
+
+def minimum() -> str:
+    """The oldest Go that builds every tool."""
+    return max((tool.go_version for tool in TOOLS.values()), key=_number)
+
+
+def find(tools: tuple[Tool, ...] = ()) -> Go:
+    """Find a Go that can build the given tools.
+
+    Raises:
+        UsageError: There is none, or it is too old.
+    """
+    command = _command()
+    if command is None:
+        raise UsageError(
+            "Go is not installed.",
+            why="Kubernetes, etcd, MinIO and other tools are built from source, and there is no `go` on PATH.",
+            fix=_INSTALL.format(version=minimum()),
+        )
+    go = _ask(command)
+    lacking = [tool for tool in tools if not go.builds(tool)]
+    if lacking:
+        names = ", ".join(tool.name for tool in lacking)
+        needed = max((tool.go_version for tool in lacking), key=_number)
+        raise UsageError(
+            f"Go {go.version} is too old.",
+            why=f"{command} can't build {names}: that needs Go {needed}.",
+            fix=_INSTALL.format(version=minimum()),
+        )
+    return go
+
+
+def _command() -> Path | None:
+    for path in (None, os.pathsep.join(_USUAL_PLACES)):
+        found = shutil.which("go", path=path)
+        if found:
+            return Path(found).absolute()
+    return None
+
+
+def _ask(command: Path) -> Go:
+    # Asked outside any module: inside one, Go might fetch another toolchain just to answer.
+    answer = subprocess.run(
+        [command, "env", "-json", "GOVERSION", "GOHOSTARCH", "GOTOOLCHAIN"],
+        cwd="/",
+        env={**os.environ, "GOWORK": "off"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    try:
+        said = json.loads(answer.stdout)
+        version = str(said["GOVERSION"]).split()[0].removeprefix("go")
+        _number(version)
+        architecture = str(said["GOHOSTARCH"])
+    except (ValueError, KeyError, IndexError):
+        raise UsageError(
+            "The Go on this machine doesn't work.",
+            why=f"`{command} env` answered: {(answer.stderr or answer.stdout).strip()[:300] or 'nothing'}",
+            fix=_INSTALL.format(version=minimum()),
+        ) from None
+    return Go(command, version, architecture, said.get("GOTOOLCHAIN") not in {None, "", "local"})
+
+
+def _number(version: str) -> tuple[int, ...]:
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if not found:
+        raise ValueError(version)
+    return tuple(int(part or 0) for part in found.groups())
+
+
+def environment(go: Go, scratch: Path | None = None) -> dict[str, str]:
+    """What Go runs with: the user's own GOFLAGS, GOPROXY and caches, but our target and no workspace.
+
+    Args:
+        go: The Go that runs.
+        scratch: Where the compiler keeps its temporary files, so that they go when the build goes.
+    """
+    env = {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOOS": "linux",
+        "GOARCH": go.architecture,
+        "GOWORK": "off",
+        # A `go` that runs `go`, as controller-gen does, must find the same one.
+        "PATH": os.pathsep.join([str(go.command.parent), os.environ.get("PATH", os.defpath)]),
+    }
+    if scratch is not None:
+        env["GOTMPDIR"] = str(scratch)
+    return env
+
+
+def build_command(go: Go, tool: Tool, out: Path) -> list[str]:
+    """Build every binary of a tool into a folder, from exactly what go.mod and go.sum pin."""
+    return [
+        str(go.command),
+        "build",
+        "-v",
+        "-mod=readonly",
+        "-trimpath",
+        "-buildvcs=false",
+        f"-ldflags={tool.ldflags}",
+        "-o",
+        f"{out}{os.sep}",
+        *(binary.package for binary in tool.binaries),
+    ]
+
+
+def digest(tool: Tool, go: Go) -> str:
+    """16 hex digits of everything that decides what the binaries are."""
+    hasher = hashlib.sha256()
+    for path in sorted(
+        p for p in tool.folder.iterdir() if p.name in {"go.mod", "go.sum"} or p.suffix == ".go"
+    ):
+        hasher.update(f"{path.name}\0{path.stat().st_size}\0".encode() + path.read_bytes())
+    row = {
+        "module": tool.module,
+        "version": tool.version,
+        "binaries": [[binary.name, binary.package] for binary in tool.binaries],
+        "ldflags": tool.ldflags,
+        "go": go.version_for(tool),
+        "architecture": go.architecture,
+    }
+    hasher.update(json.dumps(row, sort_keys=True).encode())
+    return hasher.hexdigest()[:16]

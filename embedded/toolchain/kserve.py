@@ -1,0 +1,95 @@
+"""KServe's CRDs and the ClusterRole of its controller, generated from the pinned Go source."""
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from embedded.toolchain import cache, golang, lanes, processes
+from embedded.toolchain.build import binary, entry_of
+from embedded.toolchain.failures import explain
+from embedded.toolchain.tools import TOOLS
+from storage.report import Report, silent
+
+ROLE: Final = "kserve-manager-role"
+CRDS: Final = (
+    "serving.kserve.io_clusterservingruntimes.yaml",
+    "serving.kserve.io_clusterstoragecontainers.yaml",
+    "serving.kserve.io_inferencegraphs.yaml",
+    "serving.kserve.io_inferenceservices.yaml",
+    "serving.kserve.io_servingruntimes.yaml",
+    "serving.kserve.io_trainedmodels.yaml",
+)
+"""The kinds that cmd/manager of v0.17.0 watches or lists.
+
+The rest (LLMInferenceService, LocalModel…) belongs to controllers that are not installed: objects of these
+kinds would be accepted and then ignored.
+"""
+
+_MODULE: Final = "github.com/kserve/kserve"
+_GENERATORS: Final = (
+    "crd:maxDescLen=0,generateEmbeddedObjectMeta=true",
+    f"rbac:roleName={ROLE}",
+    # The Makefile of v0.17.0 names the same packages for the manager's role.
+    f"paths={_MODULE}/pkg/apis/serving/...",
+    f"paths={_MODULE}/pkg/controller/v1alpha1/inferencegraph",
+    f"paths={_MODULE}/pkg/controller/v1alpha1/trainedmodel",
+    f"paths={_MODULE}/pkg/controller/v1beta1/...",
+)
+
+
+def kserve_manifests(report: Report = silent) -> Path:
+    """The folder with `crds/*.yaml` and `role.yaml` of the pinned KServe, generated if need be.
+
+    Args:
+        report: Told what is built and generated.
+
+    Raises:
+        UsageError: There is no Go that can do it.
+        FailedError: A build or the generation failed; a rerun converges.
+    """
+    tool = TOOLS["kserve"]
+    go = golang.find((tool,))
+    key = hashlib.sha256("\0".join((entry_of(tool, go).name, *_GENERATORS, *CRDS)).encode()).hexdigest()[:16]
+    shelf = cache.shelf("kserve", "manifests")
+    entry = shelf / key
+    if cache.load(entry) is not None:
+        return entry
+    generator = binary("controller-gen", report)
+    subject = f"manifests of KServe {tool.version}"
+    try:
+        with cache.locked(shelf, subject, report):
+            if cache.load(entry) is None:
+                with cache.staging(shelf) as work:
+                    began = time.monotonic()
+                    report(f"generating the {subject}")
+                    _generate(generator, go, work)
+                    cache.publish(work / "out", entry, subject=subject, seconds=time.monotonic() - began)
+                    report(f"{subject} generated in {lanes.clock(time.monotonic() - began)}")
+    except OSError as error:
+        raise explain(f"The {subject} could not be generated.", [str(error)]) from error
+    return entry
+
+
+def _generate(generator: Path, go: golang.Go, work: Path) -> None:
+    raw, out = work / "raw", work / "out"
+    for folder in (raw, out / "crds", work / "scratch"):
+        folder.mkdir(parents=True)
+    said: list[str] = []
+    env = golang.environment(go, work / "scratch")
+    env["GOFLAGS"] = f"{env.get('GOFLAGS', '')} -mod=readonly".strip()
+    code = processes.follow(
+        [str(generator), *_GENERATORS, f"output:crd:dir={raw}", f"output:rbac:dir={raw}"],
+        cwd=TOOLS["kserve"].folder,
+        env=env,
+        line=said.append,
+    )
+    if code != 0:
+        raise explain("KServe's manifests could not be generated.", said[-60:])
+    for source, target in [(name, f"crds/{name}") for name in CRDS] + [("role.yaml", "role.yaml")]:
+        document = yaml.safe_load((raw / source).read_text(encoding="utf-8"))
+        kind = document["kind"]
+        assert kind in {"CustomResourceDefinition", "ClusterRole"}, f"{source} is a {kind}"
+        (raw / source).rename(out / target)

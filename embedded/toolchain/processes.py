@@ -1,0 +1,127 @@
+"""One way to run a long child: followed line by line, and never outliving an interruption."""
+
+import contextlib
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+_GRACE = 5.0
+"""Seconds between asking a process group to stop and killing it. Go removes its work folder in less."""
+
+
+class Interrupted(Exception):  # noqa: N818 - the work was called off; nothing is wrong
+    """The caller called the work off; its processes are gone."""
+
+
+def follow(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    line: Callable[[str], None],
+    started: Callable[[int], None] = lambda _group: None,
+    cancel: threading.Event | None = None,
+) -> int:
+    """Run a command in a process group of its own and hand over each line it prints.
+
+    Whatever ends this call early (the cancel event, Ctrl-C, an error in `line`) ends the whole
+    group first, so no compiler goes on behind the user's back.
+
+    Args:
+        command: What to run; nothing of it is a secret.
+        cwd: Where to run it.
+        env: Its whole environment.
+        line: Takes each line of its output and errors, without the newline.
+        started: Takes the id of the process group.
+        cancel: Set by another thread to call the work off.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Interrupted: `cancel` was set.
+    """
+    process = subprocess.Popen(
+        [*_dies_with_us(), *command],
+        cwd=cwd,
+        env=dict(env),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        process_group=0,
+        text=True,
+        errors="replace",
+    )
+    lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+    reader = threading.Thread(target=_read, args=(process, lines), daemon=True)
+    reader.start()
+    try:
+        started(process.pid)
+        while (text := _next(lines, process)) is not None:
+            if cancel is not None and cancel.is_set():
+                raise Interrupted
+            if text:
+                line(text)
+        return process.wait()
+    finally:
+        _end(process)
+        reader.join(timeout=_GRACE)
+        assert process.stdout is not None
+        if not reader.is_alive():
+            process.stdout.close()
+
+
+def _dies_with_us() -> list[str]:
+    """A prefix that has the kernel end the child if we are killed without a chance to do it."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
+
+
+def _read(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str | None]") -> None:
+    assert process.stdout is not None
+    with contextlib.suppress(ValueError, OSError):
+        for text in process.stdout:
+            lines.put(text.rstrip("\n"))
+    lines.put(None)
+
+
+def _next(lines: "queue.SimpleQueue[str | None]", process: subprocess.Popen[str]) -> str | None:
+    """The next line, nothing if there is none for a moment, None when there will be none."""
+    try:
+        return lines.get(timeout=0.2)
+    except queue.Empty:
+        # A grandchild may keep the pipe open after the command has ended.
+        return None if process.poll() is not None and lines.empty() else ""
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Leave nothing of the group: first the polite way, so that it removes its own files."""
+    if process.poll() is None:
+        _signal(process.pid, signal.SIGINT)
+        deadline = time.monotonic() + _GRACE
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+    _signal(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def running(group: int) -> set[str]:
+    """The names of the programs of a process group that run now."""
+    names = set()
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            head, _, tail = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")
+            if int(tail.split()[2]) == group:
+                names.add(head.partition("(")[2])
+    return names

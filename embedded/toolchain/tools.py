@@ -1,0 +1,181 @@
+"""The one table of the programs that a bare machine lacks, and where their source is pinned. Pure.
+
+A tool is one Go module of ours under `go/<tool>/`: its go.mod pins the upstream module, its go.sum
+the digests of everything that is compiled. One tool may give several binaries; they are built
+together, because they share most of their packages.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from infra import versions
+
+SOURCES: Final = Path(__file__).parent / "go"
+_MAJOR_SUFFIX = re.compile(r"^v[0-9]+$")
+
+
+@dataclass(frozen=True)
+class Binary:
+    """One program: the name it has here, and the Go package it is built from."""
+
+    name: str
+    package: str
+
+    @property
+    def built_as(self) -> str:
+        """The file name that `go build -o folder/` gives it."""
+        *_, parent, last = ["", *self.package.split("/")]
+        return parent if _MAJOR_SUFFIX.match(last) else last
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One row: a pinned Go module and the binaries that are built from it."""
+
+    name: str
+    module: str
+    version: str
+    binaries: tuple[Binary, ...]
+    seconds: int
+    """How long a build from nothing takes on two cores; orders the builds, promises nothing."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Go string variables that the linker sets: how these programs learn their own version."""
+
+    @property
+    def folder(self) -> Path:
+        """Where go.mod and go.sum of the tool are."""
+        return SOURCES / self.name
+
+    @property
+    def ldflags(self) -> str:
+        """What the linker is told: no symbol table, no DWARF, the version."""
+        return " ".join(["-s", "-w", *(f"-X={key}={value}" for key, value in sorted(self.variables.items()))])
+
+    @property
+    def go_version(self) -> str:
+        """The oldest Go that can build it, as its go.mod says."""
+        return pinned_go(self.folder / "go.mod")
+
+
+def pinned_go(mod: Path) -> str:
+    """The `go` line of a go.mod."""
+    found = re.search(r"^go (\S+)$", mod.read_text(encoding="utf-8"), re.MULTILINE)
+    assert found, f"{mod.name} of {mod.parent.name} has no go line"
+    return found.group(1)
+
+
+def _kubernetes_variables() -> dict[str, str]:
+    major, minor, _ = versions.KUBERNETES.split(".")
+    return {
+        f"{package}.{name}": value
+        for package in ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+        for name, value in {
+            "gitVersion": f"v{versions.KUBERNETES}",
+            "gitMajor": major,
+            "gitMinor": minor,
+        }.items()
+    }
+
+
+def _minio_variables() -> dict[str, str]:
+    _, stamp, commit = versions.MINIO.split("-")
+    year, month, day, hour, minute, second = (
+        stamp[i:j] for i, j in ((0, 4), (4, 6), (6, 8), (8, 10), (10, 12), (12, 14))
+    )
+    cmd = "github.com/minio/minio/cmd"
+    return {
+        f"{cmd}.Version": f"{year}-{month}-{day}T{hour}:{minute}:{second}Z",
+        # DEVELOPMENT, as upstream says of whatever it has not released: no update is looked for.
+        f"{cmd}.ReleaseTag": f"DEVELOPMENT.{year}-{month}-{day}T{hour}-{minute}-{second}Z",
+        f"{cmd}.CommitID": commit,
+        f"{cmd}.ShortCommitID": commit,
+        f"{cmd}.CopyrightYear": year,
+    }
+
+
+_KUBERNETES_COMMANDS = (
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubelet",
+    "kube-proxy",
+    "kubectl",
+)
+
+TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
+    {
+        tool.name: tool
+        for tool in (
+            Tool(
+                name="etcd",
+                module="go.etcd.io/etcd/server/v3",
+                version=f"v{versions.ETCD}",
+                binaries=(Binary("etcd", "go.etcd.io/etcd/server/v3"),),
+                seconds=70,
+            ),
+            Tool(
+                name="kubernetes",
+                module="k8s.io/kubernetes",
+                version=f"v{versions.KUBERNETES}",
+                binaries=tuple(
+                    Binary(name, f"k8s.io/kubernetes/cmd/{name}") for name in _KUBERNETES_COMMANDS
+                ),
+                seconds=250,
+                variables=_kubernetes_variables(),
+            ),
+            Tool(
+                name="coredns",
+                module="github.com/coredns/coredns",
+                version=f"v{versions.COREDNS}",
+                binaries=(Binary("coredns", "github.com/coredns/coredns"),),
+                seconds=90,
+            ),
+            Tool(
+                name="minio",
+                module="github.com/minio/minio",
+                version=f"v{versions.MINIO}",
+                binaries=(Binary("minio", "github.com/minio/minio"),),
+                seconds=100,
+                variables=_minio_variables(),
+            ),
+            Tool(
+                name="kserve",
+                module="github.com/kserve/kserve",
+                version=f"v{versions.KSERVE}",
+                # controller-gen loads KServe's packages, so it lives in the module that pins them.
+                binaries=(
+                    Binary("kserve-controller", "github.com/kserve/kserve/cmd/manager"),
+                    Binary("controller-gen", "sigs.k8s.io/controller-tools/cmd/controller-gen"),
+                ),
+                seconds=110,
+            ),
+            Tool(
+                name="pulumi",
+                module="github.com/pulumi/pulumi/pkg/v3",
+                version=f"v{versions.PULUMI_CLI}",
+                binaries=(Binary("pulumi", "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"),),
+                seconds=160,
+                variables={
+                    "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{versions.PULUMI_CLI}"
+                },
+            ),
+            Tool(
+                name="pause",
+                module="slipway.dev/toolchain/pause",
+                version="v1",
+                binaries=(Binary("pause", "slipway.dev/toolchain/pause"),),
+                seconds=2,
+            ),
+        )
+    }
+)
+"""Every tool by its name."""
+
+BINARIES: Final[Mapping[str, Tool]] = MappingProxyType(
+    {binary.name: tool for tool in TOOLS.values() for binary in tool.binaries}
+)
+"""The tool that gives each binary."""
