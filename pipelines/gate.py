@@ -1,0 +1,42 @@
+"""What every gated pipeline shares: sized steps, and the gate in front of `propose`."""
+
+from kfp import dsl
+from kfp.dsl import PipelineTask
+
+from pipelines.steps.propose import propose
+
+
+def sized(task: PipelineTask) -> PipelineTask:
+    """Give a step's pod requests and limits, which a tenant's quota may insist on."""
+    task.set_cpu_request("100m").set_cpu_limit("1")
+    return task.set_memory_request("256Mi").set_memory_limit("1Gi")
+
+
+def propose_if_passed(
+    trained: PipelineTask,
+    judged: PipelineTask,
+    *,
+    model_name: str,
+    data_uri: str,
+    data_sha256: str,
+    pipeline_version: str,
+    git_commit: str,
+) -> None:
+    """The gate: `propose` runs only where evaluation said `passed`."""
+    # A cached evaluation or candidate would lie below another run's prefix, with that run's id.
+    judged.set_caching_options(False)
+    with dsl.If(judged.outputs["passed"] == True, name="gate-passed"):  # noqa: E712 - a condition to compile
+        proposed = sized(
+            propose(
+                model=trained.outputs["model"],
+                evaluation=judged.outputs["evaluation"],
+                model_name=model_name,
+                model_digest=trained.outputs["Output"],
+                data_uri=data_uri,
+                data_sha256=data_sha256,
+                run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
+                pipeline_version=pipeline_version,
+                git_commit=git_commit,
+            )
+        )
+        proposed.set_caching_options(False)

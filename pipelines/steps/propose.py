@@ -1,0 +1,61 @@
+"""Put a model that passed its gate forward for promotion. Nothing is promoted here."""
+
+from kfp import dsl
+
+from pipelines.steps.step import step
+
+
+@step
+def propose(
+    model: dsl.Input[dsl.Model],
+    evaluation: dsl.Input[dsl.Artifact],
+    candidate: dsl.Output[dsl.Artifact],
+    model_name: str,
+    model_digest: str,
+    data_uri: str,
+    data_sha256: str,
+    run_id: str,
+    pipeline_version: str,
+    git_commit: str,
+) -> None:
+    """Write the candidate record that `serving.rollout` reads.
+
+    Args:
+        model: The model's folder.
+        evaluation: What `evaluate` found on held-out rows.
+        candidate: The record, as JSON.
+        model_name: Name to serve the model under.
+        model_digest: Digest of the model's files.
+        data_uri: Where the data came from.
+        data_sha256: Its digest.
+        run_id: This run.
+        pipeline_version: Digest of the compiled pipeline.
+        git_commit: Commit the pipeline was compiled from.
+    """
+    import json
+    from pathlib import Path
+
+    found = json.loads(Path(evaluation.path).read_text())
+    if not found["passed"] or found["model_digest"] != model_digest:
+        raise ValueError("the evaluation is not a pass of this model")
+    schema = json.loads((Path(model.path) / "schema.json").read_text())
+    record = {
+        "classes": schema["classes"],
+        "data_sha256": data_sha256,
+        "data_uri": data_uri,
+        "features": schema["features"],
+        "frameworks": schema["frameworks"],
+        "git_commit": git_commit,
+        "held_out_rows": found["held_out_rows"],
+        "metrics": found["metrics"],
+        "model": model_name,
+        "model_digest": model_digest,
+        "model_uri": model.uri,
+        "pipeline_version": pipeline_version,
+        "run_id": run_id,
+        "samples": found["samples"],
+        "schema_version": 1,
+        "threshold": found["threshold"],
+    }
+    Path(candidate.path).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    print(f"{model_name} {model_digest[:12]} is a candidate: {found['metrics']}")

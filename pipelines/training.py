@@ -1,0 +1,76 @@
+"""The gated training pipeline: tabular classification, proposed for promotion if good enough.
+
+import data -> preprocess -> train -> evaluate on held-out rows -> [passed] -> propose
+"""
+
+from kfp import dsl
+
+from pipelines.gate import propose_if_passed, sized
+from pipelines.steps.evaluate import evaluate
+from pipelines.steps.preprocess import preprocess
+from pipelines.steps.train import train
+
+NAME = "training"
+
+
+@dsl.pipeline(name=NAME, description="Train, judge on held-out rows, propose where the gate passed.")  # type: ignore[untyped-decorator]
+def training(  # noqa: PLR0917 - KFP calls a pipeline by position
+    data_uri: str,
+    data_sha256: str,
+    model_name: str,
+    test_split: float = 0.2,
+    seed: int = 42,
+    n_estimators: int = 100,
+    max_depth: int = 10,
+    deploy_threshold: float = 0.85,
+    pipeline_version: str = "unknown",
+    git_commit: str = "unknown",
+) -> None:
+    """Gated tabular classification.
+
+    Args:
+        data_uri: S3 URI of a CSV file with a `target` column.
+        data_sha256: SHA-256 of that file.
+        model_name: Name to serve the model under.
+        test_split: Share of the rows to hold out for evaluation.
+        seed: Makes the split and the model repeatable.
+        n_estimators: Trees of the forest.
+        max_depth: Depth of each tree.
+        deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
+        pipeline_version: Filled in by `pipelines.run`: digest of this pipeline as compiled.
+        git_commit: Filled in by `pipelines.run`: the commit it was compiled from.
+    """
+    imported = dsl.importer(
+        artifact_uri=data_uri,
+        artifact_class=dsl.Dataset,
+        reimport=True,
+        metadata={"sha256": data_sha256},
+    )
+    split = sized(preprocess(data=imported.output, data_sha256=data_sha256, test_split=test_split, seed=seed))
+    trained = sized(
+        train(
+            data=split.outputs["train"],
+            schema=split.outputs["schema"],
+            algorithm="random-forest",
+            n_estimators=n_estimators,
+            max_depth=max_depth,
+            seed=seed,
+        )
+    )
+    judged = sized(
+        evaluate(
+            model=trained.outputs["model"],
+            model_digest=trained.outputs["Output"],
+            held_out=split.outputs["held_out"],
+            threshold=deploy_threshold,
+        )
+    )
+    propose_if_passed(
+        trained,
+        judged,
+        model_name=model_name,
+        data_uri=data_uri,
+        data_sha256=data_sha256,
+        pipeline_version=pipeline_version,
+        git_commit=git_commit,
+    )
