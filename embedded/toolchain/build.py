@@ -105,7 +105,7 @@ def _run(steps: list[lanes.Step], report: Report) -> None:
         freed = cache.prune()
         if freed:
             report(f"disk nearly full: removed {freed // 1024**2} MiB of older tools from {cache.root()}")
-    report(f"to make: {', '.join(step.subject for step in steps)}")
+    report(f"to make, in this order: {', '.join(step.subject for step in steps)}")
     lanes.run(steps, lanes=_lanes(), report=report)
 
 
@@ -117,9 +117,8 @@ def _lanes() -> int:
 
 def _step(tool: Tool, go: Go) -> lanes.Step:
     return lanes.Step(
-        subject=f"{tool.name} {tool.version}",
+        subject=tool.title,
         verb="built",
-        phase="starting",
         work=lambda step, cancel: build(tool, go, step, cancel),
     )
 
@@ -129,7 +128,7 @@ def build(tool: Tool, go: Go, step: lanes.Step, cancel: threading.Event) -> None
     entry, folder = entry_of(tool, go), cache.shelf("tools", tool.name)
 
     def waits(_line: str) -> None:
-        step.phase = "waiting for another process that builds it"
+        step.status = lambda: ("waiting for another process that builds it", "")
 
     try:
         with cache.locked(folder, step.subject, waits, cancel):
@@ -186,32 +185,32 @@ class _Progress:
         self.said: deque[str] = deque(maxlen=200)
         self._step = step
         self._group = 0
+        self._phase = "resolving"
         self._modules = 0
         self._packages = 0
         self._latest = ""
 
     def started(self, group: int) -> None:
         self._group = group
-        self._step.phase = "resolving"
-        self._step.detail = self.detail
+        self._step.status = self.status
 
     def line(self, text: str) -> None:
         if text.startswith("go: downloading "):
             self._modules += 1
-            self._step.phase = "downloading"
+            self._phase = "downloading"
         elif " " not in text and not text.startswith(("#", "\t")):
             self._packages += 1
             self._latest = text
-            self._step.phase = "compiling"
+            self._phase = "compiling"
         else:
             self.said.append(text)
 
-    def detail(self) -> str:
-        if self._step.phase == "downloading":
-            return f"{self._modules} modules"
-        if self._step.phase != "compiling":
-            return ""
-        programs = processes.running(self._group)
-        if "link" in programs and "compile" not in programs:
-            return f"done, {self._packages} packages; linking"
-        return f"{self._packages} packages, {self._latest}"
+    def status(self) -> tuple[str, str]:
+        if self._phase == "downloading":
+            return self._phase, f"{self._modules} modules"
+        if self._phase == "compiling":
+            programs = processes.running(self._group)
+            if "link" in programs and "compile" not in programs:
+                return "linking", f"{self._packages} packages"
+            return self._phase, f"{self._packages} packages, {self._latest}"
+        return self._phase, ""

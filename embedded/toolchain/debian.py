@@ -23,6 +23,26 @@ _SBIN: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 CNI_FOLDERS: Final = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 """Where distributions and upstream put the CNI plugins."""
 
+_LISTS: Final = Path("/var/lib/apt/lists")
+_DPKG_GRACE: Final = 60.0
+"""dpkg is in the middle of a package when it is asked to stop; killed there it needs mending."""
+_APT_OPTIONS: Final = (
+    "--option=DPkg::Lock::Timeout=300",  # another apt, perhaps of another clone, is waited for
+    "--option=Dpkg::Use-Pty=0",
+    "--option=Acquire::Retries=2",
+)
+_UPDATE: Final = ("apt-get", "update")
+_REMEDIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "dpkg was interrupted": ("dpkg", "--configure", "-a"),
+        # What apt says when the archive has moved on since the lists were fetched.
+        "Unable to locate package": _UPDATE,
+        "no installation candidate": _UPDATE,
+        "404 ": _UPDATE,
+        "Hash Sum mismatch": _UPDATE,
+    }
+)
+
 
 @dataclass(frozen=True)
 class Package:
@@ -108,7 +128,6 @@ def step(names: Iterable[str] | None = None) -> lanes.Step:
     return lanes.Step(
         subject=f"Debian packages {', '.join(lacking)}",
         verb="installed",
-        phase="starting",
         work=lambda step, cancel: _install(lacking, step, cancel),
     )
 
@@ -131,68 +150,62 @@ def _check_possible(lacking: list[str]) -> None:
 
 def _install(lacking: list[str], step: lanes.Step, cancel: threading.Event) -> None:
     apt = _Apt(step, cancel)
-    if not apt.knows_packages():
-        apt.run("update")
-    arguments = ("install", "--yes", "--no-install-recommends", "--no-remove", *lacking)
-    if apt.attempt(*arguments) != 0:
-        if not apt.lists_are_old():
-            raise explain(f"The Debian packages {', '.join(lacking)} could not be installed.", list(apt.said))
-        apt.run("update")
-        apt.run(*arguments)
-    still = missing(lacking)
-    if still:
+    what = f"The Debian packages {', '.join(lacking)} could not be installed."
+    if not any(_LISTS.glob("*_Packages*")):  # images for containers come without
+        apt.run(what, *_UPDATE)
+    install = ("apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", *lacking)
+    tried: set[tuple[str, ...]] = set()
+    while apt.attempt(*install) != 0:
+        remedy = apt.remedy()
+        if remedy is None or remedy in tried:
+            raise explain(what, list(apt.said))
+        tried.add(remedy)
+        apt.run(what, *remedy)
+    if still := missing(lacking):
         raise explain(f"apt installed {', '.join(still)}, but not what was expected of it.", list(apt.said))
 
 
 class _Apt:
-    """apt-get with nobody to ask, its output turned into phases."""
+    """apt and dpkg with nobody to ask, their output turned into phases."""
 
     def __init__(self, step: lanes.Step, cancel: threading.Event) -> None:
         self.said: deque[str] = deque(maxlen=60)
         self._step = step
         self._cancel = cancel
 
-    def knows_packages(self) -> bool:
-        """Whether the lists of packages were ever fetched; images for containers come without."""
-        return any(Path("/var/lib/apt/lists").glob("*_Packages*"))
-
-    def lists_are_old(self) -> bool:
-        """Whether apt failed as it does when the archive has moved on since the last update."""
+    def remedy(self) -> tuple[str, ...] | None:
+        """What mends the last failure, if a command does."""
         text = "\n".join(self.said)
-        return any(
-            mark in text
-            for mark in ("404 ", "Unable to locate package", "no installation candidate", "Hash Sum mismatch")
-        )
+        return next((command for mark, command in _REMEDIES.items() if mark in text), None)
 
-    def run(self, *arguments: str) -> None:
-        if self.attempt(*arguments) != 0:
-            raise explain(f"`apt-get {' '.join(arguments)}` failed.", list(self.said))
+    def run(self, what: str, *command: str) -> None:
+        """Run a command that must end well."""
+        if self.attempt(*command) != 0:
+            raise explain(what, list(self.said))
 
-    def attempt(self, *arguments: str) -> int:
+    def attempt(self, program: str, *arguments: str) -> int:
+        """Run a command and keep what it says."""
         self.said.clear()
-        # DPkg::Lock::Timeout: another apt, perhaps of another clone, is waited for.
-        options = ("-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0", "-o", "Acquire::Retries=2")
         return processes.follow(
-            [str(which("apt-get")), *options, *arguments],
+            [str(which(program)), *(_APT_OPTIONS if program == "apt-get" else ()), *arguments],
             cwd=Path("/"),
             env={**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
             line=self._line,
             cancel=self._cancel,
+            grace=_DPKG_GRACE,
         )
 
     def _line(self, text: str) -> None:
         self.said.append(text)
         verb, _, rest = text.partition(" ")
-        phases = {
-            "Get": "downloading",
-            "Hit": "updating lists",
-            "Unpacking": "unpacking",
-            "Setting": "setting up",
-        }
-        phase = phases.get(verb.partition(":")[0])
-        if phase:
-            self._step.phase = phase
-            name = rest.removeprefix("up ").partition(" (")[0].strip()
-            self._step.detail = lambda: "" if verb.startswith(("Get", "Hit")) else name
-        elif text.startswith("Waiting for cache lock"):
-            self._step.phase = "waiting for another apt"
+        if text.startswith("Waiting for cache lock"):
+            self._show("waiting for another apt")
+        elif verb.startswith("Get:"):  # it goes on with the archive's address, which nobody needs here
+            self._show("downloading")
+        elif verb == "Unpacking":
+            self._show("unpacking", rest.partition(" ")[0])
+        elif text.startswith("Setting up "):
+            self._show("setting up", rest.split()[1])
+
+    def _show(self, phase: str, name: str = "") -> None:
+        self._step.status = lambda: (phase, name)

@@ -36,7 +36,7 @@ _CAUSES = (
     _cause(
         r"missing go\.sum entry|updates to go\.mod needed|go\.mod file not found",
         "The committed go.mod and go.sum don't fit together.",
-        "Restore them (`git status embedded/toolchain/go`); after a change of version, run `go mod tidy` there.",
+        "Restore them (`git status embedded/toolchain/go`); after a new version: `go mod tidy` there.",
     ),
     _cause(
         r"GOPROXY=off|GOFLAGS=-mod=vendor|GOPROXY list is not the empty string",
@@ -46,7 +46,8 @@ _CAUSES = (
     _cause(
         r"dial tcp|no such host|connection (refused|reset)|network is unreachable|i/o timeout|TLS handshake|"
         r"temporary failure (in name resolution|resolving)|proxyconnect|unexpected EOF|\b50[0234] |"
-        r"Could not (connect|resolve)|Failed to fetch|server misbehaving|context deadline exceeded|Client\.Timeout|Unable to connect",
+        r"Could not (connect|resolve)|Failed to fetch|server misbehaving|context deadline exceeded|"
+        r"Client\.Timeout|Unable to connect",
         "The package registry could not be reached.",
         "Check the network and, if you use one, GOPROXY and HTTPS_PROXY; then run the command again: "
         "what was downloaded and compiled so far is kept.",

@@ -53,7 +53,7 @@ def find(tools: tuple[Tool, ...] = ()) -> Go:
     if command is None:
         raise UsageError(
             "Go is not installed.",
-            why="Kubernetes, etcd, MinIO and other tools are built from source, and there is no `go` on PATH.",
+            why="Kubernetes, etcd, MinIO and others are built from source, and there is no `go` on PATH.",
             fix=_INSTALL.format(version=minimum()),
         )
     go = _ask(command)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from storage.report import Report
@@ -20,8 +20,8 @@ class Step:
     subject: str
     work: Callable[["Step", threading.Event], None]
     verb: str = "ready"
-    phase: str = ""
-    detail: Callable[[], str] = field(default=lambda: "")
+    status: Callable[[], tuple[str, str]] = lambda: ("starting", "")
+    """Where it stands: the phase, and what else there is to say of it."""
     began: float | None = None
     ended: float | None = None
 
@@ -37,12 +37,8 @@ class Step:
         return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
     def line(self) -> str:
-        """Subject, elapsed time, phase."""
-        said = [
-            f"{self.subject} {clock(self.seconds)}",
-            " ".join(part for part in (self.phase, self.detail()) if part),
-        ]
-        return " ".join(part for part in said if part)
+        """Subject, elapsed time, where it stands."""
+        return " ".join(part for part in (self.subject, clock(self.seconds), *self.status()) if part)
 
 
 def clock(seconds: float) -> str:
@@ -69,14 +65,15 @@ def run(steps: Sequence[Step], *, lanes: int, report: Report) -> None:
 
 def _watch(futures: dict[Future[None], Step], report: Report) -> None:
     pending = set(futures)
-    said, phases = time.monotonic(), ""
+    said = time.monotonic()
+    phases: list[tuple[str, str]] = []
     while pending:
         done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
             report(f"{futures[future].subject} {futures[future].verb} in {clock(futures[future].seconds)}")
         active = [step for future, step in futures.items() if future in pending and step.began]
-        now, current = time.monotonic(), " ".join(f"{step.subject} {step.phase}" for step in active)
+        now, current = time.monotonic(), [(step.subject, step.status()[0]) for step in active]
         if active and now - said >= (_SOONEST if current != phases else _EVERY):
             said, phases = now, current
             later = [step.subject for future, step in futures.items() if future in pending and not step.began]

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _GRACE = 5.0
-"""Seconds between asking a process group to stop and killing it. Go removes its work folder in less."""
+"""Go stops and removes its work folder in less."""
 
 
 class Interrupted(Exception):  # noqa: N818 - the work was called off; nothing is wrong
@@ -27,6 +27,7 @@ def follow(
     line: Callable[[str], None],
     started: Callable[[int], None] = lambda _group: None,
     cancel: threading.Event | None = None,
+    grace: float = _GRACE,
 ) -> int:
     """Run a command in a process group of its own and hand over each line it prints.
 
@@ -40,6 +41,7 @@ def follow(
         line: Takes each line of its output and errors, without the newline.
         started: Takes the id of the process group.
         cancel: Set by another thread to call the work off.
+        grace: Seconds between asking the group to stop and killing it.
 
     Returns:
         The exit code.
@@ -70,7 +72,7 @@ def follow(
                 line(text)
         return process.wait()
     finally:
-        _end(process)
+        _end(process, grace)
         reader.join(timeout=_GRACE)
         assert process.stdout is not None
         if not reader.is_alive():
@@ -100,11 +102,11 @@ def _next(lines: "queue.SimpleQueue[str | None]", process: subprocess.Popen[str]
         return None if process.poll() is not None and lines.empty() else ""
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _end(process: subprocess.Popen[str], grace: float) -> None:
     """Leave nothing of the group: first the polite way, so that it removes its own files."""
     if process.poll() is None:
         _signal(process.pid, signal.SIGINT)
-        deadline = time.monotonic() + _GRACE
+        deadline = time.monotonic() + grace
         while process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
     _signal(process.pid, signal.SIGKILL)

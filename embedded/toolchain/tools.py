@@ -16,6 +16,7 @@ from infra import versions
 
 SOURCES: Final = Path(__file__).parent / "go"
 _MAJOR_SUFFIX = re.compile(r"^v[0-9]+$")
+_PSEUDO_VERSION = re.compile(r"-[0-9]{14}-([0-9a-f]{12})$")
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,12 @@ class Tool:
     """How long a build from nothing takes on two cores; orders the builds, promises nothing."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Go string variables that the linker sets: how these programs learn their own version."""
+
+    @property
+    def title(self) -> str:
+        """Name and version for a person; of a version made from a commit only the commit."""
+        commit = _PSEUDO_VERSION.search(self.version)
+        return f"{self.name} {commit.group(1) if commit else self.version}"
 
     @property
     def folder(self) -> Path:
