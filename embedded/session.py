@@ -1,21 +1,119 @@
-"""The surroundings of a local stack: where Pulumi keeps its state and finds its plugins."""
+"""The surroundings of a local stack: where Pulumi keeps its state and finds its plugins.
 
+Everything of it is below `<instance data>/pulumi`, apart from the cluster's own data: `pulumi destroy`
+deletes the cluster while it still writes its state here. `remove` is the last step of all.
+"""
+
+import os
+import secrets
+import shlex
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
 
+from embedded import toolchain
 from embedded.instance import Instance
+from embedded.plugins import selection
+from embedded.toolchain import cache
 from storage.report import Report, silent
+
+EXPORTED: Final = (
+    "PATH",
+    "PULUMI_BACKEND_URL",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+    "PULUMI_HOME",
+    "PULUMI_SKIP_UPDATE_CHECK",
+    "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+    "KUBECONFIG",
+    "SLIPWAY_INSTANCE",
+)
+"""What `environment` may set, and so what a shell is told. No value of them is a secret."""
+
+_OVERRIDING: Final = ("PULUMI_CONFIG_PASSPHRASE",)
+"""What would win over the above if the user's shell had it."""
 
 
 def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
-    """Return the variables with which the pulumi CLI works on a local stack."""
-    raise NotImplementedError
+    """Return the variables with which the pulumi CLI works on a local stack.
+
+    Builds the CLI and kubectl where the machine lacks them, and makes the place for the state.
+    They are meant to be put over the caller's own environment.
+    """
+    tools = toolchain.bin_dir(report)
+    env = {
+        "PATH": _path(Path(sys.executable).parent, tools),
+        "PULUMI_BACKEND_URL": f"file://{_made(_state(instance))}",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase(instance)),
+        "PULUMI_HOME": str(_made(selection.home(instance))),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "KUBECONFIG": str(instance.kubeconfig),
+        "SLIPWAY_INSTANCE": instance.name,
+    }
+    selected = selection.install(instance, {**os.environ, "PATH": env["PATH"]})
+    if selection.stand_ins(selected):
+        # The CLI would look for the official plugin on the network first, and wait for it.
+        env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    return env
 
 
 def shell_exports(env: Mapping[str, str]) -> str:
     """Return `export …` lines for `eval "$(slipway env)"`."""
-    raise NotImplementedError
+    lines = [f"unset {' '.join(_OVERRIDING)}"]
+    lines += [f"export {name}={shlex.quote(env[name])}" for name in EXPORTED if name in env]
+    return "\n".join(lines)
 
 
 def remove(instance: Instance) -> None:
     """Take away the stack's state and the launchers: the last step of `make down`."""
-    raise NotImplementedError
+    shutil.rmtree(_root(instance), ignore_errors=True)
+    try:
+        instance.data.rmdir()
+    except OSError:
+        # The cluster's own data is still there; deleting that is not this module's business.
+        return
+
+
+def cache_dir() -> Path:
+    """Return the folder that stays when everything else is taken away."""
+    return cache.root()
+
+
+def _root(instance: Instance) -> Path:
+    return instance.data / "pulumi"
+
+
+def _state(instance: Instance) -> Path:
+    return _root(instance) / "state"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _path(*first: Path) -> str:
+    """Return PATH with our folders in front, each once, so that a prepared shell doesn't grow."""
+    rest = os.environ.get("PATH", "").split(os.pathsep)
+    return os.pathsep.join(dict.fromkeys([*map(str, first), *filter(None, rest)]))
+
+
+def _passphrase(instance: Instance) -> Path:
+    """Return the file with the passphrase of the state's secrets; the first call makes it."""
+    path = _made(_root(instance)) / "passphrase"
+    if not path.exists():
+        draft = path.with_name(f".passphrase.{os.getpid()}")
+        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            # Not by replacing: of two first calls at once one must win, and both use its passphrase.
+            os.link(draft, path)
+        except FileExistsError:
+            pass
+        finally:
+            draft.unlink()
+    return path

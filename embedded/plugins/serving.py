@@ -5,6 +5,7 @@ output, and holds the write end of its standard input. A CLI that was killed can
 the end of that pipe does.
 """
 
+import json
 import os
 import signal
 import stat
@@ -63,6 +64,27 @@ def serve(register: Callable[[Any], None], on_exit: Callable[[], None]) -> None:
     server.stop(grace=0)
     # Calls that still run hold non-daemon threads; what they do was told to stop by on_exit.
     os._exit(0)
+
+
+def read_order(on_death: Callable[[], None]) -> dict[str, Any]:
+    """Return what the parent wrote on standard input: one line of JSON; then watch the parent.
+
+    Orders hold secrets of the stack at times, and unlike arguments and the environment a pipe can't be
+    read by others. Afterwards standard input is empty, for whatever the process starts.
+    """
+    line = b""
+    while not line.endswith(b"\n"):
+        # Unbuffered: nothing of the pipe may be left behind in a buffer that nobody reads.
+        read = os.read(0, 65536)
+        if not read:
+            raise SystemExit(1)
+        line += read
+    watch_parent(on_death)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    order: dict[str, Any] = json.loads(line)
+    return order
 
 
 def watch_parent(on_death: Callable[[], None]) -> None:

@@ -7,7 +7,6 @@ the exit code says whether that happened.
 
 import asyncio
 import enum
-import json
 import logging
 import os
 import runpy
@@ -17,13 +16,12 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import grpc
 import pulumi
 import pulumi.runtime
 
-from embedded.plugins.serving import watch_parent
+from embedded.plugins.serving import read_order
 from storage.errors import SlipwayError
 
 
@@ -40,7 +38,7 @@ def main() -> int:
     """Run the program that the orders name; return the exit code."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
-    orders = _read_orders()
+    orders = read_order(on_death=lambda: os._exit(Ending.TOLD))
     pulumi.runtime.set_all_config(orders["config"], orders["secret_keys"])
     pulumi.runtime.configure(pulumi.runtime.Settings(**orders["settings"]))
     # Futures of a graph that was given up half-way are never awaited, and asyncio would report each.
@@ -52,22 +50,6 @@ def main() -> int:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-
-
-def _read_orders() -> dict[str, Any]:
-    line = b""
-    while not line.endswith(b"\n"):
-        # Unbuffered: nothing of the pipe may be left behind in a buffer that nobody reads.
-        byte = os.read(0, 65536)
-        if not byte:
-            raise SystemExit(Ending.FAILED)
-        line += byte
-    watch_parent(lambda: os._exit(Ending.TOLD))
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.close(nothing)
-    orders: dict[str, Any] = json.loads(line)
-    return orders
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,245 @@
+"""What the provider's two resources mean: pure decisions over a `World`.
+
+Both exist because a bare machine has neither a cluster to connect to nor a registry to pull from.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from storage.report import Report
+
+Properties = dict[str, Any]
+ClusterState = Literal["running", "broken", "stopped", "absent"]
+
+
+class ForwardInput(BaseModel):
+    """A port of 127.0.0.1 that leads to a Service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int
+    namespace: str
+    service: str
+    servicePort: int  # noqa: N815  properties are in camel case throughout Pulumi
+
+
+class ClusterInputs(BaseModel):
+    """What the program says of the cluster."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instance: str
+    forwards: tuple[ForwardInput, ...] = ()
+    versions: Mapping[str, str] = {}
+
+
+class ImageInputs(BaseModel):
+    """What the program says of an image."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    instance: str
+    name: str
+    reference: str
+
+
+class World(Protocol):
+    """The machine, as far as the resources care."""
+
+    def state(self, instance: str) -> ClusterState:
+        """How the cluster is; quick."""
+
+    def kubeconfig(self, instance: str) -> str:
+        """What reaches the cluster, as administrator."""
+
+    def has_image(self, instance: str, reference: str) -> bool:
+        """Whether a running cluster has the image; quick."""
+
+    def start(self, inputs: ClusterInputs, report: Report) -> None:
+        """Have the cluster running with these forwards."""
+
+    def delete(self, instance: str, report: Report) -> None:
+        """Take the cluster away."""
+
+    def ensure_image(self, inputs: ImageInputs, report: Report) -> str:
+        """Have the image in the cluster; return its reference."""
+
+    def remove_image(self, instance: str, reference: str) -> None:
+        """Take the image out of the cluster."""
+
+    def stop(self) -> None:
+        """Stop what is being done and start nothing more."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One property that differs."""
+
+    path: str
+    why: str = ""
+    """For a person, where the values don't say it."""
+
+    replaces: bool = False
+    of_input: bool = True
+
+
+@dataclass(frozen=True)
+class Made:
+    """A resource as it is now."""
+
+    id: str
+    outputs: Properties
+    secrets: frozenset[str] = frozenset()
+
+
+class Kind(Protocol):
+    """What the provider asks of a type of resource."""
+
+    def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
+        """Return (property, reason) of each input that can't be."""
+
+    def planned(self, inputs: Properties) -> Properties:
+        """Return what is known of the outputs before it is made."""
+
+    def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
+        """Return what of the world or of the inputs calls for an update."""
+
+    def find(self, identity: str, inputs: Properties) -> Made | None:
+        """Return the resource as it is, or None where it is gone."""
+
+    def make(self, inputs: Properties, report: Report) -> Made:
+        """Create or update; both converge from whatever is there."""
+
+    def remove(self, outputs: Properties, report: Report) -> None:
+        """Take it away; nothing to do is fine."""
+
+    def remnant(self, inputs: Properties) -> Made | None:
+        """Return what a failed `make` has left that a later delete must take away."""
+
+
+class ClusterKind:
+    """`slipway:embedded:Cluster`: real Kubernetes on a machine that has no cluster to connect to."""
+
+    def __init__(self, world: World) -> None:
+        """Work in `world`."""
+        self._world = world
+
+    def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
+        """See Kind."""
+        return _faults(ClusterInputs, inputs)
+
+    def planned(self, inputs: Properties) -> Properties:
+        """See Kind."""
+        return {**inputs, "state": "running"}
+
+    def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
+        """See Kind: a stopped or broken cluster is a difference, so that `up` mends it."""
+        if old.get("instance") != new.get("instance"):
+            return [Change("instance", replaces=True)]
+        found = [Change(path) for path in ("forwards", "versions") if old.get(path) != new.get(path)]
+        state = self._world.state(str(new["instance"]))
+        if state != "running":
+            found.append(Change("state", why=f"the cluster is {state}; it will be started", of_input=False))
+        return found
+
+    def find(self, identity: str, inputs: Properties) -> Made | None:
+        """See Kind."""
+        state = self._world.state(identity)
+        if state == "absent":
+            return None
+        return self._made(ClusterInputs.model_validate({"instance": identity, **inputs}), state)
+
+    def make(self, inputs: Properties, report: Report) -> Made:
+        """See Kind."""
+        wanted = ClusterInputs.model_validate(inputs)
+        self._world.start(wanted, report)
+        return self._made(wanted, "running")
+
+    def remove(self, outputs: Properties, report: Report) -> None:
+        """See Kind."""
+        self._world.delete(str(outputs["instance"]), report)
+
+    def remnant(self, inputs: Properties) -> Made | None:
+        """See Kind."""
+        return self.find(str(inputs["instance"]), inputs)
+
+    def _made(self, inputs: ClusterInputs, state: ClusterState) -> Made:
+        return Made(
+            id=inputs.instance,
+            outputs={
+                **inputs.model_dump(mode="json"),
+                "state": state,
+                "kubeconfig": self._world.kubeconfig(inputs.instance),
+            },
+            secrets=frozenset({"kubeconfig"}),
+        )
+
+
+class ImageKind:
+    """`slipway:embedded:Image`: an image built on a machine that has no registry to pull from."""
+
+    def __init__(self, world: World) -> None:
+        """Work in `world`."""
+        self._world = world
+
+    def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
+        """See Kind."""
+        return _faults(ImageInputs, inputs)
+
+    def planned(self, inputs: Properties) -> Properties:
+        """See Kind."""
+        return dict(inputs)
+
+    def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
+        """See Kind: never a replacement, because pods of the old reference still run."""
+        if old.get("instance") != new.get("instance"):
+            return [Change("instance", replaces=True)]
+        found = [Change(path) for path in ("name", "reference") if old.get(path) != new.get(path)]
+        wanted = ImageInputs.model_validate(new)
+        # Where the cluster is down nothing can be said; its images come back with it.
+        if not found and self._world.state(wanted.instance) == "running" and not self._has(wanted):
+            found.append(Change("reference", why="the cluster has lost the image; it will be imported"))
+        return found
+
+    def find(self, identity: str, inputs: Properties) -> Made | None:
+        """See Kind."""
+        known = ImageInputs.model_validate(inputs)
+        if self._world.state(known.instance) == "running" and not self._has(known):
+            return None
+        return Made(identity, known.model_dump())
+
+    def make(self, inputs: Properties, report: Report) -> Made:
+        """See Kind."""
+        wanted = ImageInputs.model_validate(inputs)
+        reference = self._world.ensure_image(wanted, report)
+        return Made(wanted.name, {**wanted.model_dump(), "reference": reference})
+
+    def remove(self, outputs: Properties, report: Report) -> None:
+        """See Kind: with the cluster its images go, so only a running one has something to lose."""
+        known = ImageInputs.model_validate(outputs)
+        if self._world.state(known.instance) == "running":
+            self._world.remove_image(known.instance, known.reference)
+
+    def remnant(self, inputs: Properties) -> Made | None:
+        """See Kind: a failed build is nothing that a delete must take away."""
+        return None
+
+    def _has(self, wanted: ImageInputs) -> bool:
+        return self._world.has_image(wanted.instance, wanted.reference)
+
+
+KINDS: Final[Mapping[str, Callable[[World], Kind]]] = {
+    "slipway:embedded:Cluster": ClusterKind,
+    "slipway:embedded:Image": ImageKind,
+}
+
+
+def _faults(model: type[BaseModel], inputs: Properties) -> Sequence[tuple[str, str]]:
+    try:
+        model.model_validate(inputs)
+    except ValidationError as error:
+        return [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
+    return []

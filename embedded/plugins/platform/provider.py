@@ -1,0 +1,271 @@
+"""The ResourceProvider service of `slipway`: protocol in, `kinds.Kind`, protocol out."""
+
+# ruff: noqa: N802  the protocol names the methods
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import grpc
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    plugin_pb2,
+    provider_pb2,
+    provider_pb2_grpc,
+    status_pb2,
+)
+
+from embedded.plugins import serving
+from embedded.plugins.platform.kinds import KINDS, Change, Kind, Made, Properties, World
+from embedded.plugins.platform.world import Machine
+from storage.errors import SlipwayError, UsageError
+from storage.report import Report
+
+VERSION: Final = "0.1.0"
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+"""How Pulumi's wire format marks a secret; part of its protocol."""
+
+
+class Provider(provider_pb2_grpc.ResourceProviderServicer):
+    """One per CLI."""
+
+    def __init__(self, world: World, engine: str) -> None:
+        """Serve the kinds of resources of `world`; tell progress to the engine at `engine`."""
+        self._kinds: dict[str, Kind] = {token: make(world) for token, make in KINDS.items()}
+        self._log = _EngineLog(engine)
+        self._world = world
+
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        """Say the version."""
+        return plugin_pb2.PluginInfo(version=VERSION)
+
+    def CheckConfig(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
+        """Take any configuration: there is none."""
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def DiffConfig(
+        self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.DiffResponse:
+        """Find no difference: there is no configuration."""
+        return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE)
+
+    def Configure(
+        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ConfigureResponse:
+        """Say what the provider understands."""
+        return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
+
+    def Check(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
+        """Refuse inputs that can't be, property by property."""
+        faults = self._kind(request.urn, context).faults(_plain(request.news))
+        return provider_pb2.CheckResponse(
+            inputs=request.news,
+            failures=[provider_pb2.CheckFailure(property=path, reason=why) for path, why in faults],
+        )
+
+    def Diff(
+        self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.DiffResponse:
+        """Compare inputs with inputs, and the world with what it should be."""
+        kind = self._kind(request.urn, context)
+        old = _plain(request.old_inputs) or _plain(request.olds)
+        with _told(context):
+            changes = kind.changes(old, _plain(request.news))
+        for change in changes:
+            if change.why:
+                self._log.info(request.urn, change.why)
+        return _difference(changes)
+
+    def Create(
+        self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CreateResponse:
+        """Make it, or adopt what an earlier run left."""
+        kind = self._kind(request.urn, context)
+        inputs = _plain(request.properties)
+        if request.preview:
+            return provider_pb2.CreateResponse(properties=_wire(kind.planned(inputs)))
+        made = self._make(kind, inputs, request.urn, context)
+        return provider_pb2.CreateResponse(id=made.id, properties=_wire(made.outputs, made.secrets))
+
+    def Read(
+        self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ReadResponse:
+        """Say how it is; an empty answer where it is gone."""
+        kind = self._kind(request.urn, context)
+        with _told(context):
+            found = kind.find(request.id, _plain(request.inputs))
+        if found is None:
+            return provider_pb2.ReadResponse()
+        return provider_pb2.ReadResponse(
+            id=found.id, properties=_wire(found.outputs, found.secrets), inputs=request.inputs
+        )
+
+    def Update(
+        self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.UpdateResponse:
+        """Make it what the inputs say; the same as creating it."""
+        kind = self._kind(request.urn, context)
+        inputs = _plain(request.news)
+        if request.preview:
+            # What is known of the old outputs stays known: the provider that depends on the cluster
+            # must not look different because the cluster is to be started.
+            properties = struct_pb2.Struct()
+            properties.CopyFrom(request.olds)
+            for name, value in _wire(kind.planned(inputs)).fields.items():
+                properties.fields[name].CopyFrom(value)
+            return provider_pb2.UpdateResponse(properties=properties)
+        made = self._make(kind, inputs, request.urn, context)
+        return provider_pb2.UpdateResponse(properties=_wire(made.outputs, made.secrets))
+
+    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Take it away."""
+        kind = self._kind(request.urn, context)
+        with _told(context):
+            kind.remove(_plain(request.properties), self._log.reporter(request.urn))
+        return empty_pb2.Empty()
+
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Stop what is being done, so that the calls that wait for it return."""
+        self._world.stop()
+        return empty_pb2.Empty()
+
+    def _kind(self, urn: str, context: grpc.ServicerContext) -> Kind:
+        token = urn.split("::")[2].rpartition("$")[2]
+        if token not in self._kinds:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"The provider slipway has no resource {token}.")
+        return self._kinds[token]
+
+    def _make(self, kind: Kind, inputs: Properties, urn: str, context: grpc.ServicerContext) -> Made:
+        try:
+            return kind.make(inputs, self._log.reporter(urn))
+        except UsageError as error:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        except SlipwayError as error:
+            remnant = kind.remnant(inputs)
+            if remnant is None:
+                context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            # Half a cluster is a cluster: the state must know of it, or nothing would take it away.
+            context.abort_with_status(_half_made(remnant, str(error)))
+        raise AssertionError("abort raises")
+
+
+class _told:  # noqa: N801  used as a word in a `with`
+    """Turns an error of ours into the one message that the CLI shows."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if isinstance(error, SlipwayError):
+            self._context.abort(grpc.StatusCode.UNKNOWN, str(error))
+
+
+class _EngineLog:
+    """Progress for the person who watches the update."""
+
+    def __init__(self, address: str) -> None:
+        self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
+        self._lock = threading.Lock()
+
+    def reporter(self, urn: str) -> Report:
+        return lambda line: self.info(urn, line)
+
+    def info(self, urn: str, line: str) -> None:
+        if self._engine is None:
+            return
+        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line, urn=urn, ephemeral=True)
+        try:
+            with self._lock:
+                self._engine.Log(request)
+        except grpc.RpcError:
+            # The engine is going; progress is not worth failing for.
+            return
+
+
+def _difference(changes: Sequence[Change]) -> provider_pb2.DiffResponse:
+    kinds = provider_pb2.PropertyDiff
+    return provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME if changes else provider_pb2.DiffResponse.DIFF_NONE,
+        diffs=[change.path for change in changes],
+        replaces=[change.path for change in changes if change.replaces],
+        deleteBeforeReplace=any(change.replaces for change in changes),
+        hasDetailedDiff=True,
+        detailedDiff={
+            change.path: kinds(
+                kind=kinds.UPDATE_REPLACE if change.replaces else kinds.UPDATE, inputDiff=change.of_input
+            )
+            for change in changes
+        },
+    )
+
+
+def _half_made(remnant: Made, reason: str) -> "_Status":
+    detail = provider_pb2.ErrorResourceInitFailed(
+        id=remnant.id, properties=_wire(remnant.outputs, remnant.secrets), reasons=[reason]
+    )
+    packed = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
+    packed.details.add().Pack(detail)
+    return _Status(
+        grpc.StatusCode.UNKNOWN, reason, (("grpc-status-details-bin", packed.SerializeToString()),)
+    )
+
+
+class _Status(NamedTuple):
+    """What `abort_with_status` takes; grpc only names the fields."""
+
+    code: grpc.StatusCode
+    details: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def _plain(struct: struct_pb2.Struct) -> Properties:
+    """Return the properties as JSON values; whole numbers as int, secrets without their mark."""
+    plain: Properties = {name: _unmarked(value) for name, value in json_format.MessageToDict(struct).items()}
+    return plain
+
+
+def _unmarked(value: Any) -> Any:  # noqa: ANN401  any JSON value
+    if isinstance(value, dict):
+        if value.get(_SIGNATURE) == _SECRET:
+            return _unmarked(value.get("value"))
+        return {name: _unmarked(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_unmarked(each) for each in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _wire(properties: Mapping[str, Any], secrets: frozenset[str] = frozenset()) -> struct_pb2.Struct:
+    struct = struct_pb2.Struct()
+    struct.update(
+        {
+            name: {_SIGNATURE: _SECRET, "value": value} if name in secrets else value
+            for name, value in properties.items()
+        }
+    )
+    return struct
+
+
+def main(argv: Sequence[str]) -> None:
+    """Serve until the CLI ends or is gone."""
+    run(argv, Machine())
+
+
+def run(argv: Sequence[str], world: World) -> None:
+    """Serve the resources of `world` until the CLI ends or is gone."""
+    provider = Provider(world, serving.engine_address(argv))
+    serving.serve(
+        lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server),
+        world.stop,
+    )

@@ -1,0 +1,135 @@
+"""The local cluster and its images as they are, and the processes that change them.
+
+Reading is quick and happens here. Whatever takes long happens in a process of its own
+(`work.py`), because only a process can be stopped at any moment: on Ctrl-C, or with the CLI.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from typing import Any, Final
+
+from embedded.images.containerd import Containerd
+from embedded.instance import Instance
+from embedded.plugins.platform.kinds import ClusterInputs, ClusterState, ImageInputs
+from storage.errors import FailedError, SlipwayError, UsageError
+from storage.report import Report
+
+STOP_SECONDS: Final = 8.0
+"""For a worker to clean up behind itself once it was told to stop."""
+
+
+class Stopped(FailedError):  # noqa: N818  nothing is wrong
+    """The user wanted it to stop; the next run goes on from there."""
+
+    def __init__(self) -> None:
+        """Say the same whatever was going on."""
+        super().__init__("Stopped on request.", fix="Run the same command again to go on.")
+
+
+class Machine:
+    """`kinds.World` on this machine."""
+
+    def __init__(self) -> None:
+        """Start nothing."""
+        self._workers: set[subprocess.Popen[bytes]] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def state(self, instance: str) -> ClusterState:
+        """See World."""
+        raise NotImplementedError
+
+    def kubeconfig(self, instance: str) -> str:
+        """See World."""
+        return Instance(instance).kubeconfig.read_text()
+
+    def has_image(self, instance: str, reference: str) -> bool:
+        """See World."""
+        return Containerd(Instance(instance).containerd_socket).has(reference)
+
+    def start(self, inputs: ClusterInputs, report: Report) -> None:
+        """See World."""
+        self._work({"do": "start", **inputs.model_dump(mode="json")}, report)
+
+    def delete(self, instance: str, report: Report) -> None:
+        """See World."""
+        self._work({"do": "delete", "instance": instance}, report)
+
+    def ensure_image(self, inputs: ImageInputs, report: Report) -> str:
+        """See World."""
+        made = str(self._work({"do": "image", "instance": inputs.instance, "name": inputs.name}, report))
+        if made != inputs.reference:
+            raise FailedError(
+                f"Image {inputs.name} came out as {made}.",
+                why=f"The program was told {inputs.reference}: what it is made of changed meanwhile.",
+                fix="Run the same command again.",
+            )
+        return made
+
+    def remove_image(self, instance: str, reference: str) -> None:
+        """See World."""
+        Containerd(Instance(instance).containerd_socket).remove(reference)
+
+    def stop(self) -> None:
+        """Stop what is being done, and start nothing more. Returns when the processes are gone."""
+        with self._lock:
+            self._stopped = True
+            workers = list(self._workers)
+        for worker in workers:
+            worker.send_signal(signal.SIGINT)
+        for worker in workers:
+            try:
+                worker.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(worker.pid, signal.SIGKILL)
+
+    def _work(self, order: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401  the worker's JSON
+        with self._lock:
+            if self._stopped:
+                raise Stopped
+            worker = subprocess.Popen(
+                [sys.executable, "-u", "-P", "-m", "embedded.plugins.platform.work"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                process_group=0,
+            )
+            self._workers.add(worker)
+        try:
+            return self._follow(worker, order, report)
+        finally:
+            with self._lock:
+                self._workers.discard(worker)
+            worker.wait()
+
+    def _follow(self, worker: subprocess.Popen[bytes], order: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        # The pipe stays open for the worker's life: its end tells the worker that we are gone.
+        with worker.stdin, worker.stdout:
+            worker.stdin.write(json.dumps(order).encode() + b"\n")
+            worker.stdin.flush()
+            for line in worker.stdout:
+                message = json.loads(line)
+                if "line" in message:
+                    report(message["line"])
+                elif "error" in message:
+                    raise _error(message["error"])
+                else:
+                    return message["done"]
+        worker.wait()
+        if self._stopped:
+            raise Stopped
+        raise FailedError(
+            f"The process that should {order['do']} ended with {worker.returncode}.",
+            fix="Run the same command again.",
+        )
+
+
+def _error(told: Mapping[str, str]) -> SlipwayError:
+    kind = UsageError if told["kind"] == "usage" else FailedError
+    return kind(told["what"], why=told["why"], fix=told["fix"])
