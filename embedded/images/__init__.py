@@ -5,7 +5,6 @@ ensure(name, instance)     build what no cache holds and import what the cluster
 """
 
 import hashlib
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -15,7 +14,8 @@ from embedded.images.catalog import RECIPES, Recipe
 from embedded.images.containerd import Containerd, HasContainerd
 from embedded.images.layer import Layer
 from embedded.images.oci import ImageContent, assemble
-from storage.errors import UsageError
+from embedded.toolchain import cache
+from storage.errors import FailedError, UsageError
 from storage.report import Report, silent
 
 __all__ = ["IMAGES", "build", "ensure", "reference"]
@@ -83,18 +83,23 @@ def _reference(name: str, recipe: Recipe) -> str:
 
 def _build(name: str, recipe: Recipe, report: Report) -> ImageContent:
     store = _store()
-    layers = [store.make(layer.key(), _writer(name, layer, report)) for layer in recipe.layers]
+    layers = [store.make(key, _writer(name, layer, key, report)) for layer, key in recipe.keyed()]
     return assemble(_reference(name, recipe), recipe.settings, layers)
 
 
-def _writer(image: str, layer: Layer, report: Report) -> Callable[[BinaryIO, Path], None]:
+def _writer(image: str, layer: Layer, key: str, report: Report) -> Callable[[BinaryIO, Path], None]:
     def write(out: BinaryIO, work: Path) -> None:
         report(f"building image {image}: {layer.name}")
         layer.write(out, work, report)
+        if layer.key() != key:
+            raise FailedError(
+                f"Files of the image {image} changed while it was made.",
+                why="Its reference is the digest of these files, and it would name other content.",
+                fix="Run the command again.",
+            )
 
     return write
 
 
 def _store() -> BlobStore:
-    cache = os.environ.get("SLIPWAY_CACHE")
-    return BlobStore((Path(cache) if cache else Path.home() / ".cache" / "slipway") / "images")
+    return BlobStore(cache.root() / "images")

@@ -1,13 +1,94 @@
 """Which images there are, and what each is made of."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from embedded.images.code import CodeLayer, ProgramLayer
+from embedded.images.debian import DebianLayer
 from embedded.images.layer import NONROOT, Layer, RootLayer, ToolLayer, digest_of
 from embedded.images.oci import Settings, architecture
+from embedded.images.wheels import Requirements, WheelsLayer
+from embedded.toolchain import BINARIES, binary
 from storage.report import Report
+
+_NFS_AND_KERBEROS: Final = (
+    "libcom-err2",
+    "libgssapi-krb5-2",
+    "libk5crypto3",
+    "libkeyutils1",
+    "libkrb5-3",
+    "libkrb5support0",
+    "libnsl2",
+    "libtirpc-common",
+    "libtirpc3",
+)
+_BASE: Final = DebianLayer(
+    "Debian and Python",
+    # dash and coreutils: a pipeline step starts as a shell script that KFP writes.
+    packages=(
+        "python3-minimal",
+        "libpython3-stdlib",
+        "ca-certificates",
+        "coreutils",
+        "dash",
+        "libgomp1",
+        "libstdc++6",
+        "zlib1g",
+    ),
+    unneeded=("debconf", "debianutils", "dpkg", "openssl", "readline-common", *_NFS_AND_KERBEROS),
+)
+_NGINX: Final = DebianLayer(
+    "nginx",
+    packages=("nginx",),
+    unneeded=("iproute2", "libbpf1", "libcap2-bin", "libelf1", "libxtables12", *_NFS_AND_KERBEROS),
+    lower=_BASE,
+)
+_STEPS: Final = Requirements(("steps", "kfp-server", "jobs"))
+_SERVING: Final = Requirements(
+    ("serving",),
+    # Clients of stores that the local cluster, which has no way out, can't reach.
+    without=(
+        "azure-core",
+        "azure-identity",
+        "azure-storage-blob",
+        "azure-storage-file-share",
+        "dulwich",
+        "hf-xet",
+        "huggingface-hub",
+        "modelscope-hub",
+        "msal",
+        "msal-extensions",
+        "oras",
+    ),
+)
+_SHARED: Final = WheelsLayer("shared Python packages", wanted=_STEPS, other=_SERVING, shared=True)
+_CODE: Final = CodeLayer(
+    "code",
+    (
+        "storage",
+        "pipelines",
+        "serving",
+        "embedded/__init__.py",
+        "embedded/kfp",
+        "infra/__init__.py",
+        "infra/contract.py",
+        "infra/jobs",
+        "infra/names.py",
+        "infra/versions.py",
+    ),
+)
+_PYTHON: Final = {
+    "HOME": "/tmp",  # noqa: S108  # the one folder that a read-only container can write
+    "MALLOC_ARENA_MAX": "2",
+    "MPLCONFIGDIR": "/tmp",  # noqa: S108
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONUTF8": "1",
+}
+_ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 
 @dataclass(frozen=True)
@@ -21,6 +102,10 @@ class Recipe:
         """Return the digest of everything the image is made of."""
         return digest_of(architecture(), self.settings.as_json(), [layer.key() for layer in self.layers])
 
+    def keyed(self) -> list[tuple[Layer, str]]:
+        """Return each layer with the digest of its inputs as they are now."""
+        return [(layer, layer.key()) for layer in self.layers]
+
 
 @dataclass(frozen=True)
 class GoTool:
@@ -29,15 +114,17 @@ class GoTool:
     name: str
 
     def digest(self) -> str:
-        """See layer.Tool."""
-        from embedded.toolchain import TOOLS  # noqa: PLC0415  # reference() of other images needs no toolchain
-
-        return str(TOOLS[self.name].digest())
+        """See layer.Tool. Which Go compiles it is left out: finding that takes longer than the rest."""
+        tool = BINARIES[self.name]
+        content = {
+            path.relative_to(tool.folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in tool.folder.rglob("*")
+            if path.is_file()
+        }
+        return digest_of(tool.module, tool.version, tool.ldflags, content)
 
     def binary(self, report: Report) -> Path:
         """See layer.Tool."""
-        from embedded.toolchain import binary  # noqa: PLC0415
-
         return binary(self.name, report)
 
 
@@ -53,15 +140,57 @@ def _pause() -> Recipe:
 
 
 def _minio() -> Recipe:
-    return _program("minio", ports=(9000, 9001), HOME="/tmp")  # noqa: S108  # it looks for certificates in its home
+    return _program("minio", ports=(9000, 9001), HOME="/tmp")  # noqa: S108  # it looks for certificates there
 
 
 def _kserve_controller() -> Recipe:
     return _program("kserve-controller", ports=(8443, 9443))
 
 
+def _gateway() -> Recipe:
+    entry = ProgramLayer("gateway")
+    return Recipe(
+        (_BASE, _NGINX, entry),
+        Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON, ports=(8080,)),
+    )
+
+
+def _pipelines() -> Recipe:
+    own = WheelsLayer("Python packages of steps", wanted=_STEPS, other=_SERVING, shared=False)
+    return Recipe(
+        (_BASE, _SHARED, own, _CODE),
+        Settings(entrypoint=[], command=["python3"], user=NONROOT, env=_PYTHON),
+    )
+
+
+def _serving(program: str, **env: str) -> Recipe:
+    own = WheelsLayer("Python packages of serving", wanted=_SERVING, other=_STEPS, shared=False)
+    entry = ProgramLayer(program)
+    return Recipe(
+        (_BASE, _SHARED, own, entry),
+        Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON | env),
+    )
+
+
+def _model_server() -> Recipe:
+    return _serving(
+        "model_server",
+        MLSERVER_METRICS_DIR="/tmp/metrics",  # noqa: S108
+        MLSERVER_PARALLEL_WORKERS="0",
+        **_ONE_THREAD,
+    )
+
+
+def _storage_initializer() -> Recipe:
+    return _serving("storage_initializer")
+
+
 RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = {
     "pause": _pause,
     "minio": _minio,
     "kserve-controller": _kserve_controller,
+    "gateway": _gateway,
+    "pipelines": _pipelines,
+    "model-server": _model_server,
+    "storage-initializer": _storage_initializer,
 }

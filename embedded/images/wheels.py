@@ -1,0 +1,184 @@
+"""Layers of locked Python dependencies, split so that images share what they have in common."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from embedded.images.bytecode import compile_tree
+from embedded.images.debian import python_version, release
+from embedded.images.layer import digest_of
+from embedded.images.oci import architecture
+from embedded.images.tree import pack
+from storage.errors import FailedError, UsageError
+from storage.report import Report
+
+PROJECT: Final = Path(__file__).parents[2]
+_PLATFORMS: Final = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
+_SOURCE_ONLY: Final = ("kfp-server-api",)
+"""Packages that publish no wheel. Pure Python: their own hash is locked, their build leaves no mark."""
+_DROPPED: Final = (
+    "bin/*",
+    "*/tests/*",
+    "*/__pycache__/*",
+    "*.pyi",
+    "*.pyx",
+    "*.pxd",
+    "numpy/_core/include/*",
+    "Crypto/SelfTest/*",
+    "*.dist-info/RECORD",
+    "*.dist-info/INSTALLER",
+    "*.dist-info/REQUESTED",
+    "*.dist-info/WHEEL",
+    "*.dist-info/uv_cache.json",
+    "*.dist-info/sboms/*",
+)
+"""What is only for building and testing, or tells how it was installed rather than what it is."""
+
+
+@dataclass(frozen=True)
+class Requirements:
+    """Dependency groups of pyproject.toml, as an image installs them."""
+
+    groups: tuple[str, ...]
+    without: tuple[str, ...] = ()
+    """Locked packages that the image never imports."""
+
+    def key(self) -> str:
+        """Return the digest of all that the lock says of these groups."""
+        return digest_of(self.groups, self.without, _locked(self.groups))
+
+    def lines(self) -> frozenset[str]:
+        """Return one requirement with its hashes per package."""
+        selection = [f"--only-group={group}" for group in self.groups]
+        text = _uv("export", "--frozen", "--no-annotate", "--no-header", *selection)
+        found = re.split(r"\n(?=\S)", text.strip())
+        return frozenset(line for line in found if line.split("==")[0] not in self.without)
+
+
+@dataclass(frozen=True)
+class WheelsLayer:
+    """The dependencies that two images share, or those of the first that the second lacks."""
+
+    name: str
+    wanted: Requirements
+    other: Requirements
+    shared: bool
+
+    def key(self) -> str:
+        """See Layer."""
+        return digest_of(
+            "wheels", release(), architecture(), self.wanted.key(), self.other.key(), self.shared, _DROPPED
+        )
+
+    def write(self, out: BinaryIO, work: Path, report: Report) -> None:
+        """See Layer."""
+        mine, others = self.wanted.lines(), self.other.lines()
+        chosen = sorted(mine & others if self.shared else mine - others)
+        version = python_version()
+        folder = site_packages(version)
+        target = work / folder
+        report(f"installing {len(chosen)} locked Python packages")
+        _install(chosen, target, version, work.parent / "requirements.txt")
+        _strip(target)
+        compile_tree(target, f"/{folder}", version)
+        pack(work, out)
+
+
+def site_packages(version: str) -> str:
+    """Return the folder where Debian's Python looks for what is not Debian's."""
+    return f"usr/local/lib/python{version}/dist-packages"
+
+
+def _install(requirements: list[str], target: Path, version: str, listed: Path) -> None:
+    listed.write_text("\n".join(requirements) + "\n")
+    choice = [f"--no-binary={name}" for name in _SOURCE_ONLY if any(r.startswith(name) for r in requirements)]
+    _uv(
+        "pip",
+        "install",
+        f"--target={target}",
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        *choice,
+        f"--python-version={version}",
+        f"--python-platform={_PLATFORMS[architecture()]}",
+        "--no-compile-bytecode",
+        "--link-mode=copy",  # the cache's files keep their own modes and times
+        f"--requirements={listed}",
+    )
+
+
+def _strip(target: Path) -> None:
+    for path in sorted(target.rglob("*"), reverse=True):
+        name = path.relative_to(target).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif name == ".lock" or any(fnmatch(name, pattern) for pattern in _DROPPED):
+            path.unlink()
+
+
+def _uv(*arguments: str) -> str:
+    program = shutil.which("uv") or shutil.which("uv", path=f"{sys.prefix}/bin")
+    if program is None:
+        raise UsageError(
+            "This machine has no `uv`.",
+            why="The images' Python packages are installed with it, by the hashes in uv.lock.",
+            fix="Run `make install`, which puts it into the project's environment.",
+        )
+    command = [program, "--no-progress", "--quiet", *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
+    if done.returncode:
+        raise FailedError(
+            f"`uv {arguments[0]}` failed.",
+            why=done.stderr.strip()[-500:],
+            fix="Check that the package index can be reached and run the command again.",
+        )
+    return done.stdout
+
+
+@cache
+def _packages(lock: str) -> dict[str, list[str]]:
+    """Split a lock into its packages by name; one name can have several versions.
+
+    By pattern, not by a TOML parser: this is read each time a reference is asked for, and half a
+    megabyte of TOML takes a quarter of a second.
+    """
+    found: dict[str, list[str]] = {}
+    for block in lock.split("[[package]]\n")[1:]:
+        found.setdefault(re.findall(r'^name = "(.+)"', block, re.MULTILINE)[0], []).append(block)
+    return found
+
+
+def _locked(groups: tuple[str, ...]) -> list[str]:
+    """Return what the lock says of the groups' packages and of all that they depend on."""
+    packages = _packages((PROJECT / "uv.lock").read_text(encoding="utf-8"))
+    project = packages["slipway"][0]
+    development = project.partition("[package.dev-dependencies]")[2].partition("[package.metadata]")[0]
+    waiting = [name for group in groups for name in _names_of(development, group)]
+    seen: dict[str, list[str]] = {}
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen[name] = packages[name]
+            waiting += [needed for block in seen[name] for needed in _references(block)]
+    return [block for name in sorted(seen) for block in seen[name]]
+
+
+def _names_of(section: str, group: str) -> list[str]:
+    listed = re.search(rf"^{re.escape(group)} = \[\n(.*?)^\]", section, re.MULTILINE | re.DOTALL)
+    return list(_references(listed[1])) if listed else []
+
+
+def _references(text: str) -> Iterator[str]:
+    """Yield the packages that a piece of the lock points to: more than needed where extras are unused."""
+    return (
+        match[1] for match in re.finditer(r'\{ name = "([^"]+)"', text.partition("[package.metadata]")[0])
+    )
