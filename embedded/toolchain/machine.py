@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from embedded.toolchain import cache
 
+_CGROUPS: Final = Path("/sys/fs/cgroup")
 _CONTROLLERS: Final = ("cpu", "memory", "pids", "cpuset", "devices")
 _V2_CONTROLLERS: Final = ("cpu", "memory", "pids", "cpuset")
 _ROOM: Final = 12
@@ -60,13 +61,15 @@ def _root() -> Check:
 
 
 def _cgroups() -> Check:
-    base = Path("/sys/fs/cgroup")
-    unified = base / "cgroup.controllers"
+    unified = _CGROUPS / "cgroup.controllers"
     if unified.exists():
         have = set(unified.read_text(encoding="utf-8").split())
         lacking, kind = [name for name in _V2_CONTROLLERS if name not in have], "v2"
     else:
-        lacking, kind = [name for name in _CONTROLLERS if not (base / name / "cgroup.procs").exists()], "v1"
+        lacking, kind = (
+            [name for name in _CONTROLLERS if not (_CGROUPS / name / "cgroup.procs").exists()],
+            "v1",
+        )
     if not lacking:
         return Check(name="cgroups", ok=True, detail=f"{kind}, every controller is there")
     fix = f"Mount them (`mount -t cgroup -o {lacking[0]} cgroup /sys/fs/cgroup/{lacking[0]}`), or: {_KIND}"

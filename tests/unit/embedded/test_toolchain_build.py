@@ -1,0 +1,288 @@
+"""Builds with a stand-in for `go`: what is kept, what is said, and what a failure leaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from support.toolchain import FakeGo, small_table
+
+from embedded.toolchain import build, cache, golang
+from storage.errors import FailedError, UsageError
+
+
+@pytest.fixture
+def go(tmp_path, monkeypatch):
+    fake = FakeGo(tmp_path / "fake")
+    monkeypatch.setenv("PATH", f"{fake.command.parent}:{os.environ['PATH']}")
+    return fake
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.setenv("SLIPWAY_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(autouse=True)
+def table(tmp_path, monkeypatch, go, root):
+    return small_table(tmp_path / "go", monkeypatch)
+
+
+def _left(root: Path) -> list[str]:
+    """Everything in the cache but locks and logs."""
+    found = (path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file())
+    return sorted(path for path in found if not path.endswith(".lock") and not path.startswith("logs/"))
+
+
+def test_a_binary_is_built_once_and_found_the_second_time(go, root):
+    said = []
+    path = build.binary("one", said.append)
+    assert subprocess.run([path], capture_output=True, text=True, check=True).stdout == "whole\n"
+    assert path.parent.parent == root / "tools" / "one"
+    assert said[0] == "to make, in this order: one v1.2.3"
+    assert said[-1].startswith("one v1.2.3 built in 0:0")
+    silence = []
+    assert build.binary("one", silence.append) == path
+    assert (go.builds, silence) == (1, [])
+
+
+def test_binaries_of_one_tool_are_built_in_one_go_and_get_our_names(go):
+    paths = build.ensure(["left", "right"])
+    assert go.builds == 1
+    assert [path.name for path in paths.values()] == ["left", "right"]
+    assert all(os.access(path, os.X_OK) for path in paths.values())
+
+
+def test_only_the_tools_of_the_named_binaries_are_built(go, root):
+    build.ensure(["right"])
+    assert not (root / "tools" / "one").exists()
+
+
+def test_an_unknown_name_is_refused_with_the_names_there_are(go):
+    with pytest.raises(UsageError, match=r"no tool 'ectd'.*left, one, right"):
+        build.binary("ectd")
+    assert go.builds == 0
+
+
+def test_the_build_takes_only_what_is_pinned_and_the_settings_of_the_user(go, monkeypatch):
+    monkeypatch.setenv("GOFLAGS", "-p=1")
+    monkeypatch.setenv("GOPROXY", "off")
+    monkeypatch.setenv("GOOS", "plan9")
+    build.binary("one")
+    env = json.loads((go.folder / "environment").read_text())
+    assert (env["GOFLAGS"], env["GOPROXY"]) == ("-p=1", "off"), "the user's settings are respected"
+    assert (env["CGO_ENABLED"], env["GOOS"], env["GOARCH"], env["GOWORK"]) == ("0", "linux", "amd64", "off")
+    assert "GONOSUMCHECK" not in env
+    assert "GONOSUMDB" not in env or env["GONOSUMDB"] == os.environ.get("GONOSUMDB")
+
+
+def test_the_command_is_read_only_reproducible_and_stripped(table, go, tmp_path):
+    command = golang.build_command(golang.find(), table["pair"], tmp_path)
+    assert command[2:-2] == [
+        *("-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", f"{tmp_path}/")
+    ]
+    assert command[-2:] == ["example.com/pair/cmd/left", "example.com/pair/cmd/manager"]
+
+
+@pytest.mark.parametrize(
+    ("message", "why", "fix"),
+    [
+        ("write $WORK/b001/_pkg_.a: no space left on device", "The disk is full", "Free some gigabytes"),
+        (
+            "dial tcp: lookup proxy.golang.org: no such host",
+            "registry could not be reached",
+            "Check the network",
+        ),
+        ("example.com/x@v1: module lookup disabled by GOPROXY=off", "GOPROXY is off", "Unset GOPROXY"),
+        (
+            "verifying example.com/x@v1: checksum mismatch",
+            "not what go.sum pins",
+            "Don't switch verification off",
+        ),
+        ("missing go.sum entry for module", "don't fit together", "Restore them"),
+        ("compile: signal: killed", "ran out of memory", "Stop other programs"),
+        ("main.go:3: undefined: x", "undefined: x", "The whole output is in"),
+    ],
+)
+def test_a_failed_build_says_why_and_leaves_nothing_and_the_rerun_converges(go, root, message, why, fix):
+    go.does("fails", message)
+    with pytest.raises(FailedError) as caught:
+        build.binary("one")
+    assert caught.value.what == "one v1.2.3 could not be built."
+    assert why in caught.value.why
+    assert fix in caught.value.fix
+    assert _left(root) == []
+    go.does("works")
+    assert build.binary("one").read_text().endswith("echo whole\n")
+
+
+def test_credentials_of_a_proxy_are_not_repeated(go, root):
+    go.does("fails", "GET https://ann:hunter2@proxy.example/x: dial tcp: connection refused")
+    with pytest.raises(FailedError) as caught:
+        build.binary("one")
+    assert "hunter2" not in str(caught.value)
+    assert "hunter2" not in (root / "logs" / "one.log").read_text()
+
+
+def test_a_go_that_writes_nothing_is_noticed(go, root):
+    go.does("writes nothing")
+    with pytest.raises(FailedError, match="did not write left, right"):
+        build.binary("left")
+    assert _left(root) == []
+
+
+def test_a_full_disk_at_the_last_step_is_reported_like_one_in_the_compiler(go, root, monkeypatch):
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(cache, "publish", full)
+    with pytest.raises(FailedError, match="The disk is full"):
+        build.binary("one")
+    assert _left(root) == []
+
+
+def test_a_failure_of_one_stops_the_others(go, root, table, monkeypatch):
+    real = build.build
+
+    def first_fails(tool, *rest):
+        if tool.name == "one":
+            while not go.pids:
+                time.sleep(0.02)
+            raise FailedError("one could not be built.")
+        real(tool, *rest)
+
+    go.does("hangs")
+    monkeypatch.setattr(build, "build", first_fails)
+    monkeypatch.setattr(build, "_lanes", lambda: 2)
+    began = time.monotonic()
+    with pytest.raises(FailedError, match="one could not be built"):
+        build.ensure(["one", "left"])
+    assert time.monotonic() - began < 10
+    _assert_gone(go.pids)
+    assert _left(root) == []
+
+
+_PROGRAM = """
+import sys
+sys.path.insert(0, {tests!r})
+import pathlib, pytest
+from support.toolchain import small_table
+from embedded.toolchain import build
+small_table(pathlib.Path({sources!r}), pytest.MonkeyPatch())
+build.binary("one", lambda line: print(line, flush=True))
+"""
+
+
+def _program(tmp_path) -> subprocess.Popen:
+    code = _PROGRAM.format(
+        tests=str(Path(__file__).parents[2]), sources=str(tmp_path / f"sources-{time.monotonic_ns()}")
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        process_group=0,
+    )
+
+
+def _assert_gone(pids: list[int]) -> None:
+    assert pids
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and any(_alive(pid) for pid in pids):
+        time.sleep(0.05)
+    assert [pid for pid in pids if _alive(pid)] == []
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def _until_building(go) -> None:
+    deadline = time.monotonic() + 20
+    while not go.pids and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert go.pids
+
+
+def test_ctrl_c_ends_the_compilers_too_and_leaves_nothing(go, root, tmp_path):
+    go.does("hangs")
+    program = _program(tmp_path)
+    _until_building(go)
+    os.kill(program.pid, signal.SIGINT)
+    _, errors = program.communicate(timeout=20)
+    assert "KeyboardInterrupt" in errors
+    _assert_gone(go.pids)
+    assert _left(root) == []
+    go.does("works")
+    assert build.binary("one").exists()
+
+
+def test_kill_9_leaves_no_half_binary_and_the_next_build_cleans_up(go, root, tmp_path):
+    go.does("hangs")
+    program = _program(tmp_path)
+    _until_building(go)
+    program.kill()
+    program.communicate(timeout=20)
+    assert list((root / "tools" / "one").glob("[!.]*")) == [], "nothing may look finished"
+    for pid in go.pids:  # the kernel ends our child, but not what that child had started
+        if _alive(pid):
+            os.kill(pid, signal.SIGKILL)
+    go.does("works")
+    path = build.binary("one")
+    assert _left(root) == [
+        path.relative_to(root).as_posix(),
+        (path.parent / "record.json").relative_to(root).as_posix(),
+    ]
+
+
+def test_two_clones_that_need_the_same_tool_build_it_once(go, root):
+    go.does("slow")
+    found, said = [], []
+    threads = [
+        threading.Thread(target=lambda: found.append(build.binary("one", said.append))) for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert go.builds == 1
+    assert found[0] == found[1]
+
+
+def test_no_go_is_refused_with_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(golang, "_USUAL_PLACES", ())
+    with pytest.raises(UsageError, match="Go is not installed") as caught:
+        build.binary("one")
+    assert "Install Go 1.25.4 or newer" in caught.value.fix
+
+
+@pytest.mark.parametrize("version", ["1.19.8", "1.25.3"])
+def test_an_old_go_is_refused_with_what_to_install(go, version):
+    go.calls_itself(version, toolchain="local")
+    with pytest.raises(UsageError, match=f"Go {version} is too old") as caught:
+        build.binary("one")
+    assert "needs Go 1.25.4" in caught.value.why
+    assert go.builds == 0
+
+
+def test_an_old_go_that_may_fetch_its_successor_is_used(go):
+    go.calls_itself("1.23.0", toolchain="auto")
+    assert build.binary("one").exists()
+
+
+def test_a_go_that_makes_no_sense_is_refused(go):
+    go.calls_itself("mystery")
+    with pytest.raises(UsageError, match="doesn't work"):
+        build.binary("one")
