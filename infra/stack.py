@@ -1,69 +1,203 @@
-"""The pulumi command line, driven: one stack of one project in one environment."""
+"""One stack of the project: the real pulumi command line, driven.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+`slipway up STACK` and `pulumi up -s STACK` do the same; this module adds what a person would do around
+it: validate the settings first, clear what a killed run has left, and say in one message what failed.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Final
 
+import yaml
+from pydantic import ValidationError
+
+from infra import config
 from infra.contract import PlatformOutputs
+from infra.pulumi_cli import PulumiCli, error_in
+from infra.stack_events import EventLog, Summary, Timing
+from infra.stack_state import FileBackend, adoptable, without_pending
+from storage.errors import FailedError, UsageError
+
+__all__ = ["Stack", "Summary", "Timing"]
+
+SECRET_BYTES: Final = 32
+
+Validate = Callable[[Path, str], None]
+"""Takes the project's folder and the stack's name; raises UsageError."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Timing:
-    """How long one resource took."""
-
-    urn: str
-    operation: str
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Summary:
-    """What one `up`, `preview`, `refresh` or `destroy` did."""
-
-    changes: Mapping[str, int]
-    """Count per operation, as Pulumi names them: create, update, replace, delete, same."""
-
-    seconds: float
-    timings: tuple[Timing, ...] = ()
-
-    @property
-    def changed(self) -> bool:
-        """Return whether anything was made, changed or deleted."""
-        return any(count for operation, count in self.changes.items() if operation != "same")
+def validate_settings(project: Path, stack: str) -> None:
+    """Refuse settings or tenants that can't be, by file and field."""
+    config.load_file(project / f"Pulumi.{stack}.yaml")
+    config.load_tenants(project / "tenants")
 
 
 class Stack:
     """One stack; every method runs the real command line in a child process."""
 
-    def __init__(self, name: str, project: Path, env: Mapping[str, str]) -> None:
-        """Remember which stack; nothing is run."""
+    def __init__(
+        self, name: str, project: Path, env: Mapping[str, str], *, validate: Validate = validate_settings
+    ) -> None:
+        """Remember which stack; nothing is run.
+
+        Args:
+            name: of the stack.
+            project: the folder with Pulumi.yaml.
+            env: what goes over this process's environment, as `embedded.session.environment` gives it.
+            validate: checks the settings before anything is started.
+        """
         self.name = name
         self.project = project
+        self.env = env
+        self._validate = validate
+        self._cli = PulumiCli(project, env)
+        document = yaml.safe_load((project / "Pulumi.yaml").read_text())
+        url = env.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_BACKEND_URL", "")
+        self._backend = FileBackend.of(url, document["name"], name)
+
+    @property
+    def settings(self) -> Path:
+        """Where the stack's settings are."""
+        return self.project / f"Pulumi.{self.name}.yaml"
 
     def exists(self) -> bool:
         """Return whether the backend knows the stack."""
-        raise NotImplementedError
+        if self._backend is not None:
+            return self._backend.exists()
+        known = json.loads(self._cli.ask("stack", "ls", "--json"))
+        return any(each["name"].rpartition("/")[2] == self.name for each in known)
 
-    def init(self) -> None:
-        """Make the stack, its settings file and its secret, whichever of them is missing."""
-        raise NotImplementedError
+    def init(self, environment: str | None = None) -> None:
+        """Make the stack, its settings file and its secret, whichever of them is missing.
 
-    def up(self) -> Summary:
-        """Make the world what the program says."""
-        raise NotImplementedError
+        Args:
+            environment: which template of stacks/ to begin with; the stack's own name by default.
+        """
+        if not self.settings.is_file():
+            self._write_settings(environment or self.name)
+        if not self.exists():
+            self._make()
+        if config.SECRET_KEY not in self._settings().get("config", {}):
+            # By standard input: arguments can be read by every user of the machine.
+            self._ask_config("set", "--secret", config.SECRET_KEY, stdin=secrets.token_urlsafe(SECRET_BYTES))
+
+    def up(self, *, refresh: bool = False) -> Summary:
+        """Make the world what the program says.
+
+        Args:
+            refresh: look at every resource first, and not only at what the program changes.
+        """
+        return self._operate("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
 
     def preview(self) -> Summary:
         """Say what `up` would change."""
-        raise NotImplementedError
+        return self._operate("preview")
 
     def refresh(self) -> Summary:
         """Bring the state in line with the world."""
-        raise NotImplementedError
+        return self._operate("refresh", "--yes", "--skip-preview")
 
     def destroy(self) -> Summary:
         """Take away everything that the stack made; its settings and history stay."""
-        raise NotImplementedError
+        if not self.exists():
+            return Summary(changes={}, seconds=0.0)
+        return self._operate("destroy", "--yes", "--skip-preview", validate=False)
 
     def outputs(self) -> PlatformOutputs:
-        """Return what the stack says about the platform."""
-        raise NotImplementedError
+        """Return what the stack says about the platform.
+
+        Raises:
+            UsageError: it says nothing yet, or what another version of Slipway understood.
+        """
+        document = json.loads(self._ask_stack("output", "--json")) if self.exists() else {}
+        if not document:
+            raise UsageError(f"Stack {self.name} has no outputs.", fix=f"Run: slipway up {self.name}")
+        try:
+            return PlatformOutputs.model_validate(document)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise UsageError(
+                f"The outputs of stack {self.name} are not those of this Slipway.",
+                why=f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.",
+                fix=f"Run: slipway up {self.name}",
+            ) from None
+
+    def resources(self) -> tuple[str, ...]:
+        """Return the URNs of everything that the stack holds."""
+        if not self.exists():
+            return ()
+        deployment = json.loads(self._ask_stack("export"))["deployment"]
+        return tuple(each["urn"] for each in deployment.get("resources") or ())
+
+    def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
+        if validate:
+            self._validate(self.project, self.name)
+        self._clear_remains()
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+            events = EventLog(Path(folder) / "events.json")
+            code, tail = self._cli.follow(
+                operation,
+                f"--stack={self.name}",
+                "--suppress-progress",
+                "--suppress-outputs",
+                f"--event-log={events.path}",
+                *arguments,
+                meanwhile=events.poll,
+            )
+        if code:
+            raise FailedError(
+                f"`pulumi {operation}` of stack {self.name} failed.",
+                why=events.first_error() or error_in(tail),
+                fix="Mend the cause and run the same command again: it goes on from there.",
+            )
+        return events.summary(time.monotonic() - began)
+
+    def _clear_remains(self) -> None:
+        """Clear what a run that was killed has left behind; a lock of one that lives is refused."""
+        if self._backend is None:
+            return
+        self._backend.clear_stale_locks()
+        pending = self._backend.pending()
+        if pending and adoptable(pending):
+            deployment = json.loads(self._ask_stack("export"))
+            self._ask_stack("import", stdin=json.dumps(without_pending(deployment)))
+
+    def _write_settings(self, environment: str) -> None:
+        template = self.project / "stacks" / f"{environment}.yaml"
+        if not template.is_file():
+            known = ", ".join(sorted(path.stem for path in template.parent.glob("*.yaml"))) or "none"
+            raise UsageError(
+                f"There is no kind of environment {environment!r}.",
+                why=f"Templates in stacks/ are: {known}.",
+                fix=f"Name one: slipway init {self.name} --environment local",
+            )
+        self.settings.write_text(template.read_text())
+
+    def _make(self) -> None:
+        try:
+            self._cli.ask("stack", "init", self.name, "--no-select")
+        except FailedError as error:
+            if "incorrect passphrase" not in error.why:
+                raise
+            # The settings are older than the state: their secrets belong to one that is gone.
+            document = self._settings()
+            document.pop("encryptionsalt", None)
+            document.get("config", {}).pop(config.SECRET_KEY, None)
+            self.settings.write_text(yaml.safe_dump(document, sort_keys=False))
+            self._cli.ask("stack", "init", self.name, "--no-select")
+
+    def _settings(self) -> dict[str, Any]:
+        document = yaml.safe_load(self.settings.read_text())
+        return document if isinstance(document, dict) else {}
+
+    def _ask_stack(self, *arguments: str, stdin: str = "") -> str:
+        return self._cli.ask("stack", *arguments, f"--stack={self.name}", stdin=stdin)
+
+    def _ask_config(self, *arguments: str, stdin: str = "") -> str:
+        return self._cli.ask("config", *arguments, f"--stack={self.name}", stdin=stdin)
