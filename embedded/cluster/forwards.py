@@ -1,0 +1,63 @@
+"""Which port of 127.0.0.1 leads to which Service: the table that users and programs set."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from embedded.cluster.places import Places
+from storage.errors import UsageError
+
+_LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+
+class Forward(BaseModel):
+    """One port of 127.0.0.1 that leads to a Service, which need not exist yet."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int = Field(ge=1024, le=65535, description="Port on 127.0.0.1.")
+    namespace: str = Field(pattern=_LABEL)
+    service: str = Field(pattern=_LABEL)
+    service_port: int = Field(ge=1, le=65535)
+
+    def __init__(self, port: int, namespace: str, service: str, service_port: int) -> None:
+        """Take the four parts by position, as they are spoken."""
+        super().__init__(port=port, namespace=namespace, service=service, service_port=service_port)
+
+
+_TABLE: Final = TypeAdapter(tuple[Forward, ...])
+
+
+def checked(forwards: Sequence[Forward], places: Places) -> tuple[Forward, ...]:
+    """Refuse a table in which two entries want one port, or one wants the API server's."""
+    seen = {places.instance.ports.api: "the API server"}
+    for forward in forwards:
+        target = f"{forward.namespace}/{forward.service}"
+        if forward.port in seen:
+            raise UsageError(
+                f"Port {forward.port} can't lead to {target}.",
+                why=f"It leads to {seen[forward.port]} already.",
+                fix="Give each Service a port of its own.",
+            )
+        seen[forward.port] = target
+    return tuple(sorted(forwards, key=lambda forward: forward.port))
+
+
+def read(path: Path) -> tuple[Forward, ...]:
+    """The table as last written; empty when there is none."""
+    try:
+        return _TABLE.validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return ()
+    except ValidationError:
+        return ()
+
+
+def write(path: Path, forwards: Sequence[Forward]) -> None:
+    """Replace the table whole."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_bytes(_TABLE.dump_json(tuple(forwards), indent=2))
+    draft.replace(path)

@@ -1,0 +1,70 @@
+"""Turns an instance into files on disk and a plan for the supervisor."""
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+
+from embedded.cluster import config, pki
+from embedded.cluster.cgroups import Cgroups
+from embedded.cluster.components import BINARIES, components
+from embedded.cluster.config import INSIDE
+from embedded.cluster.places import Places
+from embedded.cluster.records import Plan
+from embedded.images import reference
+from embedded.toolchain import binary
+from storage.report import Report
+
+CLIENTS = ("controller-manager", "scheduler", "proxy", "kubelet", "coredns")
+"""Components that find the API server by a kubeconfig."""
+
+
+def render(places: Places, cgroups: Cgroups, report: Report) -> tuple[dict[Path, str], Plan]:
+    """Make keys and tools where they are missing; return every file to write and the plan.
+
+    Nothing that runs is disturbed: a caller compares the plan's digest before writing.
+    """
+    instance = places.instance
+    instance.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = places.pki.ensure(
+        pki.leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
+    )
+    if made:
+        report(f"made certificates: {', '.join(made)}")
+    binaries = {component: binary(tool, report) for component, tool in BINARIES.items()}
+    files = {
+        places.config / "containerd.toml": config.containerd(places, reference("pause")),
+        places.config / "cni" / "10-slipway.conflist": config.cni(places),
+        places.config / "kubelet.yaml": config.kubelet(places, cgroups.pods_root),
+        places.config / "proxy.yaml": config.proxy(places),
+        places.config / "Corefile": config.corefile(places),
+        places.config / "encryption.yaml": config.encryption(_encryption_key(places)),
+        instance.kubeconfig: config.kubeconfig(places, "admin", f"https://127.0.0.1:{instance.ports.api}"),
+        **{places.kubeconfig(client): config.kubeconfig(places, client, INSIDE) for client in CLIENTS},
+    }
+    rows = components(places, binaries)
+    text = "\n".join([*files.values(), *(row.model_dump_json() for row in rows)])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return files, Plan(instance=instance.name, digest=digest, components=rows)
+
+
+def write_all(files: dict[Path, str]) -> None:
+    """Write each file whole, for its owner only."""
+    for path, text in files.items():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f".{path.name}.new")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(text)
+        draft.replace(path)
+
+
+def _encryption_key(places: Places) -> bytes:
+    """The key for Secrets in etcd; losing it loses them, so it is made once and kept with the data."""
+    path = places.pki.folder / "encryption.key"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(secrets.token_bytes(32))
+            stream.flush()
+            os.fsync(stream.fileno())
+    return path.read_bytes()
