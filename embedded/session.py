@@ -1,9 +1,10 @@
 """The surroundings of a local stack: where Pulumi keeps its state and finds its plugins.
 
-Everything of it is below `<instance data>/pulumi`, apart from the cluster's own data: `pulumi destroy`
-deletes the cluster while it still writes its state here. `remove` is the last step of all.
+Everything of it is in a folder beside the cluster's own (`selection.folder`), because it outlives the
+cluster: `pulumi destroy` writes its state while the cluster is already gone. `remove` is the last step.
 """
 
+import contextlib
 import os
 import secrets
 import shlex
@@ -17,6 +18,7 @@ from embedded import toolchain
 from embedded.instance import Instance
 from embedded.plugins import selection
 from embedded.toolchain import cache
+from storage.errors import UsageError
 from storage.report import Report, silent
 
 EXPORTED: Final = (
@@ -41,12 +43,13 @@ def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
     Builds the CLI and kubectl where the machine lacks them, and makes the place for the state.
     They are meant to be put over the caller's own environment.
     """
+    root = _make_folders(instance)
     tools = toolchain.bin_dir(report)
     env = {
         "PATH": _path(Path(sys.executable).parent, tools),
-        "PULUMI_BACKEND_URL": f"file://{_made(_state(instance))}",
+        "PULUMI_BACKEND_URL": f"file://{root / 'state'}",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(_passphrase(instance)),
-        "PULUMI_HOME": str(_made(selection.home(instance))),
+        "PULUMI_HOME": str(selection.home(instance)),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "KUBECONFIG": str(instance.kubeconfig),
         "SLIPWAY_INSTANCE": instance.name,
@@ -67,12 +70,9 @@ def shell_exports(env: Mapping[str, str]) -> str:
 
 def remove(instance: Instance) -> None:
     """Take away the stack's state and the launchers: the last step of `make down`."""
-    shutil.rmtree(_root(instance), ignore_errors=True)
-    try:
-        instance.data.rmdir()
-    except OSError:
-        # The cluster's own data is still there; deleting that is not this module's business.
-        return
+    shutil.rmtree(selection.folder(instance), ignore_errors=True)
+    with contextlib.suppress(OSError):
+        instance.data_root.rmdir()  # only where no other instance is left
 
 
 def cache_dir() -> Path:
@@ -80,17 +80,19 @@ def cache_dir() -> Path:
     return cache.root()
 
 
-def _root(instance: Instance) -> Path:
-    return instance.data / "pulumi"
-
-
-def _state(instance: Instance) -> Path:
-    return _root(instance) / "state"
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
+def _make_folders(instance: Instance) -> Path:
+    root = selection.folder(instance)
+    try:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for name in ("state", "home"):
+            (root / name).mkdir(mode=0o700, exist_ok=True)
+    except PermissionError as error:
+        raise UsageError(
+            f"The stack of the local cluster {instance.name} can't be worked on by this user.",
+            why=f"Its state is in {root}, which needs root.",
+            fix="Run as root, or use a stack of environment `dev`.",
+        ) from error
+    return root
 
 
 def _path(*first: Path) -> str:
@@ -101,7 +103,7 @@ def _path(*first: Path) -> str:
 
 def _passphrase(instance: Instance) -> Path:
     """Return the file with the passphrase of the state's secrets; the first call makes it."""
-    path = _made(_root(instance)) / "passphrase"
+    path = selection.folder(instance) / "passphrase"
     if not path.exists():
         draft = path.with_name(f".passphrase.{os.getpid()}")
         handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

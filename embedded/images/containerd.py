@@ -50,6 +50,11 @@ class Containerd:
         self._run("images", "label", image.reference, _PINNED)
         return sent
 
+    def remove(self, reference: str) -> None:
+        """Forget the image; one that is not there is fine."""
+        if self.has(reference):
+            self._run("images", "remove", "--sync", reference)
+
     def _import(self, image: ImageContent, store: BlobStore, present: Collection[str]) -> int:
         missing = [layer for layer in dict.fromkeys(image.layers) if layer.digest not in present]
         self._run("images", "import", "-", feed=lambda out: _write_archive(out, image, store, missing))

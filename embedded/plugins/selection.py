@@ -65,9 +65,14 @@ class Plugin(BaseModel):
     """Of the official executable."""
 
 
+def folder(instance: Instance) -> Path:
+    """Return the folder of the instance's stack: beside the cluster's data, which goes before it."""
+    return instance.data_root / f"{instance.name}.stack"
+
+
 def home(instance: Instance) -> Path:
     """Return the PULUMI_HOME of the instance's stack."""
-    return instance.data / "pulumi" / "home"
+    return folder(instance) / "home"
 
 
 def plugins(instance: Instance, env: Mapping[str, str] | None = None) -> tuple[Plugin, ...]:
@@ -80,16 +85,16 @@ def install(instance: Instance, env: Mapping[str, str] | None = None) -> tuple[P
     """Put into the instance's PULUMI_HOME what the CLI would not find elsewhere."""
     selected = plugins(instance, env)
     for wanted, plugin in zip(WANTED, selected, strict=True):
-        folder = home(instance) / "plugins" / wanted.folder
-        for other in folder.parent.glob(f"{wanted.kind}-{wanted.name}-v*"):
-            if other != folder:
+        place = home(instance) / "plugins" / wanted.folder
+        for other in place.parent.glob(f"{wanted.kind}-{wanted.name}-v*"):
+            if other != place:
                 shutil.rmtree(other)
         if plugin.kind == "stand-in":
-            _write(folder / wanted.executable, _launcher(wanted))
+            _write(place / wanted.executable, _launcher(wanted))
         elif plugin.path is not None and not wanted.bundled:
-            _link(folder / wanted.executable, plugin.path)
+            _link(place / wanted.executable, plugin.path)
         else:
-            shutil.rmtree(folder, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
     return selected
 
 
@@ -121,8 +126,8 @@ def _places(wanted: _Wanted, instance: Instance, env: Mapping[str, str]) -> Iter
         if cli:
             yield Path(cli).resolve().parent / wanted.executable, "came with pulumi"
         return
-    for folder in _plugin_folders(instance, env):
-        yield folder / wanted.folder / wanted.executable, f"installed in {folder}"
+    for plugins_folder in _plugin_folders(instance, env):
+        yield plugins_folder / wanted.folder / wanted.executable, f"installed in {plugins_folder}"
 
 
 def _plugin_folders(instance: Instance, env: Mapping[str, str]) -> Iterator[Path]:

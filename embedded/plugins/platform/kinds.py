@@ -53,7 +53,7 @@ class World(Protocol):
         """How the cluster is; quick."""
 
     def kubeconfig(self, instance: str) -> str:
-        """What reaches the cluster, as administrator."""
+        """What reaches the cluster, as administrator; empty where it was never started."""
 
     def has_image(self, instance: str, reference: str) -> bool:
         """Whether a running cluster has the image; quick."""

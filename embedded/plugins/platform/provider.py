@@ -149,10 +149,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except SlipwayError as error:
             remnant = kind.remnant(inputs)
-            if remnant is None:
-                context.abort(grpc.StatusCode.UNKNOWN, str(error))
-            # Half a cluster is a cluster: the state must know of it, or nothing would take it away.
-            context.abort_with_status(_half_made(remnant, str(error)))
+            if remnant is not None:
+                # Half a cluster is a cluster: the state must know of it, or nothing would take it away.
+                context.abort_with_status(_half_made(remnant, str(error)))
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
         raise AssertionError("abort raises")
 
 

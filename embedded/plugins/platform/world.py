@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Final
 
+from embedded import cluster
 from embedded.images.containerd import Containerd
 from embedded.instance import Instance
 from embedded.plugins.platform.kinds import ClusterInputs, ClusterState, ImageInputs
@@ -42,11 +43,14 @@ class Machine:
 
     def state(self, instance: str) -> ClusterState:
         """See World."""
-        raise NotImplementedError
+        return cluster.status(Instance(instance)).state
 
     def kubeconfig(self, instance: str) -> str:
         """See World."""
-        return Instance(instance).kubeconfig.read_text()
+        try:
+            return Instance(instance).kubeconfig.read_text()
+        except FileNotFoundError:
+            return ""
 
     def has_image(self, instance: str, reference: str) -> bool:
         """See World."""
