@@ -10,6 +10,7 @@ KSERVE_NAMESPACE: Final = "kserve"
 KFP_NAMESPACE: Final = "kubeflow"
 KFP_SERVICE: Final = "ml-pipeline"
 KFP_PORT: Final = 8888
+KFP_SERVICE_ACCOUNT: Final = "ml-pipeline"
 GATEWAY_NAMESPACE: Final = "slipway-gateway"
 GATEWAY_SERVICE: Final = "gateway"
 GATEWAY_PORT: Final = 8080
@@ -24,6 +25,22 @@ RUNNER_SECRET: Final = "store-runner"
 SERVER_SECRET: Final = "store-server"
 PROMOTER_SECRET: Final = "store-promoter"
 LAUNCHER_CONFIG: Final = "kfp-launcher"
+
+SYSTEM_NAMESPACES: Final = frozenset(
+    {
+        "auth",
+        "cert-manager",
+        "default",
+        "istio-system",
+        "knative-serving",
+        "local-path-storage",
+        "oauth2-proxy",
+        "pulumi-system",
+        KFP_NAMESPACE,
+        KSERVE_NAMESPACE,
+    }
+)
+"""No tenant takes one of these, nor one that begins with `kube-` or `slipway-`."""
 
 PART_OF: Final = {"app.kubernetes.io/part-of": "slipway"}
 """On every object that the program makes."""

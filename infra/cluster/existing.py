@@ -1,0 +1,26 @@
+"""A cluster that is there already: reached by a kubeconfig context, images from a registry."""
+
+from pathlib import Path
+
+import pulumi_kubernetes as k8s
+
+from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.config import DevSettings
+
+
+def create(settings: DevSettings) -> ClusterHandle:
+    """Return the handle of the cluster that the settings name; nothing is made."""
+    cluster, images, urls = settings.cluster, settings.images, settings.endpoints
+    return ClusterHandle(
+        provider=k8s.Provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
+        images=Images(
+            minio=Image(reference=images.minio),
+            kserve_controller=Image(reference=images.kserve_controller),
+            gateway=Image(reference=images.gateway),
+            pipelines=Image(reference=images.pipelines),
+            model_server=Image(reference=images.model_server),
+        ),
+        kserve_manifests=Path(cluster.kserve_manifests),
+        endpoints=Endpoints(gateway=urls.gateway, store=urls.store, console=urls.console, kfp=urls.kfp),
+        kubeconfig=None,
+    )

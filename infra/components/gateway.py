@@ -1,0 +1,96 @@
+"""The one door to every InferenceService: `/serving/<namespace>/<name>/<rest>`."""
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.cluster.handle import Image
+from infra.names import GATEWAY_NAMESPACE, GATEWAY_PORT, GATEWAY_SERVICE, PART_OF
+from storage.pods import (
+    RESTRICTED,
+    confined,
+    confined_pod,
+    http_probe,
+    metadata,
+    resources,
+    scratch_mount,
+    scratch_volume,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayArgs:
+    """What was made before."""
+
+    image: Image
+
+
+class Gateway(pulumi.ComponentResource):
+    """The gateway, answering."""
+
+    def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:components:Gateway", name, None, opts)
+        labels = {
+            **PART_OF,
+            "app.kubernetes.io/name": "gateway",
+            "app.kubernetes.io/component": "proxy",
+        }
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=metadata(GATEWAY_NAMESPACE, {**PART_OF, **RESTRICTED}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        within = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
+            spec={
+                "selector": labels,
+                "ports": [
+                    {"name": "http", "port": GATEWAY_PORT, "target_port": GATEWAY_PORT, "protocol": "TCP"}
+                ],
+            },
+            opts=within,
+        )
+        k8s.networking.v1.NetworkPolicy(
+            f"{name}-ingress",
+            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
+            spec={
+                "pod_selector": {"match_labels": labels},
+                "policy_types": ["Ingress"],
+                "ingress": [{"ports": [{"port": GATEWAY_PORT, "protocol": "TCP"}]}],
+            },
+            opts=within,
+        )
+        k8s.apps.v1.Deployment(
+            f"{name}-proxy",
+            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
+            spec={
+                "replicas": 1,
+                "selector": {"match_labels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {
+                        "automount_service_account_token": False,
+                        "security_context": confined_pod(),
+                        "containers": [
+                            {
+                                "name": "proxy",
+                                "image": args.image.reference,
+                                "image_pull_policy": "IfNotPresent",
+                                "ports": [{"name": "http", "container_port": GATEWAY_PORT}],
+                                "readiness_probe": http_probe("/healthz", GATEWAY_PORT, period=2),
+                                "liveness_probe": http_probe("/healthz", GATEWAY_PORT),
+                                "security_context": confined(),
+                                "resources": resources(cpu="20m", memory="16Mi", memory_limit="128Mi"),
+                                "volume_mounts": [scratch_mount()],
+                            }
+                        ],
+                        "volumes": [scratch_volume()],
+                    },
+                },
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(namespace)),
+        )
+        self.register_outputs({})

@@ -1,0 +1,241 @@
+"""One tenant: a namespace with people, identities, limits, network openings and keys to the store."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra import rbac, tenancy
+from infra.config import GroupMember, TenantSettings, UserMember
+from infra.contract import TenantOutputs
+from infra.names import (
+    EDITOR,
+    KFP_NAMESPACE,
+    KFP_SERVICE_ACCOUNT,
+    LAUNCHER_CONFIG,
+    PART_OF,
+    PROMOTER_SECRET,
+    RUNNER,
+    RUNNER_SECRET,
+    SERVER,
+    SERVER_SECRET,
+    VIEWER,
+)
+from storage import keys
+from storage.handle import StoreHandle
+from storage.pods import RESTRICTED, metadata
+
+_SECRETS: Mapping[keys.Role, str] = {
+    keys.Role.RUNNER: RUNNER_SECRET,
+    keys.Role.SERVER: SERVER_SECRET,
+    keys.Role.PROMOTER: PROMOTER_SECRET,
+}
+_RBAC_GROUP = "rbac.authorization.k8s.io"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TenantArgs:
+    """What the tenant's file says, and what was made before."""
+
+    settings: TenantSettings
+    store: StoreHandle
+    secret: pulumi.Output[str]
+    """The stack's, from which the tenant's store keys are derived."""
+
+
+class Tenant(pulumi.ComponentResource):
+    """A tenant, ready to run pipelines and serve models."""
+
+    outputs: TenantOutputs
+
+    def __init__(self, name: str, args: TenantArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:components:Tenant", name, None, opts)
+        self._name = name
+        self._tenant = args.settings
+        self._labels = {
+            **PART_OF,
+            "app.kubernetes.io/name": "tenant",
+            "app.kubernetes.io/component": "tenant",
+            "slipway.dev/tenant": args.settings.name,
+        }
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=metadata(args.settings.name, {**self._labels, **RESTRICTED}),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        self._limits()
+        self._network()
+        self._secrets(args)
+        self._accounts()
+        self._roles()
+        self._launcher(args.store)
+        self.outputs = _outputs(args)
+        self.register_outputs({"namespace": self.outputs.namespace})
+
+    def _metadata(self, name: str) -> k8s.meta.v1.ObjectMetaArgs:
+        return metadata(name, self._labels, namespace=self._tenant.name)
+
+    def _limits(self) -> None:
+        quota, defaults = self._tenant.quota, self._tenant.defaults
+        k8s.core.v1.ResourceQuota(
+            f"{self._name}-quota",
+            metadata=self._metadata("quota"),
+            spec={
+                "hard": {
+                    "requests.cpu": quota.cpu,
+                    "requests.memory": quota.memory,
+                    "requests.storage": quota.storage,
+                    "pods": str(quota.pods),
+                }
+            },
+            opts=self._within,
+        )
+        k8s.core.v1.LimitRange(
+            f"{self._name}-defaults",
+            metadata=self._metadata("defaults"),
+            spec={
+                "limits": [
+                    {
+                        "type": "Container",
+                        "default": {"cpu": defaults.cpu_limit, "memory": defaults.memory_limit},
+                        "default_request": {"cpu": defaults.cpu_request, "memory": defaults.memory_request},
+                    }
+                ]
+            },
+            opts=self._within,
+        )
+
+    def _network(self) -> None:
+        for opening, spec in tenancy.network_openings().items():
+            k8s.networking.v1.NetworkPolicy(
+                f"{self._name}-network-{opening}",
+                metadata=self._metadata(opening),
+                spec=spec,
+                opts=self._within,
+            )
+
+    def _secrets(self, args: TenantArgs) -> None:
+        """Put each role's key where its user reads it; the key itself is derived, never stored elsewhere."""
+        store = args.store
+        for role, secret_name in _SECRETS.items():
+            k8s.core.v1.Secret(
+                f"{self._name}-{secret_name}",
+                metadata=metadata(
+                    secret_name,
+                    self._labels,
+                    namespace=self._tenant.name,
+                    annotations={
+                        # KServe reads these of the Secret that its predictor's ServiceAccount names.
+                        "serving.kserve.io/s3-endpoint": store.internal_host,
+                        "serving.kserve.io/s3-usehttps": "1" if store.tls else "0",
+                        "serving.kserve.io/s3-verifyssl": "1" if store.tls else "0",
+                        "serving.kserve.io/s3-region": store.region,
+                    },
+                ),
+                type="Opaque",
+                data=_key_data(args, role),
+                opts=self._within,
+            )
+
+    def _accounts(self) -> None:
+        for account in (EDITOR, VIEWER, RUNNER, SERVER):
+            k8s.core.v1.ServiceAccount(
+                f"{self._name}-account-{account}",
+                metadata=self._metadata(account),
+                # No pod of a tenant talks to the API server; one that must asks for a token by name.
+                automount_service_account_token=False,
+                secrets=[{"name": SERVER_SECRET}] if account == SERVER else None,
+                opts=self._within,
+            )
+
+    def _roles(self) -> None:
+        accounts = {rbac.Role.EDITOR: EDITOR, rbac.Role.VIEWER: VIEWER}
+        for role in rbac.Role:
+            subjects = [_member(member) for member in self._tenant.members if member.role is role]
+            if role in accounts:
+                subjects.append(_account(accounts[role], self._tenant.name))
+            self._grant(f"slipway-{role}", rbac.rules(role), subjects)
+        self._grant("slipway-pipelines-api", rbac.KFP_SERVER, [_account(KFP_SERVICE_ACCOUNT, KFP_NAMESPACE)])
+
+    def _grant(
+        self, role_name: str, rules: tuple[rbac.Rule, ...], subjects: list[k8s.rbac.v1.SubjectArgs]
+    ) -> None:
+        role = k8s.rbac.v1.Role(
+            f"{self._name}-role-{role_name}",
+            metadata=self._metadata(role_name),
+            rules=[
+                k8s.rbac.v1.PolicyRuleArgs(
+                    api_groups=[*rule.groups],
+                    resources=[*rule.resources],
+                    verbs=[*rule.verbs],
+                    resource_names=[*rule.names] or None,
+                )
+                for rule in rules
+            ],
+            opts=self._within,
+        )
+        k8s.rbac.v1.RoleBinding(
+            f"{self._name}-binding-{role_name}",
+            metadata=self._metadata(role_name),
+            role_ref={"api_group": _RBAC_GROUP, "kind": "Role", "name": role_name},
+            subjects=subjects,
+            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[role])),
+        )
+
+    def _launcher(self, store: StoreHandle) -> None:
+        k8s.core.v1.ConfigMap(
+            f"{self._name}-launcher",
+            metadata=self._metadata(LAUNCHER_CONFIG),
+            data=tenancy.launcher_config(
+                store.buckets,
+                self._tenant.name,
+                endpoint=store.internal_host,
+                region=store.region,
+                tls=store.tls,
+            ),
+            opts=self._within,
+        )
+
+
+def _key_data(args: TenantArgs, role: keys.Role) -> pulumi.Output[dict[str, str]]:
+    tenant, generation = args.settings.name, args.settings.key_generation
+
+    def derive(secret: str) -> dict[str, str]:
+        key = keys.tenant_key(secret, tenant, role, generation)
+        plain = {
+            "AWS_ACCESS_KEY_ID": key.access_key,
+            "AWS_SECRET_ACCESS_KEY": key.secret_key.get_secret_value(),
+        }
+        return {field: base64.b64encode(value.encode()).decode() for field, value in plain.items()}
+
+    return args.secret.apply(derive)
+
+
+def _member(member: UserMember | GroupMember) -> k8s.rbac.v1.SubjectArgs:
+    if isinstance(member, GroupMember):
+        return k8s.rbac.v1.SubjectArgs(kind="Group", name=member.group, api_group=_RBAC_GROUP)
+    return k8s.rbac.v1.SubjectArgs(kind="User", name=member.user, api_group=_RBAC_GROUP)
+
+
+def _account(name: str, namespace: str) -> k8s.rbac.v1.SubjectArgs:
+    return k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=name, namespace=namespace)
+
+
+def _outputs(args: TenantArgs) -> TenantOutputs:
+    name, buckets = args.settings.name, args.store.buckets
+    return TenantOutputs(
+        namespace=name,
+        editor_service_account=EDITOR,
+        viewer_service_account=VIEWER,
+        runner_service_account=RUNNER,
+        server_service_account=SERVER,
+        pipeline_root=buckets.pipeline_root(name),
+        models_uri=buckets.models_uri(name),
+        data_uri=buckets.data_uri(name),
+        runner_secret=RUNNER_SECRET,
+        server_secret=SERVER_SECRET,
+        promoter_secret=PROMOTER_SECRET,
+    )

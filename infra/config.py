@@ -1,0 +1,361 @@
+"""Every setting of a stack and of its tenants: strict, frozen, refused by file and field.
+
+A stack's settings are the object `slipway:platform` of `Pulumi.<stack>.yaml`, beside the secret
+`slipway:secret` that `slipway init` makes. Each tenant is one file in `tenants/`. The same checks run
+before anything is started (`load_file`, `load_tenants`) and inside the program (`from_pulumi`).
+
+    python -m infra.config --write-schema     rewrites docs/*.schema.json
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import pulumi
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
+
+from infra import strict_yaml
+from infra.contract import PlatformOutputs
+from infra.names import SYSTEM_NAMESPACES
+from infra.rbac import Role
+from storage.errors import UsageError
+from storage.layout import checked_name
+from storage.settings import MinioSettings, Strict
+
+PROJECT: Final = "slipway"
+PLATFORM_KEY: Final = f"{PROJECT}:platform"
+SECRET_KEY: Final = f"{PROJECT}:secret"
+MIN_SECRET: Final = 32
+"""Characters; `slipway init` writes more. A shorter one was typed by a person."""
+
+_STACK_FILE_KEYS: Final = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
+_NOT_YET: Final = {"kind": "local", "prod": "dev"}
+
+_Quantity = Annotated[
+    str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", description="A Kubernetes quantity.")
+]
+_Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
+_ImageByDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./_:-]*@sha256:[0-9a-f]{64}$")]
+
+
+class KfpSettings(Strict):
+    """The Kubeflow Pipelines API."""
+
+    kind: Literal["embedded"] = "embedded"
+    size_gib: int = Field(default=2, ge=1, le=1024, description="Size of the volume with runs and pipelines.")
+
+
+class ServingSettings(Strict):
+    """KServe and the runtime of scikit-learn models."""
+
+    mode: Literal["standard"] = "standard"
+    model_memory: _Quantity = Field(default="1Gi", description="Memory limit of one model server.")
+    model_cpu: _Quantity = Field(default="1", description="CPU limit of one model server.")
+
+
+class ExistingCluster(Strict):
+    """A cluster that is there already, reached as kubectl reaches it."""
+
+    context: str = Field(min_length=1, description="Context in the kubeconfig.")
+    kubeconfig: str | None = Field(
+        default=None, min_length=1, description="Path of the kubeconfig; kubectl's default where absent."
+    )
+    kserve_manifests: str = Field(
+        min_length=1, description="Folder with KServe's generated crds/*.yaml and role.yaml."
+    )
+
+
+class ImageReferences(Strict):
+    """Where the cluster finds the platform's images; each by digest."""
+
+    minio: _ImageByDigest
+    kserve_controller: _ImageByDigest
+    gateway: _ImageByDigest
+    pipelines: _ImageByDigest
+    model_server: _ImageByDigest
+
+
+class EndpointUrls(Strict):
+    """URLs at which the platform's Services are published outside the cluster."""
+
+    gateway: _Url
+    store: _Url
+    console: _Url
+    kfp: _Url
+
+
+class _Common(Strict):
+    store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
+    serving: ServingSettings = Field(default_factory=ServingSettings, description="Model serving.")
+    kfp: KfpSettings = Field(default_factory=KfpSettings, description="The pipelines API.")
+
+
+class LocalSettings(_Common):
+    """A bare machine: the cluster and its images are made on the spot."""
+
+    environment: Literal["local"]
+
+
+class DevSettings(_Common):
+    """A team's cluster, reached by a kubeconfig context."""
+
+    environment: Literal["dev"]
+    cluster: ExistingCluster
+    images: ImageReferences
+    endpoints: EndpointUrls
+
+
+PlatformSettings = LocalSettings | DevSettings
+_PLATFORM: Final[TypeAdapter[PlatformSettings]] = TypeAdapter(
+    Annotated[PlatformSettings, Field(discriminator="environment")]
+)
+
+
+def _tenant_name(value: str) -> str:
+    try:
+        checked_name("tenant", value)
+    except UsageError as error:
+        raise ValueError(f"{error.what} {error.why}") from None
+    if value.startswith(("kube-", "slipway-")) or value in SYSTEM_NAMESPACES:
+        raise ValueError(f"{value!r} is a namespace of the system; choose another name")
+    return value
+
+
+def _subject(value: str) -> str:
+    if value.startswith("system:"):
+        raise ValueError("names that begin with 'system:' are Kubernetes' own and can't be members")
+    return value
+
+
+_Subject = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_subject)]
+
+
+class UserMember(Strict):
+    """A person, as the cluster's authentication names them."""
+
+    user: _Subject
+    role: Role
+
+
+class GroupMember(Strict):
+    """A group, as the cluster's authentication names it."""
+
+    group: _Subject
+    role: Role
+
+
+def _member_kind(value: object) -> str:
+    """Tell a group from a user by the key that is there, so that messages speak of that one."""
+    said = value if isinstance(value, dict) else value.__dict__
+    return "GroupMember" if "group" in said else "UserMember"
+
+
+Member = Annotated[
+    Annotated[UserMember, Tag("UserMember")] | Annotated[GroupMember, Tag("GroupMember")],
+    Discriminator(_member_kind),
+]
+
+
+class QuotaSettings(Strict):
+    """What all pods of a tenant may ask for together."""
+
+    cpu: _Quantity = "8"
+    memory: _Quantity = "16Gi"
+    storage: _Quantity = "50Gi"
+    pods: int = Field(default=50, ge=1, le=5000)
+
+
+class ContainerDefaults(Strict):
+    """What a container gets that says nothing of its own."""
+
+    cpu_request: _Quantity = "50m"
+    memory_request: _Quantity = "64Mi"
+    cpu_limit: _Quantity = "1"
+    memory_limit: _Quantity = "512Mi"
+
+
+class TenantSettings(Strict):
+    """One team: its namespace is its name."""
+
+    name: Annotated[str, AfterValidator(_tenant_name)] = Field(description="Its namespace too.")
+    members: tuple[Member, ...] = Field(default=(), description="People and groups with roles.")
+    quota: QuotaSettings = Field(default_factory=QuotaSettings)
+    defaults: ContainerDefaults = Field(default_factory=ContainerDefaults)
+    key_generation: int = Field(default=1, ge=1, description="Add one to replace the tenant's store keys.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Configuration:
+    """All that the program is told."""
+
+    stack: str
+    platform: PlatformSettings
+    tenants: tuple[TenantSettings, ...]
+    secret: pulumi.Output[str]
+
+
+def _field(root: str, location: tuple[int | str, ...]) -> str:
+    """Return `root.a.b[0]`; the tag of a union that pydantic puts into locations is left out."""
+    shown = [part for part in location if part not in ("local", "dev", "UserMember", "GroupMember")]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in shown)
+    return f"{root}{path}" if root else path.removeprefix(".")
+
+
+def _refuse(file: str, root: str, error: ValidationError) -> UsageError:
+    found: dict[str, str] = {}
+    for problem in error.errors(include_url=False, include_input=False):
+        location = problem["loc"]
+        if problem["type"].startswith("union_tag"):
+            location = (*location, "environment")
+        message = problem["msg"].removeprefix("Value error, ")
+        found.setdefault(f"{file}: {_field(root, location)}: {message}", "")
+    lines = list(found)
+    return UsageError(
+        "\n".join(lines), fix=f"Mend {file} and run the command again; docs/settings.md lists every setting."
+    )
+
+
+def _check_platform(value: object, file: str) -> PlatformSettings:
+    environment = value.get("environment") if isinstance(value, dict) else None
+    if isinstance(environment, str) and environment in _NOT_YET:
+        raise UsageError(
+            f"{file}: {PLATFORM_KEY}.environment: {environment!r} is not in this release.",
+            fix=f"Use {_NOT_YET[environment]!r}.",
+        )
+    try:
+        # By way of JSON: strict mode takes a list for a tuple and a text for an enum only there.
+        return _PLATFORM.validate_json(json.dumps(value))
+    except ValidationError as error:
+        raise _refuse(file, PLATFORM_KEY, error) from None
+
+
+def _check_keys(keys: Mapping[str, Any], file: str, stack: str) -> None:
+    for key in keys:
+        if key.startswith(f"{PROJECT}:") and key not in (PLATFORM_KEY, SECRET_KEY):
+            raise UsageError(
+                f"{file}: {key}: unknown setting.", why=f"Only {PLATFORM_KEY} and {SECRET_KEY} are read."
+            )
+    if SECRET_KEY not in keys:
+        raise UsageError(
+            f"{file}: {SECRET_KEY}: missing.",
+            why="Every key of the platform is derived from it, and there is no default.",
+            fix=f"Run: slipway init {stack}",
+        )
+    if PLATFORM_KEY not in keys:
+        raise UsageError(f"{file}: {PLATFORM_KEY}: missing.", fix=f"Run: slipway init {stack}")
+
+
+def load_file(path: Path) -> PlatformSettings:
+    """Return the settings of a `Pulumi.<stack>.yaml`, before anything is started.
+
+    Raises:
+        UsageError: If the file is missing or malformed, names a setting that doesn't exist or gives
+            one a value it can't have, or lacks the stack's secret.
+    """
+    stack = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    if not path.is_file():
+        raise UsageError(f"{path.name}: no such file.", fix=f"Run: slipway init {stack}")
+    document = strict_yaml.read(path)
+    unknown = sorted(set(document) - _STACK_FILE_KEYS)
+    if unknown:
+        raise UsageError(
+            f"{path.name}: {unknown[0]}: unknown key.", why=f"Settings stand below config, in {PLATFORM_KEY}."
+        )
+    config = document.get("config")
+    if not isinstance(config, dict):
+        raise UsageError(f"{path.name}: config: must be a mapping.", fix=f"Run: slipway init {stack}")
+    _check_keys(config, path.name, stack)
+    if not (isinstance(config[SECRET_KEY], dict) and set(config[SECRET_KEY]) == {"secure"}):
+        raise UsageError(
+            f"{path.name}: {SECRET_KEY}: stands there unencrypted.",
+            why="Secrets are kept encrypted by Pulumi's secrets provider.",
+            fix=f"Remove the line, then run: slipway init {stack}",
+        )
+    return _check_platform(config[PLATFORM_KEY], path.name)
+
+
+def load_tenant(path: Path) -> TenantSettings:
+    """Return the tenant that one file declares.
+
+    Raises:
+        UsageError: If the file is malformed; names file and field.
+    """
+    label = f"{path.parent.name}/{path.name}"
+    document = strict_yaml.read(path)
+    try:
+        return TenantSettings.model_validate_json(json.dumps(document))
+    except ValidationError as error:
+        raise _refuse(label, "", error) from None
+
+
+def load_tenants(folder: Path) -> tuple[TenantSettings, ...]:
+    """Return every tenant of the folder, in order of their names.
+
+    Raises:
+        UsageError: If a file is malformed, or two files declare one tenant.
+    """
+    found: dict[str, tuple[TenantSettings, Path]] = {}
+    for path in sorted(folder.glob("*.y*ml")):
+        if path.suffix != ".yaml":
+            raise UsageError(f"tenants/{path.name}: not read.", fix=f"Rename it to {path.stem}.yaml.")
+        tenant = load_tenant(path)
+        if tenant.name in found:
+            other = found[tenant.name][1].name
+            raise UsageError(
+                f"tenants/{path.name}: name: {tenant.name!r} is already declared in tenants/{other}."
+            )
+        found[tenant.name] = (tenant, path)
+    return tuple(found[name][0] for name in sorted(found))
+
+
+def from_pulumi(project: Path) -> Configuration:
+    """Return what the running program was told: its stack's config and the tenants' files.
+
+    Raises:
+        UsageError: As `load_file` and `load_tenants` do.
+    """
+    stack = pulumi.get_stack()
+    file = f"Pulumi.{stack}.yaml"
+    given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
+    _check_keys(given, file, stack)
+    config = pulumi.Config(PROJECT)
+    if len(config.get(SECRET_KEY.partition(":")[2]) or "") < MIN_SECRET:
+        raise UsageError(
+            f"{file}: {SECRET_KEY}: too short.",
+            why=f"It takes {MIN_SECRET} characters at least.",
+            fix=f"Remove the line, then run: slipway init {stack}",
+        )
+    return Configuration(
+        stack=stack,
+        platform=_check_platform(config.require_object("platform"), file),
+        tenants=load_tenants(project / "tenants"),
+        secret=config.require_secret("secret"),
+    )
+
+
+def schemas() -> dict[str, str]:
+    """Return the committed JSON schemas: file name in docs/ -> text."""
+    documents = {
+        "settings.schema.json": _PLATFORM.json_schema(),
+        "tenant.schema.json": TenantSettings.model_json_schema(),
+        "outputs.schema.json": PlatformOutputs.model_json_schema(),
+    }
+    dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    return {name: json.dumps(dialect | document, indent=2) + "\n" for name, document in documents.items()}
+
+
+def _main(arguments: list[str]) -> int:
+    if arguments != ["--write-schema"]:
+        print("usage: python -m infra.config --write-schema", file=sys.stderr)
+        return 2
+    docs = Path(__file__).resolve().parents[1] / "docs"
+    for name, text in schemas().items():
+        (docs / name).write_text(text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,134 @@
+"""The platform, in the order in which data flows through it.
+
+cluster -> store -> KServe, pipelines API, gateway -> tenants -> outputs
+"""
+
+import pulumi
+
+from infra import cluster as clusters
+from infra import versions
+from infra.cluster.handle import ClusterHandle
+from infra.components.gateway import Gateway, GatewayArgs
+from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
+from infra.components.kserve import KServe, KServeArgs
+from infra.components.tenant import Tenant, TenantArgs
+from infra.config import Configuration
+from infra.contract import (
+    CONTRACT_VERSION,
+    ImageOutputs,
+    KfpOutputs,
+    PlatformOutputs,
+    ServingOutputs,
+    StoreOutputs,
+    TenantOutputs,
+)
+from infra.names import (
+    PART_OF,
+    SERVING_RUNTIME,
+    STORE_CONSOLE_PORT,
+    STORE_NAMESPACE,
+    STORE_PORT,
+    STORE_SERVICE,
+)
+from storage.handle import StoreHandle
+from storage.minio import MinioStore, MinioStoreArgs
+from storage.settings import StoreTenant
+
+
+def build(configuration: Configuration) -> PlatformOutputs:
+    """Declare the whole platform and return what the stack tells the outside."""
+    platform, secret = configuration.platform, configuration.secret
+    cluster = clusters.connect(platform)
+    store = _store(configuration, cluster)
+    kserve = KServe(
+        "kserve",
+        KServeArgs(
+            settings=platform.serving,
+            images=cluster.images,
+            manifests=cluster.kserve_manifests,
+            buckets=store.buckets,
+        ),
+        _on(cluster),
+    )
+    kfp = KubeflowPipelines(
+        "kfp", KubeflowPipelinesArgs(settings=platform.kfp, image=cluster.images.pipelines), _on(cluster)
+    )
+    gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _on(cluster))
+    tenants = {
+        tenant.name: Tenant(
+            f"tenant-{tenant.name}",
+            TenantArgs(settings=tenant, store=store, secret=secret),
+            # Taken away in the reverse order: a tenant's InferenceServices while KServe still runs.
+            _on(cluster, store.ready, kserve, kfp, gateway),
+        ).outputs
+        for tenant in configuration.tenants
+    }
+    return _outputs(configuration, cluster, store, kfp, tenants)
+
+
+def _on(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptions:
+    return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[*after])
+
+
+def _store(configuration: Configuration, cluster: ClusterHandle) -> StoreHandle:
+    images = cluster.images
+    return MinioStore(
+        "store",
+        MinioStoreArgs(
+            settings=configuration.platform.store,
+            tenants=tuple(
+                StoreTenant(name=tenant.name, key_generation=tenant.key_generation)
+                for tenant in configuration.tenants
+            ),
+            secret=configuration.secret,
+            namespace=STORE_NAMESPACE,
+            service=STORE_SERVICE,
+            port=STORE_PORT,
+            console_port=STORE_CONSOLE_PORT,
+            labels=PART_OF,
+            image=images.minio.reference,
+            jobs_image=images.pipelines.reference,
+            images_ready=images.minio.after(*images.pipelines.after()),
+        ),
+        _on(cluster),
+    ).handle
+
+
+def _outputs(
+    configuration: Configuration,
+    cluster: ClusterHandle,
+    store: StoreHandle,
+    kfp: KubeflowPipelines,
+    tenants: dict[str, TenantOutputs],
+) -> PlatformOutputs:
+    return PlatformOutputs(
+        contract_version=CONTRACT_VERSION,
+        stack=configuration.stack,
+        environment=configuration.platform.environment,
+        kubeconfig=None if cluster.kubeconfig is None else str(cluster.kubeconfig),
+        kfp=KfpOutputs(
+            endpoint=cluster.endpoints.kfp,
+            internal_endpoint=kfp.internal_endpoint,
+            auth_mode="none",
+            audience=None,
+            backend=configuration.platform.kfp.kind,
+        ),
+        store=StoreOutputs(
+            kind=store.kind,
+            endpoint=cluster.endpoints.store,
+            internal_endpoint=store.internal_endpoint,
+            region=store.region,
+            tls=store.tls,
+            artifacts_bucket=store.buckets.artifacts,
+            models_bucket=store.buckets.models,
+            data_bucket=store.buckets.data,
+        ),
+        serving=ServingOutputs(
+            mode=configuration.platform.serving.mode,
+            endpoint=cluster.endpoints.gateway,
+            runtime=SERVING_RUNTIME,
+        ),
+        images=ImageOutputs(steps=cluster.images.pipelines.reference),
+        versions=versions.components(),
+        tenants=tenants,
+    )
