@@ -1,0 +1,71 @@
+"""The only module that opens `kfp.Client`."""
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+import urllib3
+from kfp import Client
+from kfp_server_api import ApiException
+
+from infra.contract import PlatformOutputs, TenantOutputs
+from storage.errors import FailedError, UsageError
+
+_CAUSES: Final = {
+    401: "The token is missing, wrong or expired.",
+    403: "The identity may not do that in this namespace.",
+    404: "It does not exist.",
+    409: "It exists already.",
+}
+
+
+def tenant_of(outputs: PlatformOutputs, tenant: str) -> TenantOutputs:
+    """The outputs of one tenant; UsageError if the stack has no such tenant."""
+    if tenant not in outputs.tenants:
+        raise UsageError(
+            f"Stack {outputs.stack!r} has no tenant {tenant!r}.",
+            fix=f"Choose one of: {', '.join(sorted(outputs.tenants)) or 'none yet; add tenants/<name>.yaml'}.",
+        )
+    return outputs.tenants[tenant]
+
+
+def open_client(outputs: PlatformOutputs, tenant: str, token: str | None = None) -> Client:
+    """Open a client for the stack's Pipelines API, in the tenant's namespace.
+
+    Args:
+        outputs: The stack's outputs.
+        tenant: Whose namespace to work in.
+        token: Bearer token, needed where the API's auth mode is `token`.
+    """
+    namespace = tenant_of(outputs, tenant).namespace
+    if outputs.kfp.auth_mode == "token" and not token:
+        raise UsageError(
+            "The Pipelines API of this stack wants a token.",
+            fix=f"Get one for audience {outputs.kfp.audience} with `kubectl create token`.",
+        )
+    with calling("open the Pipelines API"), warnings.catch_warnings():
+        # It warns on every construction that it can't talk to KFP v1.
+        warnings.simplefilter("ignore", FutureWarning)
+        return Client(host=outputs.kfp.endpoint, namespace=namespace, existing_token=token)
+
+
+@contextlib.contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Keep the client from printing, and turn its errors into a FailedError."""
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    except ApiException as error:
+        cause = _CAUSES.get(error.status or 0, str(error.reason))
+        detail = str(error.body or "")[:500]
+        raise FailedError(
+            f"The Pipelines API refused to {what}.", why=f"{error.status}: {cause} {detail}".rstrip()
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise FailedError(
+            f"The Pipelines API did not answer when asked to {what}.",
+            why=type(error).__name__,
+            fix="Check with `slipway status` that it is up.",
+        ) from error

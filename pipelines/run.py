@@ -1,0 +1,202 @@
+"""Start a run as a tenant, and wait for it with progress."""
+
+import math
+import time
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from kfp import Client
+from pydantic import BaseModel, ConfigDict
+
+from infra.contract import PlatformOutputs
+from pipelines.client import calling, tenant_of
+from pipelines.upload import Uploaded
+from storage.errors import FailedError, UsageError
+from storage.report import Report, silent
+
+POLL_SECONDS: Final = 0.5
+PATIENCE_SECONDS: Final = 60.0
+"""How long the API may be silent while we wait; a restart of its pod takes about 20 s."""
+FINAL: Final = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "ERROR"})
+"""The client's own wait overlooks CANCELED and hangs (kfp 2.17.0)."""
+FILLED_IN: Final = ("pipeline_version", "git_commit")
+
+Value = str | int | float | bool
+
+
+class TaskResult(BaseModel):
+    """How one task of a run went."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    state: str
+    seconds: float | None
+    error: str | None
+
+
+class RunResult(BaseModel):
+    """How a run went."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    pipeline: str
+    state: str
+    seconds: float | None
+    tasks: tuple[TaskResult, ...]
+    error: str | None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every task that had to run succeeded; a closed gate is a success."""
+        return self.state == "SUCCEEDED"
+
+    def require_success(self) -> None:
+        """Raise FailedError, naming the task at fault, unless the run succeeded."""
+        if self.succeeded:
+            return
+        failed = [task for task in self.tasks if task.state == "FAILED"]
+        reasons = [f"{task.name}: {task.error or 'no reason given'}" for task in failed]
+        raise FailedError(
+            f"Run {self.run_id} of pipeline {self.pipeline} ended as {self.state}.",
+            why="; ".join(reasons) or self.error or "",
+            fix=f"Read its logs with `slipway pipeline logs {self.run_id}`.",
+        )
+
+
+def checked(parameters: Mapping[str, Value], declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Value]:
+    """Return the parameters as their pipeline declares them; UsageError names what doesn't fit."""
+    if unknown := sorted(set(parameters) - set(declared)):
+        raise UsageError(
+            f"The pipeline has no parameter {', '.join(unknown)}.",
+            fix=f"It takes {', '.join(sorted(set(declared) - set(FILLED_IN)))}.",
+        )
+    required = {name for name, facts in declared.items() if "defaultValue" not in facts}
+    if missing := sorted(required - set(parameters)):
+        raise UsageError(f"The pipeline needs a value for {', '.join(missing)}.")
+    return {name: _fitting(name, value, declared[name]) for name, value in parameters.items()}
+
+
+def _fitting(name: str, value: Value, facts: Mapping[str, Any]) -> Value:
+    kind = facts.get("parameterType")
+    fits = {
+        "STRING": isinstance(value, str),
+        "BOOLEAN": isinstance(value, bool),
+        "NUMBER_INTEGER": isinstance(value, int) and not isinstance(value, bool),
+        "NUMBER_DOUBLE": isinstance(value, (int, float)) and not isinstance(value, bool),
+    }
+    if not fits.get(str(kind), True):
+        raise UsageError(f"Parameter {name} is {value!r}.", why=f"The pipeline wants a {kind}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"Parameter {name} is {value!r}.", why="It must be a finite number.")
+    return value
+
+
+def start(
+    client: Client,
+    outputs: PlatformOutputs,
+    tenant: str,
+    uploaded: Uploaded,
+    parameters: Mapping[str, Value],
+    *,
+    name: str | None = None,
+) -> str:
+    """Start a run in the tenant's namespace, as its runner, writing below its pipeline root.
+
+    Returns:
+        The run's id.
+    """
+    place = tenant_of(outputs, tenant)
+    values = checked(parameters, uploaded.parameters)
+    known = {"pipeline_version": uploaded.digest, "git_commit": uploaded.git_commit}
+    values |= {key: value for key, value in known.items() if key in uploaded.parameters}
+    with calling(f"start a run of {uploaded.pipeline}"):
+        experiment = client.create_experiment(uploaded.pipeline, namespace=place.namespace)
+        run = client.run_pipeline(
+            experiment_id=experiment.experiment_id,
+            job_name=name or f"{uploaded.pipeline}-{uploaded.version}",
+            params=values,
+            pipeline_id=uploaded.pipeline_id,
+            version_id=uploaded.version_id,
+            pipeline_root=place.pipeline_root,
+            service_account=place.runner_service_account,
+        )
+    return str(run.run_id)
+
+
+def wait(
+    client: Client, run_id: str, *, pipeline: str = "", report: Report = silent, timeout: float = 1800
+) -> RunResult:
+    """Wait until the run ends, reporting each task as its state changes.
+
+    Raises:
+        FailedError: It did not end in time, or the API stopped answering. The run goes on.
+    """
+    deadline = time.monotonic() + timeout
+    heard = time.monotonic()
+    told: dict[str, str] = {}
+    while True:
+        try:
+            with calling(f"show run {run_id}"):
+                run = client.get_run(run_id)
+            heard = time.monotonic()
+        except FailedError:
+            if time.monotonic() - heard > PATIENCE_SECONDS:
+                raise
+            time.sleep(POLL_SECONDS)
+            continue
+        result = _result(run, pipeline)
+        for task in result.tasks:
+            if told.get(task.name) != task.state and task.state not in {
+                "PENDING",
+                "RUNTIME_STATE_UNSPECIFIED",
+            }:
+                took = f" ({task.seconds:.1f} s)" if task.seconds is not None else ""
+                report(f"{task.name}: {task.state.lower()}{took if task.state in FINAL else ''}")
+                told[task.name] = task.state
+        if result.state in FINAL:
+            return result
+        if time.monotonic() > deadline:
+            raise FailedError(
+                f"Run {run_id} did not end within {timeout:.0f} s.",
+                why=f"It is {result.state}; tasks: {', '.join(f'{k} {v}' for k, v in told.items())}.",
+                fix="It goes on; wait for it again, or terminate it.",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _result(run: Any, pipeline: str) -> RunResult:  # noqa: ANN401 - kfp has no types
+    details = (run.run_details.task_details or []) if run.run_details else []
+    tasks = [_task(detail) for detail in details if _is_step(detail.display_name or "")]
+    return RunResult(
+        run_id=str(run.run_id),
+        pipeline=pipeline or str(run.display_name),
+        state=str(run.state or "PENDING").upper(),
+        seconds=_seconds(run.created_at, run.finished_at),
+        tasks=tuple(tasks),
+        error=str(run.error.message) if run.error and run.error.message else None,
+    )
+
+
+def _is_step(name: str) -> bool:
+    """Kubeflow's own backend lists its DAG root and driver pods among the tasks."""
+    return bool(name) and name != "root" and not name.endswith("-driver")
+
+
+def _task(detail: Any) -> TaskResult:  # noqa: ANN401 - kfp has no types
+    return TaskResult(
+        name=str(detail.display_name),
+        state=str(detail.state or "PENDING").upper(),
+        seconds=_seconds(detail.start_time or detail.create_time, detail.end_time),
+        error=str(detail.error.message) if detail.error and detail.error.message else None,
+    )
+
+
+def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
+    if begin is None or end is None:
+        return None
+    # Kubeflow answers with the epoch for a time that has not come yet.
+    seconds = (end - begin).total_seconds()
+    return seconds if seconds >= 0 else None

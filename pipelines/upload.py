@@ -1,0 +1,133 @@
+"""Upload compiled pipelines: a version is named by its digest, so uploading twice changes nothing."""
+
+import hashlib
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from kfp import Client
+from pydantic import BaseModel, ConfigDict
+
+from infra.contract import PlatformOutputs
+from pipelines.client import calling, tenant_of
+from pipelines.compile import compiled
+from storage.errors import FailedError
+
+VERSION_DIGITS: Final = 12
+PAGE: Final = 100
+
+
+class Uploaded(BaseModel):
+    """A version of a pipeline that the API holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pipeline: str
+    pipeline_id: str
+    version: str
+    version_id: str
+    digest: str
+    git_commit: str
+    created: bool
+    parameters: dict[str, dict[str, Any]]
+    """Declared inputs: name -> `parameterType`, `defaultValue`."""
+
+
+def current_commit() -> str:
+    """Commit of the checkout this package lies in, `-dirty` if pipelines/ differs from it."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+        )
+        return done.stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--", ".")
+        return git("rev-parse", "HEAD") + ("-dirty" if changed else "")
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def upload(client: Client, outputs: PlatformOutputs, tenant: str, pipeline: str) -> Uploaded:
+    """Upload a pipeline as it compiles now, for one tenant, its steps in the stack's image.
+
+    Idempotent: the version's name is the digest of the IR, image included.
+    """
+    namespace = tenant_of(outputs, tenant).namespace
+    text = compiled(pipeline, image=outputs.images.steps)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    version = digest[:VERSION_DIGITS]
+    commit = current_commit()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{pipeline}.yaml"
+        path.write_text(text)
+        pipeline_id = _pipeline(client, pipeline, namespace, path)
+        version_id, created = _version(client, pipeline_id, version, path, f"git commit {commit}")
+    declared = yaml.safe_load(text)["root"].get("inputDefinitions", {}).get("parameters", {})
+    return Uploaded(
+        pipeline=pipeline,
+        pipeline_id=pipeline_id,
+        version=version,
+        version_id=version_id,
+        digest=digest,
+        git_commit=commit,
+        created=created,
+        parameters=declared,
+    )
+
+
+def _pipeline(client: Client, name: str, namespace: str, path: Path) -> str:
+    if found := _find_pipeline(client, name, namespace):
+        return found
+    try:
+        with calling(f"upload pipeline {name}"):
+            made = client.upload_pipeline(str(path), pipeline_name=name, namespace=namespace)
+            return str(made.pipeline_id)
+    except FailedError:
+        # Somebody else may have uploaded it a moment ago.
+        if found := _find_pipeline(client, name, namespace):
+            return found
+        raise
+
+
+def _find_pipeline(client: Client, name: str, namespace: str) -> str | None:
+    predicate = {"operation": "EQUALS", "key": "display_name", "stringValue": name}
+    with calling(f"look up pipeline {name}"):
+        answer = client.list_pipelines(
+            page_size=PAGE, filter=json.dumps({"predicates": [predicate]}), namespace=namespace
+        )
+    matches = [found for found in answer.pipelines or [] if found.display_name == name]
+    return str(matches[0].pipeline_id) if matches else None
+
+
+def _version(client: Client, pipeline_id: str, name: str, path: Path, description: str) -> tuple[str, bool]:
+    if found := _find_version(client, pipeline_id, name):
+        return found, False
+    try:
+        with calling(f"upload version {name}"):
+            made = client.upload_pipeline_version(
+                str(path), pipeline_version_name=name, pipeline_id=pipeline_id, description=description
+            )
+            return str(made.pipeline_version_id), True
+    except FailedError:
+        if found := _find_version(client, pipeline_id, name):
+            return found, False
+        raise
+
+
+def _find_version(client: Client, pipeline_id: str, name: str) -> str | None:
+    token = ""
+    while True:
+        with calling("list the pipeline's versions"):
+            answer = client.list_pipeline_versions(pipeline_id, page_token=token, page_size=PAGE)
+        for found in answer.pipeline_versions or []:
+            if found.display_name == name:
+                return str(found.pipeline_version_id)
+        token = answer.next_page_token or ""
+        if not token:
+            return None
