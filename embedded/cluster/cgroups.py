@@ -86,13 +86,18 @@ class Cgroups:
             UsageError: the machine shows cgroups but lets nobody make one.
         """
         try:
-            for root in self._homes():
+            for root in self._own_roots():
                 (root / self.name / "system").mkdir(parents=True, exist_ok=True)
-                (root / self.name / "pods").mkdir(exist_ok=True)
-                if self.hierarchies.unified:
-                    switch = " ".join(f"+{controller}" for controller in V2_CONTROLLERS)
-                    for group in (root, root / self.name, root / self.name / "pods"):
-                        (group / "cgroup.subtree_control").write_text(switch)
+            # The kubelet wants its root to be there in every hierarchy.
+            for root in set(self.hierarchies.mounts.values()):
+                (root / self.name / "pods").mkdir(parents=True, exist_ok=True)
+            if self.hierarchies.unified:
+                switch = " ".join(f"+{controller}" for controller in V2_CONTROLLERS)
+                root = self.hierarchies.mounts["unified"]
+                for group in (root, root / self.name, root / self.name / "pods"):
+                    (group / "cgroup.subtree_control").write_text(switch)
+            elif cpuset := self.hierarchies.mounts.get("cpuset"):
+                self._allow_all_cpus(cpuset)
         except OSError as error:
             raise UsageError(
                 "The local cluster can't run here: this machine's cgroups can't be written.",
@@ -102,7 +107,7 @@ class Cgroups:
 
     def join(self, pid: int) -> None:
         """Move a process, and so whatever it starts from now on, into the instance."""
-        for root in self._homes():
+        for root in self._own_roots():
             (root / self.name / "system" / "cgroup.procs").write_text(str(pid))
 
     def pids(self, part: str = "") -> set[int]:
@@ -161,8 +166,14 @@ class Cgroups:
             return 0
         return next((int(line.split()[1]) for line in lines if line.split()[0] == key), 0)
 
-    def _homes(self) -> Iterator[Path]:
-        """The hierarchies that the instance itself makes groups in; runc makes the others."""
+    def _allow_all_cpus(self, root: Path) -> None:
+        """A new v1 cpuset is empty and takes no process; give ours what its parent has."""
+        for group in (root / self.name, root / self.name / "pods"):
+            for knob in ("cpuset.cpus", "cpuset.mems"):
+                (group / knob).write_text((group.parent / knob).read_text())
+
+    def _own_roots(self) -> Iterator[Path]:
+        """The hierarchies that the supervisor and the components themselves are in."""
         mounts = self.hierarchies.mounts
         if self.hierarchies.unified:
             yield mounts["unified"]

@@ -84,8 +84,8 @@ def kubelet(places: Places, cgroup_root: str) -> str:
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": cgroup_root,
-            # One flat group of pods: stop and delete find every process by it.
-            "cgroupsPerQOS": False,
+            # Without the groups per class of service pods would land outside of `cgroupRoot`.
+            "cgroupsPerQOS": True,
             "enforceNodeAllocatable": [],
             "failSwapOn": False,
             "address": str(instance.addresses.node),
