@@ -1,0 +1,62 @@
+"""Refusals of the API, with the bodies of the real server (google.rpc.Status)."""
+
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+INVALID_ARGUMENT: Final = 3
+NOT_FOUND: Final = 5
+ALREADY_EXISTS: Final = 6
+FAILED_PRECONDITION: Final = 9
+INTERNAL: Final = 13
+
+_STATUS: Final = {
+    INVALID_ARGUMENT: 400,
+    NOT_FOUND: 404,
+    ALREADY_EXISTS: 409,
+    FAILED_PRECONDITION: 400,
+    INTERNAL: 500,
+}
+
+
+class ApiError(Exception):
+    """A request that is refused."""
+
+    def __init__(self, code: int, message: str, status: int | None = None) -> None:
+        """`code` is google.rpc's; the HTTP status follows from it unless given."""
+        super().__init__(message)
+        self.code = code
+        self.status = status or _STATUS[code]
+        self.message = message
+
+
+def invalid(message: str) -> ApiError:
+    """400: the request itself is wrong."""
+    return ApiError(INVALID_ARGUMENT, message)
+
+
+def not_found(kind: str, identifier: str) -> ApiError:
+    """404."""
+    return ApiError(NOT_FOUND, f"{kind} {identifier[:100]} not found")
+
+
+def duplicate(kind: str, name: str) -> ApiError:
+    """409."""
+    return ApiError(ALREADY_EXISTS, f"{kind} {name!r} already exists")
+
+
+def precondition(message: str) -> ApiError:
+    """400: not in this state, or not on this server."""
+    return ApiError(FAILED_PRECONDITION, message)
+
+
+def body(code: int, message: str) -> dict[str, Any]:
+    """The body of an error."""
+    return {"error": message, "code": code, "message": message, "details": []}
+
+
+async def answer(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for ApiError."""
+    assert isinstance(error, ApiError)
+    return JSONResponse(body(error.code, error.message), status_code=error.status)

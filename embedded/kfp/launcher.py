@@ -1,0 +1,260 @@
+"""One task from its inputs to its outputs: bring the artifacts, run the function, take the results away."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from embedded.kfp import ir, values
+from embedded.kfp.objects import ArtifactStore, Location, StoreError
+from embedded.kfp.processes import StepLostError, StepProcesses, StepRequest
+
+Artifact = dict[str, Any]
+"""`name`, `type`, `uri`, `metadata`, and `digest` where the content is known."""
+
+_TAIL_LINES: Final = 15
+_TAIL_BYTES: Final = 8192
+_MAX_OUTPUT: Final = 32 * 1024 * 1024
+
+
+class TaskError(Exception):
+    """The task failed; the message is for the person who reads the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Parameters and artifacts that go into a component, or come out of it."""
+
+    parameters: dict[str, Any] = field(default_factory=dict)
+    artifacts: dict[str, Any] = field(default_factory=dict)
+
+    def as_json(self) -> str:
+        """For the database."""
+        return json.dumps({"parameters": self.parameters, "artifacts": self.artifacts})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Values":
+        """What `as_json` wrote."""
+        body = json.loads(text)
+        return cls(body["parameters"], body["artifacts"])
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one task of one run keeps its things."""
+
+    uri: str
+    folder: Path
+    log: Path
+
+
+class Launcher:
+    """Runs steps and importers with the store of one namespace."""
+
+    def __init__(self, store: ArtifactStore, processes: StepProcesses, threads: Executor) -> None:
+        self._store = store
+        self._processes = processes
+        self._threads = threads
+
+    async def step(
+        self, component: ir.Component, step: ir.Step, inputs: Values, place: Place, attempt: int
+    ) -> Values:
+        """Run one attempt; raise TaskError if it fails. Cancelling kills the process."""
+        folder = place.folder / str(attempt)
+        try:
+            request = await self._off_loop(_prepare, self._store, component, step, inputs, place, folder)
+            status = await self._processes.run(request)
+            if status != 0:
+                raise TaskError(f"{_ending(status)}. {_tail(place.log)}".strip())
+            return await self._off_loop(_collect, self._store, component, request, place)
+        except (StoreError, values.BadValueError, StepLostError) as error:
+            raise TaskError(str(error)) from error
+        finally:
+            await asyncio.shield(self._off_loop(self._tidy, place, folder))
+
+    async def importer(self, component: ir.Component, importer: ir.Importer, inputs: Values) -> Values:
+        """Make an artifact of an object that exists."""
+        return await self._off_loop(self._import, component, importer, inputs)
+
+    async def identity(self, uri: str) -> str:
+        """See ArtifactStore.identity."""
+        return await self._off_loop(self._store.identity, uri)
+
+    def _import(self, component: ir.Component, importer: ir.Importer, inputs: Values) -> Values:
+        uri = values.fill(importer.uri, inputs.parameters, {})
+        metadata = values.fill(dict(importer.metadata), inputs.parameters, {})
+        try:
+            content = self._store.identity(str(uri))
+        except StoreError as error:
+            raise TaskError(str(error)) from error
+        if not content:
+            raise TaskError(f"{uri} does not exist in the store")
+        [(name, slot)] = component.output_artifacts.items()
+        return Values(
+            artifacts={name: {**_artifact(name, slot, str(uri)), "metadata": metadata, "identity": content}}
+        )
+
+    def _tidy(self, place: Place, folder: Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        if place.log.exists():
+            try:
+                self._store.upload(place.log, f"{place.uri}/log")
+            except StoreError as error:
+                # The log stays on the server's volume; a lost copy must not hide how the step ended.
+                with place.log.open("a", encoding="utf-8") as log:
+                    log.write(f"[slipway] this log could not be copied to the store: {error}\n")
+
+    async def _off_loop(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - as run_in_executor
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _prepare(
+    store: ArtifactStore, component: ir.Component, step: ir.Step, inputs: Values, place: Place, folder: Path
+) -> StepRequest:
+    (folder / "tmp").mkdir(parents=True)
+    place.log.parent.mkdir(parents=True, exist_ok=True)
+    seen = set()
+    for name, artifact in inputs.artifacts.items():
+        for one in artifact if isinstance(artifact, list) else [artifact]:
+            if one["uri"] in seen:
+                continue
+            seen.add(one["uri"])
+            if one.get("empty"):
+                continue
+            try:
+                store.download(one["uri"], folder, one.get("digest"))
+            except StoreError as error:
+                raise TaskError(f"input artifact {name!r}: {error}") from error
+    base = Location.parse(place.uri)
+    outputs = base.below(folder)
+    outputs.mkdir(parents=True, exist_ok=True)
+    (outputs / ".parameters").mkdir()
+    return StepRequest(
+        function=step.function,
+        source=step.source,
+        executor_input=_executor_input(component, inputs, place, outputs),
+        env=step.env,
+        folder=folder,
+        log=place.log,
+    )
+
+
+def _executor_input(component: ir.Component, inputs: Values, place: Place, outputs: Path) -> dict[str, Any]:
+    """What the SDK's executor reads; outputs lie where `dsl.get_uri` and `.path` look for them."""
+    parameters = {name: value for name, value in inputs.parameters.items() if value is not None}
+    artifacts = {
+        name: {"artifacts": [_public(one) for one in (value if isinstance(value, list) else [value])]}
+        for name, value in inputs.artifacts.items()
+    }
+    return {
+        "inputs": {"parameterValues": parameters, "artifacts": artifacts},
+        "outputs": {
+            "parameters": {
+                name: {"outputFile": str(outputs / ".parameters" / name)}
+                for name in component.output_parameters
+            },
+            "artifacts": {
+                name: {"artifacts": [_artifact(name, slot, f"{place.uri}/{name}")]}
+                for name, slot in component.output_artifacts.items()
+            },
+            "outputFile": str(outputs / "executor_output.json"),
+        },
+    }
+
+
+def _artifact(name: str, slot: ir.ArtifactSlot, uri: str) -> Artifact:
+    kind = {"schemaTitle": slot.schema_title, "schemaVersion": slot.schema_version}
+    return {"name": name, "type": kind, "uri": uri, "metadata": {}}
+
+
+def _public(artifact: Artifact) -> Artifact:
+    return {key: artifact[key] for key in ("name", "type", "uri", "metadata")}
+
+
+def _collect(store: ArtifactStore, component: ir.Component, request: StepRequest, place: Place) -> Values:
+    outputs = request.executor_input["outputs"]
+    written = _executor_output(Path(outputs["outputFile"]))
+    parameters: dict[str, Any] = {}
+    for name, parameter in component.output_parameters.items():
+        file = Path(outputs["parameters"][name]["outputFile"])
+        try:
+            if name in written.get("parameterValues", {}):
+                parameters[name] = values.coerce(parameter.kind, written["parameterValues"][name])
+            elif file.is_file() and not file.is_symlink():
+                parameters[name] = values.from_text(parameter.kind, file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise TaskError(f"output {name!r}: {error}") from error
+    artifacts = {}
+    for name in component.output_artifacts:
+        [declared] = outputs["artifacts"][name]["artifacts"]
+        made = (written.get("artifacts", {}).get(name, {}).get("artifacts") or [{}])[0]
+        artifacts[name] = _take(store, {**declared, **{k: made[k] for k in ("uri", "metadata") if k in made}},
+                                made.get("custom_path", ""), request.folder)  # fmt: skip
+    result = Values(parameters, artifacts)
+    store.put(json.dumps({"parameters": parameters, "artifacts": artifacts}, indent=1).encode(),
+              f"{place.uri}/executor_output.json")  # fmt: skip
+    return result
+
+
+def _take(store: ArtifactStore, artifact: Artifact, custom_path: str, folder: Path) -> Artifact:
+    """Upload what a step left for one output artifact."""
+    _check_metadata(artifact)
+    if not artifact["uri"].startswith(("s3://", "minio://")):
+        return {**artifact, "empty": True}  # a URI of the step's own choice, such as https://
+    path = Path(custom_path) if custom_path else Location.parse(artifact["uri"]).below(folder)
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise TaskError(f"output artifact {artifact['name']!r} lies outside the step's folder: {path}")
+    if path.is_dir() or path.is_file():
+        return {**artifact, "digest": store.upload(path, artifact["uri"])}
+    # Metrics live in metadata and have no file; a missing file matters to who reads it, who is told then.
+    return {**artifact, "empty": True} if artifact["type"]["schemaTitle"] in _WITHOUT_FILE else artifact
+
+
+_WITHOUT_FILE: Final = (
+    "system.Metrics",
+    "system.ClassificationMetrics",
+    "system.SlicedClassificationMetrics",
+)
+
+
+def _check_metadata(artifact: Artifact) -> None:
+    try:
+        json.dumps(artifact["metadata"], allow_nan=False)
+    except ValueError as error:
+        raise TaskError(f"metadata of output artifact {artifact['name']!r} holds nan or infinity") from error
+
+
+def _executor_output(path: Path) -> Mapping[str, Any]:
+    if not path.exists():
+        return {}
+    if path.stat().st_size > _MAX_OUTPUT:
+        raise TaskError(f"the step's outputs have {path.stat().st_size} bytes; the limit is {_MAX_OUTPUT}")
+    try:
+        body: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TaskError(f"the step's outputs can't be read: {error}") from error
+    return body
+
+
+def _ending(status: int) -> str:
+    if status == -9:
+        return "the step was killed (signal 9), perhaps for lack of memory"
+    return (
+        f"the step was ended by signal {-status}" if status < 0 else f"the step ended with exit code {status}"
+    )
+
+
+def _tail(log: Path) -> str:
+    """The last lines of a log, for an error message."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            text = file.read().decode("utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return "Last lines of its log:\n" + "\n".join(lines[-_TAIL_LINES:]) if lines else "Its log is empty."

@@ -1,0 +1,194 @@
+"""Artifacts between the store and a step's folder: files and directories, with digests."""
+
+import hashlib
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from embedded.kfp.launcher_config import LauncherConfig, StoreAccess
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_URI: Final = re.compile(r"(s3|minio)://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?", re.S)
+_CHUNK: Final = 1 << 20
+
+
+class StoreError(Exception):
+    """The store did not do what a task needs; the message names the object, never a credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """An `s3://` or `minio://` URI in parts."""
+
+    scheme: str
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, uri: str) -> "Location":
+        """Read a URI; refuse what could lead out of a folder once it is a path."""
+        match = _URI.fullmatch(uri)
+        if match is None:
+            raise StoreError(f"{uri!r} is not an s3:// or minio:// URI")
+        key = (match[3] or "").strip("/")
+        if any(part in ("", ".", "..") for part in key.split("/") if key) or "\0" in key:
+            raise StoreError(f"{uri!r} has an empty, '.' or '..' part in its key")
+        return cls(match[1], match[2], key)
+
+    @property
+    def uri(self) -> str:
+        """The whole URI."""
+        return f"{self.scheme}://{self.bucket}/{self.key}"
+
+    def below(self, folder: Path) -> Path:
+        """Where a step finds it: `<folder>/<scheme>/<bucket>/<key>`."""
+        return folder / self.scheme / self.bucket / self.key
+
+
+class ArtifactStore:
+    """Transfers for the runs of one namespace. Safe to use from several threads."""
+
+    _clients: dict[str, "S3Client"] = {}  # noqa: RUF012 - shared on purpose: a client takes 0.1 s to make
+    _lock = threading.Lock()
+
+    def __init__(self, config: LauncherConfig) -> None:
+        self._config = config
+
+    def download(self, uri: str, folder: Path, digest: str | None = None) -> Path:
+        """Bring an artifact below `folder`; raise StoreError if it is missing or not what `digest` says."""
+        location = Location.parse(uri)
+        target = location.below(folder)
+        client = self._client(location)
+        try:
+            found = list(_listing(client, location))
+            for name, key in found:
+                path = target / name if name else target
+                path.parent.mkdir(parents=True, exist_ok=True)
+                client.download_file(location.bucket, key, str(path))
+        except (BotoCoreError, ClientError, OSError) as error:
+            raise StoreError(f"{uri} can't be read: {_reason(error)}") from error
+        if not found:
+            raise StoreError(f"{uri} does not exist in the store")
+        if digest is not None and digest != digest_of(target):
+            raise StoreError(f"{uri} is not what the step that made it wrote: its digest differs")
+        return target
+
+    def upload(self, path: Path, uri: str) -> str:
+        """Put a file or folder where `uri` says and return its digest."""
+        location = Location.parse(uri)
+        client = self._client(location)
+        try:
+            if path.is_dir():
+                for file in _files(path):
+                    client.upload_file(str(file), location.bucket, f"{location.key}/{file.relative_to(path)}")
+            else:
+                client.upload_file(str(path), location.bucket, location.key)
+            return digest_of(path)
+        except (BotoCoreError, ClientError, OSError, boto3.exceptions.S3UploadFailedError) as error:
+            raise StoreError(f"{uri} can't be written: {_reason(error)}") from error
+
+    def put(self, data: bytes, uri: str) -> None:
+        """Write one small object."""
+        location = Location.parse(uri)
+        try:
+            self._client(location).put_object(Bucket=location.bucket, Key=location.key, Body=data)
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"{uri} can't be written: {_reason(error)}") from error
+
+    def identity(self, uri: str) -> str:
+        """What tells one content at `uri` from another without reading it; empty if nothing is there."""
+        location = Location.parse(uri)
+        try:
+            client = self._client(location)
+            parts = [f"{name}\0{client.head_object(Bucket=location.bucket, Key=key)['ETag']}"
+                     for name, key in _listing(client, location)]  # fmt: skip
+        except (BotoCoreError, ClientError) as error:
+            raise StoreError(f"{uri} can't be read: {_reason(error)}") from error
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
+
+    def _client(self, location: Location) -> "S3Client":
+        access = self._config.access(location.scheme, location.bucket, location.key)
+        fingerprint = access.fingerprint()
+        with self._lock:
+            if fingerprint not in self._clients:
+                self._clients[fingerprint] = _connect(access)
+            return self._clients[fingerprint]
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file, or over the names and digests of a folder's files."""
+    if not path.is_dir():
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+        return digest.hexdigest()
+    lines = [f"{file.relative_to(path).as_posix()}\0{digest_of(file)}" for file in _files(path)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _files(folder: Path) -> list[Path]:
+    # Links are not followed: a step must not make the launcher upload files of the server.
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def _listing(client: "S3Client", location: Location) -> Iterator[tuple[str, str]]:
+    """Pairs of (name below the location, key): one with an empty name for a single object."""
+    if location.key and _exists(client, location):
+        yield "", location.key
+        return
+    prefix = f"{location.key}/" if location.key else ""
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=location.bucket, Prefix=prefix):
+        for entry in page.get("Contents", ()):
+            name = entry["Key"].removeprefix(prefix)
+            if not name or name.endswith("/"):
+                continue  # a folder's own marker, as some tools leave it
+            if any(part in ("", ".", "..") for part in name.split("/")):
+                raise StoreError(f"{location.uri} holds a key with an empty, '.' or '..' part")
+            yield name, entry["Key"]
+
+
+def _exists(client: "S3Client", location: Location) -> bool:
+    try:
+        client.head_object(Bucket=location.bucket, Key=location.key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    return True
+
+
+def _connect(access: StoreAccess) -> "S3Client":
+    secret = access.secret_key.get_secret_value() if access.secret_key else None
+    client: Any = boto3.session.Session().client(
+        "s3",
+        endpoint_url=access.endpoint_url,
+        region_name=access.region,
+        aws_access_key_id=access.access_key,
+        aws_secret_access_key=secret,
+        config=Config(
+            s3={"addressing_style": "path" if access.force_path_style else "auto"},
+            retries={"max_attempts": access.max_retries, "mode": "standard"},
+            connect_timeout=5,
+            read_timeout=60,
+            max_pool_connections=32,
+        ),
+    )
+    found: S3Client = client
+    return found
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        detail = error.response.get("Error", {})
+        return f"{detail.get('Code', 'error')} {detail.get('Message', '')}".strip()
+    return str(error)

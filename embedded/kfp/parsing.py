@@ -1,0 +1,368 @@
+"""From a document to a Pipeline: everything that can't be run right is refused here, by name.
+
+Deliberately strict: a setting that the scheduler would ignore is an error at upload, not a surprise at run
+time. The image of a step and its CPU and memory limits are the two exceptions; the package says so.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+from typing import Any, Final
+
+from google.protobuf import json_format
+from kfp.pipeline_spec import pipeline_spec_pb2
+
+from embedded.kfp import condition, ir, lightweight, values
+from embedded.kfp.document import Document
+
+_SCHEMA_VERSIONS: Final = ("2.0.0", "2.1.0")
+_PIPELINE_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?")
+_TASK_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?")
+_OUTPUT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,254}")
+_MAX_NESTING: Final = 30
+
+
+class UnsupportedError(ValueError):
+    """The pipeline is not valid, or uses what this server doesn't support."""
+
+
+def parse(document: Document) -> ir.Pipeline:
+    """Check a document and return what it says; raise UnsupportedError with the feature's name."""
+    _check_platform(document.platform_spec)
+    spec = _normal(document.pipeline_spec)
+    version = spec.get("schemaVersion", "")
+    if version not in _SCHEMA_VERSIONS:
+        raise UnsupportedError(
+            f"schemaVersion {version!r} is not supported: compile with the kfp 2 SDK ({', '.join(_SCHEMA_VERSIONS)})"
+        )
+    name = spec.get("pipelineInfo", {}).get("name", "")
+    _check_name("pipeline", name, _PIPELINE_NAME)
+    executors = spec.get("deploymentSpec", {}).get("executors", {})
+    components = {key: _component(key, body, executors) for key, body in spec.get("components", {}).items()}
+    if "dag" not in spec.get("root", {}):
+        raise UnsupportedError("the root of the pipeline is not a DAG")
+    root = _component("root", spec["root"], executors)
+    if any(not slot.optional for slot in root.artifacts.values()):
+        raise UnsupportedError("a pipeline whose own input is an artifact can't be run: use dsl.importer")
+    pipeline = ir.Pipeline(
+        name=name,
+        description=spec.get("pipelineInfo", {}).get("description", ""),
+        default_root=spec.get("defaultPipelineRoot", ""),
+        root=root,
+        components=components,
+    )
+    _check_references(pipeline)
+    return pipeline
+
+
+def _normal(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Check against the SDK's own schema and return the canonical JSON form.
+
+    Numbers come back as the backend sees them: protobuf has doubles only, and writes 1.0 as 1.
+    """
+    try:
+        message = json_format.ParseDict(raw, pipeline_spec_pb2.PipelineSpec())
+        normal: dict[str, Any] = json_format.MessageToDict(message)
+    except (json_format.ParseError, json_format.SerializeToJsonError, TypeError, ValueError) as error:
+        raise UnsupportedError(f"not a PipelineSpec: {_short(error)}") from error
+    return normal
+
+
+def _check_platform(platform: Mapping[str, Any] | None) -> None:
+    found = []
+    for platform_name, body in ((platform or {}).get("platforms") or {}).items():
+        for place, holder in (("pipelineConfig", "the pipeline"), ("deploymentSpec", "")):
+            part = (body or {}).get(place) or {}
+            if holder:
+                found += [f"{setting} on {holder}" for setting in part]
+                continue
+            for executor, settings in (part.get("executors") or {}).items():
+                found += [f"{setting} on {executor.removeprefix('exec-')}" for setting in settings or {}]
+        if not isinstance(body, dict):
+            raise UnsupportedError(f"platform {platform_name!r} is not an object")
+    if found:
+        raise UnsupportedError(
+            f"platform settings are not supported: {', '.join(sorted(found))}. "
+            "Steps run as processes of the server's pod, so Secrets, volumes, workspaces and scheduling don't apply"
+        )
+
+
+def _component(name: str, body: Mapping[str, Any], executors: Mapping[str, Any]) -> ir.Component:
+    inputs, outputs = body.get("inputDefinitions", {}), body.get("outputDefinitions", {})
+    parameters = {key: _parameter(name, key, value) for key, value in inputs.get("parameters", {}).items()}
+    for key in (*outputs.get("parameters", {}), *outputs.get("artifacts", {})):
+        _check_name(f"output of {name}", key, _OUTPUT_NAME)
+    return ir.Component(
+        name=name,
+        body=_dag(name, body["dag"], parameters) if "dag" in body else _executor(name, body, executors),
+        parameters=parameters,
+        artifacts={key: _slot(value) for key, value in inputs.get("artifacts", {}).items()},
+        output_parameters={k: _parameter(name, k, v) for k, v in outputs.get("parameters", {}).items()},
+        output_artifacts={key: _slot(value) for key, value in outputs.get("artifacts", {}).items()},
+    )
+
+
+def _parameter(component: str, name: str, body: Mapping[str, Any]) -> ir.Parameter:
+    kind = body.get("parameterType", "")
+    if kind not in values.TYPES:
+        raise UnsupportedError(
+            f"parameter {name!r} of {component} has type {kind or 'none'}, which is not supported"
+        )
+    default = body.get("defaultValue")
+    if default is not None:
+        try:
+            default = values.coerce(kind, default)
+        except values.BadValueError as error:
+            raise UnsupportedError(f"default of {name!r} of {component}: {error}") from error
+    return ir.Parameter(kind, optional=body.get("isOptional", False) or default is not None, default=default)
+
+
+def _slot(body: Mapping[str, Any]) -> ir.ArtifactSlot:
+    kind = body.get("artifactType", {})
+    return ir.ArtifactSlot(
+        schema_title=kind.get("schemaTitle", "system.Artifact"),
+        schema_version=kind.get("schemaVersion", "0.0.1"),
+        is_list=body.get("isArtifactList", False),
+        optional=body.get("isOptional", False),
+    )
+
+
+def _executor(name: str, body: Mapping[str, Any], executors: Mapping[str, Any]) -> ir.Step | ir.Importer:
+    label = body.get("executorLabel", "")
+    executor = executors.get(label)
+    if executor is None:
+        raise UnsupportedError(f"component {name} names executor {label!r}, which is not in deploymentSpec")
+    if "importer" in executor:
+        return _importer(name, executor["importer"])
+    if "container" not in executor:
+        raise UnsupportedError(
+            f"executor {label!r}: {', '.join(executor) or 'an empty one'} is not supported"
+        )
+    try:
+        return lightweight.step(executor["container"])
+    except lightweight.NotLightweightError as error:
+        raise UnsupportedError(f"component {name.removeprefix('comp-')}: {error}") from error
+
+
+def _importer(name: str, body: Mapping[str, Any]) -> ir.Importer:
+    source = body.get("artifactUri", {})
+    if "runtimeParameter" in source:
+        uri: object = "{{$.inputs.parameters['%s']}}" % source["runtimeParameter"]  # noqa: UP031
+    else:
+        uri = source.get("constant", source.get("constantValue", {}).get("stringValue", ""))
+    if not isinstance(uri, str) or not uri:
+        raise UnsupportedError(f"importer {name} has no artifactUri")
+    if "{{" not in uri and not uri.startswith(("s3://", "minio://")):
+        raise UnsupportedError(f"importer {name}: only s3:// and minio:// can be imported, not {uri!r}")
+    if body.get("downloadToWorkspace"):
+        raise UnsupportedError(f"importer {name}: download_to_workspace is not supported")
+    return ir.Importer(uri, body.get("metadata", {}))
+
+
+def _dag(name: str, body: Mapping[str, Any], inputs: Mapping[str, ir.Parameter]) -> ir.Dag:
+    tasks = {key: _task(key, value) for key, value in body.get("tasks", {}).items()}
+    for task in tasks.values():
+        sources = {
+            source.task for source in (*task.parameters.values(), *task.artifacts.values()) if source.task
+        }
+        for other in (task.after | sources) - tasks.keys():
+            raise UnsupportedError(f"task {task.name!r} of {name} waits for {other!r}, which doesn't exist")
+    try:
+        order = tuple(TopologicalSorter({task.name: task.after for task in tasks.values()}).static_order())
+    except CycleError as error:
+        raise UnsupportedError(
+            f"tasks of {name} wait for each other: {' -> '.join(error.args[1])}"
+        ) from error
+    outputs = body.get("outputs", {})
+    dag = ir.Dag(
+        tasks=tuple(tasks[key] for key in order),
+        parameters={key: _parameter_selector(value) for key, value in outputs.get("parameters", {}).items()},
+        artifacts={
+            key: ir.Selector(
+                tuple(_choice(one, "outputArtifactKey") for one in value.get("artifactSelectors", ()))
+            )
+            for key, value in outputs.get("artifacts", {}).items()
+        },
+    )
+    for selector in (*dag.parameters.values(), *dag.artifacts.values()):
+        for task_name, _ in selector.choices:
+            if task_name not in tasks:
+                raise UnsupportedError(f"an output of {name} names task {task_name!r}, which doesn't exist")
+    _check_dag_inputs(name, dag, inputs)
+    return dag
+
+
+def _check_dag_inputs(name: str, dag: ir.Dag, inputs: Mapping[str, ir.Parameter]) -> None:
+    for task in dag.tasks:
+        for source in task.parameters.values():
+            if source.kind == "input" and source.name not in inputs:
+                raise UnsupportedError(
+                    f"task {task.name!r} of {name} reads input {source.name!r}, which doesn't exist"
+                )
+
+
+def _parameter_selector(body: Mapping[str, Any]) -> ir.Selector:
+    if "valueFromOneof" in body:
+        chosen = body["valueFromOneof"].get("parameterSelectors", ())
+    else:
+        chosen = (body.get("valueFromParameter", {}),)
+    return ir.Selector(tuple(_choice(one, "outputParameterKey") for one in chosen))
+
+
+def _choice(body: Mapping[str, Any], key: str) -> tuple[str, str]:
+    return body.get("producerSubtask", ""), body.get(key, "")
+
+
+def _task(name: str, body: Mapping[str, Any]) -> ir.Task:
+    _check_name("task", name, _TASK_NAME)
+    inputs = body.get("inputs", {})
+    parameters = {
+        key: _parameter_source(name, key, value) for key, value in inputs.get("parameters", {}).items()
+    }
+    artifacts = {
+        key: _artifact_source(name, key, value) for key, value in inputs.get("artifacts", {}).items()
+    }
+    trigger = body.get("triggerPolicy", {})
+    strategy = trigger.get("strategy", "ALL_UPSTREAM_TASKS_SUCCEEDED")
+    sources = {source.task for source in (*parameters.values(), *artifacts.values()) if source.task}
+    caching = body.get("cachingOptions", {})
+    return ir.Task(
+        name=name,
+        component=body.get("componentRef", {}).get("name", ""),
+        after=frozenset(body.get("dependentTasks", ())) | sources,
+        parameters=parameters,
+        artifacts=artifacts,
+        condition=_condition(name, trigger.get("condition", ""), parameters),
+        always=strategy == "ALL_UPSTREAM_TASKS_COMPLETED",
+        loop=_loop(name, body),
+        retry=_retry(body.get("retryPolicy", {})),
+        cached=caching.get("enableCache", False),
+        cache_key=caching.get("cacheKey", ""),
+    )
+
+
+def _condition(task: str, text: str, parameters: Mapping[str, object]) -> condition.Condition | None:
+    if not text:
+        return None
+    try:
+        parsed = condition.parse(text)
+    except condition.ConditionError as error:
+        raise UnsupportedError(
+            f"task {task!r}: {error}. Quotes in a compared string are a known cause"
+        ) from error
+    missing = sorted(parsed.parameters - parameters.keys())
+    if missing:
+        raise UnsupportedError(
+            f"task {task!r}: its condition reads {missing[0]!r}, which is none of its inputs"
+        )
+    return parsed
+
+
+def _parameter_source(task: str, name: str, body: Mapping[str, Any]) -> ir.Source:
+    selector = body.get("parameterExpressionSelector", "")
+    if selector:
+        try:
+            values.check_selector(selector)
+        except values.BadValueError as error:
+            raise UnsupportedError(f"input {name!r} of task {task!r}: {error}") from error
+    if "taskOutputParameter" in body:
+        output = body["taskOutputParameter"]
+        return ir.Source("output", output["outputParameterKey"], output["producerTask"], selector=selector)
+    if "componentInputParameter" in body:
+        return ir.Source("input", body["componentInputParameter"], selector=selector)
+    if "taskFinalStatus" in body:
+        return ir.Source("status", task=body["taskFinalStatus"]["producerTask"])
+    value = body.get("runtimeValue", {})
+    if "constant" not in value:
+        raise UnsupportedError(f"input {name!r} of task {task!r} has no source that is supported")
+    return ir.Source("constant", value=value["constant"], selector=selector)
+
+
+def _artifact_source(task: str, name: str, body: Mapping[str, Any]) -> ir.Source:
+    if "taskOutputArtifact" in body:
+        output = body["taskOutputArtifact"]
+        return ir.Source("output", output["outputArtifactKey"], output["producerTask"])
+    if "componentInputArtifact" in body:
+        return ir.Source("input", body["componentInputArtifact"])
+    raise UnsupportedError(f"artifact {name!r} of task {task!r} has no source that is supported")
+
+
+def _loop(task: str, body: Mapping[str, Any]) -> ir.Loop | None:
+    parallelism = body.get("iteratorPolicy", {}).get("parallelismLimit", 0)
+    if "artifactIterator" in body:
+        iterator = body["artifactIterator"]
+        return ir.Loop(iterator["itemInput"], iterator["items"]["inputArtifact"], (), True, parallelism)
+    if "parameterIterator" not in body:
+        return None
+    iterator = body["parameterIterator"]
+    items = iterator.get("items", {})
+    if "inputParameter" in items:
+        return ir.Loop(iterator["itemInput"], items["inputParameter"], parallelism=parallelism)
+    try:
+        fixed = json.loads(items.get("raw", ""))
+    except ValueError as error:
+        raise UnsupportedError(f"task {task!r}: the items of the loop are not JSON") from error
+    if not isinstance(fixed, list):
+        raise UnsupportedError(f"task {task!r}: the items of the loop are not a list")
+    return ir.Loop(iterator["itemInput"], items=tuple(fixed), parallelism=parallelism)
+
+
+def _retry(body: Mapping[str, Any]) -> ir.Retry:
+    def seconds(key: str, default: float) -> float:
+        return float(str(body.get(key, default)).removesuffix("s"))
+
+    return ir.Retry(
+        times=max(0, int(body.get("maxRetryCount", 0))),
+        backoff=max(0.0, seconds("backoffDuration", 0.0)),
+        factor=max(1.0, float(body.get("backoffFactor", 2.0) or 2.0)),
+        longest=seconds("backoffMaxDuration", 3600.0),
+    )
+
+
+def _check_references(pipeline: ir.Pipeline) -> None:
+    def visit(component: ir.Component, above: tuple[str, ...]) -> None:
+        if not isinstance(component.body, ir.Dag):
+            return
+        if component.name in above or len(above) > _MAX_NESTING:
+            raise UnsupportedError(f"component {component.name} contains itself, or is nested too deep")
+        for task in component.body.tasks:
+            target = pipeline.components.get(task.component)
+            if target is None:
+                raise UnsupportedError(
+                    f"task {task.name!r} names component {task.component!r}, which doesn't exist"
+                )
+            _check_use(task, target)
+            visit(target, (*above, component.name))
+
+    visit(pipeline.root, ())
+
+
+def _check_use(task: ir.Task, target: ir.Component) -> None:
+    is_dag = isinstance(target.body, ir.Dag)
+    if task.retry.times and is_dag:
+        raise UnsupportedError(
+            f"task {task.name!r}: set_retry on a group of tasks is not supported, set it on its steps"
+        )
+    if task.loop and not is_dag:
+        raise UnsupportedError(
+            f"task {task.name!r}: a loop over something else than a group of tasks is not supported"
+        )
+    for name, slot in target.artifacts.items():
+        if name not in task.artifacts and not slot.optional and not (task.loop and task.loop.item == name):
+            raise UnsupportedError(f"task {task.name!r}: input artifact {name!r} has no source")
+    for name, parameter in target.parameters.items():
+        loop_item = task.loop is not None and task.loop.item == name
+        if name not in task.parameters and not parameter.optional and not loop_item:
+            raise UnsupportedError(f"task {task.name!r}: input {name!r} has no source")
+
+
+def _check_name(kind: str, name: str, pattern: re.Pattern[str]) -> None:
+    # Names become object keys and folders; nothing that could leave its place may pass.
+    if not pattern.fullmatch(name):
+        raise UnsupportedError(f"{name[:80]!r} can't name a {kind}")
+
+
+def _short(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    return text if len(text) <= 300 else f"{text[:297]}..."
