@@ -18,10 +18,10 @@ from storage.errors import FailedError, UsageError
 from storage.report import Report, silent
 
 _SHORT_OF_DISK: Final = 6 * 1024**3
-"""Below this old entries are pruned before a build; all builds from nothing fill about that much."""
+"""Below this, old entries are pruned before a build."""
 
 _LANE_MEMORY: Final = 4 * 1024**3
-"""A second build beside the first needs this much more memory: the largest link takes about 2 GiB."""
+"""What one build may need: the largest link takes about 2 GiB, beside the compilers."""
 
 
 def binary(name: str, report: Report = silent) -> Path:

@@ -3,6 +3,7 @@
 It looks and changes nothing: no build, no installation, no network.
 """
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -47,8 +48,8 @@ class Examination(BaseModel):
 
     @property
     def ready(self) -> bool:
-        """Whether `slipway up local` can start: what is only to be built doesn't hinder it."""
-        return not self.missing
+        """Whether `slipway up local` can start: what it builds or installs by itself doesn't hinder it."""
+        return all(check.ok or check.mended_by_up for check in self.checks)
 
     @property
     def missing(self) -> list[Check]:
@@ -107,7 +108,8 @@ def _packages() -> list[Check]:
         Check(
             name="Debian packages",
             ok=False,
-            detail=f"{', '.join(lacking)} are missing; `slipway up local` installs them when it runs as root",
+            detail=f"{', '.join(lacking)} are missing; as root, `slipway up local` installs them",
             fix=debian.command(lacking),
+            mended_by_up=os.geteuid() == 0 and debian.which("apt-get") is not None,
         )
     ]

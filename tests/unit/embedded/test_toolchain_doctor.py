@@ -62,10 +62,14 @@ def test_no_go_is_a_check_that_failed_and_not_an_exception(monkeypatch, tmp_path
     assert [tool.state for tool in found.tools] == ["to build", "to build"]
 
 
-def test_missing_packages_come_with_the_command(monkeypatch):
+@pytest.mark.parametrize(("user", "mended"), [(0, True), (1000, False)])
+def test_missing_packages_come_with_the_command_and_stop_only_who_is_not_root(monkeypatch, user, mended):
     monkeypatch.setattr(debian, "PACKAGES", {"frobnicator": Package("frobnicator", commands=("frobnicate",))})
-    check = _check(doctor.examine(), "Debian packages")
-    assert not check.ok
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    found = doctor.examine()
+    check = _check(found, "Debian packages")
+    assert (check.ok, check.mended_by_up) == (False, mended)
+    assert check in found.missing
     assert check.fix == "apt-get update && apt-get install --yes --no-install-recommends frobnicator"
 
 
