@@ -153,7 +153,9 @@ class Stack:
         if code:
             raise FailedError(
                 f"`pulumi {operation}` of stack {self.name} failed.",
-                why=events.first_error() or error_in(tail),
+                why=f"It was killed by signal {-code}."
+                if code < 0
+                else events.first_error() or error_in(tail),
                 fix="Mend the cause and run the same command again: it goes on from there.",
             )
         return events.summary(time.monotonic() - began)

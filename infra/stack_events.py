@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 _COLOUR: Final = re.compile(r"<\{%.*?%\}>|\x1b\[[0-9;]*m")
+_COUNT: Final = re.compile(r"^1 error occurred:\s+\* ")
 _EMPTY: Final = re.compile(
     r"(update|preview|destroy|refresh) (failed|canceled)|resource .*(failed|errors?)\.?$"
 )
@@ -81,6 +82,7 @@ class EventLog:
             return ""
         urn, message = telling[0]
         name = urn.rpartition("::")[2]
+        message = _COUNT.sub("", message)
         return f"{name}: {message}" if name else message
 
     def _take(self, event: Mapping[str, Any]) -> None:

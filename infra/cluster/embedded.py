@@ -70,6 +70,7 @@ def create() -> ClusterHandle:
     local = instance.current()
     ports = local.ports
     cluster = EmbeddedCluster("cluster", instance_name=local.name, forwards=_forwards(ports))
+    _delete_with(cluster)
     provider = pulumi_kubernetes.Provider(
         "kubernetes",
         kubeconfig=cluster.kubeconfig,
@@ -89,6 +90,21 @@ def create() -> ClusterHandle:
         ),
         kubeconfig=local.kubeconfig,
     )
+
+
+def _delete_with(cluster: EmbeddedCluster) -> None:
+    """Have what is on the cluster go with it: `destroy` needs neither a running cluster nor minutes.
+
+    Only where the cluster itself goes; an object that the program drops is deleted as usual.
+    """
+
+    def mark(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if not args.type_.startswith("kubernetes:"):
+            return None
+        options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=cluster))
+        return pulumi.ResourceTransformationResult(props=args.props, opts=options)
+
+    pulumi.runtime.register_stack_transformation(mark)
 
 
 def _forwards(ports: instance.Ports) -> list[Mapping[str, object]]:
