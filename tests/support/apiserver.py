@@ -1,0 +1,245 @@
+"""A Kubernetes API server for tests: etcd, kube-apiserver and its controllers, on loopback, no nodes.
+
+`Pods` plays the kubelet: it makes pods ready, or leaves them broken, as their image says.
+"""
+
+import base64
+import json
+import secrets
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from embedded.toolchain import binary
+
+_START = 60.0
+
+
+@dataclass
+class ApiServer:
+    """A running API server, and how to reach it as its administrator."""
+
+    folder: Path
+    port: int
+    token: str
+    etcd_port: int
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    namespaces: Iterator[int] = field(default_factory=lambda: iter(range(10_000)))
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self.port}"
+
+    @property
+    def authority(self) -> bytes:
+        return (self.folder / "certificates" / "apiserver.crt").read_bytes()
+
+    @property
+    def kubeconfig(self) -> str:
+        """The text of a kubeconfig."""
+        cluster = {
+            "server": self.url,
+            "certificate-authority-data": base64.b64encode(self.authority).decode(),
+        }
+        return json.dumps(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "current-context": "test",
+                "clusters": [{"name": "test", "cluster": cluster}],
+                "users": [{"name": "admin", "user": {"token": self.token}}],
+                "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            }
+        )
+
+    def http(self) -> httpx.Client:
+        """A client of the API for the test itself."""
+        return httpx.Client(
+            base_url=self.url,
+            verify=str(self.folder / "certificates" / "apiserver.crt"),
+            headers={"Authorization": f"Bearer {self.token}"},
+            trust_env=False,
+            timeout=20,
+        )
+
+    def namespace(self) -> str:
+        """Make a namespace of the test's own."""
+        name = f"test-{next(self.namespaces)}"
+        with self.http() as http:
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+            http.post("/api/v1/namespaces", json=body).raise_for_status()
+            patiently(lambda: self._has_account(http, name))
+        return name
+
+    @staticmethod
+    def _has_account(http: httpx.Client, name: str) -> bool:
+        return http.get(f"/api/v1/namespaces/{name}/serviceaccounts/default").status_code == 200
+
+    def start(self) -> None:
+        """Start what does not run."""
+        self._run(
+            "etcd",
+            "--data-dir", str(self.folder / "etcd"),
+            "--listen-client-urls", f"http://127.0.0.1:{self.etcd_port}",
+            "--advertise-client-urls", f"http://127.0.0.1:{self.etcd_port}",
+            "--listen-peer-urls", "http://127.0.0.1:0",
+            "--unsafe-no-fsync",
+        )  # fmt: skip
+        self._run(
+            "kube-apiserver",
+            "--etcd-servers", f"http://127.0.0.1:{self.etcd_port}",
+            "--secure-port", str(self.port),
+            "--bind-address", "127.0.0.1",
+            "--advertise-address", "127.0.0.1",
+            "--endpoint-reconciler-type", "none",
+            "--cert-dir", str(self.folder / "certificates"),
+            "--token-auth-file", str(self.folder / "tokens.csv"),
+            "--authorization-mode", "RBAC",
+            "--service-account-key-file", str(self.folder / "accounts.pem"),
+            "--service-account-signing-key-file", str(self.folder / "accounts.pem"),
+            "--service-account-issuer", "https://kubernetes.default.svc",
+            "--service-cluster-ip-range", "198.19.255.0/24",
+            "--shutdown-delay-duration", "0s",
+        )  # fmt: skip
+        with self._waiting() as http:
+            patiently(lambda: http.get("/readyz").status_code == 200, _START)
+        kubeconfig = self.folder / "kubeconfig"
+        kubeconfig.write_text(self.kubeconfig)
+        self._run(
+            "kube-controller-manager",
+            "--kubeconfig", str(kubeconfig),
+            "--service-account-private-key-file", str(self.folder / "accounts.pem"),
+            "--root-ca-file", str(self.folder / "certificates" / "apiserver.crt"),
+            "--leader-elect=false",
+            "--secure-port", "0",
+        )  # fmt: skip
+
+    @contextmanager
+    def _waiting(self) -> Iterator[httpx.Client]:
+        patiently((self.folder / "certificates" / "apiserver.crt").is_file, _START)
+        with self.http() as http:
+            yield http
+
+    def stop(self, *names: str) -> None:
+        """Kill the named processes, or all."""
+        for name in names or tuple(self.processes):
+            process = self.processes.pop(name, None)
+            if process:
+                process.kill()
+                process.wait()
+
+    def _run(self, name: str, *arguments: str) -> None:
+        running = self.processes.get(name)
+        if running and running.poll() is None:
+            return
+        with (self.folder / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [str(binary(name)), *arguments],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.folder, process_group=0,
+            )  # fmt: skip
+
+
+@contextmanager
+def api_server(folder: Path) -> Iterator[ApiServer]:
+    """Run an API server while the block does."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (folder / "accounts.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    token = secrets.token_hex(16)
+    (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
+    server = ApiServer(folder, free_port(), token, free_port())
+    signal_ = signal.getsignal(signal.SIGTERM)
+    try:
+        server.start()
+        with Pods(server):
+            yield server
+    finally:
+        signal.signal(signal.SIGTERM, signal_)
+        server.stop()
+
+
+class Pods:
+    """Plays the kubelet: a pod is ready unless its image is `broken`, and one of image `job` succeeds."""
+
+    def __init__(self, server: ApiServer) -> None:
+        self._server = server
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._play, daemon=True)
+
+    def __enter__(self) -> "Pods":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _play(self) -> None:
+        with self._server.http() as http:
+            while not self._over.wait(0.2):
+                try:
+                    for pod in http.get("/api/v1/pods").json().get("items", []):
+                        self._tend(http, pod)
+                except (httpx.TransportError, ValueError):
+                    continue
+
+    def _tend(self, http: httpx.Client, pod: dict[str, Any]) -> None:
+        status = self._status(pod["spec"]["containers"][0])
+        phase = (pod["metadata"].get("labels") or {}).get("played")
+        if phase == status["phase"] or pod["metadata"].get("deletionTimestamp"):
+            return
+        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
+        merge = {"Content-Type": "application/merge-patch+json"}
+        http.patch(f"{path}/status", json={"status": status}, headers=merge)
+        http.patch(path, json={"metadata": {"labels": {"played": status["phase"]}}}, headers=merge)
+
+    @staticmethod
+    def _status(container: dict[str, Any]) -> dict[str, Any]:
+        image = container["image"]
+        if image.startswith("broken"):
+            waiting = {"reason": "ImagePullBackOff", "message": f"no such image: {image}"}
+            broken = {"name": container["name"], "ready": False, "restartCount": 0, "image": image,
+                      "imageID": "", "state": {"waiting": waiting}}  # fmt: skip
+            return {"phase": "Pending", "containerStatuses": [broken]}
+        if image.startswith(("job", "failing")):
+            return {"phase": "Succeeded" if image.startswith("job") else "Failed"}
+        ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "PodScheduled")]
+        return {"phase": "Running", "podIP": "198.18.0.9", "podIPs": [{"ip": "198.18.0.9"}],
+                "conditions": ready}  # fmt: skip
+
+
+def patiently(done: Any, seconds: float = 20.0) -> None:
+    """Wait until `done()` is true."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            if done():
+                return
+        except httpx.TransportError:
+            pass
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds:.0f} s")
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """Return a port of loopback that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
