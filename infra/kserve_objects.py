@@ -157,10 +157,6 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
         "MLSERVER_GRPC_PORT": "9000",
         # Workers are processes with a copy of the interpreter each: 150 MiB for nothing at this size.
         "MLSERVER_PARALLEL_WORKERS": "0",
-        "MODELS_DIR": "/mnt/models",
-        "HOME": _SCRATCH,
-        "MPLCONFIGDIR": _SCRATCH,
-        "OMP_NUM_THREADS": "1",
     }
     return {
         "supportedModelFormats": [{"name": "sklearn", "version": "1", "autoSelect": True, "priority": 1}],
@@ -170,7 +166,7 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
                 "name": "kserve-container",
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
-                "command": ["python3", "-c", "from mlserver.cli import main; main()", "start", "/mnt/models"],
+                "args": ["/mnt/models"],
                 "env": [{"name": name, "value": value} for name, value in variables.items()],
                 "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
                 "readinessProbe": {
@@ -202,7 +198,10 @@ def storage_container(image: str) -> dict[str, Any]:
 
     KServe's own default has no security context, which a `restricted` namespace refuses.
     """
-    download = "import sys; from kserve_storage import Storage; Storage.download(sys.argv[1], sys.argv[2])"
+    download = (
+        "import sys; from kserve_storage import Storage, configure_logging;"
+        " configure_logging(); Storage.download(sys.argv[1], sys.argv[2])"
+    )
     return {
         "container": {
             "name": "storage-initializer",

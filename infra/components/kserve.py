@@ -18,6 +18,7 @@ from infra.cluster.handle import Images
 from infra.config import ServingSettings
 from infra.kserve_objects import WEBHOOK_PORT, WEBHOOK_SECRET, WEBHOOK_SERVICE, Webhook
 from infra.names import KSERVE_NAMESPACE, PART_OF, SERVING_RUNTIME
+from infra.webhook_certificates import WebhookCertificates, WebhookCertificatesArgs
 from storage.errors import UsageError
 from storage.layout import Buckets
 from storage.pods import (
@@ -28,14 +29,9 @@ from storage.pods import (
     http_probe,
     metadata,
     resources,
-    scratch_mount,
-    scratch_volume,
 )
 
 _CONTROLLER: Final = "kserve-controller-manager"
-_CERTIFIER: Final = "webhook-certificates"
-_RENEWAL: Final = "17 3 * * *"
-"""Daily; the Job renews only what is close to its end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +106,19 @@ class KServe(pulumi.ComponentResource):
         account, access = self._access()
         config = self._config()
         configurations = self._webhooks()
-        certificate = self._certificates(configurations)
-        controller = self._controller(account, [*crds, *access, config, certificate])
+        certificates = WebhookCertificates(
+            f"{name}-certificates",
+            WebhookCertificatesArgs(
+                namespace=KSERVE_NAMESPACE,
+                service=WEBHOOK_SERVICE,
+                secret=WEBHOOK_SECRET,
+                mutating=(kserve_objects.DEFAULTER.configuration,),
+                validating=tuple(hook.configuration for hook in kserve_objects.VALIDATING),
+                image=args.images.pipelines,
+            ),
+            self._after(*configurations),
+        )
+        controller = self._controller(account, [*crds, *access, config, certificates])
         service = self._service()
         self._policy(crds)
         runtime = self._runtime([controller, service])
@@ -226,121 +233,6 @@ class KServe(pulumi.ComponentResource):
             for hook in kserve_objects.VALIDATING
         ]
         return [mutating, *validating]
-
-    def _certificates(self, configurations: Sequence[pulumi.Resource]) -> k8s.batch.v1.Job:
-        """Issue the webhooks' certificate now, and look every day whether it must be renewed."""
-        labels = _labels("certificates")
-        names = sorted(
-            {hook.configuration for hook in (*kserve_objects.VALIDATING, kserve_objects.DEFAULTER)}
-        )
-        account = k8s.core.v1.ServiceAccount(
-            f"{self._name}-certificates-account",
-            metadata=metadata(_CERTIFIER, labels, namespace=KSERVE_NAMESPACE),
-            opts=self._after(),
-        )
-        subjects = [{"kind": "ServiceAccount", "name": _CERTIFIER, "namespace": KSERVE_NAMESPACE}]
-        role = k8s.rbac.v1.Role(
-            f"{self._name}-certificates-role",
-            metadata=metadata(_CERTIFIER, labels, namespace=KSERVE_NAMESPACE),
-            rules=[
-                {"api_groups": [""], "resources": ["secrets"], "verbs": ["create"]},
-                {
-                    "api_groups": [""],
-                    "resources": ["secrets"],
-                    "resource_names": [WEBHOOK_SECRET],
-                    "verbs": ["get", "patch", "update"],
-                },
-            ],
-            opts=self._after(),
-        )
-        binding = k8s.rbac.v1.RoleBinding(
-            f"{self._name}-certificates-binding",
-            metadata=metadata(_CERTIFIER, labels, namespace=KSERVE_NAMESPACE),
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": _CERTIFIER},
-            subjects=subjects,
-            opts=self._after(role, account),
-        )
-        cluster_role = k8s.rbac.v1.ClusterRole(
-            f"{self._name}-certificates-cluster-role",
-            metadata=metadata("slipway-kserve-certificates", labels),
-            rules=[
-                {
-                    "api_groups": ["admissionregistration.k8s.io"],
-                    "resources": ["mutatingwebhookconfigurations", "validatingwebhookconfigurations"],
-                    "resource_names": names,
-                    "verbs": ["get", "patch"],
-                }
-            ],
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        cluster_binding = k8s.rbac.v1.ClusterRoleBinding(
-            f"{self._name}-certificates-cluster-binding",
-            metadata=metadata("slipway-kserve-certificates", labels),
-            role_ref={
-                "api_group": "rbac.authorization.k8s.io",
-                "kind": "ClusterRole",
-                "name": "slipway-kserve-certificates",
-            },
-            subjects=subjects,
-            opts=self._after(cluster_role, account),
-        )
-        pod = self._certificates_pod(labels)
-        after = self._args.images.pipelines.after(binding, cluster_binding, *configurations)
-        digest = self._args.images.pipelines.reference.rpartition(":")[2][:12]
-        job = k8s.batch.v1.Job(
-            f"{self._name}-certificates",
-            # A Job's pod can't be changed, so a new image is a new Job under the same logical name.
-            metadata=metadata(f"{_CERTIFIER}-{digest}", labels, namespace=KSERVE_NAMESPACE),
-            spec={"backoff_limit": 4, "template": pod},
-            opts=self._after(*after),
-        )
-        k8s.batch.v1.CronJob(
-            f"{self._name}-certificates-renewal",
-            metadata=metadata(_CERTIFIER, labels, namespace=KSERVE_NAMESPACE),
-            spec={
-                "schedule": _RENEWAL,
-                "concurrency_policy": "Forbid",
-                "successful_jobs_history_limit": 1,
-                "failed_jobs_history_limit": 3,
-                "job_template": {
-                    "metadata": {"labels": labels},
-                    "spec": {"backoff_limit": 4, "template": pod},
-                },
-            },
-            opts=self._after(job),
-        )
-        return job
-
-    def _certificates_pod(self, labels: dict[str, str]) -> k8s.core.v1.PodTemplateSpecArgs:
-        mutating = [kserve_objects.DEFAULTER.configuration]
-        validating = [hook.configuration for hook in kserve_objects.VALIDATING]
-        return k8s.core.v1.PodTemplateSpecArgs(
-            metadata={"labels": labels},
-            spec={
-                "service_account_name": _CERTIFIER,
-                "restart_policy": "OnFailure",
-                "security_context": confined_pod(),
-                "containers": [
-                    {
-                        "name": "certificates",
-                        "image": self._args.images.pipelines.reference,
-                        "image_pull_policy": "IfNotPresent",
-                        "command": ["python3", "-m", "infra.jobs.webhook_certificates"],
-                        "env": [
-                            {"name": "SLIPWAY_NAMESPACE", "value": KSERVE_NAMESPACE},
-                            {"name": "SLIPWAY_SERVICE", "value": WEBHOOK_SERVICE},
-                            {"name": "SLIPWAY_SECRET", "value": WEBHOOK_SECRET},
-                            {"name": "SLIPWAY_MUTATING", "value": ",".join(mutating)},
-                            {"name": "SLIPWAY_VALIDATING", "value": ",".join(validating)},
-                        ],
-                        "security_context": confined(),
-                        "resources": resources(cpu="20m", memory="64Mi", memory_limit="256Mi"),
-                        "volume_mounts": [scratch_mount()],
-                    }
-                ],
-                "volumes": [scratch_volume()],
-            },
-        )
 
     def _controller(
         self, account: k8s.core.v1.ServiceAccount, after: Sequence[pulumi.Resource]

@@ -1,0 +1,249 @@
+"""The whole program under the recording engine, and laws that hold for all that it declares."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.engine import Engine, reveal, secrets_masked
+from support.platform import CANARY, KINDS, deploy, reference, write_manifests
+
+from infra import config
+from infra.contract import PlatformOutputs
+from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG, PART_OF, RUNNER_SECRET
+from storage import keys
+
+ROOT = Path(__file__).parents[3]
+TEAMS = tuple(
+    config.TenantSettings.model_validate_json(json.dumps(said))
+    for said in (
+        {
+            "name": "team-a",
+            "members": [
+                {"user": "ada@example.org", "role": "admin"},
+                {"group": "ml", "role": "promoter"},
+                {"user": "vera@example.org", "role": "viewer"},
+            ],
+        },
+        {"name": "team-ab"},
+    )
+)
+CLUSTER_WIDE = {
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "ClusterServingRuntime",
+    "ClusterStorageContainer",
+    "CustomResourceDefinition",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> tuple[Engine, PlatformOutputs]:
+    manifests = write_manifests(tmp_path_factory.mktemp("kserve") / "out")
+    with pytest.MonkeyPatch.context() as patch:
+        return deploy(patch, manifests, config.LocalSettings(environment="local"), TEAMS)
+
+
+@pytest.fixture(scope="module")
+def engine(built) -> Engine:
+    return built[0]
+
+
+def _objects(engine: Engine) -> list[tuple[str, str, dict]]:
+    return [(made.inputs["kind"], made.name, reveal(made.inputs)) for made in engine.objects()]
+
+
+def _pods(body: object):
+    """Yield every pod spec in a body, however deep."""
+    if isinstance(body, dict):
+        if "containers" in body:
+            yield body
+        for value in body.values():
+            yield from _pods(value)
+    elif isinstance(body, list):
+        for value in body:
+            yield from _pods(value)
+
+
+def test_every_object_is_named_and_labelled_as_ours(engine):
+    for kind, name, body in _objects(engine):
+        metadata = body["metadata"]
+        assert metadata["name"], f"{name}: a random name would differ in every plan"
+        assert PART_OF.items() <= metadata["labels"].items(), name
+        assert ("namespace" in metadata) is (kind not in CLUSTER_WIDE), name
+
+
+def test_every_role_is_free_of_wildcards(engine):
+    roles = [*engine.of("Role"), *engine.of("ClusterRole")]
+    assert len(roles) >= 10
+    for role in roles:
+        if role.name == "kserve-controller-role":
+            continue  # generated from KServe's sources
+        for rule in role.inputs["rules"]:
+            assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]], role.name
+
+
+def test_every_image_comes_from_the_cluster_and_is_never_pulled_twice(engine):
+    allowed = {reference(kind) for kind in KINDS}
+    seen = set()
+    for _, name, body in _objects(engine):
+        for pod in _pods(body.get("spec", {})):
+            for container in pod["containers"]:
+                assert container["image"] in allowed, name
+                assert container["imagePullPolicy"] == "IfNotPresent", name
+                seen.add(container["image"])
+    assert seen == allowed, "every image that is built is run by something"
+
+
+def test_every_container_keeps_to_the_restricted_standard(engine):
+    for _, name, body in _objects(engine):
+        found = [*_pods(body.get("spec", {}))]
+        if "container" in body.get("spec", {}):
+            found.append({"containers": [body["spec"]["container"]]})
+        for pod in found:
+            for container in pod["containers"]:
+                context = container["securityContext"]
+                assert context["allowPrivilegeEscalation"] is False, name
+                assert context["capabilities"] == {"drop": ["ALL"]}, name
+                assert context["runAsNonRoot"] is True, name
+                assert context["readOnlyRootFilesystem"] is True, name
+                assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+                assert {"requests", "limits"} <= container["resources"].keys(), name
+
+
+def test_every_namespace_enforces_the_restricted_standard(engine):
+    for namespace in engine.of("Namespace"):
+        assert namespace.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+def test_selectors_find_the_pods_of_their_own_workload_only(engine):
+    """Two workloads with one set of labels would answer for each other behind a Service."""
+    selectors = [
+        json.dumps(body["spec"]["selector"].get("matchLabels"), sort_keys=True)
+        for kind, _, body in _objects(engine)
+        if kind in {"Deployment", "StatefulSet"}
+    ]
+    assert len(set(selectors)) == len(selectors) == 4
+    for service in engine.of("Service"):
+        assert json.dumps(service.inputs["spec"]["selector"], sort_keys=True) in selectors, service.name
+
+
+def _derived() -> list[str]:
+    derived = [keys.root_key(CANARY).secret_key.get_secret_value()]
+    for team in TEAMS:
+        derived += [
+            keys.tenant_key(CANARY, team.name, role).secret_key.get_secret_value() for role in keys.Role
+        ]
+    return derived
+
+
+def test_nothing_secret_stands_outside_the_data_of_a_secret(engine):
+    for made in engine.made:
+        text = secrets_masked(made.inputs)
+        for value in (CANARY, *_derived()):
+            assert value not in text, made.name
+        if not made.typ.endswith(":Secret"):
+            assert "[secret]" not in text, f"{made.name} was given a secret"
+
+
+def test_each_key_gets_to_its_own_secret(engine):
+    """The positive control of the test above: the values are there, marked."""
+    import base64
+
+    for role in keys.Role:
+        body = reveal(engine.one(f"tenant-team-a-store-{role}").inputs)
+        key = keys.tenant_key(CANARY, "team-a", role)
+        assert base64.b64decode(body["data"]["AWS_ACCESS_KEY_ID"]).decode() == key.access_key
+        assert (
+            base64.b64decode(body["data"]["AWS_SECRET_ACCESS_KEY"]).decode()
+            == key.secret_key.get_secret_value()
+        )
+        assert body["metadata"]["annotations"]["serving.kserve.io/s3-endpoint"] == (
+            "minio.slipway-store.svc.cluster.local:9000"
+        ), "KServe puts the scheme before it"
+
+
+def test_a_tenant_holds_no_key_of_another(engine):
+    for made in engine.of("Secret"):
+        namespace = made.inputs["metadata"]["namespace"]
+        held = json.dumps(reveal(made.inputs))
+        for team in TEAMS:
+            if namespace in {other.name for other in TEAMS} - {team.name}:
+                import base64
+
+                access = keys.tenant_key(CANARY, team.name, keys.Role.RUNNER).access_key
+                assert base64.b64encode(access.encode()).decode() not in held
+
+
+def test_the_pipelines_api_may_read_two_objects_of_a_tenant_and_nothing_else(engine):
+    role = engine.one("tenant-team-a-role-slipway-pipelines-api").inputs
+    assert [(rule["resources"], rule["resourceNames"], rule["verbs"]) for rule in role["rules"]] == [
+        (["configmaps"], [LAUNCHER_CONFIG], ["get"]),
+        (["secrets"], [RUNNER_SECRET], ["get"]),
+    ]
+    [subject] = engine.one("tenant-team-a-binding-slipway-pipelines-api").inputs["subjects"]
+    assert subject == {"kind": "ServiceAccount", "name": "ml-pipeline", "namespace": KFP_NAMESPACE}
+    bound = [
+        made.name
+        for made in (*engine.of("RoleBinding"), *engine.of("ClusterRoleBinding"))
+        if any(s["name"] == "ml-pipeline" for s in made.inputs.get("subjects", []))
+    ]
+    assert sorted(bound) == [f"tenant-{team.name}-binding-slipway-pipelines-api" for team in TEAMS]
+
+
+def test_members_get_the_role_that_their_file_says(engine):
+    def subjects(role: str) -> list[tuple[str, str]]:
+        found = engine.one(f"tenant-team-a-binding-slipway-{role}").inputs.get("subjects", [])
+        return [(subject["kind"], subject["name"]) for subject in found]
+
+    assert subjects("admin") == [("User", "ada@example.org")]
+    assert subjects("promoter") == [("Group", "ml")]
+    assert subjects("viewer") == [("User", "vera@example.org"), ("ServiceAccount", "default-viewer")]
+    assert subjects("editor") == [("ServiceAccount", EDITOR)]
+
+
+def test_outputs_are_exactly_the_contract(built):
+    _, outputs = built
+    again = PlatformOutputs.model_validate_json(outputs.model_dump_json())
+    assert again == outputs
+    assert outputs.tenants["team-a"].pipeline_root == "s3://slipway-artifacts/team-a/runs"
+    assert outputs.store.internal_endpoint == "http://minio.slipway-store.svc.cluster.local:9000"
+    assert set(outputs.tenants) == {"team-a", "team-ab"}
+
+
+def test_logical_names_and_order_don_t_depend_on_chance(engine):
+    names = [made.name for made in engine.made]
+    assert len(set(names)) == len(names)
+    assert not [name for name in names if any(char.isspace() or char in "{}[]" for char in name)]
+
+
+def test_a_job_is_another_job_when_what_it_does_changes(monkeypatch, tmp_path, engine):
+    manifests = write_manifests(tmp_path / "out")
+    rotated = (TEAMS[0].model_copy(update={"key_generation": 2}), TEAMS[1])
+    other, _ = deploy(monkeypatch, manifests, config.LocalSettings(environment="local"), rotated)
+    before, after = (each.one("store-reconcile").inputs["metadata"]["name"] for each in (engine, other))
+    assert before != after, "a Job that ran is never changed; it is replaced"
+    assert "ttlSecondsAfterFinished" not in engine.one("store-reconcile").inputs["spec"], (
+        "a Job that vanishes is drift"
+    )
+
+
+def test_webhooks_fail_closed_and_carry_no_certificate(engine):
+    configurations = [
+        *engine.of("MutatingWebhookConfiguration"),
+        *engine.of("ValidatingWebhookConfiguration"),
+    ]
+    hooks = [hook for made in configurations for hook in made.inputs["webhooks"]]
+    assert len(hooks) == 7
+    for hook in hooks:
+        assert hook["failurePolicy"] == "Fail"
+        assert "caBundle" not in hook["clientConfig"], "the certificates Job owns it"
+        assert hook["clientConfig"]["service"]["namespace"] == KSERVE_NAMESPACE
+    [pods] = [hook for hook in hooks if hook["rules"][0]["resources"] == ["pods"]]
+    assert pods["objectSelector"]["matchExpressions"][0]["key"] == "serving.kserve.io/inferenceservice", (
+        "else no pod of the cluster starts while KServe is down"
+    )
