@@ -1,0 +1,83 @@
+"""What each of a tenant's keys may do in the store, as S3 policies. Pure.
+
+             run prefix            models prefix         data prefix
+    runner   read, write, delete   read                  read
+    server   -                     read                  -
+    promoter read                  read, write           -
+
+Nobody but runs deletes, and nothing but the tenant's own prefixes is named. A prefix ends in a
+slash before the wildcard, so `team-a/*` never matches `team-ab/…`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from storage.keys import Role
+from storage.layout import Buckets, checked_name, runs_prefix, tenant_prefix
+
+MADE_BY_US: Final = "slipway-"
+"""Every policy that Slipway puts into a store starts with this."""
+
+_READ: Final = ("s3:GetObject",)
+_WRITE: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
+_DELETE: Final = ("s3:DeleteObject",)
+
+
+@dataclass(frozen=True)
+class _Grant:
+    bucket: str
+    prefix: str
+    actions: tuple[str, ...]
+
+
+def policy_name(tenant: str, role: Role) -> str:
+    """Return the name of the policy in the store; two tenants never share one."""
+    return f"{MADE_BY_US}{role}-{checked_name('tenant', tenant)}"
+
+
+def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
+    """Return the S3 policy document of a tenant's key.
+
+    Listing is allowed below the granted prefixes only, because KServe's storage initializer lists
+    what it downloads, and a listing of the whole bucket would name every tenant.
+    """
+    statements: list[dict[str, Any]] = []
+    for grant in _grants(tenant, role, buckets):
+        statements += [
+            {
+                "Effect": "Allow",
+                "Action": sorted(grant.actions),
+                "Resource": [f"arn:aws:s3:::{grant.bucket}/{grant.prefix}*"],
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:ListBucket"],
+                "Resource": [f"arn:aws:s3:::{grant.bucket}"],
+                "Condition": {"StringLike": {"s3:prefix": [f"{grant.prefix}*"]}},
+            },
+            {
+                "Effect": "Allow",
+                "Action": ["s3:GetBucketLocation"],
+                "Resource": [f"arn:aws:s3:::{grant.bucket}"],
+            },
+        ]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
+    runs, own = runs_prefix(tenant), tenant_prefix(tenant)
+    match role:
+        case Role.RUNNER:
+            return (
+                _Grant(buckets.artifacts, runs, _READ + _WRITE + _DELETE),
+                _Grant(buckets.models, own, _READ),
+                _Grant(buckets.data, own, _READ),
+            )
+        case Role.SERVER:
+            return (_Grant(buckets.models, own, _READ),)
+        case Role.PROMOTER:
+            return (
+                _Grant(buckets.artifacts, runs, _READ),
+                _Grant(buckets.models, own, _READ + _WRITE),
+            )

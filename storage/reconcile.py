@@ -1,0 +1,345 @@
+"""Brings a MinIO to its desired state: buckets, policies and users. Run as a Job in the cluster.
+
+    S3_ENDPOINT, S3_REGION                      where the store answers
+    MINIO_ROOT_USER, MINIO_ROOT_PASSWORD        its administrator's key
+    /etc/slipway/desired.json                   what is to be (DesiredState); no secret is in it
+    /etc/slipway-users/<access key>             a user's secret key
+
+A rerun changes nothing. Users and policies that Slipway made and that are no longer desired go;
+what others made, and every bucket with what it holds, stays.
+"""
+
+import io
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio, MinioAdmin
+from minio.commonconfig import ENABLED, Filter
+from minio.credentials.providers import StaticProvider
+from minio.error import InvalidResponseError, MinioAdminException, S3Error, ServerError
+from minio.lifecycleconfig import (
+    Expiration,
+    LifecycleConfig,
+    NoncurrentVersionExpiration,
+    Rule,
+)
+from minio.versioningconfig import VersioningConfig
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from urllib3.exceptions import HTTPError
+
+from storage.errors import FailedError, SlipwayError, UsageError
+from storage.keys import Role
+from storage.layout import Buckets, checked_name
+from storage.policy import MADE_BY_US, policy, policy_name
+from storage.report import Report
+from storage.settings import StoreTenant
+
+DESIRED: Final = Path("/etc/slipway/desired.json")
+USERS: Final = Path("/etc/slipway-users")
+_PATIENCE: Final = 90.0
+_NONCURRENT_DAYS: Final = 30
+_OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-[0-9]+")
+"""Access keys as storage.keys makes them."""
+
+
+class DesiredState(BaseModel):
+    """What the store is to hold."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    buckets: tuple[str, str, str]
+    """Of artifacts, models and data."""
+
+    tenants: tuple[StoreTenant, ...] = ()
+    run_retention_days: int = Field(ge=1)
+
+    def named_buckets(self) -> Buckets:
+        """Return the buckets by purpose."""
+        artifacts, models, data = self.buckets
+        return Buckets(artifacts=artifacts, models=models, data=data)
+
+    def users(self) -> dict[str, str]:
+        """Return the policy of each user, by access key."""
+        return {
+            f"{tenant.name}-{role}-{tenant.key_generation}": policy_name(tenant.name, role)
+            for tenant in self.tenants
+            for role in Role
+        }
+
+    def policies(self) -> dict[str, dict[str, Any]]:
+        """Return the document of each policy, by name."""
+        buckets = self.named_buckets()
+        return {
+            policy_name(tenant.name, role): policy(tenant.name, role, buckets)
+            for tenant in self.tenants
+            for role in Role
+        }
+
+
+class Store:
+    """A MinIO and its administrator's key."""
+
+    def __init__(self, endpoint: str, access_key: str, secret_key: str, region: str) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise UsageError(f"S3_ENDPOINT is {endpoint!r}, which is no URL.", fix="Give http://host:port.")
+        secure = parts.scheme == "https"
+        # Of its own, because the default one keeps trying for minutes without a word.
+        pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=20), retries=False)
+        self.endpoint = endpoint
+        self._region = region
+        self._pool = pool
+        self.objects = self.opened_by(access_key, secret_key)
+        self.admin = MinioAdmin(
+            endpoint=parts.netloc,
+            credentials=StaticProvider(access_key, secret_key),
+            region=region,
+            secure=secure,
+            http_client=pool,
+        )
+
+    def opened_by(self, access_key: str, secret_key: str) -> Minio:
+        """Return a client with another key."""
+        parts = urlsplit(self.endpoint)
+        secure = parts.scheme == "https"
+        return Minio(
+            parts.netloc, access_key, secret_key, secure=secure, region=self._region, http_client=self._pool
+        )
+
+    def wait(self, patience: float = _PATIENCE) -> None:
+        """Return when the store takes the administrator's key.
+
+        Raises:
+            FailedError: It does not answer in time, or it refuses the key.
+        """
+        deadline = time.monotonic() + patience
+        while True:
+            try:
+                self.objects.list_buckets()
+            except S3Error as error:
+                if error.code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
+                    raise FailedError(
+                        f"The store at {self.endpoint} refuses the administrator's key ({error.code}).",
+                        fix="Restart the store, so that it reads its Secret again.",
+                    ) from error
+                reason = str(error.code)
+            except (HTTPError, ServerError, InvalidResponseError) as error:
+                reason = type(error).__name__
+            else:
+                return
+            if time.monotonic() > deadline:
+                raise FailedError(
+                    f"The store at {self.endpoint} did not answer within {patience:.0f} s.", why=f"{reason}."
+                )
+            time.sleep(1)
+
+
+def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], report: Report) -> int:
+    """Make the store what `desired` says and return how many things were changed.
+
+    `secrets` are the users' secret keys by access key; they are set each time, because the store
+    does not tell them.
+
+    Raises:
+        UsageError: A user has no secret key.
+    """
+    missing = sorted(desired.users().keys() - secrets.keys())
+    if missing:
+        raise UsageError(f"There is no secret key for {', '.join(missing)}.", fix="Run `pulumi up` again.")
+    changes = [
+        *_buckets(store, desired),
+        *_policies(store, desired),
+        *_users(store, desired, secrets),
+        *_leftovers(store, desired),
+    ]
+    for change in changes:
+        report(change)
+    return len(changes)
+
+
+def _buckets(store: Store, desired: DesiredState) -> list[str]:
+    changes = []
+    names = desired.named_buckets()
+    lifecycles = {
+        names.artifacts: LifecycleConfig([_expiring(desired.run_retention_days)]),
+        names.models: LifecycleConfig([]),
+        names.data: LifecycleConfig([_old_versions()]),
+    }
+    for bucket, wanted in lifecycles.items():
+        if not store.objects.bucket_exists(bucket):
+            store.objects.make_bucket(bucket)
+            changes.append(f"made bucket {bucket}")
+        # Runs are made again; models and data are not.
+        if bucket != names.artifacts and store.objects.get_bucket_versioning(bucket).status != ENABLED:
+            store.objects.set_bucket_versioning(bucket, VersioningConfig(ENABLED))
+            changes.append(f"keeps versions in bucket {bucket}")
+        # Abandoned uploads need no rule: MinIO removes them after a day, and refuses such a rule.
+        if _summary(store.objects.get_bucket_lifecycle(bucket)) != _summary(wanted):
+            if wanted.rules:
+                store.objects.set_bucket_lifecycle(bucket, wanted)
+            else:
+                store.objects.delete_bucket_lifecycle(bucket)
+            changes.append(f"set lifecycle of bucket {bucket}")
+    return changes
+
+
+def _expiring(days: int) -> Rule:
+    return Rule(
+        ENABLED,
+        rule_filter=Filter(prefix=""),
+        rule_id="slipway-runs",
+        expiration=Expiration(days=days),
+    )
+
+
+def _old_versions() -> Rule:
+    return Rule(
+        ENABLED,
+        rule_filter=Filter(prefix=""),
+        rule_id="slipway-replaced-data",
+        noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=_NONCURRENT_DAYS),
+    )
+
+
+def _summary(config: LifecycleConfig | None) -> list[tuple[object, ...]]:
+    """Return what matters of a lifecycle: the store answers with another XML than it was given."""
+    return sorted(
+        (
+            rule.rule_id,
+            rule.status,
+            rule.expiration.days if rule.expiration else None,
+            rule.noncurrent_version_expiration.noncurrent_days
+            if rule.noncurrent_version_expiration
+            else None,
+        )
+        for rule in (config.rules if config else [])
+    )
+
+
+def _policies(store: Store, desired: DesiredState) -> list[str]:
+    present = json.loads(store.admin.policy_list())
+    changes = []
+    for name, document in desired.policies().items():
+        if _canonical(present.get(name)) != _canonical(document):
+            store.admin.policy_add(name, policy=document)
+            changes.append(f"set policy {name}")
+    return changes
+
+
+def _canonical(value: object) -> object:
+    """Sort what is a set: the store keeps actions, resources and statements in an order of its own."""
+    if isinstance(value, dict):
+        return {key: _canonical(entry) for key, entry in sorted(value.items())}
+    if isinstance(value, list):
+        return sorted((_canonical(entry) for entry in value), key=json.dumps)
+    return value
+
+
+def _users(store: Store, desired: DesiredState, secrets: Mapping[str, str]) -> list[str]:
+    present = json.loads(store.admin.user_list())
+    changes = []
+    for access_key, wanted in desired.users().items():
+        user = present.get(access_key)
+        if user is None or user.get("status") != "enabled" or not _opens(store, access_key, secrets):
+            store.admin.user_add(access_key, secrets[access_key])
+            changes.append(f"set user {access_key}")
+        attached = [name for name in ((user or {}).get("policyName") or "").split(",") if name]
+        if attached != [wanted]:
+            store.admin.policy_set(wanted, user=access_key)
+            changes.append(f"gave user {access_key} policy {wanted}")
+    return changes
+
+
+def _opens(store: Store, access_key: str, secrets: Mapping[str, str]) -> bool:
+    """Say whether the store takes the user's key: no other question answers whether it is current."""
+    try:
+        store.opened_by(access_key, secrets[access_key]).list_buckets()
+    except S3Error as error:
+        return bool(error.code == "AccessDenied")
+    return True
+
+
+def _leftovers(store: Store, desired: DesiredState) -> list[str]:
+    """Remove users before the policies that they have; another's user has no name like ours."""
+    changes = []
+    for access_key, user in json.loads(store.admin.user_list()).items():
+        ours = _OURS.fullmatch(access_key) and (user.get("policyName") or MADE_BY_US).startswith(MADE_BY_US)
+        if ours and access_key not in desired.users():
+            store.admin.user_remove(access_key)
+            changes.append(f"removed user {access_key}")
+    for name in json.loads(store.admin.policy_list()):
+        if name.startswith(MADE_BY_US) and name not in desired.policies():
+            store.admin.policy_remove(name)
+            changes.append(f"removed policy {name}")
+    return changes
+
+
+def read_desired(path: Path) -> DesiredState:
+    """Read and check the desired state.
+
+    Raises:
+        UsageError: It is missing or not what it should be.
+    """
+    try:
+        desired = DesiredState.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no {path}.", fix="Mount the ConfigMap of the desired state.") from error
+    except ValidationError as error:
+        raise UsageError(f"{path} is not a desired state.", why=str(error)) from error
+    for tenant in desired.tenants:
+        checked_name("tenant", tenant.name)
+    return desired
+
+
+def read_secrets(folder: Path) -> dict[str, str]:
+    """Read a mounted Secret: one file per access key; Kubernetes' own links start with a dot."""
+    if not folder.is_dir():
+        return {}
+    return {path.name: path.read_text() for path in folder.iterdir() if not path.name.startswith(".")}
+
+
+def main(
+    environ: Mapping[str, str] = os.environ,
+    *,
+    desired: Path = DESIRED,
+    users: Path = USERS,
+    out: io.TextIOBase | None = None,
+) -> int:
+    """Reconcile once and return the exit code."""
+    stream = out or sys.stdout
+
+    def report(line: str) -> None:
+        stream.write(f"{line}\n")
+
+    try:
+        needed = ("S3_ENDPOINT", "MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
+        if absent := [name for name in needed if not environ.get(name)]:
+            raise UsageError(f"{', '.join(absent)} is not set.", why="The Job gets it from its Secret.")
+        endpoint, access_key, secret_key = (environ[name] for name in needed)
+        store = Store(endpoint, access_key, secret_key, environ.get("S3_REGION", "us-east-1"))
+        wanted = read_desired(desired)
+        store.wait()
+        changed = reconcile(store, wanted, read_secrets(users), report)
+    except SlipwayError as error:
+        report(f"error: {error}")
+        return error.exit_code
+    except S3Error as error:
+        report(f"error: the store refused: {error.code} for {error.resource}")
+        return 1
+    except (MinioAdminException, HTTPError) as error:
+        report(f"error: the store did not do what was asked: {type(error).__name__}")
+        return 1
+    report(f"the store is as desired; {changed} changes")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

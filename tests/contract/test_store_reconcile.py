@@ -1,0 +1,282 @@
+"""The reconcile Job against a real MinIO: who may do what, reruns, rotation, removal, failures."""
+
+import io
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from support.minio import Minio, free_port, running_minio
+
+from storage.keys import Role, StoreKey, tenant_key
+from storage.reconcile import Store, main
+
+pytestmark = pytest.mark.contract
+
+ARTIFACTS, MODELS, DATA = "slipway-artifacts", "slipway-models", "slipway-data"
+TENANTS = ("team-a", "team-ab")
+
+
+class Job:
+    """Runs the Job as its container would and keeps what it said."""
+
+    def __init__(self, server: Minio, folder: Path) -> None:
+        self.server = server
+        self.folder = folder
+        self.stack_secret = secrets.token_hex(16)
+        self.said = ""
+        (folder / "users").mkdir(parents=True)
+
+    def wants(self, *tenants: str, generation: int = 1, days: int = 90) -> "Job":
+        state = {
+            "buckets": [ARTIFACTS, MODELS, DATA],
+            "run_retention_days": days,
+            "tenants": [{"name": name, "key_generation": generation} for name in tenants],
+        }
+        (self.folder / "desired.json").write_text(json.dumps(state))
+        for name in tenants:
+            for role in Role:
+                key = self.key(name, role, generation)
+                (self.folder / "users" / key.access_key).write_text(key.secret_key.get_secret_value())
+        return self
+
+    def key(self, tenant: str, role: Role, generation: int = 1) -> StoreKey:
+        return tenant_key(self.stack_secret, tenant, role, generation)
+
+    def run(self, **changed: str) -> int:
+        environment = {
+            "S3_ENDPOINT": self.server.url,
+            "MINIO_ROOT_USER": self.server.access_key,
+            "MINIO_ROOT_PASSWORD": self.server.secret_key,
+        } | changed
+        out = io.StringIO()
+        code = main(environment, desired=self.folder / "desired.json", users=self.folder / "users", out=out)
+        self.said = out.getvalue()
+        return code
+
+    def client(self, tenant: str, role: Role, generation: int = 1) -> Any:
+        key = self.key(tenant, role, generation)
+        return boto3.client(
+            "s3",
+            endpoint_url=self.server.url,
+            region_name="us-east-1",
+            aws_access_key_id=key.access_key,
+            aws_secret_access_key=key.secret_key.get_secret_value(),
+            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+        )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    with running_minio(tmp_path_factory.mktemp("minio")) as running:
+        yield running
+
+
+@pytest.fixture
+def job(server: Minio, tmp_path: Path) -> Job:
+    return Job(server, tmp_path)
+
+
+def refusal(call: Any, **arguments: Any) -> str:
+    with pytest.raises(ClientError) as caught:
+        call(**arguments)
+    return str(caught.value.response["Error"]["Code"])
+
+
+def _keys(tenant: str) -> dict[str, str]:
+    return {
+        ARTIFACTS: f"{tenant}/runs/1/out",
+        MODELS: f"{tenant}/iris/versions/x/model.pkl",
+        DATA: f"{tenant}/d.csv",
+    }
+
+
+READS = {
+    Role.RUNNER: {ARTIFACTS, MODELS, DATA},
+    Role.SERVER: {MODELS},
+    Role.PROMOTER: {ARTIFACTS, MODELS},
+}
+WRITES = {Role.RUNNER: {ARTIFACTS}, Role.SERVER: set(), Role.PROMOTER: {MODELS}}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_key_opens_its_own_prefixes_and_no_other(job: Job, role: Role) -> None:
+    assert job.wants(*TENANTS).run() == 0, job.said
+    root = job.server.client()
+    for tenant in TENANTS:
+        for bucket, name in _keys(tenant).items():
+            root.put_object(Bucket=bucket, Key=name, Body=tenant.encode())
+    for mine, theirs in (TENANTS, TENANTS[::-1]):
+        client = job.client(mine, role)
+        for bucket, name in _keys(mine).items():
+            if bucket in READS[role]:
+                assert client.get_object(Bucket=bucket, Key=name)["Body"].read() == mine.encode()
+                listed = client.list_objects_v2(Bucket=bucket, Prefix=name)
+                assert [entry["Key"] for entry in listed["Contents"]] == [name]
+            else:
+                assert refusal(client.get_object, Bucket=bucket, Key=name) == "AccessDenied"
+            if bucket in WRITES[role]:
+                client.put_object(Bucket=bucket, Key=f"{name}-new", Body=b"x")
+            else:
+                assert (
+                    refusal(client.put_object, Bucket=bucket, Key=f"{name}-new", Body=b"x") == "AccessDenied"
+                )
+            assert refusal(client.list_objects_v2, Bucket=bucket) == "AccessDenied"
+            assert refusal(client.list_objects_v2, Bucket=bucket, Prefix=mine) == "AccessDenied"
+        for bucket, name in _keys(theirs).items():
+            assert refusal(client.get_object, Bucket=bucket, Key=name) == "AccessDenied"
+            assert refusal(client.get_object, Bucket=bucket, Key=f"{theirs}/none") == "AccessDenied"
+            assert refusal(client.put_object, Bucket=bucket, Key=name, Body=b"x") == "AccessDenied"
+            assert refusal(client.delete_object, Bucket=bucket, Key=name) == "AccessDenied"
+            assert refusal(client.list_objects_v2, Bucket=bucket, Prefix=f"{theirs}/") == "AccessDenied"
+            copy = {"Bucket": bucket, "Key": name}
+            mine_there = f"{mine}/runs/copied"
+            assert (
+                refusal(client.copy_object, Bucket=ARTIFACTS, Key=mine_there, CopySource=copy)
+                == "AccessDenied"
+            )
+        assert refusal(client.create_bucket, Bucket="another") == "AccessDenied"
+        assert refusal(client.get_object, Bucket="no-such-bucket", Key="x") == "AccessDenied"
+
+
+def test_only_runs_delete_and_nobody_deletes_a_model(job: Job) -> None:
+    assert job.wants("team-a").run() == 0, job.said
+    root = job.server.client()
+    for bucket, name in _keys("team-a").items():
+        root.put_object(Bucket=bucket, Key=name, Body=b"x")
+    for role in Role:
+        client = job.client("team-a", role)
+        for bucket, name in _keys("team-a").items():
+            if (role, bucket) == (Role.RUNNER, ARTIFACTS):
+                client.delete_object(Bucket=bucket, Key=name)
+                root.put_object(Bucket=bucket, Key=name, Body=b"x")
+            else:
+                assert refusal(client.delete_object, Bucket=bucket, Key=name) == "AccessDenied"
+
+
+def test_a_run_uploads_in_parts_and_a_promoter_copies_and_swaps(job: Job) -> None:
+    assert job.wants("team-a").run() == 0, job.said
+    runner, promoter = (job.client("team-a", role) for role in (Role.RUNNER, Role.PROMOTER))
+    name = "team-a/runs/1/large"
+    upload = runner.create_multipart_upload(Bucket=ARTIFACTS, Key=name)["UploadId"]
+    part = runner.upload_part(Bucket=ARTIFACTS, Key=name, UploadId=upload, PartNumber=1, Body=b"x" * 10)
+    runner.complete_multipart_upload(
+        Bucket=ARTIFACTS,
+        Key=name,
+        UploadId=upload,
+        MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]},
+    )
+    target = f"team-a/iris/versions/{secrets.token_hex(4)}/model.pkl"
+    promoter.copy_object(Bucket=MODELS, Key=target, CopySource={"Bucket": ARTIFACTS, "Key": name})
+    etag = promoter.head_object(Bucket=MODELS, Key=target)["ETag"]
+    promoter.put_object(Bucket=MODELS, Key=target, Body=b"y", IfMatch=etag)
+    assert (
+        refusal(promoter.put_object, Bucket=MODELS, Key=target, Body=b"z", IfMatch=etag)
+        == "PreconditionFailed"
+    )
+
+
+def test_a_rerun_changes_nothing(job: Job) -> None:
+    assert job.wants(*TENANTS).run() == 0, job.said
+    assert job.run() == 0
+    assert job.said == "the store is as desired; 0 changes\n"
+
+
+def test_drift_is_mended(job: Job) -> None:
+    assert job.wants("team-a").run() == 0, job.said
+    store = Store(job.server.url, job.server.access_key, job.server.secret_key, "us-east-1")
+    access_key = job.key("team-a", Role.SERVER).access_key
+    store.admin.user_disable(access_key)
+    store.admin.policy_set("readwrite", user=access_key)
+    store.objects.delete_bucket_lifecycle(ARTIFACTS)
+    assert job.run() == 0
+    assert f"set user {access_key}" in job.said
+    assert f"gave user {access_key} policy slipway-server-team-a" in job.said
+    assert f"set lifecycle of bucket {ARTIFACTS}" in job.said
+    assert refusal(job.client("team-a", Role.SERVER).list_objects_v2, Bucket=MODELS) == "AccessDenied"
+
+
+def test_a_rotation_ends_the_old_key_and_a_removal_all_of_them(job: Job) -> None:
+    assert job.wants("team-a").run() == 0, job.said
+    client = job.client("team-a", Role.SERVER)
+    client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
+    assert job.wants("team-a", generation=2).run() == 0, job.said
+    assert refusal(client.list_objects_v2, Bucket=MODELS, Prefix="team-a/") == "InvalidAccessKeyId"
+    client = job.client("team-a", Role.SERVER, 2)
+    client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
+    store = Store(job.server.url, job.server.access_key, job.server.secret_key, "us-east-1")
+    store.admin.user_add("somebody-else", secrets.token_hex(16))
+    job.server.client().put_object(Bucket=DATA, Key="team-a/kept", Body=b"x")
+    assert job.wants().run() == 0
+    assert refusal(client.list_objects_v2, Bucket=MODELS, Prefix="team-a/") == "InvalidAccessKeyId"
+    assert list(json.loads(store.admin.user_list())) == ["somebody-else"]
+    assert not [name for name in json.loads(store.admin.policy_list()) if name.startswith("slipway-")]
+    assert job.server.read(DATA, "team-a/kept") == b"x"
+
+
+def test_runs_expire_models_never_and_both_keep_what_they_should(job: Job) -> None:
+    assert job.wants(days=7).run() == 0, job.said
+    root = job.server.client()
+    days = {
+        bucket: [
+            rule.get("Expiration", {}).get("Days")
+            for rule in root.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+        ]
+        for bucket in (ARTIFACTS, DATA)
+    }
+    assert days == {ARTIFACTS: [7], DATA: [None]}
+    absent = refusal(root.get_bucket_lifecycle_configuration, Bucket=MODELS)
+    assert absent == "NoSuchLifecycleConfiguration"
+    buckets = (ARTIFACTS, MODELS, DATA)
+    versioned = {bucket: root.get_bucket_versioning(Bucket=bucket).get("Status") for bucket in buckets}
+    assert versioned == {ARTIFACTS: None, MODELS: "Enabled", DATA: "Enabled"}
+    assert job.wants(days=8).run() == 0
+    assert f"set lifecycle of bucket {ARTIFACTS}" in job.said
+
+
+def test_no_secret_is_ever_said(job: Job) -> None:
+    assert job.wants(*TENANTS).run() == 0
+    said = job.said
+    assert job.run(MINIO_ROOT_PASSWORD=secrets.token_hex(16)) == 1
+    said += job.said
+    hidden = [job.server.secret_key, job.stack_secret]
+    hidden += [job.key(name, role).secret_key.get_secret_value() for name in TENANTS for role in Role]
+    assert not [secret for secret in hidden if secret in said]
+
+
+def test_a_wrong_root_key_fails_at_once_and_says_why(job: Job) -> None:
+    assert job.wants().run(MINIO_ROOT_PASSWORD=secrets.token_hex(16)) == 1
+    assert "refuses the administrator's key (SignatureDoesNotMatch)" in job.said
+
+
+def test_a_store_that_is_down_is_waited_for_and_then_named(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Store.wait, "__defaults__", (1.0,))
+    nobody = f"http://127.0.0.1:{free_port()}"
+    assert job.wants().run(S3_ENDPOINT=nobody) == 1
+    assert f"The store at {nobody} did not answer within 1 s." in job.said
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("{", "Invalid JSON"),
+        ('{"buckets":["a","b","c"],"run_retention_days":1,"extra":1}', "extra"),
+        ('{"buckets":["a","b","c"],"run_retention_days":1,"tenants":[{"name":"*"}]}', "can't name a tenant"),
+    ],
+)
+def test_a_wrong_desired_state_changes_nothing(job: Job, text: str, why: str) -> None:
+    (job.folder / "desired.json").write_text(text)
+    assert job.run() == 2
+    assert why in job.said
+
+
+def test_a_user_without_a_secret_is_refused_by_name(job: Job) -> None:
+    job.wants("team-c")
+    (job.folder / "users" / "team-c-server-1").unlink()
+    assert job.run() == 2
+    assert "team-c-server-1" in job.said

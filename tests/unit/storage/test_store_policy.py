@@ -1,0 +1,120 @@
+"""The policies, read by an evaluator of their own: what they allow, and that nothing else is allowed."""
+
+import fnmatch
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from storage.errors import UsageError
+from storage.keys import Role
+from storage.layout import Buckets
+from storage.policy import policy, policy_name
+
+BUCKETS = Buckets()
+TENANTS = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
+KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)
+ROLES = st.sampled_from(list(Role))
+OBJECT_ACTIONS = (
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:DeleteObject",
+    "s3:AbortMultipartUpload",
+    "s3:ListMultipartUploadParts",
+    "s3:GetObjectVersion",
+    "s3:DeleteObjectVersion",
+    "s3:PutObjectTagging",
+)
+BUCKET_ACTIONS = ("s3:ListBucket", "s3:GetBucketLocation", "s3:DeleteBucket", "s3:PutBucketPolicy", "admin:*")
+
+
+def allows(document: dict[str, Any], action: str, bucket: str, key: str = "", prefix: str = "") -> bool:
+    """Allow statements only, exact actions, `*` in resources and in StringLike conditions."""
+    resource = f"arn:aws:s3:::{bucket}/{key}" if action in OBJECT_ACTIONS else f"arn:aws:s3:::{bucket}"
+    for statement in document["Statement"]:
+        assert statement["Effect"] == "Allow"
+        named = any(_like(resource, pattern) for pattern in statement["Resource"])
+        patterns = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", ["*"])
+        if action in statement["Action"] and named and any(_like(prefix, each) for each in patterns):
+            return True
+    return False
+
+
+def _like(value: str, pattern: str) -> bool:
+    escaped = pattern.replace("[", "[[]")
+    return fnmatch.fnmatchcase(value, escaped)
+
+
+@given(mine=TENANTS, theirs=TENANTS, role=ROLES, key=KEYS)
+def test_no_role_reaches_another_tenants_objects(mine: str, theirs: str, role: Role, key: str) -> None:
+    assume(mine != theirs)
+    document = policy(mine, role, BUCKETS)
+    for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
+        for action in OBJECT_ACTIONS:
+            assert not allows(document, action, bucket, f"{theirs}/{key}")
+        assert not allows(document, "s3:ListBucket", bucket, prefix=f"{theirs}/{key}")
+
+
+@given(tenant=TENANTS, role=ROLES, tail=st.from_regex(r"[a-z0-9-]{1,5}", fullmatch=True), key=KEYS)
+def test_a_name_that_begins_like_the_tenants_is_another_tenant(
+    tenant: str, role: Role, tail: str, key: str
+) -> None:
+    document = policy(tenant, role, BUCKETS)
+    for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
+        assert not allows(document, "s3:GetObject", bucket, f"{tenant}{tail}/runs/{key}")
+        assert not allows(document, "s3:PutObject", bucket, f"{tenant}{tail}/runs/{key}")
+        assert not allows(document, "s3:ListBucket", bucket, prefix=f"{tenant}{tail}/")
+
+
+@given(tenant=TENANTS, role=ROLES, prefix=st.sampled_from(["", "/", "t", "team"]))
+def test_no_listing_reaches_above_the_tenants_prefix(tenant: str, role: Role, prefix: str) -> None:
+    for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
+        assert not allows(policy(tenant, role, BUCKETS), "s3:ListBucket", bucket, prefix=prefix)
+
+
+@given(
+    tenant=TENANTS,
+    role=ROLES,
+    bucket=st.text("abcdefghijklmnopqrstuvwxyz-", min_size=3, max_size=20),
+    key=KEYS,
+)
+def test_no_other_bucket_is_touched(tenant: str, role: Role, bucket: str, key: str) -> None:
+    assume(bucket not in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data))
+    document = policy(tenant, role, BUCKETS)
+    for action in (*OBJECT_ACTIONS, *BUCKET_ACTIONS):
+        assert not allows(document, action, bucket, f"{tenant}/{key}", prefix=f"{tenant}/")
+
+
+@pytest.mark.parametrize(
+    ("role", "bucket", "key", "allowed"),
+    [
+        (Role.RUNNER, BUCKETS.artifacts, "team-a/runs/1/x", {"get", "put", "delete"}),
+        (Role.RUNNER, BUCKETS.artifacts, "team-a/other", set()),
+        (Role.RUNNER, BUCKETS.models, "team-a/iris/versions/x", {"get"}),
+        (Role.RUNNER, BUCKETS.data, "team-a/iris.csv", {"get"}),
+        (Role.SERVER, BUCKETS.models, "team-a/iris/versions/x", {"get"}),
+        (Role.SERVER, BUCKETS.artifacts, "team-a/runs/1/x", set()),
+        (Role.SERVER, BUCKETS.data, "team-a/iris.csv", set()),
+        (Role.PROMOTER, BUCKETS.artifacts, "team-a/runs/1/x", {"get"}),
+        (Role.PROMOTER, BUCKETS.models, "team-a/iris/versions/x", {"get", "put"}),
+        (Role.PROMOTER, BUCKETS.data, "team-a/iris.csv", set()),
+    ],
+)
+def test_each_role_may_do_exactly_this(role: Role, bucket: str, key: str, allowed: set[str]) -> None:
+    document = policy("team-a", role, BUCKETS)
+    verbs = {"get": "s3:GetObject", "put": "s3:PutObject", "delete": "s3:DeleteObject"}
+    assert {verb for verb, action in verbs.items() if allows(document, action, bucket, key)} == allowed
+    assert allows(document, "s3:ListBucket", bucket, prefix=key) == bool(allowed)
+
+
+def test_a_wildcard_is_no_tenant() -> None:
+    for name in ("*", "team-?", "a/b", ""):
+        with pytest.raises(UsageError):
+            policy(name, Role.RUNNER, BUCKETS)
+
+
+@given(one=st.tuples(TENANTS, ROLES), other=st.tuples(TENANTS, ROLES))
+def test_policies_of_two_keys_never_share_a_name(one: tuple[str, Role], other: tuple[str, Role]) -> None:
+    assume(one != other)
+    assert policy_name(*one) != policy_name(*other)
