@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import logging
 import os
+import sqlite3
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        app = build(options.data, options.launcher_config, options.namespace, options.workers)
+        app = build(options)
     except SlipwayError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -45,16 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def build(data: Path, launcher_config: Path | None, namespace: str, workers: int) -> Starlette:
+def build(options: argparse.Namespace) -> Starlette:
     """The application with its database and its runs."""
+    data: Path = options.data
     try:
         data.mkdir(parents=True, exist_ok=True)
         database = Database(data / "kfp.sqlite")
-    except Exception as error:
+    except (OSError, sqlite3.Error) as error:
         raise UsageError(
             f"{data} can't hold the server's database.", why=str(error), fix="Give another --data."
         ) from error
-    runs = Runs(database, _objects(launcher_config), data, workers)
+    preload = [name for name in options.preload.split(",") if name]
+    objects = _objects(options.launcher_config)
+    runs = Runs(database, objects, data, workers=options.workers, preload=preload)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -63,7 +67,7 @@ def build(data: Path, launcher_config: Path | None, namespace: str, workers: int
         await asyncio.to_thread(runs.stop)
         database.close()
 
-    return application(Service(database, runs, namespace), data, lifespan)
+    return application(Service(database, runs, options.namespace), data, lifespan)
 
 
 def _objects(launcher_config: Path | None) -> Callable[[], Objects]:
@@ -85,6 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8888)
     parser.add_argument(
         "--workers", type=int, default=max(2, os.cpu_count() or 2), help="steps that run at a time"
+    )
+    parser.add_argument(
+        "--preload", default="pandas,sklearn.ensemble", help="modules loaded once for all steps, with commas"
     )
     parser.add_argument("--launcher-config", type=Path, help="YAML file with the ConfigMap and the Secret")
     parser.add_argument("--namespace", default=_own_namespace(), help="namespace of requests that name none")

@@ -228,7 +228,8 @@ class _Routes:
         row = self._service.find_task(request.path_params["run"], request.path_params["task"])
         path = log_path(self._data, row["run_id"], row["id"])
         if not path.exists():
-            return PlainTextResponse("")
+            said = "outputs of an earlier task with the same inputs were used; nothing ran\n"
+            return PlainTextResponse(said if row["cached"] else "")
         return FileResponse(path, media_type="text/plain; charset=utf-8", headers=_INERT)
 
     def recurring(self, request: Request) -> Response:

@@ -18,7 +18,7 @@ import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 Scalar = bool | int | float | str
 
@@ -40,7 +40,7 @@ _PLAIN_ESCAPES: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", "'": "'", '"': '"', "`": "`", "?": "?",
 }  # fmt: skip
-_ORDER: Final[dict[str, Callable[[object, object], bool]]] = {
+_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
@@ -273,7 +273,7 @@ def _names(node: Node) -> set[str]:
     return set()
 
 
-def _evaluate(node: Node, parameters: Mapping[str, object]) -> Scalar:
+def _evaluate(node: Node, parameters: Mapping[str, object]) -> Scalar:  # noqa: PLR0911 - one per kind of node
     match node:
         case Literal(value):
             return _checked(value)
@@ -374,18 +374,15 @@ _UNARY: Final[dict[str, Callable[[Scalar], Scalar]]] = {
 }
 
 
+_KINDS: Final = (
+    (bool, "a boolean"),  # before int, which it is a kind of in Python
+    (int, "an int"),
+    (float, "a double"),
+    (str, "a string"),
+    (list, "a list"),
+    (type(None), "null"),
+)
+
+
 def _kind(value: object) -> str:
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int():
-            return "an int"
-        case float():
-            return "a double"
-        case str():
-            return "a string"
-        case list():
-            return "a list"
-    return "a map"
+    return next((words for kind, words in _KINDS if isinstance(value, kind)), "a map")

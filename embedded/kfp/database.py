@@ -29,10 +29,10 @@ CREATE TABLE IF NOT EXISTS versions (
     code_source_url TEXT NOT NULL, spec TEXT NOT NULL, UNIQUE (pipeline_id, name));
 CREATE TABLE IF NOT EXISTS runs (
     id TEXT PRIMARY KEY, experiment_id TEXT NOT NULL, display_name TEXT NOT NULL, namespace TEXT NOT NULL,
-    description TEXT NOT NULL, pipeline_id TEXT, version_id TEXT, spec TEXT NOT NULL, parameters TEXT NOT NULL,
-    pipeline_root TEXT NOT NULL, service_account TEXT NOT NULL, storage_state TEXT NOT NULL,
-    created_at TEXT NOT NULL, finished_at TEXT, state TEXT NOT NULL, error TEXT, outputs TEXT,
-    history TEXT NOT NULL);
+    description TEXT NOT NULL, pipeline_id TEXT, version_id TEXT, spec TEXT NOT NULL,
+    parameters TEXT NOT NULL, pipeline_root TEXT NOT NULL, service_account TEXT NOT NULL,
+    storage_state TEXT NOT NULL, created_at TEXT NOT NULL, finished_at TEXT, state TEXT NOT NULL,
+    error TEXT, outputs TEXT, history TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS runs_by_experiment ON runs (experiment_id, created_at);
 CREATE TABLE IF NOT EXISTS tasks (
     id TEXT PRIMARY KEY, run_id TEXT NOT NULL REFERENCES runs (id) ON DELETE CASCADE, parent_id TEXT,
@@ -86,9 +86,8 @@ class Database:
     def update(self, table: str, identifier: str, **changes: Any) -> None:  # noqa: ANN401 - column values
         """Change columns of one row."""
         assignments = ", ".join(f"{name} = :{name}" for name in changes)
-        self._execute(
-            f"UPDATE {_known(table)} SET {assignments} WHERE id = :id", {**changes, "id": identifier}
-        )  # noqa: S608
+        statement = f"UPDATE {_known(table)} SET {assignments} WHERE id = :id"  # noqa: S608
+        self._execute(statement, {**changes, "id": identifier})
 
     def delete(self, table: str, identifier: str) -> None:
         """Remove a row and what belongs to it."""

@@ -110,7 +110,7 @@ class _Loader(yaml.CSafeLoader):
         if len(mapping) != len(node.value):
             seen: set[object] = set()
             for key_node, _ in node.value:
-                key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+                key = self.construct_object(key_node, deep=True)
                 if key in seen:
                     raise DocumentError(f"key {key!r} appears twice (line {key_node.start_mark.line + 1})")
                 seen.add(key)

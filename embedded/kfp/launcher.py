@@ -3,44 +3,23 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, TypeVarTuple
 
 from embedded.kfp import ir, values
 from embedded.kfp.objects import ArtifactStore, Location, StoreError
+from embedded.kfp.outcome import Artifact, TaskError, Values
 from embedded.kfp.processes import StepLostError, StepProcesses, StepRequest
 
-Artifact = dict[str, Any]
-"""`name`, `type`, `uri`, `metadata`, and `digest` where the content is known."""
+_Arguments = TypeVarTuple("_Arguments")
+_Result = TypeVar("_Result")
 
 _TAIL_LINES: Final = 15
 _TAIL_BYTES: Final = 8192
 _MAX_OUTPUT: Final = 32 * 1024 * 1024
-
-
-class TaskError(Exception):
-    """The task failed; the message is for the person who reads the run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Values:
-    """Parameters and artifacts that go into a component, or come out of it."""
-
-    parameters: dict[str, Any] = field(default_factory=dict)
-    artifacts: dict[str, Any] = field(default_factory=dict)
-
-    def as_json(self) -> str:
-        """For the database."""
-        return json.dumps({"parameters": self.parameters, "artifacts": self.artifacts})
-
-    @classmethod
-    def from_json(cls, text: str) -> "Values":
-        """What `as_json` wrote."""
-        body = json.loads(text)
-        return cls(body["parameters"], body["artifacts"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +39,11 @@ class Launcher:
         self._processes = processes
         self._threads = threads
 
-    async def step(
-        self, component: ir.Component, step: ir.Step, inputs: Values, place: Place, attempt: int
-    ) -> Values:
+    async def step(self, component: ir.Component, given: Values, place: Place, attempt: int) -> Values:
         """Run one attempt; raise TaskError if it fails. Cancelling kills the process."""
         folder = place.folder / str(attempt)
         try:
-            request = await self._off_loop(_prepare, self._store, component, step, inputs, place, folder)
+            request = await self._off_loop(_prepare, self._store, component, given, place, folder)
             status = await self._processes.run(request)
             if status != 0:
                 raise TaskError(f"{_ending(status)}. {_tail(place.log)}".strip())
@@ -108,13 +85,15 @@ class Launcher:
                 with place.log.open("a", encoding="utf-8") as log:
                     log.write(f"[slipway] this log could not be copied to the store: {error}\n")
 
-    async def _off_loop(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - as run_in_executor
+    async def _off_loop(self, function: Callable[[*_Arguments], _Result], *arguments: *_Arguments) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
 
 def _prepare(
-    store: ArtifactStore, component: ir.Component, step: ir.Step, inputs: Values, place: Place, folder: Path
+    store: ArtifactStore, component: ir.Component, inputs: Values, place: Place, folder: Path
 ) -> StepRequest:
+    step = component.body
+    assert isinstance(step, ir.Step)
     (folder / "tmp").mkdir(parents=True)
     place.log.parent.mkdir(parents=True, exist_ok=True)
     seen = set()

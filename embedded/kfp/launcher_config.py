@@ -197,11 +197,13 @@ class FileObjects:
     def _find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         for document in yaml.safe_load_all(self._path.read_text(encoding="utf-8")):
             metadata = (document or {}).get("metadata", {})
-            if document and document.get("kind") == kind and metadata.get("name") == name:
-                # An object without a namespace stands for every namespace.
-                if metadata.get("namespace", namespace) == namespace:
-                    found: dict[str, Any] = document
-                    return found
+            # An object without a namespace stands for every namespace.
+            sought = (kind, name, namespace)
+            if document and sought == (
+                document.get("kind"), metadata.get("name"), metadata.get("namespace", namespace)
+            ):  # fmt: skip
+                found: dict[str, Any] = document
+                return found
         return None
 
 

@@ -40,8 +40,8 @@ def step(container: Mapping[str, Any]) -> ir.Step:
         command = command[3:]
     if len(command) != 4 or command[:2] != ["sh", "-ec"] or _EXECUTOR not in command[2]:
         raise NotLightweightError(
-            f"a component that runs its own program (image {image!r}) is not supported: only Python functions "
-            "(@dsl.component without target_image) run as processes of the server's pod"
+            f"a component that runs its own program (image {image!r}) is not supported: only Python "
+            "functions (@dsl.component without target_image) run as processes of the server's pod"
         )
     if len(args) != 4 or args[:3] != ["--executor_input", "{{$}}", "--function_to_execute"]:
         raise NotLightweightError(f"arguments {args} are not supported")
@@ -57,8 +57,8 @@ def _check_packages(script: str) -> None:
             missing.append(problem)
     if missing:
         raise NotLightweightError(
-            f"packages_to_install: {'; '.join(missing)}. Steps run in the server's image and nothing is installed "
-            "while a pipeline runs: add the package to the image, or drop the pin"
+            f"packages_to_install: {'; '.join(missing)}. Steps run in the server's image and nothing is "
+            "installed while a pipeline runs: add the package to the image, or drop the pin"
         )
 
 

@@ -6,7 +6,8 @@ from typing import Final
 from embedded.kfp.database import Row
 
 _STYLE: Final = (
-    "body{font:15px system-ui,sans-serif;margin:2rem;max-width:70rem}table{border-collapse:collapse;width:100%}"
+    "body{font:15px system-ui,sans-serif;margin:2rem;max-width:70rem}"
+    "table{border-collapse:collapse;width:100%}"
     "td,th{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid #ddd;vertical-align:top}"
     "pre{white-space:pre-wrap;margin:0;font-size:12px}.SUCCEEDED{color:#176f2c}.FAILED{color:#b3261e}"
     ".RUNNING,.PENDING,.CANCELING{color:#0b57d0}.SKIPPED,.CANCELED{color:#666}"
@@ -43,7 +44,8 @@ def _page(title: str, content: str) -> str:
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>"
         f"<style>{_STYLE}</style><h1>{escape(title)}</h1>{content}"
-        "<p><small>Slipway's local pipelines server. No authentication; steps run inside its pod.</small></p></html>"
+        "<p><small>Slipway's local pipelines server. No authentication; steps run inside its pod."
+        "</small></p></html>"
     )
 
 

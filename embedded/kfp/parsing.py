@@ -34,7 +34,8 @@ def parse(document: Document) -> ir.Pipeline:
     version = spec.get("schemaVersion", "")
     if version not in _SCHEMA_VERSIONS:
         raise UnsupportedError(
-            f"schemaVersion {version!r} is not supported: compile with the kfp 2 SDK ({', '.join(_SCHEMA_VERSIONS)})"
+            f"schemaVersion {version!r} is not supported, only {', '.join(_SCHEMA_VERSIONS)}: "
+            "compile with the kfp 2 SDK"
         )
     name = spec.get("pipelineInfo", {}).get("name", "")
     _check_name("pipeline", name, _PIPELINE_NAME)
@@ -84,7 +85,7 @@ def _check_platform(platform: Mapping[str, Any] | None) -> None:
     if found:
         raise UnsupportedError(
             f"platform settings are not supported: {', '.join(sorted(found))}. "
-            "Steps run as processes of the server's pod, so Secrets, volumes, workspaces and scheduling don't apply"
+            "Steps run as processes of the server's pod: Secrets, volumes and scheduling don't apply"
         )
 
 

@@ -8,12 +8,13 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TUNING: Final = ("MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _GRACE: Final = 5.0
 _LINE_LIMIT: Final = 1 << 16
 
@@ -55,13 +56,16 @@ def _base_environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "_KFP_RUNTIME": "true",
+        **{name: os.environ[name] for name in _TUNING if name in os.environ},
     }
 
 
 class StepProcesses:
     """Keeps the process that steps are forked from, and starts a new one when it is gone."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        """`preload` names modules that steps import often: they are loaded once, before the fork."""
+        self._preload = tuple(preload)
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -126,8 +130,8 @@ class StepProcesses:
             ours, theirs = socket.socketpair()
             with theirs:
                 self._process = subprocess.Popen(
-                    [sys.executable, "-m", "embedded.kfp.step"],
-                    stdin=theirs,
+                    [sys.executable, "-m", "embedded.kfp.step", *self._preload],
+                    stdin=theirs.fileno(),
                     env={**_base_environment(Path("/tmp")), "TMPDIR": "/tmp", **_import_path()},  # noqa: S108
                     start_new_session=True,
                 )

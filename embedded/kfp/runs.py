@@ -10,7 +10,7 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -20,8 +20,9 @@ from embedded.kfp.database import Database, Row
 from embedded.kfp.launcher import Launcher
 from embedded.kfp.launcher_config import LauncherConfig, LauncherConfigError, Objects
 from embedded.kfp.objects import ArtifactStore, Location, StoreError
+from embedded.kfp.outcome import FAILED
 from embedded.kfp.processes import StepProcesses
-from embedded.kfp.scheduler import FAILED, RunContext, RunScheduler
+from embedded.kfp.scheduler import RunContext, RunScheduler
 
 _log: Final = logging.getLogger("embedded.kfp")
 _STOP_SECONDS: Final = 20
@@ -31,14 +32,22 @@ LOST: Final = "the API server was stopped while this run was running; its steps 
 class Runs:
     """Executes runs on a thread of its own. Methods may be called from any thread."""
 
-    def __init__(self, database: Database, objects: Callable[[], Objects], data: Path, workers: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        objects: Callable[[], Objects],
+        data: Path,
+        *,
+        workers: int,
+        preload: Sequence[str] = (),
+    ) -> None:
         """`objects` is called once per run; `workers` steps run at a time, over all runs."""
         self._database = database
         self._objects = objects
         self._data = data
         self._slots = asyncio.Semaphore(workers)
         self._threads = ThreadPoolExecutor(workers + 4, thread_name_prefix="transfer")
-        self._processes = StepProcesses()
+        self._processes = StepProcesses(preload)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scheduler", daemon=True)
         self._active: dict[str, Future[None]] = {}
@@ -49,7 +58,8 @@ class Runs:
         self._processes.start()
         self._thread.start()
         for run in self._database.select(
-            "SELECT id, state FROM runs WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') ORDER BY created_at"
+            "SELECT id, state FROM runs WHERE state IN ('PENDING', 'RUNNING', 'CANCELING') "
+            "ORDER BY created_at"
         ):
             match run["state"]:
                 case "PENDING":
@@ -99,7 +109,7 @@ class Runs:
             raise
         except (LauncherConfigError, StoreError, parsing.UnsupportedError) as problem:
             state, error = FAILED, str(problem)
-        except Exception as problem:  # a run must end, whatever happens to it
+        except Exception as problem:  # noqa: BLE001 - a run must end, whatever happens to it
             _log.exception("run %s ended by an error of the server", run_id)
             state, error = FAILED, f"error of the server: {type(problem).__name__}; see its log"
         finally:

@@ -6,32 +6,17 @@ failed has failed, also when an exit handler or `ignore_upstream_failure` ran af
 """
 
 import asyncio
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from embedded.kfp import ir, values
+from embedded.kfp import ir, values, wiring
 from embedded.kfp.condition import ConditionError
 from embedded.kfp.database import Database, new_id, now
-from embedded.kfp.launcher import Launcher, Place, TaskError, Values
+from embedded.kfp.launcher import Launcher, Place
 from embedded.kfp.objects import StoreError
-
-SUCCEEDED: Final = "SUCCEEDED"
-FAILED: Final = "FAILED"
-SKIPPED: Final = "SKIPPED"
-_MAX_ITERATIONS: Final = 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a task ended."""
-
-    state: str
-    outputs: Values = field(default_factory=Values)
-    error: str = ""
+from embedded.kfp.outcome import FAILED, SKIPPED, SUCCEEDED, Ended, Scope, TaskError, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,22 +29,22 @@ class RunContext:
     data: Path
     created_at: str
 
-    def place(self, path: str, task_id: str) -> Place:
+    def place(self, node: "_Node") -> Place:
         """Where a task keeps its things."""
         return Place(
-            uri=f"{self.root_uri}/{self.pipeline.name}/{self.run_id}/{path}",
-            folder=self.data / "work" / self.run_id / task_id,
-            log=log_path(self.data, self.run_id, task_id),
+            uri=f"{self.root_uri}/{self.pipeline.name}/{self.run_id}/{node.path}",
+            folder=self.data / "work" / self.run_id / node.id,
+            log=log_path(self.data, self.run_id, node.id),
         )
 
-    def facts(self, task: str, task_id: str) -> dict[str, str]:
+    def facts(self, node: "_Node") -> dict[str, str]:
         """Values of the placeholders that name the run and the task."""
         return {
             "pipeline_job_name": f"{self.pipeline.name}-{self.run_id[:8]}",
             "pipeline_job_resource_name": self.run_id,
             "pipeline_job_uuid": self.run_id,
-            "pipeline_task_name": task,
-            "pipeline_task_uuid": task_id,
+            "pipeline_task_name": node.task.name,
+            "pipeline_task_uuid": node.id,
             "pipeline_root": self.root_uri,
             "pipeline_job_create_time_utc": self.created_at,
             "pipeline_job_schedule_time_utc": self.created_at,
@@ -67,13 +52,13 @@ class RunContext:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scope:
-    """A DAG that is running: its inputs, its place among the tasks, how its tasks ended."""
+class _Node:
+    """One occurrence of a task in a run: once per iteration where it is in a loop."""
 
-    inputs: Values
+    id: str
     path: str
-    parent_id: str | None
-    ended: dict[str, Ended] = field(default_factory=dict)
+    task: ir.Task
+    component: ir.Component
 
 
 def log_path(data: Path, run_id: str, task_id: str) -> Path:
@@ -99,199 +84,98 @@ class RunScheduler:
     async def _dag(self, component: ir.Component, given: Values, path: str, parent_id: str | None) -> Ended:
         dag = component.body
         assert isinstance(dag, ir.Dag)
-        scope = _Scope(_with_defaults(component, given), path, parent_id)
+        scope = Scope(wiring.with_defaults(component, given), path, parent_id)
         running: dict[str, asyncio.Task[Ended]] = {}
         async with asyncio.TaskGroup() as group:
             for task in dag.tasks:
-                before = {name: running[name] for name in task.after}
-                running[task.name] = group.create_task(self._node(task, before, scope))
+                before = [running[name] for name in sorted(task.after)]
+                running[task.name] = group.create_task(self._task(task, before, scope))
         failures = [f"{name}: {end.error}" for name, end in scope.ended.items() if end.state == FAILED]
-        if failures:
-            return Ended(FAILED, _dag_outputs(dag, scope), "; ".join(failures))
-        return Ended(SUCCEEDED, _dag_outputs(dag, scope))
+        return Ended(FAILED if failures else SUCCEEDED, wiring.outputs(dag, scope), "; ".join(failures))
 
-    async def _node(self, task: ir.Task, before: Mapping[str, asyncio.Task[Ended]], scope: _Scope) -> Ended:
-        for other in before.values():
+    async def _task(self, task: ir.Task, before: list[asyncio.Task[Ended]], scope: Scope) -> Ended:
+        for other in before:
             await other
-        task_id = new_id()
         path = f"{scope.path}/{task.name}" if scope.path else task.name
-        component = self._context.pipeline.components[task.component]
-        kind = "dag" if isinstance(component.body, ir.Dag) else "step"
+        node = _Node(new_id(), path, task, self._context.pipeline.components[task.component])
         self._database.insert("tasks", {
-            "id": task_id, "run_id": self._context.run_id, "parent_id": scope.parent_id, "name": task.name,
-            "path": path, "kind": kind, "state": "PENDING", "created_at": now(), "attempts": 0, "cached": 0,
+            "id": node.id, "run_id": self._context.run_id, "parent_id": scope.parent_id, "name": task.name,
+            "path": path, "kind": "dag" if isinstance(node.component.body, ir.Dag) else "step",
+            "state": "PENDING", "created_at": now(), "attempts": 0, "cached": 0,
         })  # fmt: skip
-        ended = await self._outcome(
-            task, component, task_id, path, scope, {n: t.result() for n, t in before.items()}
-        )
+        ended = await self._outcome(node, scope)
         self._database.update(
-            "tasks", task_id, state=ended.state, ended_at=now(), error=ended.error or None,
+            "tasks", node.id, state=ended.state, ended_at=now(), error=ended.error or None,
             outputs=ended.outputs.as_json(),
         )  # fmt: skip
         scope.ended[task.name] = ended
         return ended
 
-    async def _outcome(
-        self,
-        task: ir.Task,
-        component: ir.Component,
-        task_id: str,
-        path: str,
-        scope: _Scope,
-        before: Mapping[str, Ended],
-    ) -> Ended:
-        unmet = [name for name, end in before.items() if end.state != SUCCEEDED]
-        if unmet and not task.always:
-            return Ended(SKIPPED, error=f"not started: {unmet[0]} was {before[unmet[0]].state}")
+    async def _outcome(self, node: _Node, scope: Scope) -> Ended:
+        unmet = [name for name in sorted(node.task.after) if scope.ended[name].state != SUCCEEDED]
+        if unmet and not node.task.always:
+            return Ended(SKIPPED, error=f"not started: {unmet[0]} was {scope.ended[unmet[0]].state}")
         try:
-            given = self._resolve(task, component, task_id, scope)
-            if task.condition is not None and not task.condition.holds(given.parameters):
+            given = wiring.inputs(node.task, node.component, scope, self._context.facts(node))
+            if node.task.condition is not None and not node.task.condition.holds(given.parameters):
                 return Ended(SKIPPED)
-            self._database.update("tasks", task_id, inputs=given.as_json())
-            if task.loop is not None:
-                return await self._loop(task, task.loop, component, given, path, task_id)
-            if isinstance(component.body, ir.Dag):
-                self._database.update("tasks", task_id, state="RUNNING", started_at=now())
-                return await self._dag(component, given, path, task_id)
-            return Ended(SUCCEEDED, await self._leaf(task, component, given, path, task_id))
+            self._database.update("tasks", node.id, inputs=given.as_json())
+            return await self._execute(node, given)
         except ConditionError as error:
             return Ended(FAILED, error=f"the condition can't be evaluated: {error}")
         except (TaskError, values.BadValueError) as error:
             return Ended(FAILED, error=str(error))
 
-    def _resolve(self, task: ir.Task, component: ir.Component, task_id: str, scope: _Scope) -> Values:
-        """Values of a task's inputs; raise TaskError where one that is needed has none."""
-        raw: dict[str, Any] = {}
-        for name, source in task.parameters.items():
-            value = self._parameter(source, scope)
-            raw[name] = (
-                values.select(source.selector, value) if source.selector and value is not None else value
-            )
-        facts = self._context.facts(task.name, task_id)
-        parameters: dict[str, Any] = {}
-        for name, source in task.parameters.items():
-            value = values.fill(raw[name], raw, facts) if source.kind == "constant" else raw[name]
-            declared = component.parameters.get(name)
-            if declared is None:  # inputs that only placeholders of other inputs read
-                parameters[name] = value
-            elif value is None and declared.optional:
-                parameters[name] = declared.default
-            elif value is None:
-                raise TaskError(f"input {name!r} has no value: {_origin(source)}")
-            else:
-                try:
-                    parameters[name] = values.coerce(declared.kind, value)
-                except values.BadValueError as error:
-                    raise TaskError(f"input {name!r}: {error}") from error
-        return Values(parameters, self._artifacts(task, component, scope))
+    async def _execute(self, node: _Node, given: Values) -> Ended:
+        if not isinstance(node.component.body, ir.Dag):
+            return Ended(SUCCEEDED, await self._leaf(node, given))
+        self._database.update("tasks", node.id, state="RUNNING", started_at=now())
+        if node.task.loop is not None:
+            return await self._loop(node, node.task.loop, given)
+        return await self._dag(node.component, given, node.path, node.id)
 
-    def _artifacts(self, task: ir.Task, component: ir.Component, scope: _Scope) -> dict[str, Any]:
-        artifacts: dict[str, Any] = {}
-        for name, source in task.artifacts.items():
-            found = scope.inputs if source.kind == "input" else scope.ended[source.task].outputs
-            value = found.artifacts.get(source.name)
-            slot = component.artifacts.get(name)
-            if value is not None:
-                artifacts[name] = value
-            elif slot is not None and not slot.optional:
-                raise TaskError(f"input artifact {name!r} has no value: {_origin(source)}")
-        return artifacts
-
-    def _parameter(self, source: ir.Source, scope: _Scope) -> object:
-        match source.kind:
-            case "constant":
-                return source.value
-            case "input":
-                return scope.inputs.parameters.get(source.name)
-            case "output":
-                return scope.ended[source.task].outputs.parameters.get(source.name)
-        end = scope.ended[source.task]
-        return {
-            "state": end.state,
-            "pipelineJobResourceName": self._context.run_id,
-            "pipelineTaskName": source.task,
-            "error": {"code": 2, "message": end.error} if end.state == FAILED else {},
-        }
-
-    async def _loop(
-        self, task: ir.Task, loop: ir.Loop, component: ir.Component, given: Values, path: str, task_id: str
-    ) -> Ended:
-        items = _items(loop, given)
-        if len(items) > _MAX_ITERATIONS:
-            raise TaskError(f"the loop has {len(items)} items; the limit is {_MAX_ITERATIONS}")
-        self._database.update("tasks", task_id, state="RUNNING", started_at=now())
+    async def _loop(self, node: _Node, loop: ir.Loop, given: Values) -> Ended:
+        items = wiring.items(loop, given)
         limit = asyncio.Semaphore(loop.parallelism or max(1, len(items)))
 
         async def iteration(index: int, item: object) -> Ended:
             async with limit:
-                return await self._dag(
-                    component, _with_item(component, loop, given, item), f"{path}/{index}", task_id
-                )
+                inputs = wiring.with_item(node.component, loop, given, item)
+                return await self._dag(node.component, inputs, f"{node.path}/{index}", node.id)
 
         async with asyncio.TaskGroup() as group:
             runs = [group.create_task(iteration(index, item)) for index, item in enumerate(items)]
-        ended = [one.result() for one in runs]
-        outputs = Values(
-            {
-                name: [end.outputs.parameters.get(name) for end in ended]
-                for name in component.output_parameters
-            },
-            {
-                name: _flat(end.outputs.artifacts.get(name) for end in ended)
-                for name in component.output_artifacts
-            },
-        )
-        failures = [f"item {index}: {end.error}" for index, end in enumerate(ended) if end.state == FAILED]
-        return Ended(FAILED if failures else SUCCEEDED, outputs, "; ".join(failures))
+        return wiring.gathered(node.component, (run.result() for run in runs))
 
-    async def _leaf(
-        self, task: ir.Task, component: ir.Component, given: Values, path: str, task_id: str
-    ) -> Values:
+    async def _leaf(self, node: _Node, given: Values) -> Values:
+        key = ""
         async with self._slots:
-            self._database.update("tasks", task_id, state="RUNNING", started_at=now())
-            if isinstance(component.body, ir.Importer):
-                return await self._launcher.importer(component, component.body, given)
-            key = await self._cache_key(task, component, given) if task.cached else ""
+            self._database.update("tasks", node.id, state="RUNNING", started_at=now())
+            if isinstance(node.component.body, ir.Importer):
+                return await self._launcher.importer(node.component, node.component.body, given)
+            if node.task.cached:
+                key = wiring.cache_key(node.task, node.component, given, self._context.root_uri)
             if key and (hit := await self._cached(key)) is not None:
-                self._database.update("tasks", task_id, cached=1)
+                self._database.update("tasks", node.id, cached=1)
                 return hit
-        outputs = await self._attempts(task, component, given, self._context.place(path, task_id), task_id)
+        outputs = await self._attempts(node, node.component.body, given)
         if key:
-            self._database.remember(key, outputs.as_json(), self._context.run_id, path)
+            self._database.remember(key, outputs.as_json(), self._context.run_id, node.path)
         return outputs
 
-    async def _attempts(
-        self, task: ir.Task, component: ir.Component, given: Values, place: Place, task_id: str
-    ) -> Values:
-        assert isinstance(component.body, ir.Step)
-        for attempt in range(task.retry.times + 1):
-            self._database.update("tasks", task_id, attempts=attempt + 1)
+    async def _attempts(self, node: _Node, body: ir.Step | ir.Dag, given: Values) -> Values:
+        assert isinstance(body, ir.Step)
+        retry, place = node.task.retry, self._context.place(node)
+        for attempt in range(retry.times + 1):
+            self._database.update("tasks", node.id, attempts=attempt + 1)
             try:
                 async with self._slots:
-                    return await self._launcher.step(component, component.body, given, place, attempt)
+                    return await self._launcher.step(node.component, given, place, attempt)
             except TaskError as error:
-                if attempt == task.retry.times:
+                if attempt == retry.times:
                     raise TaskError(f"{error} (attempt {attempt + 1})" if attempt else str(error)) from error
-                await asyncio.sleep(task.retry.delay(attempt))
-        raise AssertionError("unreachable")
-
-    async def _cache_key(self, task: ir.Task, component: ir.Component, given: Values) -> str:
-        """A digest of all that a step's result can depend on; empty if an input's content is unknown."""
-        step = component.body
-        assert isinstance(step, ir.Step)
-        artifacts: dict[str, Any] = {}
-        for name, value in given.artifacts.items():
-            parts = []
-            for one in value if isinstance(value, list) else [value]:
-                content = one.get("digest") or one.get("identity")
-                if not content and not one.get("empty"):
-                    return ""
-                parts.append([content, one["type"]["schemaTitle"], one["metadata"]])
-            artifacts[name] = parts
-        outputs = [sorted(component.output_parameters), sorted(component.output_artifacts)]
-        subject = [step.source, step.function, step.image, dict(step.env), given.parameters, artifacts, outputs,
-                   task.cache_key, self._context.root_uri]  # fmt: skip
-        return hashlib.sha256(json.dumps(subject, sort_keys=True).encode()).hexdigest()
+                await asyncio.sleep(retry.delay(attempt))
+        raise AssertionError("unreachable: the last attempt returns or raises")
 
     async def _cached(self, key: str) -> Values | None:
         """Outputs of an earlier step with the same key, if its artifacts are still there."""
@@ -306,61 +190,3 @@ class RunScheduler:
         except StoreError:
             return None
         return outputs
-
-
-def _with_defaults(component: ir.Component, given: Values) -> Values:
-    parameters = dict(given.parameters)
-    for name, parameter in component.parameters.items():
-        if parameters.get(name) is None:
-            parameters[name] = parameter.default
-    return Values(parameters, given.artifacts)
-
-
-def _dag_outputs(dag: ir.Dag, scope: _Scope) -> Values:
-    def chosen(selector: ir.Selector, kind: str) -> object:
-        for task, output in selector.choices:
-            end = scope.ended.get(task)
-            if end is not None and end.state == SUCCEEDED:
-                return getattr(end.outputs, kind).get(output)
-        return None
-
-    return Values(
-        {name: chosen(selector, "parameters") for name, selector in dag.parameters.items()},
-        {name: chosen(selector, "artifacts") for name, selector in dag.artifacts.items()},
-    )
-
-
-def _items(loop: ir.Loop, given: Values) -> list[Any]:
-    if not loop.items_input:
-        return list(loop.items)
-    found = (given.artifacts if loop.over_artifacts else given.parameters).get(loop.items_input)
-    if isinstance(found, str):
-        try:
-            found = json.loads(found)
-        except ValueError:
-            found = None
-    if not isinstance(found, list):
-        raise TaskError(f"the items of the loop are not a list: {values.shown(found)}")
-    return found
-
-
-def _with_item(component: ir.Component, loop: ir.Loop, given: Values, item: object) -> Values:
-    if loop.over_artifacts:
-        return Values(given.parameters, {**given.artifacts, loop.item: item})
-    declared = component.parameters.get(loop.item)
-    value = values.coerce(declared.kind, item) if declared is not None and item is not None else item
-    return Values({**given.parameters, loop.item: value}, given.artifacts)
-
-
-def _flat(artifacts: Any) -> list[Any]:  # noqa: ANN401 - artifacts or lists of them
-    """Artifacts of all iterations in one list, as the backend hands them to `Input[List[...]]`."""
-    flat: list[Any] = []
-    for one in artifacts:
-        flat += one if isinstance(one, list) else [one] if one is not None else []
-    return flat
-
-
-def _origin(source: ir.Source) -> str:
-    if source.kind == "output":
-        return f"task {source.task!r} did not write {source.name!r}"
-    return f"the pipeline's {source.name!r} was not given"

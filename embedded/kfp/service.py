@@ -91,7 +91,8 @@ class Service:
         """Make an experiment."""
         name = _name("experiment", body.get("display_name"))
         row = {
-            "id": new_id(), "display_name": name, "namespace": body.get("namespace") or self._default_namespace,
+            "id": new_id(), "display_name": name,
+            "namespace": body.get("namespace") or self._default_namespace,
             "description": body.get("description") or "", "created_at": now(), "storage_state": AVAILABLE,
             "last_run_created_at": None,
         }  # fmt: skip

@@ -1,8 +1,8 @@
 """The process that steps are forked from: Python and the SDK's executor are loaded once, not per step.
 
 `python -m embedded.kfp.step` is started by the server with a clean environment and a control socket on its
-standard input. Each step is one connection handed over that socket: a request in JSON goes in, the exit status
-comes back. A fork takes milliseconds where a fresh interpreter with the SDK takes half a second.
+standard input. Each step is one connection handed over that socket: a request in JSON goes in, the exit
+status comes back. A fork takes milliseconds where a fresh interpreter with the SDK takes half a second.
 
 The life of a step hangs on its connection: when the server closes it, or dies, the step's whole process group
 is killed. A step therefore never outlives the run that wants it.
@@ -14,6 +14,7 @@ Two private names of the SDK are used here and nowhere else: the folder that art
 
 import contextlib
 import ctypes
+import importlib
 import json
 import os
 import random
@@ -106,7 +107,7 @@ class _Parent:
         return None
 
     def _forget(self) -> None:
-        """Let go of every descriptor, in the fork: a socket collected later would close a file of the step."""
+        """Let go of every descriptor, in the fork: a socket collected later would close a step's file."""
         for job in self._jobs:
             job.connection.detach()
         self._control.detach()
@@ -187,6 +188,10 @@ def main() -> int:
         # A Ctrl-C in a terminal reaches the whole group; the server decides when this one ends.
         signal.signal(signal_number, signal.SIG_IGN)
     import kfp.dsl.executor  # noqa: F401, PLC0415 - after the signals: it takes half a second
+
+    for module in sys.argv[1:]:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
     request = _Parent(control).serve()
     if request is None:

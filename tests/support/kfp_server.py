@@ -71,7 +71,7 @@ class KfpServer:
                 [
                     sys.executable, "-m", "embedded.kfp", "--host", "127.0.0.1", "--port", str(self.port),
                     "--data", str(self.data), "--launcher-config", str(self.launcher_config),
-                    "--namespace", TENANT, "--workers", str(self.workers),
+                    "--namespace", TENANT, "--workers", str(self.workers), "--preload", "",
                 ],
                 env={**os.environ, **self.environment},
                 stdout=log,
