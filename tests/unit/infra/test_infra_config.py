@@ -1,0 +1,256 @@
+"""Settings and tenants: what is taken, and how what isn't is refused."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from infra import config
+from infra.rbac import Role
+from storage.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+SECRET = "slipway:secret: {secure: 'v1:abc:def'}"
+GOOD = "environment: local"
+
+
+def stack_file(folder: Path, platform: str, *, extra: str = "", secret: str = SECRET) -> Path:
+    path = folder / "Pulumi.local.yaml"
+    body = textwrap.indent(platform, "    ")
+    path.write_text(f"encryptionsalt: v1:x\nconfig:\n  slipway:platform:\n{body}\n  {secret}\n{extra}")
+    return path
+
+
+def refusal(call, *arguments) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        call(*arguments)
+    return caught.value
+
+
+def test_defaults_are_a_whole_platform(tmp_path):
+    platform = config.load_file(stack_file(tmp_path, GOOD))
+    assert isinstance(platform, config.LocalSettings)
+    assert platform.store.size_gib == 10
+    assert platform.store.buckets.models == "slipway-models"
+
+
+@pytest.mark.parametrize(
+    ("platform", "message"),
+    [
+        ("environment: lcoal", "slipway:platform.environment: Input tag 'lcoal' found using 'environment'"),
+        ("store: {size_gib: 3}", "slipway:platform.environment: Unable to extract tag"),
+        ("environment: kind", "slipway:platform.environment: 'kind' is not in this release."),
+        ("environment: prod", "slipway:platform.environment: 'prod' is not in this release."),
+        (f"{GOOD}\nstore: {{sizegib: 3}}", "slipway:platform.store.sizegib: Extra inputs are not permitted"),
+        (
+            f"{GOOD}\nstore: {{size_gib: 0}}",
+            "slipway:platform.store.size_gib: Input should be greater than or",
+        ),
+        (
+            f"{GOOD}\nstore: {{size_gib: ten}}",
+            "slipway:platform.store.size_gib: Input should be a valid integer",
+        ),
+        (
+            f"{GOOD}\nstore: {{size_gib: '10'}}",
+            "slipway:platform.store.size_gib: Input should be a valid integer",
+        ),
+        (
+            f"{GOOD}\nstore: {{size_gib: true}}",
+            "slipway:platform.store.size_gib: Input should be a valid integer",
+        ),
+        (f"{GOOD}\nstore: none", "slipway:platform.store: Input should be an object"),
+        (f"{GOOD}\nstore: {{kind: s3}}", "slipway:platform.store.kind: Input should be 'minio'"),
+        (
+            f"{GOOD}\nserving: {{model_memory: lots}}",
+            "slipway:platform.serving.model_memory: String should match",
+        ),
+        (
+            f"{GOOD}\nstore: {{buckets: {{artifacts: a--x, models: same, data: same}}}}",
+            "slipway:platform.store.buckets: artifacts, models and data take three different buckets",
+        ),
+        (
+            f"{GOOD}\nstore: {{buckets: {{artifacts: Runs}}}}",
+            "slipway:platform.store.buckets: 'Runs' can't name a bucket",
+        ),
+        ("environment: dev", "slipway:platform.cluster: Field required"),
+        (f"{GOOD}\ncluster: {{context: x}}", "slipway:platform.cluster: Extra inputs are not permitted"),
+    ],
+)
+def test_refusals_name_file_and_field(tmp_path, platform, message):
+    error = refusal(config.load_file, stack_file(tmp_path, platform))
+    assert str(error).startswith(f"Pulumi.local.yaml: {message}"), str(error)
+    assert error.exit_code == 2
+
+
+def test_every_mistake_is_told_at_once(tmp_path):
+    error = refusal(config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{size_gib: 0}}\nkfp: {{x: 1}}"))
+    assert error.what.splitlines() == [
+        "Pulumi.local.yaml: slipway:platform.store.size_gib: Input should be greater than or equal to 1",
+        "Pulumi.local.yaml: slipway:platform.kfp.x: Extra inputs are not permitted",
+    ]
+
+
+def test_a_stack_without_its_secret_names_the_command_that_makes_one(tmp_path):
+    error = refusal(config.load_file, stack_file(tmp_path, GOOD, secret="slipway:other: 1"))
+    assert str(error).startswith("Pulumi.local.yaml: slipway:other: unknown setting.")
+    error = refusal(config.load_file, stack_file(tmp_path, GOOD, secret=""))
+    assert error.what == "Pulumi.local.yaml: slipway:secret: missing."
+    assert error.fix == "Run: slipway init local"
+
+
+def test_a_secret_in_plain_text_is_refused_and_never_shown(tmp_path):
+    error = refusal(config.load_file, stack_file(tmp_path, GOOD, secret="slipway:secret: hunter2hunter2"))
+    assert error.what == "Pulumi.local.yaml: slipway:secret: stands there unencrypted."
+    assert "hunter2" not in str(error)
+
+
+def test_a_value_is_never_repeated_in_a_refusal(tmp_path):
+    """Somebody may have put a password into the wrong field."""
+    error = refusal(config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{region: 'PASSWORD-9'}}"))
+    assert "store.region: String should match pattern" in str(error)
+    assert "PASSWORD-9" not in str(error)
+
+
+def test_what_is_no_stack_file_is_refused(tmp_path):
+    assert "slipway init local" in refusal(config.load_file, tmp_path / "Pulumi.local.yaml").fix
+    path = tmp_path / "Pulumi.local.yaml"
+    path.write_text("confg: {}\n")
+    assert refusal(config.load_file, path).what == "Pulumi.local.yaml: confg: unknown key."
+    path.write_text("config: [a]\n")
+    assert refusal(config.load_file, path).what == "Pulumi.local.yaml: config: must be a mapping."
+    path.write_text(f"config:\n  {SECRET}\n")
+    assert refusal(config.load_file, path).what == "Pulumi.local.yaml: slipway:platform: missing."
+
+
+def test_settings_of_other_programs_are_left_alone(tmp_path):
+    assert config.load_file(stack_file(tmp_path, GOOD, extra="  kubernetes:context: mine\n"))
+
+
+def tenant_file(folder: Path, text: str, name: str = "team.yaml") -> Path:
+    (folder / "tenants").mkdir(exist_ok=True)
+    path = folder / "tenants" / name
+    path.write_text(text)
+    return path
+
+
+def test_a_tenant_is_a_name_and_what_its_file_adds(tmp_path):
+    tenant = config.load_tenant(
+        tenant_file(
+            tmp_path, "name: team-b\nmembers: [{user: a@b.org, role: editor}, {group: g, role: viewer}]\n"
+        )
+    )
+    assert tenant.members == (
+        config.UserMember(user="a@b.org", role=Role.EDITOR),
+        config.GroupMember(group="g", role=Role.VIEWER),
+    )
+    assert tenant.quota.pods == 50
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: no\n", "team.yaml:1: 'no' can be read in two ways"),
+        ("name: true\n", "tenants/team.yaml: name: Input should be a valid string"),
+        ("name: 7\n", "tenants/team.yaml: name: Input should be a valid string"),
+        ("name: Team_A\n", "tenants/team.yaml: name: 'Team_A' can't name a tenant."),
+        (f"name: {'a' * 41}\n", "tenants/team.yaml: name: 'aaaa"),
+        ("name: kube-system\n", "tenants/team.yaml: name: 'kube-system' is a namespace of the system"),
+        ("name: default\n", "tenants/team.yaml: name: 'default' is a namespace of the system"),
+        ("name: kubeflow\n", "tenants/team.yaml: name: 'kubeflow' is a namespace of the system"),
+        ("name: kserve\n", "tenants/team.yaml: name: 'kserve' is a namespace of the system"),
+        ("name: slipway-store\n", "tenants/team.yaml: name: 'slipway-store' is a namespace of the system"),
+        ("members: []\n", "tenants/team.yaml: name: Field required"),
+        ("name: a\nmember: []\n", "tenants/team.yaml: member: Extra inputs are not permitted"),
+        (
+            "name: a\nmembers: [{user: x, role: owner}]\n",
+            "tenants/team.yaml: members[0].role: Input should be 'admin', 'editor', 'viewer' or 'promoter'",
+        ),
+        (
+            "name: a\nmembers: [{user: x, group: ml, role: admin}]\n",
+            "tenants/team.yaml: members[0].user: Extra inputs are not permitted",
+        ),
+        ("name: a\nmembers: [{role: admin}]\n", "tenants/team.yaml: members[0].user: Field required"),
+        (
+            "name: a\nmembers: [{group: 'system:authenticated', role: admin}]\n",
+            "tenants/team.yaml: members[0].group: names that begin with 'system:'",
+        ),
+        ("name: a\nquota: {cpu: 8}\n", "tenants/team.yaml: quota.cpu: Input should be a valid string"),
+        ("name: a\nquota: {memory: 8GB}\n", "tenants/team.yaml: quota.memory: String should match"),
+    ],
+)
+def test_tenant_refusals_name_file_and_field(tmp_path, text, message):
+    error = refusal(config.load_tenant, tenant_file(tmp_path, text))
+    assert str(error).startswith(message), str(error)
+
+
+def test_two_files_can_t_declare_one_tenant(tmp_path):
+    tenant_file(tmp_path, "name: team-x\n", "one.yaml")
+    tenant_file(tmp_path, "name: team-x\n", "two.yaml")
+    assert refusal(config.load_tenants, tmp_path / "tenants").what == (
+        "tenants/two.yaml: name: 'team-x' is already declared in tenants/one.yaml."
+    )
+
+
+def test_a_file_that_would_be_passed_over_is_refused(tmp_path):
+    tenant_file(tmp_path, "name: team-x\n", "one.yml")
+    assert refusal(config.load_tenants, tmp_path / "tenants").fix == "Rename it to one.yaml."
+
+
+def test_tenants_come_in_the_order_of_their_names(tmp_path):
+    for file, name in (("a", "zeta"), ("b", "alpha"), ("c", "mid")):
+        tenant_file(tmp_path, f"name: {name}\n", f"{file}.yaml")
+    assert [tenant.name for tenant in config.load_tenants(tmp_path / "tenants")] == ["alpha", "mid", "zeta"]
+
+
+def test_committed_tenants_are_good():
+    assert "team-a" in [tenant.name for tenant in config.load_tenants(ROOT / "tenants")]
+
+
+@pytest.mark.parametrize("template", sorted((ROOT / "stacks").glob("*.yaml")), ids=lambda path: path.stem)
+def test_committed_stack_templates_are_good(tmp_path, template):
+    path = tmp_path / f"Pulumi.{template.stem}.yaml"
+    path.write_text(f"{template.read_text()}\n  {SECRET}\n")
+    assert config.load_file(path).environment == template.stem
+
+
+@pytest.mark.parametrize("name", sorted(config.schemas()))
+def test_committed_schemas_are_fresh(name):
+    assert (ROOT / "docs" / name).read_text() == config.schemas()[name], (
+        "run: python -m infra.config --write-schema"
+    )
+
+
+@pytest.mark.parametrize("model", [config.LocalSettings, config.DevSettings, config.TenantSettings])
+def test_settings_never_change_and_take_nothing_unknown(model):
+    def check(schema: dict) -> None:
+        for name, definition in {"": schema, **schema.get("$defs", {})}.items():
+            if definition.get("type") == "object":
+                assert definition["additionalProperties"] is False, name
+
+    check(model.model_json_schema())
+    assert model.model_config["frozen"], model
+
+
+def test_the_program_checks_what_it_is_given_too(tmp_path, monkeypatch):
+    import pulumi
+    from pulumi.runtime import mocks
+    from support.engine import Engine
+
+    def given(**settings: str) -> None:
+        mocks.set_mocks(Engine(), project="slipway", stack="local")
+        pulumi.runtime.set_all_config({f"slipway:{key}": value for key, value in settings.items()})
+
+    try:
+        given(platform=json.dumps({"environment": "local"}))
+        assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: missing."
+        given(platform=json.dumps({"environment": "local"}), secret="short")
+        assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: too short."
+        given(platform=json.dumps({"environment": "local"}), secret="x" * 43, stray="1")
+        assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:stray: unknown setting."
+        given(platform=json.dumps({"environment": "local", "kfp": {"size_gib": 0}}), secret="x" * 43)
+        assert "slipway:platform.kfp.size_gib" in refusal(config.from_pulumi, ROOT).what
+        given(platform=json.dumps({"environment": "local"}), secret="x" * 43)
+        assert config.from_pulumi(ROOT).stack == "local"
+    finally:
+        pulumi.runtime.set_all_config({})
