@@ -26,7 +26,8 @@ def tenant_of(outputs: PlatformOutputs, tenant: str) -> TenantOutputs:
     if tenant not in outputs.tenants:
         raise UsageError(
             f"Stack {outputs.stack!r} has no tenant {tenant!r}.",
-            fix=f"Choose one of: {', '.join(sorted(outputs.tenants)) or 'none yet; add tenants/<name>.yaml'}.",
+            why=f"It has {', '.join(sorted(outputs.tenants)) or 'none yet'}.",
+            fix="Choose one of these, or add tenants/<name>.yaml and run `slipway up`.",
         )
     return outputs.tenants[tenant]
 

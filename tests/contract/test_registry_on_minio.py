@@ -1,0 +1,249 @@
+"""The registry against a real store: immutability, races, torn uploads, hostile keys."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from botocore.exceptions import ClientError
+from support import minio_server
+
+from storage.client import open_store
+from storage.errors import FailedError, UsageError
+from storage.keys import StoreKey
+from storage.layout import alias_key, history_key, version_prefix
+from storage.model_files import stage
+from storage.registry import ConflictError, Registry
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory):
+    with minio_server.running(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def client(minio):
+    opened = open_store(minio.endpoint, minio.key, minio.region)
+    opened.create_bucket(Bucket="runs")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def bucket(client, request):
+    name = f"models-{abs(hash(request.node.name)):x}"[:40]
+    client.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def registry(client, bucket):
+    return Registry(client, bucket, "team-a")
+
+
+def source(client, name: str, **files: bytes) -> str:
+    """Put a model where a run would leave it; `__` stands for a dot."""
+    for key, content in files.items():
+        client.put_object(Bucket="runs", Key=f"{name}/{key.replace('__', '.')}", Body=content)
+    return f"s3://runs/{name}"
+
+
+def published(client, registry, content: bytes, model: str = "iris") -> str:
+    uri = source(client, f"m-{content.decode()}", model__pkl=content, schema__json=b"{}")
+    with stage(client, uri) as staged:
+        return registry.publish(model, staged).digest
+
+
+def test_a_version_is_what_was_staged_and_publishing_again_changes_nothing(client, registry, bucket):
+    digest = published(client, registry, b"one")
+    version = registry.verify("iris", digest)
+    assert version.storage_uri == f"s3://{bucket}/team-a/iris/versions/{digest}/files"
+    assert [file.path for file in version.files] == ["model.pkl", "schema.json"]
+    prefix = version_prefix("team-a", "iris", digest)
+    assert client.get_object(Bucket=bucket, Key=prefix + "files/model.pkl")["Body"].read() == b"one"
+    before = client.head_object(Bucket=bucket, Key=prefix + "manifest.json")["LastModified"]
+    assert published(client, registry, b"one") == digest
+    assert client.head_object(Bucket=bucket, Key=prefix + "manifest.json")["LastModified"] == before
+    assert registry.list_models() == ["iris"]
+    assert registry.list_versions("iris") == [digest]
+
+
+def test_a_torn_upload_is_invisible_and_finished_by_the_next_try(client, registry, monkeypatch):
+    put = client.put_object
+
+    def torn(**arguments):
+        if arguments["Key"].endswith("schema.json"):
+            raise ClientError({"Error": {"Code": "XMinioStorageFull"}}, "PutObject")
+        return put(**arguments)
+
+    source(client, "m-torn", model__pkl=b"torn", schema__json=b"{}")
+    with stage(client, "s3://runs/m-torn") as staged:
+        monkeypatch.setattr(client, "put_object", torn)
+        with pytest.raises(FailedError, match="out of space"):
+            registry.publish("iris", staged)
+        monkeypatch.undo()
+        assert registry.list_versions("iris") == []
+        with pytest.raises(UsageError, match="no version"):
+            registry.show("iris", staged.digest)
+        assert registry.publish("iris", staged).digest == staged.digest
+    assert len(registry.list_versions("iris")) == 1
+
+
+@pytest.mark.parametrize("fault", ["altered", "missing", "foreign"])
+def test_a_version_that_was_touched_in_the_store_is_found_out(client, registry, bucket, fault):
+    digest = published(client, registry, fault.encode())
+    registry.verify("iris", digest)
+    files = version_prefix("team-a", "iris", digest) + "files/"
+    if fault == "altered":
+        client.put_object(Bucket=bucket, Key=files + "model.pkl", Body=b"altere!")
+    elif fault == "missing":
+        client.delete_object(Bucket=bucket, Key=files + "model.pkl")
+    else:
+        client.put_object(Bucket=bucket, Key=files + "model-settings.json", Body=b"{}")
+    with pytest.raises(FailedError, match=r"altered|model\.pkl|model-settings"):
+        registry.verify("iris", digest)
+
+
+def test_a_manifest_under_another_models_name_is_refused(client, registry, bucket):
+    digest = published(client, registry, b"bound")
+    manifest = client.get_object(
+        Bucket=bucket, Key=version_prefix("team-a", "iris", digest) + "manifest.json"
+    )["Body"].read()
+    client.put_object(
+        Bucket=bucket, Key=version_prefix("team-a", "other", digest) + "manifest.json", Body=manifest
+    )
+    with pytest.raises(FailedError, match="not of this version"):
+        registry.show("other", digest)
+
+
+@pytest.mark.parametrize("key", ["a%2fb", "%2e%2e/x", "e\u0301.pkl", "a:b"])
+def test_keys_that_the_store_takes_and_we_do_not(client, key):
+    """MinIO accepts these; a reader further down may not read them as we do."""
+    client.put_object(Bucket="runs", Key=f"hostile-{ord(key[0])}/{key}", Body=b"x")
+    with (
+        pytest.raises(UsageError, match="can't name a file"),
+        stage(client, f"s3://runs/hostile-{ord(key[0])}"),
+    ):
+        pass
+
+
+def test_case_twins_and_an_empty_folder_are_refused(client):
+    uri = source(client, "twins", model__pkl=b"1", MODEL__pkl=b"2")
+    with pytest.raises(UsageError, match="differ only in case"), stage(client, uri):
+        pass
+    with pytest.raises(UsageError, match="There is no model"), stage(client, "s3://runs/nothing"):
+        pass
+
+
+def test_an_alias_moves_by_compare_and_set_and_its_number_only_grows(client, registry):
+    one, two = published(client, registry, b"v1"), published(client, registry, b"v2")
+    assert registry.read_alias("iris", "champion") is None
+    first = registry.move_alias("iris", "champion", one, expected=None, history=1)
+    held = registry.read_alias("iris", "champion")
+    assert held.record == first
+    second = registry.move_alias("iris", "champion", two, expected=held, history=2)
+    assert (first.number, second.number) == (1, 2)
+    with pytest.raises(ConflictError, match="moved meanwhile"):
+        registry.move_alias("iris", "champion", one, expected=held, history=3)
+    with pytest.raises(ConflictError):
+        registry.move_alias("iris", "champion", one, expected=None, history=3)
+    assert registry.read_alias("iris", "champion").record.digest == two
+
+
+def test_an_alias_points_at_published_versions_only(client, registry):
+    published(client, registry, b"some")
+    with pytest.raises(UsageError, match="no version"):
+        registry.move_alias("iris", "champion", "0" * 64, expected=None, history=1)
+    assert registry.read_alias("iris", "champion") is None
+
+
+def test_an_alias_record_copied_from_elsewhere_is_refused(client, registry, bucket):
+    digest = published(client, registry, b"copied")
+    registry.move_alias("iris", "champion", digest, expected=None, history=1)
+    content = client.get_object(Bucket=bucket, Key=alias_key("team-a", "iris", "champion"))["Body"].read()
+    client.put_object(Bucket=bucket, Key=alias_key("team-a", "other", "champion"), Body=content)
+    with pytest.raises(FailedError, match="made for another alias"):
+        registry.read_alias("other", "champion")
+
+
+@pytest.mark.parametrize("start", ["nothing", "something"])
+def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, bucket, start):
+    digests = [published(client, registry, f"{start}{i}".encode()) for i in range(16)]
+    for _ in range(5):
+        expected = registry.read_alias("iris", "champion") if start == "something" else None
+        if start == "something" and expected is None:
+            registry.move_alias("iris", "champion", digests[0], expected=None, history=1)
+            expected = registry.read_alias("iris", "champion")
+        if start == "nothing":
+            client.delete_object(Bucket=bucket, Key=alias_key("team-a", "iris", "champion"))
+        won = []
+
+        def move(digest, expected=expected, won=won):
+            mine = Registry(open_store(minio.endpoint, minio.key, minio.region), bucket, "team-a")
+            try:
+                won.append(mine.move_alias("iris", "champion", digest, expected=expected, history=1).digest)
+            except ConflictError:
+                return "conflict"
+            return "won"
+
+        with ThreadPoolExecutor(16) as pool:
+            assert Counter(pool.map(move, digests)) == {"won": 1, "conflict": 15}
+        assert registry.read_alias("iris", "champion").record.digest == won[0]
+
+
+def test_a_retry_that_meets_its_own_first_attempt_is_no_conflict(client, registry, monkeypatch):
+    digest = published(client, registry, b"retry")
+    put = client.put_object
+
+    def twice(**arguments):
+        put(**arguments)
+        return put(**arguments)
+
+    monkeypatch.setattr(client, "put_object", twice)
+    assert registry.move_alias("iris", "champion", digest, expected=None, history=1).number == 1
+    assert registry.append_history("iris", "promoted", digest, {}).number == 1
+    monkeypatch.undo()
+    assert [entry.number for entry in registry.history("iris")] == [1]
+
+
+def test_the_log_keeps_every_entry_of_sixteen_writers(minio, client, registry, bucket):
+    digest = published(client, registry, b"log")
+
+    def append(index):
+        mine = Registry(open_store(minio.endpoint, minio.key, minio.region), bucket, "team-a")
+        return mine.append_history("iris", "promoted", digest, {"writer": index}).number
+
+    with ThreadPoolExecutor(16) as pool:
+        numbers = list(pool.map(append, range(16)))
+    assert sorted(numbers) == list(range(1, 17))
+    assert sorted(entry.details["writer"] for entry in registry.history("iris")) == list(range(16))
+
+
+def test_a_log_entry_moved_to_another_number_is_refused(client, registry, bucket):
+    digest = published(client, registry, b"entry")
+    registry.append_history("iris", "promoted", digest, {})
+    content = client.get_object(Bucket=bucket, Key=history_key("team-a", "iris", 1))["Body"].read()
+    client.put_object(Bucket=bucket, Key=history_key("team-a", "iris", 2), Body=content)
+    with pytest.raises(FailedError, match="another place"):
+        registry.history("iris")
+
+
+def test_each_cause_of_the_store_has_words_of_its_own(minio, client, registry):
+    nobody = StoreKey(access_key="nobody", secret_key=minio.key.secret_key)
+    wrong = StoreKey(access_key=minio.key.access_key, secret_key=nobody.access_key * 3)
+    for opened, bucket, words in (
+        (open_store(minio.endpoint, nobody, "us-east-1"), "runs", "does not know the access key"),
+        (open_store(minio.endpoint, wrong, "us-east-1"), "runs", "not the one of the access key"),
+        (client, "no-such-bucket", "bucket does not exist"),
+    ):
+        with pytest.raises(FailedError, match=words):
+            Registry(opened, bucket, "team-a").list_models()
+    assert registry.list_models() == []
+
+
+def test_a_store_that_is_down_is_said_to_be():
+    down = open_store("http://127.0.0.1:9", StoreKey(access_key="a", secret_key="b" * 12), "us-east-1")
+    with pytest.raises(FailedError, match="slipway status"):
+        Registry(down, "models", "team-a").list_models()
