@@ -37,7 +37,7 @@ from embedded.cluster.readiness import wait_until_ready
 from embedded.cluster.rendering import render, write_all
 from embedded.instance import Instance
 from embedded.toolchain import debian
-from storage.errors import FailedError, UsageError
+from storage.errors import FailedError, SlipwayError, UsageError
 from storage.report import Report, silent
 
 STOP_PATIENCE: Final = 90.0
@@ -62,20 +62,13 @@ def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Repor
     check_commands()
     places = Places(instance)
     with changing(instance, report):
-        instance.allocate()
-        if forwards:
-            _record_forwards(places, forwards)
-        cgroups = Cgroups.of(instance.name)
-        files, plan = render(places, cgroups, report)
-        if _runs(places, plan.digest):
-            wait_until_ready(places, report, since=0)
-            return
-        if records.holder(places.supervisor) is not None:
-            report("settings of the local cluster changed; starting it anew")
-            _stop(places, report)
-        sweep(places)
-        _refuse_conflicts(instance)
-        _launch(places, cgroups, files, plan, report)
+        try:
+            _start(places, forwards, report)
+        except SlipwayError:
+            if records.holder(places.supervisor) is None:
+                sweep(places)
+                _forget_run_folder(places)
+            raise
     report(f"local cluster {instance.name} is ready")
 
 
@@ -171,6 +164,24 @@ def _runs(places: Places, digest: str) -> bool:
     return held is not None and held.digest == digest
 
 
+def _start(places: Places, forwards: Sequence[Forward], report: Report) -> None:
+    instance = places.instance
+    instance.allocate()
+    if forwards:
+        _record_forwards(places, forwards)
+    cgroups = Cgroups.of(instance.name)
+    files, plan = render(places, cgroups, report)
+    if _runs(places, plan.digest):
+        wait_until_ready(places, report, since=0)
+        return
+    if records.holder(places.supervisor) is not None:
+        report("settings of the local cluster changed; starting it anew")
+        _stop(places, report)
+    sweep(places)
+    _refuse_conflicts(instance)
+    _launch(places, cgroups, files, plan, report)
+
+
 def _launch(
     places: Places, cgroups: Cgroups, files: dict[Path, str], plan: records.Plan, report: Report
 ) -> None:
@@ -190,7 +201,6 @@ def _launch(
         wait_until_ready(places, report, since=begun)
     except FailedError:
         _stop(places, silent)
-        sweep(places)
         raise
 
 

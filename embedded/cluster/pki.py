@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from embedded.cluster.places import KeyFolder
+
 ROOT_LIFE: Final = timedelta(days=3650)
 LEAF_LIFE: Final = timedelta(days=365)
 RENEW_BEFORE: Final = timedelta(days=60)
@@ -85,19 +87,8 @@ def leaves(node_name: str, node: IPv4Address, api_service: IPv4Address) -> tuple
     )
 
 
-@dataclass(frozen=True)
-class Pki:
-    """The folder of keys and certificates of one cluster."""
-
-    folder: Path
-
-    def certificate(self, name: str) -> Path:
-        """Path of a certificate."""
-        return self.folder / f"{name}.crt"
-
-    def key(self, name: str) -> Path:
-        """Path of a private key."""
-        return self.folder / f"{name}.key"
+class Pki(KeyFolder):
+    """The folder of keys and certificates of one cluster, with what makes them."""
 
     def ensure(self, wanted: Sequence[Leaf], now: datetime | None = None) -> list[str]:
         """Make or renew what is missing, old or wrong; return the names of what was made."""

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.pki import Pki
 from embedded.instance import Instance
 
 CNI_PLUGINS: Final = Path("/usr/lib/cni")
@@ -16,15 +15,30 @@ DNS_PORT: Final = 53
 
 
 @dataclass(frozen=True)
+class KeyFolder:
+    """Where keys and certificates are; pki.py makes them."""
+
+    folder: Path
+
+    def certificate(self, name: str) -> Path:
+        """Path of a certificate."""
+        return self.folder / f"{name}.crt"
+
+    def key(self, name: str) -> Path:
+        """Path of a private key."""
+        return self.folder / f"{name}.key"
+
+
+@dataclass(frozen=True)
 class Places:
     """Every path that more than one module needs."""
 
     instance: Instance
 
     @property
-    def pki(self) -> Pki:
+    def pki(self) -> KeyFolder:
         """Keys and certificates."""
-        return Pki(self.instance.data / "pki")
+        return KeyFolder(self.instance.data / "pki")
 
     @property
     def config(self) -> Path:

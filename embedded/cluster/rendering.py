@@ -26,7 +26,7 @@ def render(places: Places, cgroups: Cgroups, report: Report) -> tuple[dict[Path,
     """
     instance = places.instance
     instance.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = places.pki.ensure(
+    made = pki.Pki(places.pki.folder).ensure(
         pki.leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
     )
     if made:

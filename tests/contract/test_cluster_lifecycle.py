@@ -1,0 +1,177 @@
+"""Stop, start, crash and delete: what lasts, what comes back and what must be gone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client
+from support.cluster import (
+    api_client,
+    instance_for,
+    root_of,
+    running_cluster,
+    running_pid,
+    stateful_set,
+)
+
+from embedded.cluster import delete, start, status, stop
+from embedded.cluster.cgroups import Hierarchies
+from embedded.instance import Instance
+from storage.errors import FailedError, UsageError
+
+pytestmark = pytest.mark.contract
+
+START = """
+import sys
+from embedded.cluster import start
+from embedded.instance import Instance
+start(Instance(sys.argv[1]))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Instance]:
+    with running_cluster("slt-life") as instance:
+        api = api_client(instance)
+        client.AppsV1Api(api).create_namespaced_stateful_set("default", stateful_set())
+        client.CoreV1Api(api).create_namespaced_config_map(
+            "default", {"metadata": {"name": "kept"}, "data": {"k": "v"}}
+        )
+        (root_of(running_pid(instance)) / "data/kept").write_text("v")
+        yield instance
+
+
+def assert_data_is_kept(cluster: Instance) -> None:
+    core = client.CoreV1Api(api_client(cluster))
+    assert core.read_namespaced_config_map("kept", "default").data == {"k": "v"}
+    assert (root_of(running_pid(cluster)) / "data/kept").read_text() == "v"
+
+
+def traces(instance: Instance, addresses: str = "") -> list[str]:
+    """Everything on this machine that shows the instance."""
+    found = [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for command in (["ip", "link"], ["ip", "route", "show", "table", "all"], ["ip", "address"]):
+        shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found += [f"{command[1]} {line}" for line in shown.splitlines()]
+    marks = [instance.name, instance.host_link]
+    if addresses:
+        marks.append(f"{addresses.rsplit('.', 1)[0]}.")
+    found = [line for line in found if any(mark in line for mark in marks)]
+    for root in set(Hierarchies.of_this_machine().mounts.values()):
+        found += [f"cgroup {path}" for path in root.glob(f"**/{instance.name}")]
+    for folder in (instance.data, instance.run, instance.network_namespace):
+        found += [f"path {folder}"] if folder.exists() else []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if ") Z " in (process / "stat").read_text():
+                continue  # dead already; the machine's init has yet to take note
+            seen = (process / "cmdline").read_bytes().decode() + (process / "cgroup").read_text()
+        except OSError:
+            continue
+        if instance.name in seen:
+            found.append(f"process {process.name} {seen[:80]}")
+    return found
+
+
+def test_stop_leaves_the_data_and_start_brings_the_pods_back(cluster):
+    stop(cluster)
+    assert status(cluster).state == "stopped"
+    left = traces(cluster, str(cluster.addresses.slice))
+    assert left == [f"path {cluster.data}"]
+    stop(cluster)  # twice is fine
+    start(cluster)
+    assert_data_is_kept(cluster)
+
+
+def test_a_killed_supervisor_is_cleaned_up_by_the_next_start(cluster):
+    before = {p.name: p.pid for p in status(cluster).processes}
+    os.kill(before["supervisor"], signal.SIGKILL)
+    while Path(f"/proc/{before['supervisor']}").exists():
+        time.sleep(0.01)
+    assert status(cluster).state == "broken"
+    start(cluster)
+    after = {p.name: p.pid for p in status(cluster).processes}
+    assert not set(before.values()) & set(after.values())
+    assert_data_is_kept(cluster)
+
+
+def test_stop_clears_what_a_killed_supervisor_left(cluster):
+    os.kill(status(cluster).processes[0].pid, signal.SIGKILL)
+    stop(cluster)
+    assert traces(cluster, str(cluster.addresses.slice)) == [f"path {cluster.data}"]
+    start(cluster)
+    assert_data_is_kept(cluster)
+
+
+def test_everything_killed_at_once_loses_nothing(cluster):
+    for process in status(cluster).processes:
+        os.kill(process.pid, signal.SIGKILL)
+    start(cluster)
+    assert_data_is_kept(cluster)
+
+
+@pytest.mark.parametrize("after", [0.3, 1.0, 2.0, 4.0])
+def test_an_interrupted_start_converges(cluster, after):
+    stop(cluster)
+    starting = subprocess.Popen(
+        [sys.executable, "-c", START, cluster.name], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    time.sleep(after)
+    starting.send_signal(signal.SIGINT)
+    starting.wait(30)
+    start(cluster)
+    assert_data_is_kept(cluster)
+
+
+def test_a_taken_port_is_refused_by_the_holders_name_and_nothing_starts(cluster):
+    stop(cluster)
+    with (
+        socket.create_server(("127.0.0.1", cluster.ports.kfp)),
+        pytest.raises(UsageError, match=rf"port {cluster.ports.kfp}: .*pid {os.getpid()}"),
+    ):
+        start(cluster)
+    assert status(cluster).state == "stopped"
+    start(cluster)  # the positive control
+
+
+def test_a_component_that_cannot_run_is_named_with_its_log(cluster):
+    stop(cluster)
+    database = cluster.data / "etcd" / "member" / "snap" / "db"
+    kept = database.read_bytes()
+    database.write_bytes(b"not a database" * 1000)
+    try:
+        with pytest.raises(FailedError) as caught:
+            start(cluster)
+        assert "etcd" in caught.value.what
+        assert str(cluster.log / "etcd.log") in caught.value.fix
+        assert status(cluster).state == "stopped"
+    finally:
+        database.write_bytes(kept)
+    start(cluster)
+    assert_data_is_kept(cluster)
+
+
+def test_two_clusters_side_by_side_and_delete_leaves_nothing(cluster):
+    other = instance_for("slt-two")
+    delete(other)
+    assert traces(other) == []
+    start(other)
+    addresses = str(other.addresses.slice)
+    assert other.number != cluster.number
+    assert not other.addresses.slice.overlaps(cluster.addresses.slice)
+    for instance in (other, cluster):
+        [node] = client.CoreV1Api(api_client(instance)).list_node().items
+        assert node.metadata.name == instance.name
+    client.AppsV1Api(api_client(other)).create_namespaced_stateful_set("default", stateful_set())
+    running_pid(other)
+    delete(other)
+    assert traces(other, addresses) == []
+    assert status(other).state == "absent"
+    delete(other)  # twice is fine
+    assert_data_is_kept(cluster)

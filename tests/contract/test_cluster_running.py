@@ -1,0 +1,244 @@
+"""A started cluster does what a Kubernetes does, and nothing of it gets out."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kubernetes import client
+from support.cluster import (
+    api_client,
+    eventually,
+    in_network_of,
+    root_of,
+    running_cluster,
+    running_pid,
+    stateful_set,
+)
+
+from embedded.cluster import Forward, logs, set_forwards, start, status
+from embedded.instance import Instance
+from storage.errors import UsageError
+
+pytestmark = pytest.mark.contract
+
+COMPONENTS = (
+    "etcd",
+    "apiserver",
+    "controller-manager",
+    "scheduler",
+    "kubelet",
+    "proxy",
+    "coredns",
+    "containerd",
+    "volumes",
+    "forwards",
+)
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5).close()
+    print("connected")
+except OSError as error:
+    print(type(error).__name__, error.errno)
+"""
+RESOLVE = """
+import sys
+from embedded.cluster.readiness import resolves
+print(resolves(sys.argv[1], sys.argv[2]))
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Instance]:
+    with running_cluster("slt-run") as instance:
+        client.AppsV1Api(api_client(instance)).create_namespaced_stateful_set("default", stateful_set())
+        yield instance
+
+
+@pytest.fixture
+def core(cluster: Instance) -> client.CoreV1Api:
+    return client.CoreV1Api(api_client(cluster))
+
+
+def test_the_node_is_ready_and_says_what_it_is(core, cluster):
+    [node] = core.list_node().items
+    assert node.metadata.name == cluster.node_name
+    assert {c.type: c.status for c in node.status.conditions}["Ready"] == "True"
+    assert node.status.node_info.kubelet_version.startswith("v1.34.")
+
+
+def test_names_resolve_in_a_pod(cluster):
+    pid = running_pid(cluster)
+    resolv = (root_of(pid) / "etc/resolv.conf").read_text()
+    assert f"nameserver {cluster.addresses.dns_service}" in resolv
+    assert "search default.svc.cluster.local" in resolv
+    server = str(cluster.addresses.dns_service)
+    found = in_network_of(pid, RESOLVE, server, "kubernetes.default.svc.cluster.local")
+    assert found.stdout.strip() == "True", found.stderr
+    unknown = in_network_of(pid, RESOLVE, server, "example.com")
+    assert unknown.stdout.strip() == "False", unknown.stderr
+
+
+def test_a_claim_is_bound_on_demand_and_its_folder_goes_with_it(core, cluster):
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "standard",
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    core.create_namespaced_persistent_volume_claim("default", {"metadata": {"name": "short"}, "spec": spec})
+
+    def bound() -> str | None:
+        claim = core.read_namespaced_persistent_volume_claim("short", "default")
+        return claim.spec.volume_name if claim.status.phase == "Bound" else None
+
+    folder = cluster.data / "volumes" / eventually(bound)
+    assert folder.is_dir()
+    core.delete_namespaced_persistent_volume_claim("short", "default")
+    eventually(lambda: not folder.exists())
+    eventually(lambda: folder.name not in {v.metadata.name for v in core.list_persistent_volume().items})
+
+
+def test_a_pod_writes_into_the_instances_volumes(core, cluster):
+    pid = running_pid(cluster)
+    (root_of(pid) / "data/from-the-pod").write_text("kept")
+    volume = core.read_namespaced_persistent_volume_claim("data-keep-0", "default").spec.volume_name
+    assert (cluster.data / "volumes" / volume / "from-the-pod").read_text() == "kept"
+
+
+def test_a_pod_reaches_services_and_nothing_outside(cluster):
+    pid = running_pid(cluster)
+    inside = in_network_of(pid, CONNECT, str(cluster.addresses.api_service), "443")
+    assert inside.stdout.strip() == "connected", "the positive control"
+    with socket.create_server((str(cluster.addresses.host), 0)) as listener:
+        port = listener.getsockname()[1]
+        with socket.create_connection((str(cluster.addresses.host), port), timeout=5):
+            pass  # the positive control: the machine's listener answers the machine
+        outside = in_network_of(pid, CONNECT, str(cluster.addresses.host), str(port))
+    # EHOSTUNREACH: the fence refuses; a timeout would mean that nobody did.
+    assert outside.stdout.split()[-1] in ("113", "111"), outside.stdout
+
+
+def test_the_namespace_has_no_route_out(cluster):
+    def route(to: str) -> subprocess.CompletedProcess[str]:
+        command = ["nsenter", f"--net={cluster.network_namespace}", "ip", "route", "get", to]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert route(str(cluster.addresses.api_service)).returncode == 0, "the positive control"
+    assert "unreachable" in route("203.0.113.1").stderr
+
+
+def test_secrets_are_encrypted_in_etcd(core, cluster):
+    value = "a-value-to-look-for"
+    core.create_namespaced_secret("default", {"metadata": {"name": "hidden"}, "stringData": {"k": value}})
+    core.create_namespaced_config_map("default", {"metadata": {"name": "open"}, "data": {"k": "open-value"}})
+    stored = b"".join(p.read_bytes() for p in (cluster.data / "etcd").rglob("*.wal"))
+    assert b"open-value" in stored, "the positive control"
+    assert value.encode() not in stored
+
+
+def test_a_forward_leads_to_a_service_that_comes_later(core, cluster):
+    port = cluster.ports.gateway
+    set_forwards(cluster, [Forward(port, "default", "late", 80)])
+    with pytest.raises(OSError, match="."):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5)
+    pid = running_pid(cluster)
+    core.create_namespaced_service(
+        "default",
+        {
+            "metadata": {"name": "late"},
+            "spec": {"selector": {"app": "keep"}, "ports": [{"port": 80, "targetPort": 8080}]},
+        },
+    )
+    command = ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-m", "http.server", "8080"]
+    with subprocess.Popen(
+        command, cwd="/usr/share", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            url = f"http://127.0.0.1:{port}/"
+            page = eventually(lambda: urllib.request.urlopen(url, timeout=5).read())
+        finally:
+            server.terminate()
+    assert b"Directory listing" in page
+
+
+def test_a_forward_to_a_taken_port_is_refused_by_the_holders_name(cluster):
+    before = (cluster.data / "forwards.json").read_text()
+    with socket.create_server(("127.0.0.1", 0)) as holder:
+        port = holder.getsockname()[1]
+        with pytest.raises(UsageError, match=rf"port {port}: .*pid {os.getpid()}"):
+            set_forwards(cluster, [Forward(port, "default", "late", 80)])
+    assert (cluster.data / "forwards.json").read_text() == before
+
+
+def test_starting_a_running_cluster_changes_nothing(cluster):
+    before = {p.name: p.pid for p in status(cluster).processes}
+    start(cluster)
+    assert {p.name: p.pid for p in status(cluster).processes} == before
+
+
+def test_two_starts_at_once_both_end_well(cluster):
+    outcomes: list[object] = []
+
+    def run() -> None:
+        start(cluster)
+        outcomes.append(status(cluster).state)
+
+    threads = [threading.Thread(target=run) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert outcomes == ["running", "running"]
+
+
+def test_status_and_logs_name_every_process(cluster):
+    now = status(cluster)
+    assert {p.name for p in now.processes} == {"supervisor", *COMPONENTS}
+    assert all(p.pid and p.rss > 0 for p in now.processes)
+    assert 0 < now.pods_memory < now.memory
+    assert set(logs(cluster)) == {"supervisor", *COMPONENTS}
+    with pytest.raises(UsageError, match="no log of 'nobody'"):
+        logs(cluster, "nobody")
+    json.loads(now.model_dump_json())
+
+
+def test_no_key_is_readable_by_others_or_in_an_argument(cluster):
+    for path in (*cluster.data.glob("pki/*"), *cluster.data.glob("config/*"), cluster.kubeconfig):
+        if path.is_file():
+            assert path.stat().st_mode & 0o077 == 0, path
+    assert cluster.data.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("name", COMPONENTS)
+def test_a_killed_process_comes_back(core, cluster, name):
+    before = {p.name: p for p in status(cluster).processes}[name]
+    os.kill(before.pid, signal.SIGKILL)
+
+    def back() -> bool:
+        now = {p.name: p for p in status(cluster).processes}[name]
+        return now.pid is not None and now.pid != before.pid and now.restarts > before.restarts
+
+    eventually(back, 30)
+    start(cluster)  # waits until everything answers again
+    assert core.read_namespaced_config_map("open", "default").data == {"k": "open-value"}
+    assert root_of(running_pid(cluster)).joinpath("data/from-the-pod").read_text() == "kept"
+
+
+def test_the_machines_own_settings_are_untouched(cluster):
+    """Forwarding is on inside; what the kubelet wants to set is a pretence there."""
+    inside = ["nsenter", f"--net={cluster.network_namespace}", "cat", "/proc/sys/net/ipv4/ip_forward"]
+    assert subprocess.run(inside, capture_output=True, text=True, check=True).stdout.strip() == "1"
+    kubelet = {p.name: p for p in status(cluster).processes}["kubelet"].pid
+    assert (root_of(kubelet) / "proc/sys/kernel/panic").read_text().strip() == "10"
+    assert Path("/proc/self/ns/mnt").readlink() != Path(f"/proc/{kubelet}/ns/mnt").readlink()
+    assert cluster.name not in Path("/proc/self/mountinfo").read_text().replace(
+        str(cluster.network_namespace), ""
+    )

@@ -1,0 +1,122 @@
+"""A real local cluster for tests, and ways to look into it from the machine."""
+
+import hashlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kubernetes import client, config
+
+from embedded.cluster import delete, start
+from embedded.cluster.cgroups import Cgroups
+from embedded.images import reference
+from embedded.instance import Instance
+
+POD = "keep-0"
+"""The pod of `stateful_set`."""
+T = TypeVar("T")
+
+
+def instance_for(name: str) -> Instance:
+    """An instance that no other checkout's tests use."""
+    checkout = hashlib.sha256(str(Path(__file__).resolve()).encode()).hexdigest()[:6]
+    return Instance(f"{name}-{checkout}")
+
+
+@contextmanager
+def running_cluster(name: str) -> Iterator[Instance]:
+    """A started cluster; deleted afterwards, whatever happens. What an aborted run left is cleared."""
+    instance = instance_for(name)
+    delete(instance)
+    try:
+        start(instance)
+        yield instance
+    finally:
+        delete(instance)
+
+
+def api_client(instance: Instance) -> client.ApiClient:
+    """The official client, by the kubeconfig that users get."""
+    return config.new_client_from_config(str(instance.kubeconfig))
+
+
+def eventually(look: Callable[[], T], timeout: float = 90.0) -> T:
+    """The first true answer of `look`; an exception counts as not yet."""
+    deadline = time.monotonic() + timeout
+    while True:
+        problem: Exception | None = None
+        try:
+            if found := look():
+                return found
+        except Exception as error:  # noqa: BLE001 - tried again until the time is up
+            problem = error
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:.0f} s") from problem
+        time.sleep(0.1)
+
+
+def stateful_set(replicas: int = 1) -> dict[str, Any]:
+    """One pod of the pause image with a volume of class `standard` at /data."""
+    container = {
+        "name": "main",
+        "image": reference("pause"),
+        "imagePullPolicy": "IfNotPresent",
+        "volumeMounts": [{"name": "data", "mountPath": "/data"}],
+    }
+    claim = {
+        "metadata": {"name": "data"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "standard",
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    return {
+        "metadata": {"name": "keep"},
+        "spec": {
+            "replicas": replicas,
+            "serviceName": "keep",
+            "selector": {"matchLabels": {"app": "keep"}},
+            "template": {
+                "metadata": {"labels": {"app": "keep"}},
+                "spec": {"terminationGracePeriodSeconds": 1, "containers": [container]},
+            },
+            "volumeClaimTemplates": [claim],
+        },
+    }
+
+
+def running_pid(instance: Instance, name: str = POD, namespace: str = "default") -> int:
+    """Wait for a pod to run and return the pid of its first container, as the machine sees it."""
+    api = client.CoreV1Api(api_client(instance))
+
+    def look() -> int | None:
+        pod = api.read_namespaced_pod(name, namespace)
+        [status] = pod.status.container_statuses
+        if not status.ready:
+            return None
+        wanted = status.container_id.removeprefix("containerd://")
+        pids = Cgroups.of(instance.name).pids("pods")
+        return next((p for p in sorted(pids) if wanted in Path(f"/proc/{p}/cgroup").read_text()), None)
+
+    return eventually(look)
+
+
+def in_network_of(pid: int, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a Python program in the network namespace of a pod."""
+    return subprocess.run(
+        ["nsenter", f"--net=/proc/{pid}/ns/net", sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def root_of(pid: int) -> Path:
+    """The file system that a container sees."""
+    return Path(f"/proc/{pid}/root")
