@@ -24,6 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from embedded.toolchain import binary
 
 _START = 60.0
+_NODE = "played"
+_PLAYED = "played by the test"
 
 
 @dataclass
@@ -122,6 +124,7 @@ class ApiServer:
             "--service-account-private-key-file", str(self.folder / "accounts.pem"),
             "--root-ca-file", str(self.folder / "certificates" / "apiserver.crt"),
             "--leader-elect=false",
+            "--controllers=*,-node-lifecycle-controller,-cloud-node-lifecycle-controller",
             "--secure-port", "0",
         )  # fmt: skip
 
@@ -192,6 +195,8 @@ class Pods:
 
     def _play(self) -> None:
         with self._server.http() as http:
+            node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": _NODE}}
+            http.post("/api/v1/nodes", json=node)
             while not self._over.wait(0.2):
                 try:
                     for pod in http.get("/api/v1/pods").json().get("items", []):
@@ -200,14 +205,17 @@ class Pods:
                     continue
 
     def _tend(self, http: httpx.Client, pod: dict[str, Any]) -> None:
-        status = self._status(pod["spec"]["containers"][0])
-        phase = (pod["metadata"].get("labels") or {}).get("played")
-        if phase == status["phase"] or pod["metadata"].get("deletionTimestamp"):
-            return
-        path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}"
-        merge = {"Content-Type": "application/merge-patch+json"}
-        http.patch(f"{path}/status", json={"status": status}, headers=merge)
-        http.patch(path, json={"metadata": {"labels": {"played": status["phase"]}}}, headers=merge)
+        metadata = pod["metadata"]
+        path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+        if metadata.get("deletionTimestamp"):
+            http.request("DELETE", path, json={"gracePeriodSeconds": 0})
+        elif pod["status"].get("message") != _PLAYED:
+            binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]},
+                       "target": {"kind": "Node", "name": _NODE}}  # fmt: skip
+            http.post(f"{path}/binding", json=binding)
+            status = {**self._status(pod["spec"]["containers"][0]), "message": _PLAYED}
+            merge = {"Content-Type": "application/merge-patch+json"}
+            http.patch(f"{path}/status", json={"status": status}, headers=merge)
 
     @staticmethod
     def _status(container: dict[str, Any]) -> dict[str, Any]:
