@@ -67,6 +67,7 @@ class TenantOutputs(Contract):
     data_uri: str
     runner_secret: str = Field(description="Secret with AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY.")
     server_secret: str
+    editor_secret: str
     promoter_secret: str
 
 

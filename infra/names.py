@@ -23,6 +23,7 @@ SERVER: Final = "model-server"
 
 RUNNER_SECRET: Final = "store-runner"
 SERVER_SECRET: Final = "store-server"
+EDITOR_SECRET: Final = "store-editor"
 PROMOTER_SECRET: Final = "store-promoter"
 LAUNCHER_CONFIG: Final = "kfp-launcher"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from infra.names import EDITOR, LAUNCHER_CONFIG, PROMOTER_SECRET, RUNNER_SECRET
+from infra.names import EDITOR, EDITOR_SECRET, LAUNCHER_CONFIG, PROMOTER_SECRET, RUNNER_SECRET
 
 
 class Role(StrEnum):
@@ -75,12 +75,12 @@ _EDIT: Final = (
         resources=("jobs", "runs"),
         verbs=("archive", "disable", "enable", "retry", "terminate", "unarchive"),
     ),
-    Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(RUNNER_SECRET,)),
+    Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(EDITOR_SECRET,)),
     Rule(groups=("",), resources=("serviceaccounts/token",), verbs=("create",), names=(EDITOR,)),
 )
 _PROMOTE: Final = (
     Rule(groups=("serving.kserve.io",), resources=("inferenceservices",), verbs=_WRITE),
-    Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(PROMOTER_SECRET, RUNNER_SECRET)),
+    Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(PROMOTER_SECRET,)),
 )
 _ADMINISTER: Final = (
     # The API server lets nobody bind a role that holds more than they do.

@@ -20,6 +20,9 @@ class Role(StrEnum):
     """Pipeline runs: write the run prefix, read data and models."""
     SERVER = "server"
     """Predictors: read models only."""
+    EDITOR = "editor"
+    """The tenant's people: read and write input data, read runs and models."""
+
     PROMOTER = "promoter"
     """Promotion: read runs, write models."""
 

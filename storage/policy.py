@@ -3,6 +3,7 @@
              run prefix            models prefix         data prefix
     runner   read, write, delete   read                  read
     server   -                     read                  -
+    editor   read                  read                  read, write
     promoter read                  read, write           -
 
 Nobody but runs deletes, and nothing but the tenant's own prefixes is named. A prefix ends in a
@@ -76,6 +77,12 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
             )
         case Role.SERVER:
             return (_Grant(buckets.models, own, _READ),)
+        case Role.EDITOR:
+            return (
+                _Grant(buckets.artifacts, runs, _READ),
+                _Grant(buckets.models, own, _READ),
+                _Grant(buckets.data, own, _READ + _WRITE),
+            )
         case Role.PROMOTER:
             return (
                 _Grant(buckets.artifacts, runs, _READ),

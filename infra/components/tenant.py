@@ -12,6 +12,7 @@ from infra.config import GroupMember, TenantSettings, UserMember
 from infra.contract import TenantOutputs
 from infra.names import (
     EDITOR,
+    EDITOR_SECRET,
     KFP_NAMESPACE,
     KFP_SERVICE_ACCOUNT,
     LAUNCHER_CONFIG,
@@ -30,6 +31,7 @@ from storage.pods import RESTRICTED, metadata
 _SECRETS: Mapping[keys.Role, str] = {
     keys.Role.RUNNER: RUNNER_SECRET,
     keys.Role.SERVER: SERVER_SECRET,
+    keys.Role.EDITOR: EDITOR_SECRET,
     keys.Role.PROMOTER: PROMOTER_SECRET,
 }
 _RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -237,5 +239,6 @@ def _outputs(args: TenantArgs) -> TenantOutputs:
         data_uri=buckets.data_uri(name),
         runner_secret=RUNNER_SECRET,
         server_secret=SERVER_SECRET,
+        editor_secret=EDITOR_SECRET,
         promoter_secret=PROMOTER_SECRET,
     )
