@@ -8,7 +8,7 @@ from rich.text import Text
 from slipway import console
 
 if TYPE_CHECKING:
-    from embedded.cluster import Status
+    from embedded.cluster import ClusterStatus
     from embedded.plugins.selection import Plugin
     from embedded.toolchain import Examination
     from infra.contract import PlatformOutputs
@@ -21,7 +21,7 @@ def _mib(size: float) -> str:
 
 def status(
     stack: str,
-    cluster: "Status | None",
+    cluster: "ClusterStatus | None",
     plugins: Sequence["Plugin"],
     platform: "PlatformOutputs | None",
     *,
@@ -57,29 +57,29 @@ def status(
         )
 
 
-_MARKS = {"ok": ("✓", "green"), "missing": ("✗", "red"), "to build": ("…", "yellow")}
-
-
 def doctor(report: "Examination") -> None:
     """Print each check with its mark and, where something lacks, the command that mends it."""
     for check in report.checks:
-        mark, colour = _MARKS["ok" if check.ok else "missing"]
-        console.out.print(Text(mark, style=colour), f"{check.name}: {check.found}", markup=False)
+        mark = Text("✓", style="green") if check.ok else Text("✗", style="red")
+        console.out.print(mark, Text(f"{check.name}: {check.detail}"))
         if not check.ok and check.fix:
-            console.out.print(f"    → {check.fix}", markup=False)
+            console.out.print(Text(f"    → {check.fix}"))
     console.show_table(
         ("tool", "version", "state", "last build", "size"),
         [
             (
-                tool.name,
+                tool.tool,
                 tool.version,
                 tool.state,
-                f"{tool.last_build_seconds:.0f} s" if tool.last_build_seconds is not None else "-",
-                _mib(tool.size) if tool.size else "-",
+                f"{tool.last_seconds:.0f} s" if tool.last_seconds is not None else "-",
+                _mib(tool.cached_bytes) if tool.cached_bytes else "-",
             )
             for tool in report.tools
         ],
     )
+    console.show_pairs([("cache", f"{report.cache} ({_mib(report.cache_bytes)})")])
+    if report.expected_seconds:
+        console.show_pairs([("to build", f"about {report.expected_seconds / 60:.0f} minutes of building")])
 
 
 def journey(summary: "JourneySummary") -> None:

@@ -1,6 +1,5 @@
 """Where a command works: the project's folder, one stack's settings and the environment of its tools."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -28,7 +27,7 @@ def project() -> Path:
 
 def instance() -> Instance:
     """The embedded cluster that belongs to this checkout."""
-    return current(project())
+    return current()
 
 
 def environment_of(stack: str) -> str:
@@ -52,10 +51,10 @@ def settings(stack: str) -> PlatformSettings:
 
 
 def tool_environment(stack: str, report: Report = silent) -> Mapping[str, str]:
-    """Environment variables for the tools of a stack; builds the tools that a local stack lacks."""
-    if environment_of(stack) == "local":
-        return session.environment(instance(), report)
-    return dict(os.environ)
+    """What goes over the process's environment for the tools of a stack; builds the tools that a local stack lacks."""
+    if environment_of(stack) != "local":
+        return {}
+    return session.environment(instance(), report)
 
 
 def open_stack(stack: str, report: Report = silent) -> Stack:

@@ -41,7 +41,16 @@ def status(context: typer.Context) -> None:
     if context.obj["json"]:
         console.show_model(current)
         return
-    console.show_pairs([("instance", current.name), ("state", current.state)])
+    console.show_pairs(
+        [
+            ("instance", current.name),
+            ("state", current.state),
+            (
+                "memory",
+                f"{current.memory / 2**20:.0f} MiB, of it {current.pods_memory / 2**20:.0f} MiB in pods",
+            ),
+        ]
+    )
     if current.processes:
         console.show_table(
             ("process", "pid", "up for", "restarts", "memory"),
@@ -56,12 +65,18 @@ def status(context: typer.Context) -> None:
 def logs(
     process: Annotated[str, typer.Argument(help="Which process, for example kubelet.")],
     lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
 ) -> None:
     """Print the last lines that one of the cluster's processes wrote.
 
     Example:  slipway local logs kube-apiserver -n 50
     """
-    for line in cluster.logs(workspace.instance(), process, lines=lines):
+    path = cluster.logs(workspace.instance(), process)[process]
+    if follow:
+        for line in cluster.follow(path, lines=lines):
+            console.out.print(line, markup=False)
+        return
+    for line in path.read_text(errors="replace").splitlines()[-lines:]:
         console.out.print(line, markup=False)
 
 

@@ -99,7 +99,9 @@ def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "lo
 def outputs(
     context: typer.Context,
     stack: Annotated[str, typer.Argument()] = "local",
-    name: Annotated[str, typer.Argument(help="One output by its dotted path, for example kfp.endpoint.")] = "",
+    name: Annotated[
+        str, typer.Argument(help="One output by its dotted path, for example kfp.endpoint.")
+    ] = "",
 ) -> None:
     """Print the stack's outputs, the contract that CI reads.
 
@@ -140,7 +142,7 @@ def doctor(context: typer.Context) -> None:
         console.show_model(report)
     else:
         render.doctor(report)
-    if not report.ok:
+    if not report.ready:
         raise FailedError("This machine lacks something that the local environment needs.")
 
 
