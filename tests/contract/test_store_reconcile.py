@@ -117,7 +117,7 @@ def test_each_key_opens_its_own_prefixes_and_no_other(job: Job, role: Role) -> N
             if bucket in READS[role]:
                 assert client.get_object(Bucket=bucket, Key=name)["Body"].read() == mine.encode()
                 listed = client.list_objects_v2(Bucket=bucket, Prefix=name)
-                assert [entry["Key"] for entry in listed["Contents"]] == [name]
+                assert name in [entry["Key"] for entry in listed["Contents"]]
             else:
                 assert refusal(client.get_object, Bucket=bucket, Key=name) == "AccessDenied"
             if bucket in WRITES[role]:
@@ -191,8 +191,8 @@ def test_drift_is_mended(job: Job) -> None:
     assert job.wants("team-a").run() == 0, job.said
     store = Store(job.server.url, job.server.access_key, job.server.secret_key, "us-east-1")
     access_key = job.key("team-a", Role.SERVER).access_key
-    store.admin.user_disable(access_key)
     store.admin.policy_set("readwrite", user=access_key)
+    store.admin.user_disable(access_key)
     store.objects.delete_bucket_lifecycle(ARTIFACTS)
     assert job.run() == 0
     assert f"set user {access_key}" in job.said
