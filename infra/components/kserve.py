@@ -32,6 +32,8 @@ from storage.pods import (
 )
 
 _CONTROLLER: Final = "kserve-controller-manager"
+_NOT_AWAITED: Final = {"pulumi.com/skipAwait": "true"}
+"""Webhook configurations come before the controller that answers them: waiting would be for ever."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,7 +209,7 @@ class KServe(pulumi.ComponentResource):
         }
         mutating = k8s.admissionregistration.v1.MutatingWebhookConfiguration(
             f"{self._name}-mutating",
-            metadata=metadata(kserve_objects.DEFAULTER.configuration, labels),
+            metadata=metadata(kserve_objects.DEFAULTER.configuration, labels, annotations=_NOT_AWAITED),
             webhooks=[
                 k8s.admissionregistration.v1.MutatingWebhookArgs(**_hook(kserve_objects.DEFAULTER)),
                 k8s.admissionregistration.v1.MutatingWebhookArgs(
@@ -226,7 +228,7 @@ class KServe(pulumi.ComponentResource):
         validating: list[pulumi.Resource] = [
             k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
                 f"{self._name}-validating-{hook.resource}",
-                metadata=metadata(hook.configuration, labels),
+                metadata=metadata(hook.configuration, labels, annotations=_NOT_AWAITED),
                 webhooks=[k8s.admissionregistration.v1.ValidatingWebhookArgs(**_hook(hook))],
                 opts=self._after(),
             )

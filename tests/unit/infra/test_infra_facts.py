@@ -1,0 +1,136 @@
+"""What the pure modules say: KServe's objects, the admission policy, a tenant's launcher and network."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from support.platform import write_manifests
+
+from infra import admission, kserve_objects, tenancy
+from infra.components.kserve import load_crds, load_rules
+from storage.errors import UsageError
+from storage.layout import Buckets
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_launcher_reads_the_runs_prefix_and_the_runners_secret():
+    data = tenancy.launcher_config(
+        Buckets(), "team-a", endpoint="minio.store:9000", region="us-east-1", tls=False
+    )
+    assert data["defaultPipelineRoot"] == "s3://slipway-artifacts/team-a/runs"
+    assert yaml.safe_load(data["providers"]) == {
+        "s3": {
+            "default": {
+                "endpoint": "minio.store:9000",
+                "region": "us-east-1",
+                "disableSSL": True,
+                "forcePathStyle": True,
+                "maxRetries": 5,
+                "credentials": {
+                    "fromEnv": False,
+                    "secretRef": {
+                        "secretName": "store-runner",
+                        "accessKeyKey": "AWS_ACCESS_KEY_ID",
+                        "secretKeyKey": "AWS_SECRET_ACCESS_KEY",
+                    },
+                },
+            }
+        }
+    }
+
+
+def test_our_own_pipelines_api_takes_the_launcher_config():
+    from embedded.kfp.launcher_config import LauncherConfig
+
+    class Objects:
+        def config_map(self, namespace, name):
+            return tenancy.launcher_config(
+                Buckets(), namespace, endpoint="minio.store:9000", region="us-east-1", tls=False
+            )
+
+        def secret(self, namespace, name):
+            assert name == "store-runner"
+            return {"AWS_ACCESS_KEY_ID": b"key", "AWS_SECRET_ACCESS_KEY": b"secret"}
+
+    access = LauncherConfig(Objects(), "team-a").access("s3", "slipway-artifacts", "team-a/runs/x")
+    assert (access.endpoint_url, access.access_key) == ("http://minio.store:9000", "key")
+
+
+def test_everything_is_shut_before_anything_is_opened():
+    policies = tenancy.network_openings()
+    shut = policies.pop("default-deny")
+    assert shut == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for name, policy in policies.items():
+        for rule in (*policy.get("ingress", ()), *policy.get("egress", ())):
+            assert rule, f"{name}: an empty rule opens everything"
+            if name != "allow-own-namespace":
+                assert rule["ports"], name
+
+
+def test_the_policy_names_the_prefix_with_its_slash():
+    """Without it, team-a would be let into team-ab."""
+    spec = admission.model_source(Buckets(models="acme-models"))
+    text = json.dumps(spec)
+    assert "startsWith('s3://acme-models/' + request.namespace + '/')" in text
+    assert spec["failurePolicy"] == "Fail"
+    [rule] = spec["matchConstraints"]["resourceRules"]
+    assert rule["resources"] == ["inferenceservices"]
+    assert set(rule["operations"]) == {"CREATE", "UPDATE"}
+    assert all(check["reason"] == "Forbidden" for check in spec["validations"])
+
+
+@pytest.mark.parametrize("section", sorted(kserve_objects.controller_config("image:1")))
+def test_every_section_of_kserves_configuration_is_json(section):
+    assert isinstance(json.loads(kserve_objects.controller_config("image:1")[section]), dict)
+
+
+def test_kserve_is_told_what_the_rest_of_the_program_relies_on():
+    config = {name: json.loads(text) for name, text in kserve_objects.controller_config("image:1").items()}
+    assert config["deploy"] == {"defaultDeploymentMode": "Standard"}
+    assert config["ingress"]["disableIngressCreation"] is True
+    assert config["storageInitializer"]["image"] == "image:1"
+    assert config["security"]["autoMountServiceAccountToken"] is False
+    assert config["credentials"]["storageSecretNameAnnotation"] == "", (
+        "an annotation on an InferenceService must not choose a Secret"
+    )
+
+
+def test_webhook_paths_are_those_of_the_controller():
+    """As pkg/webhook and controller-runtime of KServe 0.17 register them."""
+    paths = [
+        hook.path
+        for hook in (*kserve_objects.VALIDATING, kserve_objects.DEFAULTER, kserve_objects.POD_MUTATOR)
+    ]
+    assert paths == [
+        "/validate-serving-kserve-io-v1beta1-inferenceservice",
+        "/validate-serving-kserve-io-v1alpha1-trainedmodel",
+        "/validate-serving-kserve-io-v1alpha1-inferencegraph",
+        "/validate-serving-kserve-io-v1alpha1-clusterservingruntime",
+        "/validate-serving-kserve-io-v1alpha1-servingruntime",
+        "/mutate-serving-kserve-io-v1beta1-inferenceservice",
+        "/mutate-pods",
+    ]
+
+
+def test_the_runtime_serves_a_model_under_the_endpoints_name():
+    spec = kserve_objects.serving_runtime("image:1", cpu_limit="1", memory_limit="1Gi")
+    [container] = spec["containers"]
+    said = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert said["MLSERVER_MODEL_NAME"] == "{{.Name}}"
+    assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/{{.Name}}/ready"
+    assert not re.search(r"\{\{(?!\.Name\}\})", json.dumps(spec)), "KServe fills in nothing else that we use"
+
+
+def test_manifests_that_lack_a_kind_are_refused_by_name(tmp_path):
+    manifests = write_manifests(tmp_path / "out")
+    assert list(load_crds(manifests)) == list(kserve_objects.CRDS)
+    assert load_rules(manifests)
+    (manifests / "crds" / "inferenceservices.yaml").unlink()
+    with pytest.raises(UsageError, match=r"no definition of inferenceservices\."):
+        load_crds(manifests)
+    (manifests / "role.yaml").unlink()
+    with pytest.raises(UsageError, match=r"role\.yaml: no such file"):
+        load_rules(manifests)

@@ -1,0 +1,99 @@
+"""Who may do what in a tenant's namespace: the golden table, and the laws behind it."""
+
+import pytest
+
+from infra import rbac
+from infra.names import EDITOR_SECRET, PROMOTER_SECRET, RUNNER_SECRET, SERVER_SECRET
+from infra.rbac import Role
+
+ALL_RULES = [(role, rule) for role in Role for rule in rbac.rules(role)]
+MAKES_PODS = {
+    "": ("pods", "pods/exec", "replicationcontrollers"),
+    "apps": ("daemonsets", "deployments", "replicasets", "statefulsets"),
+    "batch": ("cronjobs", "jobs"),
+    "serving.kserve.io": ("inferencegraphs", "servingruntimes", "trainedmodels"),
+}
+WRITES = {"create", "update", "patch", "delete", "deletecollection"}
+
+
+def allowed(role: Role, resource: str, verb: str, name: str = "", *, group: str | None = None) -> bool:
+    return any(
+        (group is None or group in rule.groups)
+        and resource in rule.resources
+        and verb in rule.verbs
+        and (not rule.names or name in rule.names)
+        for rule in rbac.rules(role)
+    )
+
+
+def test_no_rule_has_a_wildcard():
+    for role, rule in (*ALL_RULES, *((None, rule) for rule in rbac.KFP_SERVER)):
+        assert "*" not in (*rule.groups, *rule.resources, *rule.verbs), role
+
+
+@pytest.mark.parametrize(
+    ("role", "writes"),
+    [(Role.ADMIN, True), (Role.PROMOTER, True), (Role.EDITOR, False), (Role.VIEWER, False)],
+)
+@pytest.mark.parametrize("verb", ["create", "update", "patch", "delete"])
+def test_promotion_is_the_only_path_to_production(role, writes, verb):
+    assert allowed(role, "inferenceservices", "get"), "everybody looks"
+    assert allowed(role, "inferenceservices", verb) is writes
+
+
+@pytest.mark.parametrize("role", Role)
+def test_nobody_makes_what_could_read_a_secret(role):
+    for resource in (
+        "pods",
+        "pods/exec",
+        "deployments",
+        "jobs",
+        "cronjobs",
+        "statefulsets",
+        "servingruntimes",
+    ):
+        for verb in WRITES:
+            assert not allowed(role, resource, verb), f"{role} may {verb} {resource}"
+    assert not allowed(role, "secrets", "list"), "a list shows what is in them"
+    assert not allowed(role, "configmaps", "update"), "kfp-launcher says where runs write"
+    assert not allowed(role, "serviceaccounts", "update"), "its Secrets are a predictor's credentials"
+
+
+@pytest.mark.parametrize(
+    ("role", "readable"),
+    [
+        (Role.VIEWER, set()),
+        (Role.EDITOR, {EDITOR_SECRET}),
+        (Role.PROMOTER, {PROMOTER_SECRET}),
+        (Role.ADMIN, {EDITOR_SECRET, PROMOTER_SECRET}),
+    ],
+)
+def test_which_store_keys_a_role_reads(role, readable):
+    every = {EDITOR_SECRET, RUNNER_SECRET, PROMOTER_SECRET, SERVER_SECRET, "another"}
+    assert {name for name in every if allowed(role, "secrets", "get", name)} == readable
+
+
+def test_an_admin_may_all_that_the_others_may():
+    for role in Role:
+        for rule in rbac.rules(role):
+            assert rule in rbac.rules(Role.ADMIN)
+
+
+def test_only_an_admin_says_who_is_a_member():
+    assert [role for role in Role if allowed(role, "rolebindings", "create")] == [Role.ADMIN]
+    assert not any(allowed(role, "roles", verb) for role in Role for verb in WRITES), (
+        "who wrote a role could give themselves its rights"
+    )
+
+
+def test_an_editor_gets_tokens_of_the_editors_account_only():
+    assert allowed(Role.EDITOR, "serviceaccounts/token", "create", "default-editor")
+    assert not allowed(Role.EDITOR, "serviceaccounts/token", "create", "pipeline-runner")
+    assert not allowed(Role.VIEWER, "serviceaccounts/token", "create", "default-editor")
+
+
+def test_runs_are_started_by_editors_and_not_by_viewers():
+    for verb in ("create", "delete", "terminate"):
+        assert allowed(Role.EDITOR, "runs", verb)
+        assert not allowed(Role.VIEWER, "runs", verb)
+        assert not allowed(Role.PROMOTER, "runs", verb)
