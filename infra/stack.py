@@ -117,8 +117,10 @@ class Stack:
         document = json.loads(self._ask_stack("output", "--json")) if self.exists() else {}
         if not document:
             raise UsageError(f"Stack {self.name} has no outputs.", fix=f"Run: slipway up {self.name}")
+        # Pulumi leaves an output out that is null.
+        every: dict[str, Any] = dict.fromkeys(PlatformOutputs.model_fields)
         try:
-            return PlatformOutputs.model_validate(document)
+            return PlatformOutputs.model_validate(every | document)
         except ValidationError as error:
             fault = error.errors()[0]
             raise UsageError(
