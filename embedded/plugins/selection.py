@@ -143,7 +143,7 @@ def _official(path: Path) -> bool:
     """Return whether `path` is a plugin and none of our launchers, of this clone or another."""
     if not (path.is_file() and os.access(path, os.X_OK)):
         return False
-    if path.with_name(path.parent.name + ".partial").exists():
+    if path.parent.with_name(path.parent.name + ".partial").exists():
         return False
     with path.open("rb") as file:
         return _MARK.encode() not in file.read(256)
