@@ -77,9 +77,9 @@ class MinioStore(pulumi.ComponentResource):
         self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.images_ready])
         root = self._root_secret()
         self._network()
-        service = self._service()
         server = self._server(root)
-        reconciled = self._reconcile([service, server, root])
+        service = self._service(server)
+        reconciled = self._reconcile([service, root])
         endpoint = f"http://{args.service}.{args.namespace}.svc.cluster.local:{args.port}"
         self.handle = StoreHandle(
             kind="minio",
@@ -128,7 +128,8 @@ class MinioStore(pulumi.ComponentResource):
             opts=self._within,
         )
 
-    def _service(self) -> k8s.core.v1.Service:
+    def _service(self, server: pulumi.Resource) -> k8s.core.v1.Service:
+        """Make the Service after the server, so that a server that fails is not waited for twice."""
         args = self._args
         ports = {"s3": args.port, "console": args.console_port}
         return k8s.core.v1.Service(
@@ -141,7 +142,7 @@ class MinioStore(pulumi.ComponentResource):
                     for name, port in ports.items()
                 ],
             },
-            opts=self._within,
+            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[server])),
         )
 
     def _server(self, root: k8s.core.v1.Secret) -> k8s.apps.v1.StatefulSet:

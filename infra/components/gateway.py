@@ -42,17 +42,6 @@ class Gateway(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         within = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
-        k8s.core.v1.Service(
-            f"{name}-service",
-            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
-            spec={
-                "selector": labels,
-                "ports": [
-                    {"name": "http", "port": GATEWAY_PORT, "target_port": GATEWAY_PORT, "protocol": "TCP"}
-                ],
-            },
-            opts=within,
-        )
         k8s.networking.v1.NetworkPolicy(
             f"{name}-ingress",
             metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
@@ -63,7 +52,7 @@ class Gateway(pulumi.ComponentResource):
             },
             opts=within,
         )
-        k8s.apps.v1.Deployment(
+        server = k8s.apps.v1.Deployment(
             f"{name}-proxy",
             metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
             spec={
@@ -92,5 +81,17 @@ class Gateway(pulumi.ComponentResource):
                 },
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(namespace)),
+        )
+        # After the server, so that a server that fails is not waited for twice.
+        k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
+            spec={
+                "selector": labels,
+                "ports": [
+                    {"name": "http", "port": GATEWAY_PORT, "target_port": GATEWAY_PORT, "protocol": "TCP"}
+                ],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
         )
         self.register_outputs({})

@@ -84,15 +84,6 @@ class KubeflowPipelines(pulumi.ComponentResource):
             },
             opts=within,
         )
-        k8s.core.v1.Service(
-            f"{name}-service",
-            metadata=metadata(KFP_SERVICE, labels, namespace=KFP_NAMESPACE),
-            spec={
-                "selector": labels,
-                "ports": [{"name": "http", "port": KFP_PORT, "target_port": KFP_PORT, "protocol": "TCP"}],
-            },
-            opts=within,
-        )
         k8s.networking.v1.NetworkPolicy(
             f"{name}-ingress",
             metadata=metadata(KFP_SERVICE, labels, namespace=KFP_NAMESPACE),
@@ -108,7 +99,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
             },
             opts=within,
         )
-        k8s.apps.v1.Deployment(
+        server = k8s.apps.v1.Deployment(
             f"{name}-server",
             metadata=metadata(KFP_SERVICE, labels, namespace=KFP_NAMESPACE),
             spec={
@@ -119,6 +110,16 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 "template": {"metadata": {"labels": labels}, "spec": _pod(args.image.reference)},
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(namespace, account, claim)),
+        )
+        # After the server, so that a server that fails is not waited for twice.
+        k8s.core.v1.Service(
+            f"{name}-service",
+            metadata=metadata(KFP_SERVICE, labels, namespace=KFP_NAMESPACE),
+            spec={
+                "selector": labels,
+                "ports": [{"name": "http", "port": KFP_PORT, "target_port": KFP_PORT, "protocol": "TCP"}],
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[server]),
         )
         self.internal_endpoint = service_url(KFP_SERVICE, KFP_NAMESPACE, KFP_PORT)
         self.register_outputs({"internal_endpoint": self.internal_endpoint})

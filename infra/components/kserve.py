@@ -121,9 +121,9 @@ class KServe(pulumi.ComponentResource):
             self._after(*configurations),
         )
         controller = self._controller(account, [*crds, *access, config, certificates])
-        service = self._service()
+        service = self._service(controller)
         self._policy(crds)
-        runtime = self._runtime([controller, service])
+        runtime = self._runtime([service])
         self.runtime = runtime.metadata["name"]
         self.register_outputs({"runtime": self.runtime})
 
@@ -285,7 +285,8 @@ class KServe(pulumi.ComponentResource):
             opts=self._after(*image.after(account, *after)),
         )
 
-    def _service(self) -> k8s.core.v1.Service:
+    def _service(self, controller: pulumi.Resource) -> k8s.core.v1.Service:
+        """Make the webhooks' Service: ready once the API server can reach the controller through it."""
         labels = _labels("controller")
         return k8s.core.v1.Service(
             f"{self._name}-webhook-service",
@@ -294,7 +295,7 @@ class KServe(pulumi.ComponentResource):
                 "selector": labels,
                 "ports": [{"name": "https", "port": 443, "target_port": WEBHOOK_PORT, "protocol": "TCP"}],
             },
-            opts=self._after(),
+            opts=self._after(controller),
         )
 
     def _policy(self, crds: Sequence[pulumi.Resource]) -> None:
