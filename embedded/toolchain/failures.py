@@ -53,6 +53,16 @@ _CAUSES = (
         "what was downloaded and compiled so far is kept.",
     ),
     _cause(
+        r"Unable to locate package|no installation candidate",
+        "The package sources of this machine don't have it, not even after an update.",
+        "Add the Debian archive's `main` component to /etc/apt/sources.list and run the command again.",
+    ),
+    _cause(
+        r"Packages need to be removed but remove is disabled",
+        "It would replace a package that is installed; Slipway removes nothing of yours.",
+        "Install it by hand if you agree with what apt proposes, and run the command again.",
+    ),
+    _cause(
         r"signal: killed|out of memory|cannot allocate memory",
         "The machine ran out of memory.",
         "Stop other programs or add memory (the largest link takes about 2 GiB), then run the command again.",
