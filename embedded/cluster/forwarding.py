@@ -75,7 +75,10 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, targ
         far = await _reach(target)
         if far is not None:
             far_reader, far_writer = far
-            await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+            try:
+                await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+            finally:
+                far_writer.close()
     finally:
         writer.close()
 

@@ -41,6 +41,7 @@ from storage.errors import FailedError, SlipwayError, UsageError
 from storage.report import Report, silent
 
 STOP_PATIENCE: Final = 90.0
+FORWARD_PATIENCE: Final = 20.0
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
 """What the cluster's processes get of the caller's environment: nothing that could be a credential."""
 
@@ -64,6 +65,7 @@ def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Repor
     with changing(instance, report):
         try:
             _start(places, forwards, report)
+            _wait_for_forwards(places)
         except SlipwayError:
             if records.holder(places.supervisor) is None:
                 sweep(places)
@@ -120,15 +122,8 @@ def set_forwards(instance: Instance, forwards: Sequence[Forward]) -> None:
     """
     places = Places(instance)
     _record_forwards(places, forwards)
-    deadline = time.monotonic() + 10
-    while records.holder(places.supervisor) is not None:
-        held = records.read_processes(places.processes)
-        pid = held.lives["forwards"].pid if held else None
-        if pid and all(listening(pid, forward.port) for forward in forwards):
-            return
-        if time.monotonic() > deadline:
-            raise failure(places, "forwards", "The local cluster's ports were not opened.")
-        time.sleep(0.05)
+    if records.holder(places.supervisor) is not None:
+        _wait_for_forwards(places)
 
 
 def left_behind(places: Places) -> bool:
@@ -175,7 +170,7 @@ def _start(places: Places, forwards: Sequence[Forward], report: Report) -> None:
         wait_until_ready(places, report, since=0)
         return
     if records.holder(places.supervisor) is not None:
-        report("settings of the local cluster changed; starting it anew")
+        report("the local cluster stops or its settings changed; starting it anew")
         _stop(places, report)
     sweep(places)
     _refuse_conflicts(instance)
@@ -222,6 +217,20 @@ def _spawn_supervisor(places: Places) -> None:
         if time.monotonic() > deadline:
             raise failure(places, "supervisor", "The local cluster's supervisor does not start.")
         time.sleep(0.02)
+
+
+def _wait_for_forwards(places: Places) -> None:
+    """Wait until every port of the table is open."""
+    ports = [forward.port for forward in table.read(places.forwards)]
+    deadline = time.monotonic() + FORWARD_PATIENCE
+    while True:
+        held = records.read_processes(places.processes)
+        pid = held.lives["forwards"].pid if held else None
+        if pid and all(listening(pid, port) for port in ports):
+            return
+        if time.monotonic() > deadline:
+            raise failure(places, "forwards", "The local cluster's ports were not opened.")
+        time.sleep(0.05)
 
 
 def _stop(places: Places, report: Report) -> None:

@@ -31,6 +31,7 @@ STEADY: Final = 30.0
 """Seconds after which a component counts as healthy again and its pause starts anew."""
 LOG_LIMIT: Final = 8 * 1024 * 1024
 POD_GRACE: Final = 10.0
+STOPPING: Final = "stopping"
 STOP_ORDER: Final = (
     ("kubelet",),
     ("forwards", "volumes", "coredns", "proxy", "scheduler", "controller-manager"),
@@ -117,7 +118,7 @@ class Supervisor:
 
     def __init__(self, plan: records.Plan, places: Places, cgroups: Cgroups) -> None:
         self.places = places
-        self._plan = plan
+        self._digest = plan.digest
         self._cgroups = cgroups
         self._since = time.time()
         self._keepers = {component.name: Keeper(component, self) for component in plan.components}
@@ -146,10 +147,13 @@ class Supervisor:
         lives = {name: keeper.life for name, keeper in self._keepers.items()}
         records.write(
             self.places.processes,
-            records.Processes(pid=os.getpid(), since=self._since, digest=self._plan.digest, lives=lives),
+            records.Processes(pid=os.getpid(), since=self._since, digest=self._digest, lives=lives),
         )
 
     async def _stop(self) -> None:
+        # A start that comes now must not take this supervisor for one that keeps running.
+        self._digest = STOPPING
+        self.publish()
         for names in STOP_ORDER:
             _say(f"stopping {', '.join(names)}")
             await asyncio.gather(*(self._keepers[name].end() for name in names))

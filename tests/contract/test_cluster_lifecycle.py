@@ -129,6 +129,13 @@ def test_an_interrupted_start_converges(cluster, after):
     assert_data_is_kept(cluster)
 
 
+def test_a_start_during_a_stop_waits_and_starts(cluster):
+    os.kill(status(cluster).processes[0].pid, signal.SIGTERM)
+    start(cluster)
+    assert status(cluster).state == "running"
+    assert_data_is_kept(cluster)
+
+
 def test_a_taken_port_is_refused_by_the_holders_name_and_nothing_starts(cluster):
     stop(cluster)
     with (

@@ -1,0 +1,118 @@
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from embedded.cluster import forwards
+from embedded.cluster.forwarding import Fixed, carry
+from embedded.cluster.forwards import Forward
+from embedded.cluster.places import Places
+from embedded.instance import Instance, nothing_taken
+from storage.errors import UsageError
+
+
+@pytest.fixture
+def places(tmp_path):
+    instance = Instance("mine", data_root=tmp_path)
+    instance.allocate(nothing_taken)
+    return Places(instance)
+
+
+def test_a_table_is_kept_in_the_order_of_its_ports(places):
+    table = forwards.checked([Forward(3001, "b", "s", 80), Forward(3000, "a", "s", 80)], places)
+    forwards.write(places.forwards, table)
+    assert forwards.read(places.forwards) == table
+    assert [f.port for f in table] == [3000, 3001]
+
+
+def test_no_table_is_an_empty_one(places):
+    assert forwards.read(places.forwards) == ()
+
+
+def test_one_port_for_two_services_is_refused_by_name(places):
+    with pytest.raises(UsageError, match=r"Port 3000 can't lead to b/two.*leads to a/one"):
+        forwards.checked([Forward(3000, "a", "one", 80), Forward(3000, "b", "two", 80)], places)
+
+
+def test_the_api_servers_port_is_not_for_services(places):
+    with pytest.raises(UsageError, match="the API server"):
+        forwards.checked([Forward(places.instance.ports.api, "a", "one", 80)], places)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (80, "a", "s", 80),
+        (70000, "a", "s", 80),
+        (3000, "A", "s", 80),
+        (3000, "a", "s/../t", 80),
+        (3000, "a", "s", 0),
+    ],
+)
+def test_what_cannot_be_a_forward_is_refused(parts):
+    with pytest.raises(ValidationError):
+        Forward(*parts)
+
+
+class Later:
+    """A target that is known only at the second look."""
+
+    def __init__(self, stale, fresh):
+        self._answers = {False: stale, True: fresh}
+
+    async def address(self, *, anew):
+        return self._answers[anew]
+
+
+async def _through(target, sent: bytes) -> bytes:
+    front = await asyncio.start_server(lambda r, w: carry(r, w, target), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*front.sockets[0].getsockname())
+    with contextlib.suppress(OSError):
+        writer.write(sent)
+        writer.write_eof()
+    try:
+        return await asyncio.wait_for(reader.read(-1), 10)
+    finally:
+        writer.close()
+        front.close()
+
+
+async def _echo(reader, writer):
+    writer.write(await reader.read(-1))  # answers only after the other side has ended
+    writer.write_eof()
+    writer.close()
+
+
+@settings(deadline=None, max_examples=25)  # real sockets
+@given(st.binary(max_size=300_000))
+def test_bytes_travel_unchanged_and_a_half_closed_connection_stays_open(sent):
+    async def scenario():
+        server = await asyncio.start_server(_echo, "127.0.0.1", 0)
+        try:
+            return await _through(Fixed(server.sockets[0].getsockname()), sent)
+        finally:
+            server.close()
+
+    assert asyncio.run(scenario()) == sent
+
+
+def test_a_stale_address_is_looked_up_again():
+    async def scenario():
+        server = await asyncio.start_server(_echo, "127.0.0.1", 0)
+        unused = await asyncio.start_server(_echo, "127.0.0.1", 0)
+        stale = unused.sockets[0].getsockname()
+        unused.close()
+        await unused.wait_closed()
+        try:
+            return await _through(Later(stale, server.sockets[0].getsockname()), b"hello")
+        finally:
+            server.close()
+
+    assert asyncio.run(scenario()) == b"hello"
+
+
+def test_a_forward_to_nowhere_is_closed_at_once():
+    assert asyncio.run(_through(Later(None, None), b"")) == b""

@@ -1,0 +1,156 @@
+import asyncio
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from embedded.cluster.bootstrap import PROVISIONER
+from embedded.cluster.diagnosis import useful_line
+from embedded.cluster.readiness import node_is_ready
+from embedded.cluster.volumes import CLAIMS, VOLUMES, Volumes, is_released, volume_for, wants_volume
+
+UID = "afaca662-679d-4ec6-ac7d-9ce35b278787"
+CLASS = {"reclaimPolicy": "Delete"}
+
+
+def claim(**changes):
+    made = {
+        "metadata": {
+            "name": "data",
+            "namespace": "team-a",
+            "uid": UID,
+            "annotations": {"volume.kubernetes.io/storage-provisioner": PROVISIONER},
+        },
+        "spec": {
+            "storageClassName": "standard",
+            "accessModes": ["ReadWriteOnce"],
+            "resources": {"requests": {"storage": "1Gi"}},
+        },
+    }
+    made["spec"].update(changes)
+    return made
+
+
+def volume(name=f"pvc-{UID}", phase="Released", policy="Delete", by=PROVISIONER):
+    return {
+        "metadata": {"name": name, "annotations": {"pv.kubernetes.io/provisioned-by": by}},
+        "spec": {"persistentVolumeReclaimPolicy": policy},
+        "status": {"phase": phase},
+    }
+
+
+class Cluster:
+    """The part of an API server that keeps claims and volumes."""
+
+    def __init__(self, claims=(), volumes=()):
+        self.claims = list(claims)
+        self.volumes = {v["metadata"]["name"]: v for v in volumes}
+
+    async def get(self, path):
+        if path == CLAIMS:
+            return {"items": self.claims}
+        if path == VOLUMES:
+            return {"items": list(self.volumes.values())}
+        return CLASS
+
+    async def create(self, path, manifest):
+        assert path == VOLUMES
+        new = manifest["metadata"]["name"] not in self.volumes
+        self.volumes.setdefault(manifest["metadata"]["name"], manifest)
+        return new
+
+    async def delete(self, path):
+        self.volumes.pop(path.removeprefix(f"{VOLUMES}/"), None)
+
+
+def settle(cluster, root):
+    asyncio.run(Volumes(cluster, root, "node").settle())
+
+
+def test_a_claim_gets_a_folder_and_a_volume_bound_to_it(tmp_path):
+    cluster = Cluster([claim()])
+    settle(cluster, tmp_path)
+    folder = tmp_path / f"pvc-{UID}"
+    assert folder.is_dir()
+    assert folder.stat().st_mode & 0o777 == 0o777
+    [made] = cluster.volumes.values()
+    assert made["spec"]["local"] == {"path": str(folder)}
+    assert made["spec"]["claimRef"]["uid"] == UID
+    settle(cluster, tmp_path)
+    assert len(cluster.volumes) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        claim(volumeName="taken"),
+        claim(volumeMode="Block"),
+        {**claim(), "metadata": {"name": "x", "annotations": {}}},
+    ],
+)
+def test_claims_of_others_are_left_alone(tmp_path, other):
+    assert not wants_volume(other)
+    settle(Cluster([other]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_released_volume_goes_with_its_folder(tmp_path):
+    folder = tmp_path / f"pvc-{UID}"
+    folder.mkdir()
+    (folder / "file").write_text("x")
+    cluster = Cluster(volumes=[volume()])
+    settle(cluster, tmp_path)
+    assert not folder.exists()
+    assert cluster.volumes == {}
+
+
+@pytest.mark.parametrize("kept", [volume(phase="Bound"), volume(policy="Retain"), volume(by="another")])
+def test_volumes_in_use_kept_or_of_others_stay(tmp_path, kept):
+    folder = tmp_path / f"pvc-{UID}"
+    folder.mkdir()
+    assert not is_released(kept)
+    settle(Cluster(volumes=[kept]), tmp_path)
+    assert folder.exists()
+
+
+@settings(deadline=None)  # real folders
+@given(st.text(min_size=1).filter(lambda text: text != f"pvc-{UID}"))
+def test_no_name_leads_out_of_the_folder(tmp_path_factory, name):
+    root = tmp_path_factory.mktemp("volumes")
+    inner = root / "volumes"
+    inner.mkdir()
+    (root / "precious").mkdir()
+    settle(Cluster(volumes=[volume(name=name), volume(name="../precious"), volume(name=".")]), inner)
+    assert (root / "precious").is_dir()
+    assert inner.is_dir()
+
+
+@given(st.uuids())
+def test_a_volume_is_named_by_its_claim(uid: UUID):
+    made = claim()
+    made["metadata"]["uid"] = str(uid)
+    assert volume_for(made, CLASS, "/x", "node")["metadata"]["name"] == f"pvc-{uid}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "telling"),
+    [
+        (["I1122 12:00:00 fine", "E1122 12:00:01 no such port", "I1122 12:00:02 bye"], "no such port"),
+        (['{"level":"info"}', '{"level":"fatal","msg":"corrupt"}', '{"level":"info","x":1}'], "corrupt"),
+        (["listen tcp: bind: permission denied", "goroutine 1"], "permission denied"),
+        (["just", "words", ""], "words"),
+        ([], "empty"),
+    ],
+)
+def test_the_useful_line_of_a_log_is_quoted(lines, telling):
+    assert telling in useful_line(lines)
+
+
+def test_a_node_is_ready_only_if_it_said_so_since():
+    beat = {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-11-22T12:00:00Z"}
+    at = 1795348800.0
+    assert node_is_ready({"status": {"conditions": [beat]}}, at + 0.9), "the beat has whole seconds"
+    assert not node_is_ready({"status": {"conditions": [beat]}}, at + 1)
+    assert not node_is_ready({"status": {"conditions": [{**beat, "status": "Unknown"}]}}, 0)
+    assert not node_is_ready({}, 0)
