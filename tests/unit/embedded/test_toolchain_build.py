@@ -95,7 +95,7 @@ def test_the_command_is_read_only_reproducible_and_stripped(table, go, tmp_path)
     [
         ("write $WORK/b001/_pkg_.a: no space left on device", "The disk is full", "Free some gigabytes"),
         (
-            "dial tcp: lookup proxy.golang.org: no such host",
+            "dial tcp: lookup proxy.example: no such host",
             "registry could not be reached",
             "Check the network",
         ),
