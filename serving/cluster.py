@@ -1,0 +1,179 @@
+"""The only caller of the Kubernetes API in serving."""
+
+import base64
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import urllib3
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config.config_exception import ConfigException
+
+from infra.contract import PlatformOutputs
+from serving import diagnosis
+from storage.errors import FailedError, UsageError
+from storage.report import Report, silent
+
+FIELD_MANAGER: Final = "slipway-promotion"
+POLL_SECONDS: Final = 0.5
+REQUEST_SECONDS: Final = 15
+_ISVC: Final = ("serving.kserve.io", "v1beta1", "inferenceservices")
+
+Object = dict[str, Any]
+
+
+@contextmanager
+def _calling(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ApiException as error:
+        raise FailedError(
+            f"The cluster refused to {what}.", why=f"{error.status} {error.reason}: {_message(error)}"
+        ) from error
+    except urllib3.exceptions.HTTPError as error:
+        raise FailedError(
+            f"The cluster did not answer when asked to {what}.",
+            why=type(error).__name__,
+            fix="Check with `slipway status` that it is up.",
+        ) from error
+
+
+def _message(error: ApiException) -> str:
+    try:
+        return str(json.loads(error.body)["message"])[:500]
+    except (ValueError, KeyError, TypeError):
+        return str(error.body)[:500]
+
+
+class Cluster:
+    """The tenant namespaces of one stack, as promotion needs them."""
+
+    def __init__(self, api: client.ApiClient) -> None:
+        self._api = api
+        self._custom = client.CustomObjectsApi(api)
+        self._core = client.CoreV1Api(api)
+        self._apps = client.AppsV1Api(api)
+
+    @classmethod
+    def of(cls, outputs: PlatformOutputs) -> "Cluster":
+        """Open the stack's cluster: by the kubeconfig that it names, else the user's own."""
+        try:
+            return cls(config.new_client_from_config(config_file=outputs.kubeconfig))
+        except (ConfigException, OSError) as error:
+            raise UsageError(
+                f"There is no way to the cluster of stack {outputs.stack!r}.",
+                why=str(error),
+                fix="Set KUBECONFIG to a kubeconfig that reaches it.",
+            ) from error
+
+    def read_secret(self, namespace: str, name: str) -> dict[str, str]:
+        """The decoded values of a Secret."""
+        with _calling(f"read Secret {namespace}/{name}"):
+            secret = self._core.read_namespaced_secret(name, namespace, _request_timeout=REQUEST_SECONDS)
+        return {key: base64.b64decode(value).decode() for key, value in (secret.data or {}).items()}
+
+    def get(self, namespace: str, name: str) -> Object | None:
+        """The InferenceService, or None."""
+        with _calling(f"read InferenceService {namespace}/{name}"):
+            try:
+                found: Object = self._custom.get_namespaced_custom_object(
+                    _ISVC[0], _ISVC[1], namespace, _ISVC[2], name, _request_timeout=REQUEST_SECONDS
+                )
+            except ApiException as error:
+                if error.status == 404:
+                    return None
+                raise
+        return found
+
+    def apply(self, manifest: Mapping[str, Any]) -> None:
+        """Apply an InferenceService server-side, as promotion's own field manager."""
+        namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+        # The generated client offers no apply patch for custom objects (kubernetes 30).
+        with _calling(f"apply InferenceService {namespace}/{name}"):
+            self._api.call_api(
+                f"/apis/{_ISVC[0]}/{_ISVC[1]}/namespaces/{namespace}/{_ISVC[2]}/{name}",
+                "PATCH",
+                query_params=[("fieldManager", FIELD_MANAGER), ("force", "true")],
+                header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
+                body=dict(manifest),
+                response_type="object",
+                auth_settings=["BearerToken"],
+                _return_http_data_only=True,
+                _request_timeout=REQUEST_SECONDS,
+            )
+
+    def delete(self, namespace: str, name: str) -> None:
+        """Delete the InferenceService; it may be gone already."""
+        with _calling(f"delete InferenceService {namespace}/{name}"):
+            try:
+                self._custom.delete_namespaced_custom_object(
+                    _ISVC[0], _ISVC[1], namespace, _ISVC[2], name, _request_timeout=REQUEST_SECONDS
+                )
+            except ApiException as error:
+                if error.status != 404:
+                    raise
+
+    def wait_serving(
+        self, namespace: str, name: str, storage_uri: str, *, report: Report = silent, timeout: float = 300
+    ) -> None:
+        """Wait until every ready pod serves `storage_uri` and the InferenceService says Ready.
+
+        Ready alone is not enough: right after an apply it still speaks of the old version.
+
+        Raises:
+            FailedError: It didn't come so far; with the cause from pods, events and conditions.
+        """
+        deadline = time.monotonic() + timeout
+        told = ""
+        while True:
+            isvc, pods = self.get(namespace, name), self._pods(namespace, name)
+            if isvc is None:
+                raise FailedError(f"InferenceService {namespace}/{name} was deleted meanwhile.")
+            state = diagnosis.examine(isvc, self._deployment(namespace, name), pods, storage_uri)
+            if state.serving:
+                return
+            if state.summary != told:
+                told = state.summary
+                report(told)
+            if state.hopeless or time.monotonic() > deadline:
+                causes = [*state.causes, *diagnosis.warnings(self._events(namespace), name)]
+                waited = "can't become ready" if state.hopeless else f"is not ready after {timeout:.0f} s"
+                raise FailedError(
+                    f"The new version of {namespace}/{name} {waited}.",
+                    why="; ".join(dict.fromkeys(causes)) or state.summary,
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _pods(self, namespace: str, name: str) -> list[Object]:
+        selector = f"serving.kserve.io/inferenceservice={name}"
+        with _calling(f"list the pods of {namespace}/{name}"):
+            found = self._core.list_namespaced_pod(
+                namespace, label_selector=selector, _request_timeout=REQUEST_SECONDS
+            )
+        return [self._plain(pod) for pod in found.items]
+
+    def _deployment(self, namespace: str, name: str) -> Object | None:
+        with _calling(f"read the Deployment of {namespace}/{name}"):
+            try:
+                found = self._apps.read_namespaced_deployment(
+                    f"{name}-predictor", namespace, _request_timeout=REQUEST_SECONDS
+                )
+            except ApiException as error:
+                if error.status == 404:
+                    return None
+                raise
+        return self._plain(found)
+
+    def _events(self, namespace: str) -> list[Object]:
+        try:
+            found = self._core.list_namespaced_event(namespace, _request_timeout=REQUEST_SECONDS)
+        except (ApiException, urllib3.exceptions.HTTPError):
+            return []  # They only add to a diagnosis; the failure itself is being told.
+        return [self._plain(event) for event in found.items]
+
+    def _plain(self, typed: Any) -> Object:  # noqa: ANN401 - the client has no types
+        plain: Object = self._api.sanitize_for_serialization(typed)
+        return plain

@@ -1,0 +1,65 @@
+"""Ask a served model over the V2 inference protocol, through the platform's gateway."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import httpx
+
+from infra.contract import PlatformOutputs
+from storage.errors import FailedError
+
+TIMEOUT_SECONDS: Final = 15.0
+
+
+class NotAnsweringError(FailedError):
+    """The endpoint can't be reached or isn't ready; asking again may help."""
+
+
+def url_of(outputs: PlatformOutputs, tenant: str, model: str) -> str:
+    """URL of a model's V2 endpoint, without a verb."""
+    namespace = outputs.tenants[tenant].namespace
+    base = outputs.serving.endpoint.rstrip("/")
+    return f"{base}/serving/{namespace}/{model}/v2/models/{model}"
+
+
+def predict(url: str, rows: Sequence[Sequence[float]], *, timeout: float = TIMEOUT_SECONDS) -> list[int]:
+    """Class index that the model gives to each row.
+
+    Raises:
+        NotAnsweringError: It can't be reached, or is not ready.
+        FailedError: It answered, but not with one class per row.
+    """
+    if not rows:
+        return []
+    body = {
+        "inputs": [
+            {
+                "name": "predict",
+                "shape": [len(rows), len(rows[0])],
+                "datatype": "FP64",
+                "data": [float(value) for row in rows for value in row],
+            }
+        ]
+    }
+    try:
+        answer = httpx.post(f"{url}/infer", json=body, timeout=timeout)
+    except httpx.HTTPError as error:
+        raise NotAnsweringError(f"{url} does not answer.", why=f"{type(error).__name__}: {error}") from error
+    if answer.status_code in {404, 429} or answer.status_code >= 500:
+        raise NotAnsweringError(f"{url} answered {answer.status_code}.", why=answer.text[:300])
+    if answer.status_code != 200:
+        raise FailedError(f"{url} refused the rows with {answer.status_code}.", why=answer.text[:300])
+    try:
+        return _classes(answer.json(), len(rows))
+    except (ValueError, KeyError, IndexError, TypeError) as error:
+        raise FailedError(
+            f"{url} answered something else than one class per row.", why=answer.text[:300]
+        ) from error
+
+
+def _classes(body: Any, count: int) -> list[int]:  # noqa: ANN401 - JSON
+    data = body["outputs"][0]["data"]
+    classes = [int(value) for value in data]
+    if len(classes) != count or any(float(value) != int(value) for value in data):
+        raise ValueError("not one class per row")
+    return classes

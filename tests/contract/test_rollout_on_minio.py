@@ -1,0 +1,260 @@
+"""Promotion with a real store and a stateful stand-in for KServe: every failure keeps the old version."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from support import minio_server
+from support.pickle_corpus import CORPUS
+from support.platform import outputs
+from support.promotions import FakeServing, write_run
+
+from serving.promotion import Rules
+from serving.rollout import ConflictError, Promoter
+from storage.client import open_store
+from storage.errors import FailedError, UsageError
+from storage.registry import Registry
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory):
+    with minio_server.running(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture
+def store(minio):
+    client = open_store(minio.endpoint, minio.key, minio.region)
+    for bucket in ("artifacts", "models"):
+        if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=bucket)
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for entry in page.get("Contents", []):
+                client.delete_object(Bucket=bucket, Key=entry["Key"])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def serving(store):
+    return FakeServing(store)
+
+
+@pytest.fixture
+def promoter(minio, store, serving):
+    registry = Registry(store, "models", "team-a")
+    return Promoter(
+        outputs(minio.endpoint), "team-a", serving, store, registry, ask=serving.ask, answer_seconds=0.6
+    )
+
+
+def champion(promoter) -> str | None:
+    held = promoter.registry.read_alias("churn", "champion")
+    return held.record.digest if held else None
+
+
+def serves(promoter, digest: str) -> bool:
+    return f"/versions/{digest}/files" in promoter.cluster.uri("team-a/churn")
+
+
+def test_the_first_promotion_serves_records_and_names_the_champion(promoter, store):
+    digest = write_run(store, "run-1")
+    result = promoter.promote_run("run-1", Rules())
+    assert (result.promoted, result.changed, result.digest, result.number) == (True, True, digest, 1)
+    assert result.smoke.rows == result.smoke.agreed == 10
+    assert champion(promoter) == digest
+    assert serves(promoter, digest)
+    [entry] = promoter.registry.history("churn")
+    assert entry.details["candidate"]["run_id"] == "run-1"
+    assert entry.details["manifest"]["metadata"]["annotations"]["slipway.dev/run-id"] == "run-1"
+    assert set(result.seconds) == {"check and copy", "roll out", "first answer"}
+
+
+def test_the_next_promotion_replaces_it_and_the_same_one_again_changes_nothing(promoter, store):
+    one, two = write_run(store, "run-1"), write_run(store, "run-2", seed=2)
+    promoter.promote_run("run-1", Rules())
+    result = promoter.promote_run("run-2", Rules(), pipeline="training")
+    assert (result.previous_digest, result.digest, result.number) == (one, two, 2)
+    again = promoter.promote_run("run-2", Rules())
+    assert (again.promoted, again.changed, again.number) == (True, False, 2)
+    assert [entry.number for entry in promoter.registry.history("churn")] == [1, 2]
+    assert serves(promoter, two)
+
+
+def test_a_run_that_missed_its_threshold_promotes_nothing_and_says_so(promoter, store):
+    evaluation = {
+        "confusion": [[1, 0], [0, 1]],
+        "held_out_rows": 20,
+        "metrics": {"accuracy": 0.4},
+        "model_digest": "a" * 64,
+        "passed": False,
+        "samples": [],
+        "threshold": 0.85,
+    }
+    store.put_object(
+        Bucket="artifacts",
+        Key="team-a/runs/training/run-9/evaluate/evaluation",
+        Body=json.dumps(evaluation).encode(),
+    )
+    result = promoter.promote_run("run-9", Rules())
+    assert not result.promoted
+    assert "accuracy 0.4000 on 20 held-out rows, threshold 0.85" in result.reason
+    assert promoter.cluster.applied == []
+
+
+def test_the_rules_may_refuse_what_the_run_let_pass(promoter, store):
+    write_run(store, "run-1")
+    result = promoter.promote_run("run-1", Rules(minimums={"recall": 0.5}))
+    assert not result.promoted
+    assert "recall is missing" in result.reason
+    assert promoter.cluster.applied == []
+    assert promoter.registry.list_models() == []
+
+
+def test_a_run_that_does_not_exist_is_a_usage_error(promoter):
+    with pytest.raises(UsageError, match="left nothing"):
+        promoter.promote_run("nope", Rules())
+    with pytest.raises(UsageError, match="not a run's id"):
+        promoter.promote_run("../run-1", Rules())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"files": {"model.pkl": CORPUS["os_system"]}}, r"os\.system"),
+        ({"files": {"model-settings.json": b"{}"}}, "model-settings.json"),
+        ({"files": {"schema.json": b"{}"}}, "can't be read"),
+        ({"model_digest": "e" * 64}, "not the one that was evaluated"),
+        ({"model_uri": "s3://artifacts/team-ab/runs/x"}, "not one of team-a's runs"),
+        ({"model_uri": "s3://artifacts/team-a/runs/../../x"}, "not one of team-a's runs"),
+        ({"model": "Bad Name"}, "can't name a model"),
+        ({"features": ["x"]}, "other features"),
+        ({"run_id": "run-2"}, "names run run-2"),
+        ({"surprise": 1}, "not a valid record"),
+    ],
+)
+def test_a_bad_candidate_is_refused_before_anything_is_copied_or_served(promoter, store, changes, message):
+    write_run(store, "run-1", **changes)
+    with pytest.raises((FailedError, UsageError), match=message):
+        promoter.promote_run("run-1", Rules())
+    assert promoter.cluster.applied == []
+    assert store.list_objects_v2(Bucket="models")["KeyCount"] == 0
+
+
+def test_a_byte_changed_after_evaluation_is_found(promoter, store):
+    write_run(store, "run-1")
+    key = "team-a/runs/training/run-1/train/model/schema.json"
+    content = store.get_object(Bucket="artifacts", Key=key)["Body"].read()
+    store.put_object(Bucket="artifacts", Key=key, Body=content + b" ")
+    with pytest.raises(FailedError, match="not the one that was evaluated"):
+        promoter.promote_run("run-1", Rules())
+
+
+@pytest.mark.parametrize("fault", ["ready", "wrong answers", "log", "alias"])
+def test_whatever_fails_the_old_version_serves_and_the_failure_says_why(
+    promoter, store, serving, monkeypatch, fault
+):
+    old = write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    new = write_run(store, "run-2", seed=2)
+
+    def broken(*arguments, **named):
+        raise FailedError("The store refused.", why="out of space")
+
+    asked = serving.ask
+    if fault == "ready":
+        serving.fail_ready.add(new)
+    elif fault == "wrong answers":
+        promoter.ask = lambda url, rows: [1 - answer for answer in asked(url, rows)]
+    elif fault == "log":
+        monkeypatch.setattr(promoter.registry, "append_history", broken)
+    else:
+        monkeypatch.setattr(promoter.registry, "move_alias", broken)
+    with pytest.raises(FailedError, match=f"Version {old[:12]} serves") as raised:
+        promoter.promote_run("run-2", Rules())
+    assert raised.value.exit_code == 1
+    monkeypatch.undo()
+    assert champion(promoter) == old
+    assert serves(promoter, old)
+    serving.fail_ready.clear()
+    promoter.ask = asked
+    assert promoter.promote_run("run-2", Rules()).digest == new
+    assert champion(promoter) == new
+
+
+def test_a_first_promotion_that_fails_leaves_no_endpoint(promoter, store, serving):
+    serving.fail_ready.add(write_run(store, "run-1"))
+    with pytest.raises(FailedError, match=r"exited with 1 .* endpoint was removed"):
+        promoter.promote_run("run-1", Rules())
+    assert serving.live == {}
+    assert champion(promoter) is None
+
+
+def test_an_interrupt_puts_the_old_manifest_back_without_waiting(promoter, store, serving, monkeypatch):
+    old = write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    write_run(store, "run-2", seed=2)
+
+    def interrupt(*arguments, **named):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "wait_serving", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        promoter.promote_run("run-2", Rules())
+    assert serves(promoter, old)
+
+
+def test_of_concurrent_promotions_one_wins_and_the_winner_serves(minio, store, serving):
+    digests = {write_run(store, f"run-{seed}", seed=seed): f"run-{seed}" for seed in range(1, 5)}
+
+    def run(run_id: str) -> str:
+        mine = open_store(minio.endpoint, minio.key, minio.region)
+        registry = Registry(mine, "models", "team-a")
+        promoter = Promoter(
+            outputs(minio.endpoint), "team-a", serving, mine, registry, ask=lambda url, rows: wanted(promoter)
+        )
+        from storage.candidate import find_run, read_candidate
+
+        found = read_candidate(mine, find_run(mine, "s3://artifacts/team-a/runs", run_id))
+        wanted_by[id(promoter)] = [sample.prediction for sample in found.samples]
+        monkey[id(promoter)] = True
+        try:
+            promoter.cluster = Patient(serving)
+            promoter.promote_run(run_id, Rules())
+        except ConflictError:
+            return "conflict"
+        return "won"
+
+    wanted_by: dict[int, list[int]] = {}
+    monkey: dict[int, bool] = {}
+
+    def wanted(promoter):
+        return wanted_by[id(promoter)]
+
+    class Patient:
+        """Takes no notice of who was applied last: the race under test is the alias's."""
+
+        def __init__(self, inner):
+            self.apply, self.delete, self.get = inner.apply, inner.delete, inner.get
+
+        def wait_serving(self, *arguments, **named):
+            return None
+
+    with ThreadPoolExecutor(4) as pool:
+        ends = list(pool.map(run, digests.values()))
+    registry = Registry(store, "models", "team-a")
+    held = registry.read_alias("churn", "champion")
+    assert ends.count("won") == held.record.number
+    assert set(ends) <= {"won", "conflict"}
+    assert held.record.digest in digests
+
+
+def test_a_log_that_does_not_explain_the_champion_closes_the_gate(promoter, store):
+    write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    store.delete_object(Bucket="models", Key="team-a/churn/history/00000001.json")
+    write_run(store, "run-2", seed=2)
+    with pytest.raises(FailedError, match="does not say how its champion got there"):
+        promoter.promote_run("run-2", Rules())

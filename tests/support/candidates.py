@@ -1,0 +1,27 @@
+"""A candidate with everything in place, to be bent by a test."""
+
+from typing import Any
+
+from storage.candidate import Candidate, Sample
+
+
+def candidate(**changes: Any) -> Candidate:
+    fields: dict[str, Any] = {
+        "schema_version": 1,
+        "model": "cancer",
+        "model_uri": "s3://artifacts/team-a/runs/training/run-1/train/model",
+        "model_digest": "a" * 64,
+        "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
+        "threshold": 0.85,
+        "held_out_rows": 114,
+        "samples": (Sample(features=(1.0, 2.0), label=0, prediction=0),),
+        "classes": ("benign", "malignant"),
+        "features": ("a", "b"),
+        "frameworks": {"scikit-learn": "1.9.1"},
+        "data_uri": "s3://data/team-a/x.csv",
+        "data_sha256": "1" * 64,
+        "run_id": "run-1",
+        "pipeline_version": "b" * 64,
+        "git_commit": "c" * 40,
+    }
+    return Candidate(**(fields | changes))
