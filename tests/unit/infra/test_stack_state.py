@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def living(tmp_path: Path) -> Iterator[int]:
     link = tmp_path / "pulumi"
     link.symlink_to("/bin/sleep")
     process = subprocess.Popen([str(link), "60"])
+    while Path(f"/proc/{process.pid}/comm").read_text() != "pulumi\n":
+        time.sleep(0.01)  # the kernel sets the name a moment after the program has begun
     yield process.pid
     process.send_signal(signal.SIGKILL)
     process.wait()

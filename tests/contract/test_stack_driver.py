@@ -1,0 +1,311 @@
+"""`infra.stack` over the real CLI: what a person would do around `pulumi up`."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.pulumi_cli import Project
+
+from infra.stack import Stack
+from infra.stack_state import FileBackend
+from storage.errors import FailedError, UsageError
+
+pytestmark = pytest.mark.contract
+
+OUTPUTS: dict[str, Any] = {
+    "contract_version": 1,
+    "stack": "local",
+    "environment": "local",
+    "kubeconfig": None,
+    "kfp": {
+        "endpoint": "http://127.0.0.1:1",
+        "internal_endpoint": "http://kfp",
+        "auth_mode": "none",
+        "audience": None,
+        "backend": "embedded",
+    },
+    "store": {
+        "kind": "minio",
+        "endpoint": "http://127.0.0.1:2",
+        "internal_endpoint": "http://minio",
+        "region": "us-east-1",
+        "tls": False,
+        "artifacts_bucket": "artifacts",
+        "models_bucket": "models",
+        "data_bucket": "data",
+    },
+    "serving": {"mode": "standard", "endpoint": "http://127.0.0.1:3", "runtime": "r"},
+    "images": {"steps": "slipway.local/pipelines:1"},
+    "versions": {},
+    "tenants": {},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A project with a program that exports what the platform does, or fails as it is told."""
+    made = tmp_path / "project"
+    (made / "stacks").mkdir(parents=True)
+    (made / "tenants").mkdir()
+    (made / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
+    (made / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
+    (made / "program.py").write_text(
+        textwrap.dedent(
+            f"""\
+            import os, pulumi, time
+            for name, value in {OUTPUTS!r}.items():
+                pulumi.export(name, value)
+            if os.environ.get("FAIL"):
+                raise pulumi.RunError(os.environ["FAIL"])
+            time.sleep(float(os.environ.get("SLEEP", "0")))
+            """
+        )
+    )
+    return made
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> dict[str, str]:
+    surroundings = tmp_path / "surroundings"
+    surroundings.mkdir()
+    made = dict(Project(surroundings).env)
+    passphrase = made.pop("PULUMI_CONFIG_PASSPHRASE")
+    (surroundings / "passphrase").write_text(passphrase)
+    return {**made, "PULUMI_CONFIG_PASSPHRASE_FILE": str(surroundings / "passphrase")}
+
+
+@pytest.fixture
+def stack(folder: Path, env: dict[str, str]) -> Stack:
+    return Stack("local", folder, env)
+
+
+def _backend(env: dict[str, str]) -> FileBackend:
+    found = FileBackend.of(env["PULUMI_BACKEND_URL"], "slipway", "local")
+    assert found is not None
+    return found
+
+
+def test_init_makes_everything_once(stack: Stack, folder: Path) -> None:
+    assert not stack.exists()
+    stack.init()
+    first = stack.settings.read_bytes()
+    document = yaml.safe_load(first)
+    assert set(document["config"]["slipway:secret"]) == {"secure"}, "encrypted, never in the open"
+    assert document["config"]["slipway:platform"] == {"environment": "local"}
+    assert stack.exists()
+    stack.init()
+    assert stack.settings.read_bytes() == first, "a second one must not change the secret"
+
+
+def test_the_secret_is_strong_and_not_an_argument(
+    stack: Stack, folder: Path, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    run = subprocess.run
+
+    def spy(command: list[str], **more: Any) -> Any:
+        commands.append(command)
+        return run(command, **more)
+
+    monkeypatch.setattr(subprocess, "run", spy)
+    stack.init()
+    monkeypatch.undo()
+    secret = subprocess.run(
+        ["pulumi", "config", "get", "slipway:secret", "-s", "local"],
+        cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=True,
+    ).stdout.strip()  # fmt: skip
+    assert len(secret) >= 43
+    assert commands
+    assert all(secret not in argument for command in commands for argument in command)
+
+
+def test_an_unknown_environment_is_refused_by_name(folder: Path, env: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match=r"'mars'.*Templates in stacks/ are: local.*--environment local$"):
+        Stack("mars", folder, env).init()
+    assert not (folder / "Pulumi.mars.yaml").exists()
+
+
+def test_settings_that_outlived_their_state_get_a_new_secret(
+    stack: Stack, folder: Path, env: dict[str, str], tmp_path: Path
+) -> None:
+    stack.init()
+    document = yaml.safe_load(stack.settings.read_text())
+    document["config"]["slipway:platform"]["serving"] = {"model_cpu": "2"}
+    stack.settings.write_text(yaml.safe_dump(document))
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new-passphrase").write_text("another one")
+    anew = {
+        **env,
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}/new",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "new-passphrase"),
+    }
+    again = Stack("local", folder, anew)
+    again.init()
+    assert again.up().changes == {"create": 1}
+    after = yaml.safe_load(stack.settings.read_text())
+    assert after["config"]["slipway:platform"]["serving"] == {"model_cpu": "2"}, "what a person wrote stays"
+
+
+def test_up_then_preview_then_destroy(stack: Stack) -> None:
+    stack.init()
+    first = stack.up()
+    assert (first.changes, first.changed) == ({"create": 1}, True)
+    assert first.seconds > 0
+    second = stack.up()
+    assert (second.changes, second.changed) == ({"same": 1}, False)
+    assert not stack.preview().changed
+    assert stack.refresh().changed is False
+    assert [urn.rpartition("::")[2] for urn in stack.resources()] == ["slipway-local"]
+    assert stack.destroy().changes == {"delete": 1}
+    assert stack.resources() == ()
+    assert stack.destroy().changed is False, "twice is fine"
+
+
+def test_outputs_are_the_contract(stack: Stack) -> None:
+    stack.init()
+    stack.up()
+    assert stack.outputs().model_dump(mode="json") == OUTPUTS
+
+
+def test_a_stack_that_is_not_up_has_no_outputs(stack: Stack) -> None:
+    with pytest.raises(UsageError, match=r"Run: slipway up local$"):
+        stack.outputs()
+    stack.init()
+    with pytest.raises(UsageError, match=r"Run: slipway up local$"):
+        stack.outputs()
+
+
+def test_outputs_of_another_version_are_refused_by_field(stack: Stack, folder: Path) -> None:
+    stack.init()
+    (folder / "program.py").write_text("import pulumi\npulumi.export('contract_version', 0)\n")
+    stack.up()
+    with pytest.raises(UsageError, match=r"contract_version.*Run: slipway up local$"):
+        stack.outputs()
+
+
+def test_a_failure_tells_its_reason_once(folder: Path, env: dict[str, str], capfd: Any) -> None:
+    stack = Stack("local", folder, {**env, "FAIL": "The sky is falling."})
+    stack.init()
+    capfd.readouterr()
+    with pytest.raises(FailedError) as failure:
+        stack.up()
+    assert failure.value.why == "The sky is falling."
+    captured = capfd.readouterr()
+    assert "The sky is falling." in captured.err, "the CLI's own words go to the terminal as they come"
+    assert captured.out == "", "standard output belongs to --json"
+
+
+def test_a_mistake_in_the_settings_stops_it_before_anything_starts(
+    stack: Stack, folder: Path, capfd: Any
+) -> None:
+    stack.init()
+    capfd.readouterr()
+    stack.settings.write_text(stack.settings.read_text().replace("environment: local", "environment: mars"))
+    with pytest.raises(UsageError, match=r"Pulumi\.local\.yaml"):
+        stack.up()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_cli_that_was_killed_is_no_obstacle(folder: Path, env: dict[str, str]) -> None:
+    stack = Stack("local", folder, env)
+    stack.init()
+    process = subprocess.Popen(
+        ["pulumi", "up", "-s", "local", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=folder, env={**os.environ, **env, "SLEEP": "60"},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    backend = _backend(env)
+    deadline = time.monotonic() + 30
+    while not list(backend.locks()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    with pytest.raises(UsageError, match=f"Process {process.pid} "):
+        stack.up()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert list(backend.locks()), "the control: it left its lock"
+    assert stack.up().changed
+
+
+def test_operations_that_were_cut_off_are_forgotten_and_secrets_kept(
+    stack: Stack, folder: Path, env: dict[str, str]
+) -> None:
+    stack.init()
+    (folder / "program.py").write_text(
+        "import pulumi\npulumi.export('x', pulumi.Output.secret('shibboleth'))\n"
+    )
+    stack.up()
+    [checkpoint] = Path(env["PULUMI_BACKEND_URL"].removeprefix("file://")).glob(
+        ".pulumi/stacks/slipway/local.json"
+    )
+    document = json.loads(checkpoint.read_text())
+    half_made = {
+        "urn": "urn:pulumi:local::slipway::slipway:embedded:Cluster::cluster",
+        "type": "slipway:embedded:Cluster",
+        "custom": False,
+    }
+    document["checkpoint"]["latest"]["pending_operations"] = [{"type": "creating", "resource": half_made}]
+    checkpoint.write_text(json.dumps(document))
+    assert _backend(env).pending() == ["slipway:embedded:Cluster"]
+    assert not stack.up().changed
+    assert _backend(env).pending() == []
+    assert "shibboleth" not in checkpoint.read_text()
+
+
+def test_an_interrupt_is_handed_on_and_ends_cleanly(folder: Path, env: dict[str, str]) -> None:
+    Stack("local", folder, env).init()
+    script = textwrap.dedent(
+        f"""\
+        from pathlib import Path
+        from infra.stack import Stack
+        try:
+            Stack("local", Path({str(folder)!r}), {env | {"SLEEP": "60"}!r}).up()
+        except KeyboardInterrupt:
+            print("interrupted")
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    backend = _backend(env)
+    deadline = time.monotonic() + 30
+    while not list(backend.locks()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert out == "interrupted\n", err
+    assert "Traceback" not in err
+    assert not list(backend.locks()), "the CLI itself has cleaned up"
+    Stack("local", folder, env).up()
+
+
+def test_a_driver_that_is_killed_takes_the_cli_along(folder: Path, env: dict[str, str]) -> None:
+    Stack("local", folder, env).init()
+    script = textwrap.dedent(
+        f"""\
+        from pathlib import Path
+        from infra.stack import Stack
+        Stack("local", Path({str(folder)!r}), {env | {"SLEEP": "60"}!r}).up()
+        """
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    backend = _backend(env)
+    deadline = time.monotonic() + 30
+    while not list(backend.locks()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    [lock] = backend.locks()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    while Path(f"/proc/{lock.pid}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{lock.pid}").exists()
