@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from embedded.plugins.selection import Plugin
     from embedded.toolchain import Examination
     from infra.contract import PlatformOutputs
+    from pipelines.run import RunResult
+    from serving.rollout import PromotionResult
     from slipway.quickstart import JourneySummary
+    from slipway.training import TrainedModel
 
 
 def _mib(size: float) -> str:
@@ -102,23 +105,52 @@ def journey(summary: "JourneySummary") -> None:
         ],
         title="Stack outputs",
     )
-    for trained in summary.models:
-        console.show_pairs(
-            [
-                ("run", f"{trained.run_id} {trained.run_state}"),
-                ("gate", trained.decision),
-                *([("version", trained.version), ("endpoint", trained.endpoint)] if trained.version else []),
-                *(
-                    [
-                        ("prediction", f"{trained.predicted} for held-out rows labelled {trained.expected}"),
-                        ("accuracy", f"{trained.accuracy:.4f} on {trained.rows} held-out rows over HTTP"),
-                    ]
-                    if trained.accuracy is not None
-                    else []
-                ),
-            ],
-            title=f"Model {trained.name}",
-        )
+    for model in summary.models:
+        trained(model)
     served = next((model for model in summary.models if model.curl), None)
     if served:
         console.show_pairs([("", served.curl)], title="Try it")
+
+
+def trained(model: "TrainedModel", *, as_json: bool = False) -> None:
+    """Print what became of one training job."""
+    if as_json:
+        console.show_model(model)
+        return
+    pairs: list[tuple[str, object]] = [
+        ("run", f"{model.run_id} {model.run_state}"),
+        ("gate", model.decision),
+    ]
+    if model.version:
+        pairs += [("version", model.version), ("endpoint", model.endpoint)]
+    if model.accuracy is not None:
+        pairs += [
+            ("prediction", f"{model.predicted} for held-out rows labelled {model.expected}"),
+            ("accuracy", f"{model.accuracy:.4f} on {model.rows} held-out rows over HTTP"),
+        ]
+    console.show_pairs(pairs, title=f"Model {model.name}")
+
+
+def run(result: "RunResult", *, as_json: bool) -> None:
+    """Print how a run went, task by task."""
+    if as_json:
+        console.show_model(result)
+        return
+    console.show_pairs([("run", result.run_id), ("state", result.state)])
+    console.show_table(
+        ("task", "state", "seconds"),
+        [(t.name, t.state, "-" if t.seconds is None else f"{t.seconds:.1f}") for t in result.tasks],
+    )
+
+
+def promotion(result: "PromotionResult", *, as_json: bool) -> None:
+    """Print how a promotion ended."""
+    if as_json:
+        console.show_model(result)
+        return
+    verdict = "promoted" if result.promoted else "not promoted"
+    pairs: list[tuple[str, object]] = [(verdict, result.reason)]
+    if result.promoted:
+        pairs += [("version", result.digest), ("endpoint", result.endpoint)]
+        pairs += [(name, f"{seconds:.1f} s") for name, seconds in result.seconds.items()]
+    console.show_pairs(pairs)

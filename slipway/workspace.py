@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from embedded import session
+from embedded import session, toolchain
 from embedded.instance import Instance, current
 from infra.config import PlatformSettings, load_file
 from infra.contract import PlatformOutputs
@@ -51,9 +51,11 @@ def settings(stack: str) -> PlatformSettings:
 
 
 def tool_environment(stack: str, report: Report = silent) -> Mapping[str, str]:
-    """What goes over the process's environment for the tools of a stack; builds the tools that a local stack lacks."""
+    """What goes over the environment of a stack's tools; builds those that a local stack lacks."""
     if environment_of(stack) != "local":
         return {}
+    # All of them now: later each image would ask for its own, one after the other.
+    toolchain.ensure(report=report)
     return session.environment(instance(), report)
 
 

@@ -1,5 +1,144 @@
-"""`slipway pipeline`: placeholder until wired."""
+"""`slipway pipeline`: compile, upload, run, look at runs."""
 
+from pathlib import Path
+from typing import Annotated
+
+import httpx
 import typer
 
+from pipelines import client as kfp_client
+from pipelines import compile as golden
+from pipelines import data as datasets
+from pipelines import upload as uploads
+from slipway import console, render, training, workspace
+from storage.errors import FailedError, UsageError
+
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
+Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose namespace.")]
+Name = Annotated[str, typer.Argument(help="Pipeline: training or iris.")]
+
+
+@app.command("compile")
+def compile_command(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if they are stale.")] = False,
+) -> None:
+    """Compile every pipeline to pipelines/compiled, the form that is reviewed.
+
+    Example:  slipway pipeline compile --check
+    """
+    if check:
+        golden.check()
+        return
+    for path in golden.write():
+        console.out.print(str(path), markup=False)
+
+
+@app.command()
+def upload(context: typer.Context, name: Name, tenant: Tenant = "team-a", stack: Stack = "local") -> None:
+    """Upload a pipeline; twice the same changes nothing.
+
+    Example:  slipway pipeline upload training --tenant team-a
+    """
+    outputs = workspace.outputs(stack)
+    done = uploads.upload(kfp_client.open_client(outputs, tenant), outputs, tenant, name)
+    if context.obj["json"]:
+        console.show_model(done)
+    else:
+        word = "uploaded" if done.created else "is there already"
+        console.out.print(f"{done.pipeline} version {done.version} {word}", markup=False)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    name: Name,
+    model: Annotated[str, typer.Option("--model", "-m", help="Name to serve the model under.")],
+    data: Annotated[Path | None, typer.Option(help="CSV with a `target` column; else Wisconsin.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Held-out accuracy that the model needs.")] = None,
+    promote: Annotated[bool, typer.Option("--promote", help="Promote it if its gate passed.")] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Run a pipeline on real data and wait for it.
+
+    Example:  slipway pipeline run training --model churn --data churn.csv --promote
+    """
+    if name not in golden.PIPELINES:
+        known = ", ".join(sorted(golden.PIPELINES))
+        raise UsageError(f"There is no pipeline {name!r}.", fix=f"Choose one of {known}.")
+    if data is not None:
+        datasets.prepare(data)
+    outputs = workspace.outputs(stack)
+    job = training.Job(
+        tenant=tenant,
+        pipeline="iris" if name == "iris" else "training",
+        model=model,
+        data=data,
+        threshold=threshold,
+    )
+    with console.phase(f"Train {model}") as report:
+        result, _ = training.train(outputs, job, report)
+    if promote:
+        with console.phase(f"Promote {model}") as report:
+            trained = training.promote(outputs, job, result, report)
+        render.trained(trained, as_json=context.obj["json"])
+    else:
+        render.run(result, as_json=context.obj["json"])
+
+
+@app.command("list")
+def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack = "local") -> None:
+    """List the tenant's runs, newest first.
+
+    Example:  slipway pipeline list --tenant team-a
+    """
+    outputs = workspace.outputs(stack)
+    opened = kfp_client.open_client(outputs, tenant)
+    namespace = outputs.tenants[tenant].namespace
+    with kfp_client.calling("list runs"):
+        answer = opened.list_runs(namespace=namespace, page_size=50, sort_by="created_at desc")
+    rows = [
+        {
+            "run": str(r.run_id),
+            "name": str(r.display_name),
+            "state": str(r.state),
+            "created": str(r.created_at),
+        }
+        for r in answer.runs or []
+    ]
+    if context.obj["json"]:
+        console.show_json(rows)
+    else:
+        console.show_table(("run", "name", "state", "created"), [tuple(row.values()) for row in rows])
+
+
+@app.command()
+def logs(
+    run_id: Annotated[str, typer.Argument(help="Run.")],
+    task: Annotated[str, typer.Argument(help="Task, as `slipway pipeline list` or the run names it.")],
+    stack: Stack = "local",
+) -> None:
+    """Print what a task of a run wrote.
+
+    Example:  slipway pipeline logs RUN_ID train
+    """
+    outputs = workspace.outputs(stack)
+    if outputs.kfp.backend != "embedded":
+        raise UsageError(
+            "This command reads the logs of the embedded pipelines API only.",
+            fix="Use kubectl logs on the run's pods, or the Kubeflow Pipelines UI.",
+        )
+    url = f"{outputs.kfp.endpoint}/apis/v2beta1/runs/{run_id}/tasks/{task}/log"
+    try:
+        answer = httpx.get(url, timeout=30)
+    except httpx.HTTPError as error:
+        raise FailedError("The Pipelines API does not answer.", why=str(error)) from error
+    if answer.status_code == 404:
+        raise UsageError(f"Run {run_id} has no log of a task {task!r}.")
+    if answer.status_code != 200:
+        raise FailedError(
+            "The Pipelines API refused the log.", why=f"{answer.status_code} {answer.text[:200]}"
+        )
+    console.out.print(answer.text, markup=False)

@@ -1,4 +1,4 @@
-"""The commands that work on a whole stack: init, up, preview, destroy, status, outputs, env, doctor, quickstart."""
+"""The commands that work on a whole stack, from `init` to `quickstart`."""
 
 import json
 from pathlib import Path

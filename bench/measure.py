@@ -1,0 +1,160 @@
+"""What is measured, and how: each figure comes from the command that a user would run."""
+
+import json
+import os
+import platform as machine
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kfp import Client, dsl
+from kfp.compiler import Compiler
+from pydantic import BaseModel
+
+ROOT = Path(__file__).parents[1]
+EMPTY_STEPS = 40
+"""Steps of the pipeline that measures what a step costs."""
+
+
+class Journey(BaseModel):
+    """One quickstart: seconds per phase, by name, in order."""
+
+    phases: dict[str, float]
+
+    @property
+    def total(self) -> float:
+        """Seconds from the command to the summary."""
+        return sum(self.phases.values())
+
+
+class Platform(BaseModel):
+    """What was measured on one running platform."""
+
+    journey: Journey
+    second_up: list[float]
+    preview: list[float]
+    cluster_start: list[float]
+    resources: int
+    empty_steps: int
+    empty_seconds: float
+    promotion: list[float]
+    memory_cluster: int
+    memory_pods: int
+    machine: str
+
+
+class Figures(BaseModel):
+    """All of them."""
+
+    warm: Platform
+    cold: Journey | None
+
+
+def say(line: str) -> None:
+    """Progress, to standard error."""
+    sys.stderr.write(f"bench: {line}\n")
+    sys.stderr.flush()
+
+
+def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any, float]:
+    """Run one command with `--json`; return its answer and the seconds it took."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "slipway", *arguments, "--json"],
+        cwd=ROOT,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    seconds = time.monotonic() - started
+    return (json.loads(done.stdout) if done.stdout.strip() else None), seconds
+
+
+def journey(env: Mapping[str, str]) -> Journey:
+    """A quickstart from nothing but the caches that `env` names, taken away afterwards."""
+    slipway("local", "delete", "--yes", env=env)
+    try:
+        answer, _ = slipway("quickstart", "local", env=env)
+    finally:
+        slipway("local", "delete", "--yes", env=env)
+    return _journey(answer)
+
+
+def platform() -> Platform:
+    """A quickstart with full caches, and everything that is measured on the platform it leaves."""
+    slipway("local", "delete", "--yes")
+    try:
+        say("quickstart with full caches")
+        answer, _ = slipway("quickstart", "local")
+        say("second up, preview")
+        again = [slipway("up", "local") for _ in range(3)]
+        previews = [slipway("preview", "local")[1] for _ in range(3)]
+        say("empty pipeline")
+        empty = _empty_pipeline(answer["outputs"]["kfp"]["endpoint"])
+        say("promotion")
+        run = answer["models"][0]["run_id"]
+        promotions = [slipway("model", "promote", "--tenant", "team-a", "--run", run)[1] for _ in range(3)]
+        status, _ = slipway("status", "local")
+        say("cluster stop and start")
+        starts = []
+        for _ in range(3):
+            slipway("local", "stop")
+            starts.append(slipway("local", "start")[1])
+        return Platform(
+            journey=_journey(answer),
+            second_up=[seconds for _, seconds in again],
+            preview=previews,
+            cluster_start=starts,
+            resources=sum(again[0][0]["changes"].values()),
+            empty_steps=EMPTY_STEPS,
+            empty_seconds=empty,
+            promotion=promotions,
+            memory_cluster=status["cluster"]["memory"],
+            memory_pods=status["cluster"]["pods_memory"],
+            machine=f"{os.cpu_count()} cores, {machine.system()} {machine.release()}, Python {machine.python_version()}",
+        )
+    finally:
+        slipway("local", "delete", "--yes")
+
+
+def median(values: list[float]) -> float:
+    """The middle one."""
+    return statistics.median(values)
+
+
+def _journey(answer: Any) -> Journey:  # noqa: ANN401 - JSON
+    return Journey(phases={phase["name"]: phase["seconds"] for phase in answer["phases"]})
+
+
+def _empty_pipeline(endpoint: str) -> float:
+    """Seconds from submission to SUCCEEDED of a pipeline of steps that do nothing, one after the other."""
+
+    @dsl.component(base_image="slipway/pipelines", install_kfp_package=False)
+    def nothing(before: int) -> int:
+        return before + 1
+
+    @dsl.pipeline(name="empty")
+    def empty() -> None:
+        value: Any = 0
+        for _ in range(EMPTY_STEPS):
+            task = nothing(before=value)
+            task.set_caching_options(False)
+            value = task.output
+
+    with tempfile.TemporaryDirectory() as folder:
+        package = str(Path(folder) / "empty.yaml")
+        Compiler().compile(empty, package)
+        client = Client(host=endpoint, namespace="team-a")
+        started = time.monotonic()
+        run = client.create_run_from_pipeline_package(package, {}, namespace="team-a", enable_caching=False)
+        while (state := client.get_run(run.run_id).state) not in {"SUCCEEDED", "FAILED"}:
+            time.sleep(0.1)
+        if state == "FAILED":
+            raise RuntimeError(f"the empty pipeline failed: run {run.run_id}")
+        return time.monotonic() - started

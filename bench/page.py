@@ -1,0 +1,49 @@
+"""The figures as a page for people: docs/benchmarks.md."""
+
+import datetime
+from pathlib import Path
+
+from bench.measure import Figures, Journey, median
+
+BAR = 30
+
+
+def write(figures: Figures, path: Path) -> None:
+    """Rewrite the page."""
+    warm = figures.warm
+    lines = [
+        "# Benchmarks",
+        "",
+        f"Written by `make bench{' COLD=1' if figures.cold else ''}` on {datetime.date.today().isoformat()}: {warm.machine}.",
+        "Medians of three where a command can be repeated; the machine is shared, so compare ratios within one run.",
+        "",
+        "| what | command | measured |",
+        "|---|---|---|",
+        f"| main job, full caches | `slipway quickstart local` | {warm.journey.total:.0f} s |",
+    ]
+    if figures.cold:
+        lines.append(f"| main job, empty caches | the same | {figures.cold.total / 60:.1f} min |")
+    lines += [
+        f"| second `up`, nothing to change ({warm.resources} resources) | `slipway up local` | {median(warm.second_up):.1f} s |",
+        f"| preview | `slipway preview local` | {median(warm.preview):.1f} s |",
+        f"| cluster start with its data | `slipway local start` | {median(warm.cluster_start):.1f} s |",
+        f"| steps of an empty pipeline, one after the other | {warm.empty_steps} steps by `kfp.Client` | "
+        f"{warm.empty_steps / warm.empty_seconds:.1f} per second |",
+        f"| promotion, command to first answer | `slipway model promote` | {median(warm.promotion):.1f} s |",
+        f"| memory of the whole platform | `slipway status` | {warm.memory_cluster / 2**20:.0f} MiB, "
+        f"of it {warm.memory_pods / 2**20:.0f} MiB in pods |",
+        "",
+        *_phases("Where the time goes, full caches", warm.journey),
+    ]
+    if figures.cold:
+        lines += _phases("Where the time goes, empty caches", figures.cold)
+    path.write_text("\n".join(lines).rstrip() + "\n")
+
+
+def _phases(title: str, journey: Journey) -> list[str]:
+    longest = max(journey.phases.values()) or 1.0
+    rows = [
+        f"{name:<28} {seconds:8.1f} s  {'█' * round(BAR * seconds / longest)}"
+        for name, seconds in journey.phases.items()
+    ]
+    return [f"## {title}", "", "```", *rows, "```", ""]

@@ -1,0 +1,103 @@
+"""The quickstart: one platform, two training jobs, and where the time went."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from infra.contract import PlatformOutputs
+from pipelines import data as datasets
+from slipway import console, training
+from storage.errors import UsageError
+from storage.layout import checked_name
+from storage.report import Report
+
+T = TypeVar("T")
+
+
+class Phase(BaseModel):
+    """One step of the journey and how long it took."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    seconds: float
+
+
+class JourneySummary(BaseModel):
+    """What the quickstart did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    phases: tuple[Phase, ...]
+    outputs: PlatformOutputs
+    models: tuple[training.TrainedModel, ...]
+
+
+class Journey:
+    """A quickstart on its way; keeps the time of each phase."""
+
+    def __init__(self, *, stack: str, data: Path | None, threshold: float) -> None:
+        """Remember what to do; nothing is started."""
+        self.stack = stack
+        self.data = data
+        self.threshold = threshold
+        self._phases: list[Phase] = []
+
+    def check(self) -> None:
+        """Refuse what can be known to be wrong before anything is started."""
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold:g} can't be an accuracy.", fix="Give 0 to 1.")
+        if self.data is not None:
+            datasets.prepare(self.data)
+            checked_name("model", self._model_name())
+
+    def time(self, name: str, work: Callable[[], T]) -> T:
+        """Do the work and keep how long it took under `name`."""
+        started = time.monotonic()
+        try:
+            return work()
+        finally:
+            self._phases.append(Phase(name=name, seconds=round(time.monotonic() - started, 2)))
+
+    def run(self, outputs: PlatformOutputs) -> JourneySummary:
+        """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up."""
+        tenant = self._tenant(outputs)
+        jobs = (
+            training.Job(
+                tenant=tenant,
+                pipeline="training",
+                model=self._model_name(),
+                data=self.data,
+                threshold=self.threshold,
+            ),
+            training.Job(tenant=tenant, pipeline="iris", model="iris"),
+        )
+        models = tuple(self._one(outputs, job) for job in jobs)
+        return JourneySummary(phases=tuple(self._phases), outputs=outputs, models=models)
+
+    def _one(self, outputs: PlatformOutputs, job: training.Job) -> training.TrainedModel:
+        result, _ = self._shown(f"train {job.model}", lambda report: training.train(outputs, job, report))
+        return self._shown(
+            f"promote {job.model}", lambda report: training.promote(outputs, job, result, report)
+        )
+
+    def _shown(self, name: str, work: Callable[[Report], T]) -> T:
+        with console.phase(name.capitalize()) as report:
+            return self.time(name, lambda: work(report))
+
+    def _model_name(self) -> str:
+        if self.data is None:
+            return "wisconsin"
+        letters = "".join(c if c.isalnum() else "-" for c in self.data.stem.lower()).strip("-")
+        return letters[:40].rstrip("-") or "model"
+
+    def _tenant(self, outputs: PlatformOutputs) -> str:
+        if not outputs.tenants:
+            raise UsageError(
+                f"Stack {self.stack} has no tenant to train for.",
+                fix="Add a file to tenants/ such as team-a.yaml, and run the command again.",
+            )
+        return "team-a" if "team-a" in outputs.tenants else min(outputs.tenants)

@@ -1,0 +1,124 @@
+"""The main job, as a user does it: up, train, gate, promote, predict, change nothing, take away."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import httpx
+import pytest
+from support.checkout import Checkout, Finished
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
+
+
+def model(summary: Finished, name: str) -> dict[str, object]:
+    return next(entry for entry in summary.json["models"] if entry["name"] == name)
+
+
+def test_the_quickstart_serves_what_it_trained(first_up: Finished) -> None:
+    for name in ("wisconsin", "iris"):
+        trained = model(first_up, name)
+        assert trained["run_state"] == "SUCCEEDED"
+        assert trained["version"], trained["decision"]
+        assert float(str(trained["accuracy"])) >= 0.85, "accuracy over HTTP on rows that training never saw"
+    assert {phase["name"] for phase in first_up.json["phases"]} >= {"tools", "platform"}
+
+
+def test_anyone_can_ask_the_endpoint(first_up: Finished) -> None:
+    endpoint = str(model(first_up, "iris")["endpoint"])
+    rows = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
+    body = {
+        "inputs": [{"name": "rows", "shape": [2, 4], "datatype": "FP64", "data": rows}],
+    }
+    answer = httpx.post(endpoint, json=body, timeout=30)
+    assert answer.status_code == 200
+    assert answer.json()["outputs"][0]["data"] == [0, 2]
+
+
+def test_a_second_up_changes_nothing(clone: Checkout, first_up: Finished) -> None:
+    assert first_up.code == 0
+    again = clone.slipway("up", "local", "--json")
+    assert again.code == 0, again.err
+    assert set(again.json["changes"]) == {"same"}
+    seen = clone.slipway("preview", "local", "--json")
+    assert seen.code == 0, seen.err
+    assert set(seen.json["changes"]) == {"same"}
+
+
+def test_literal_pulumi_in_a_prepared_shell_does_the_same(clone: Checkout, first_up: Finished) -> None:
+    assert first_up.code == 0
+    exports = clone.slipway("env", "local")
+    assert exports.code == 0, exports.err
+    done = subprocess.run(
+        ["bash", "-euc", f"{exports.out}\npulumi up -s local --yes --non-interactive --expect-no-changes"],
+        cwd=clone.path,
+        env=clone.env,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_working_tree_stays_clean(clone: Checkout, first_up: Finished) -> None:
+    assert first_up.code == 0
+    assert clone.git_status() == ""
+
+
+def test_no_secret_is_in_the_outputs(clone: Checkout, first_up: Finished) -> None:
+    assert first_up.code == 0
+    outputs = clone.slipway("outputs", "local", "--json")
+    assert outputs.code == 0, outputs.err
+    document = json.dumps(outputs.json)
+    assert "AWS_SECRET" not in document
+    assert "[secret]" not in document
+
+
+def test_a_model_below_the_threshold_is_not_promoted(clone: Checkout, first_up: Finished) -> None:
+    before = clone.slipway("model", "list", "--tenant", "team-a", "--json").json
+    done = clone.slipway(
+        "pipeline", "run", "training", "--tenant", "team-a", "--model", "wisconsin",
+        "--threshold", "0.9999", "--promote", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["run_state"] == "SUCCEEDED", "a closed gate is a result, not a failure"
+    assert done.json["version"] is None
+    assert "0.9999" in done.json["decision"]
+    assert clone.slipway("model", "list", "--tenant", "team-a", "--json").json == before
+
+
+def test_a_users_own_data(clone: Checkout, first_up: Finished, tmp_path: Path) -> None:
+    assert first_up.code == 0
+    rows = ["left,right,target"]
+    rows += [f"{n % 10},{(n * 7) % 10},{'big' if n % 10 > 4 else 'small'}" for n in range(300)]
+    data = tmp_path / "sizes.csv"
+    data.write_text("\n".join(rows) + "\n")
+    done = clone.slipway(
+        "pipeline", "run", "training", "--tenant", "team-a", "--model", "sizes",
+        "--data", str(data), "--promote", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.json["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        ("", "empty"),
+        ("a,b\n1,2\n", "target"),
+        ("a,target\n1,x\n2,x\n", "class"),
+        ("a,target\nred,x\nblue,y\n", "numeric"),
+    ],
+)
+def test_wrong_data_is_refused_before_anything_starts(
+    clone: Checkout, tmp_path: Path, content: str | None, reason: str
+) -> None:
+    data = tmp_path / "wrong.csv"
+    if content is not None:
+        data.write_text(content)
+    done = clone.slipway("quickstart", "local", "--data", str(data))
+    assert done.code == 2, done.err
+    assert "Traceback" not in done.err
+    assert str(data) in done.err
+    assert reason in done.err.lower()
