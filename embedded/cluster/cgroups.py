@@ -23,7 +23,9 @@ from typing import Final
 from storage.errors import UsageError
 
 NEEDED: Final = ("pids", "memory")
-V2_CONTROLLERS: Final = ("cpu", "memory", "pids")
+V2_NEEDED: Final = ("cpu", "memory", "pids")
+V2_WANTED: Final = {*V2_NEEDED, "cpuset", "hugetlb", "io"}
+"""The kubelet takes a v2 group for missing if one of these is in the machine's root but not in it."""
 USE_KIND: Final = "Use a stack of environment `kind` on this machine (`slipway init kind`; it needs Docker)."
 
 
@@ -53,7 +55,7 @@ class Hierarchies:
                     mounts.setdefault(option, Path(head.split()[4]))
         if all(controller in mounts for controller in NEEDED):
             return cls(unified=False, mounts={k: v for k, v in mounts.items() if k not in ("rw", "ro")})
-        if "unified" in mounts and _controllers(mounts["unified"]).issuperset(V2_CONTROLLERS):
+        if "unified" in mounts and _controllers(mounts["unified"]).issuperset(V2_NEEDED):
             return cls(unified=True, mounts={"unified": mounts["unified"]})
         raise UsageError(
             "The local cluster can't run here: this machine offers no usable cgroups.",
@@ -92,8 +94,8 @@ class Cgroups:
             for root in set(self.hierarchies.mounts.values()):
                 (root / self.name / "pods").mkdir(parents=True, exist_ok=True)
             if self.hierarchies.unified:
-                switch = " ".join(f"+{controller}" for controller in V2_CONTROLLERS)
                 root = self.hierarchies.mounts["unified"]
+                switch = " ".join(f"+{name}" for name in sorted(_controllers(root) & V2_WANTED))
                 for group in (root, root / self.name, root / self.name / "pods"):
                     (group / "cgroup.subtree_control").write_text(switch)
             elif cpuset := self.hierarchies.mounts.get("cpuset"):

@@ -66,7 +66,7 @@ def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component,
                 "--profiling=false",
             ),
             after=("apiserver",),
-            environment=_small_heap(64),
+            environment=_small_heap(128),
         ),
         Component(
             name="kubelet",
@@ -85,13 +85,13 @@ def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component,
             name="proxy",
             command=(str(binaries["proxy"]), f"--config={places.config / 'proxy.yaml'}"),
             after=("apiserver",),
-            environment=_small_heap(64),
+            environment=_small_heap(128),
         ),
         Component(
             name="coredns",
             command=(str(binaries["coredns"]), "-conf", str(places.config / "Corefile")),
             after=("apiserver",),
-            environment=_small_heap(64),
+            environment=_small_heap(128),
         ),
         Component(name="volumes", command=_own("volumes", instance.name), after=("apiserver",)),
         Component(name="forwards", command=_own("forwarding", instance.name), network="machine"),
@@ -126,7 +126,7 @@ def _etcd(places: Places, binary: Path) -> Component:
             "--snapshot-count=5000",
         ),
         listens=ETCD_PORT,
-        environment=_small_heap(128),
+        environment=_small_heap(256),
     )
 
 
@@ -173,7 +173,7 @@ def _apiserver(places: Places, binary: Path) -> Component:
         ),
         after=("etcd",),
         healthy="/readyz",
-        environment=_small_heap(400),
+        environment=_small_heap(700),
         patience=20.0,
     )
 
@@ -199,7 +199,7 @@ def _controller_manager(places: Places, binary: Path) -> Component:
             "--kube-api-burst=200",
         ),
         after=("apiserver",),
-        environment=_small_heap(128),
+        environment=_small_heap(256),
     )
 
 

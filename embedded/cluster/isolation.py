@@ -26,7 +26,7 @@ KUBELET_SYSCTLS: Final = {
     "kernel.keys.root_maxkeys": 1_000_000,
     "kernel.keys.root_maxbytes": 25_000_000,
 }
-_MADE: Final = DATA_ROOT / "made-folders"
+MADE: Final = DATA_ROOT / "made-folders"
 """Mount points that did not exist before, one a line; the last instance removes them."""
 
 
@@ -48,7 +48,7 @@ def isolate(places: Places) -> None:
     _mount("--make-rshared", "/")
 
 
-def make_mount_points(targets: Iterable[Path]) -> None:
+def make_mount_points(targets: Iterable[Path], ledger: Path = MADE) -> None:
     """Make the folders to mount on where they are missing, and remember which."""
     made = []
     for target in targets:
@@ -56,21 +56,21 @@ def make_mount_points(targets: Iterable[Path]) -> None:
             target.mkdir(mode=0o755, parents=True)
             made.append(str(target))
     if made:
-        with _MADE.open("a") as stream:
+        with ledger.open("a") as stream:
             stream.writelines(f"{line}\n" for line in made)
 
 
-def remove_mount_points() -> None:
+def remove_mount_points(ledger: Path = MADE) -> None:
     """Remove the folders made earlier, if they are empty.
 
     Only for the last instance: removing a folder that another one has mounted something on would
     unmount it there.
     """
     with contextlib.suppress(FileNotFoundError):
-        for line in _MADE.read_text().splitlines():
+        for line in ledger.read_text().splitlines():
             with contextlib.suppress(OSError):
                 Path(line).rmdir()
-        _MADE.unlink()
+        ledger.unlink()
 
 
 def mounted_below(*folders: Path, mountinfo: Path = Path("/proc/self/mountinfo")) -> list[Path]:

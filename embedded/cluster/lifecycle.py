@@ -136,7 +136,8 @@ def sweep(places: Places) -> None:
     """Clear what an ended or killed cluster left: processes, mounts, namespace, link, cgroups, sockets."""
     instance, cgroups = places.instance, Cgroups.of(places.instance.name)
     if pid := records.holder(places.supervisor):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     if not cgroups.end():
         raise FailedError(
             f"Processes of the local cluster {instance.name} can't be killed.",

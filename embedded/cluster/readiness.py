@@ -108,7 +108,7 @@ def resolves(server: str, name: str = f"kubernetes.default.svc.{DOMAIN}") -> boo
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
     query = b"\x51\x0a\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x01\x00\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-        client.settimeout(1.0)
+        client.settimeout(0.3)
         client.connect((server, DNS_PORT))
         client.send(query)
         answer = client.recv(512)

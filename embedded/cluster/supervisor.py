@@ -196,7 +196,7 @@ def main(name: str) -> None:
     isolate(places)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if hasattr(asyncio, "PidfdChildWatcher"):
+    if sys.version_info < (3, 12):  # later ones do so by themselves
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
     asyncio.run(Supervisor(plan, places, cgroups).run())
     _say("stopped")

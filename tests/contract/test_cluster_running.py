@@ -164,9 +164,16 @@ def test_a_forward_leads_to_a_service_that_comes_later(core, cluster):
         try:
             url = f"http://127.0.0.1:{port}/"
             page = eventually(lambda: urllib.request.urlopen(url, timeout=5).read())
+            service = core.read_namespaced_service("late", "default").spec.cluster_ip
+            itself = in_network_of(pid, CONNECT, service, "80")
+            # As the API server reaches a webhook: a process of the node, by the Service.
+            node = {p.name: p for p in status(cluster).processes}["apiserver"].pid
+            from_the_node = in_network_of(node, CONNECT, service, "80")
         finally:
             server.terminate()
     assert b"Directory listing" in page
+    assert itself.stdout.strip() == "connected", "a pod reaches itself by its Service"
+    assert from_the_node.stdout.strip() == "connected"
 
 
 def test_a_forward_to_a_taken_port_is_refused_by_the_holders_name(cluster):

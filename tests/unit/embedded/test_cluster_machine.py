@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from embedded.cluster import occupancy
 from embedded.cluster.cgroups import Cgroups, Hierarchies
-from embedded.cluster.isolation import mounted_below
+from embedded.cluster.isolation import make_mount_points, mounted_below, remove_mount_points
 from embedded.cluster.preflight import check_commands, check_machine
 from storage.errors import UsageError
 
@@ -58,9 +58,10 @@ def test_a_machine_without_usable_cgroups_is_shown_the_way_out(tmp_path, control
 
 
 def test_version_2_groups_have_no_process_in_an_inner_group(tmp_path):
+    (tmp_path / "cgroup.controllers").write_text("cpu cpuset memory misc pids\n")
     group = Cgroups("mine", Hierarchies(unified=True, mounts={"unified": tmp_path}))
     group.make()
-    assert (tmp_path / "mine" / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+    assert (tmp_path / "mine" / "cgroup.subtree_control").read_text() == "+cpu +cpuset +memory +pids"
     assert not (tmp_path / "mine" / "system" / "cgroup.subtree_control").exists()
     group.join(1234)
     assert (tmp_path / "mine" / "system" / "cgroup.procs").read_text() == "1234"
@@ -134,6 +135,19 @@ def test_mounts_below_are_found_deepest_first(tmp_path):
     )
     below = mounted_below(Path("/data/mine"), mountinfo=table)
     assert below == [Path("/data/mine/a b/c"), Path("/data/mine")]
+
+
+def test_only_mount_points_that_we_made_and_nobody_used_are_removed(tmp_path):
+    ledger = tmp_path / "ledger"
+    theirs, ours, used = (tmp_path / name for name in ("theirs", "ours", "used"))
+    theirs.mkdir()
+    make_mount_points([theirs, ours, used], ledger)
+    make_mount_points([theirs, ours, used], ledger)
+    (used / "file").touch()
+    remove_mount_points(ledger)
+    assert (theirs.exists(), ours.exists(), used.exists()) == (True, False, True)
+    assert not ledger.exists()
+    remove_mount_points(ledger)
 
 
 ROUTES = st.sampled_from(["198.18.0.0/15", "198.18.0.0/20", "198.18.3.0/24", "198.16.0.0/13", "198.18.1.7"])
