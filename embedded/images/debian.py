@@ -13,6 +13,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from embedded.images.bytecode import compile_tree
 from embedded.images.layer import ROOT_MODES, digest_of, make_root
 from embedded.images.tree import pack
 from storage.errors import FailedError, UsageError
@@ -57,7 +58,7 @@ class DebianLayer:
     def key(self) -> str:
         """See Layer. Package versions are those of the day when the layer is made first."""
         lower = self.lower.key() if self.lower else None
-        return digest_of("debian", release(), self.packages, self.unneeded, _DROPPED, lower)
+        return digest_of("debian and bytecode", release(), self.packages, self.unneeded, _DROPPED, lower)
 
     def write(self, out: BinaryIO, work: Path, report: Report) -> None:
         """See Layer."""
@@ -71,6 +72,8 @@ class DebianLayer:
             make_root(root)
             _merge_usr(root)
             _join_certificates(root)
+        for library in (root / "usr/lib").glob("python3.[0-9]*"):
+            compile_tree(library, f"/usr/lib/{library.name}", library.name.removeprefix("python"))
         pack(root, out, modes=ROOT_MODES)
 
     def unpack(self, root: Path, archives: Path, report: Report) -> list[Path]:
