@@ -6,8 +6,8 @@
 import base64
 import json
 import secrets
-import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -69,7 +69,7 @@ class ApiServer:
         """A client of the API for the test itself."""
         return httpx.Client(
             base_url=self.url,
-            verify=str(self.folder / "certificates" / "apiserver.crt"),
+            verify=ssl.create_default_context(cadata=self.authority.decode()),
             headers={"Authorization": f"Bearer {self.token}"},
             trust_env=False,
             timeout=20,
@@ -167,13 +167,11 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
     token = secrets.token_hex(16)
     (folder / "tokens.csv").write_text(f'{token},admin,admin,"system:masters"\n')
     server = ApiServer(folder, free_port(), token, free_port())
-    signal_ = signal.getsignal(signal.SIGTERM)
     try:
         server.start()
         with Pods(server):
             yield server
     finally:
-        signal.signal(signal.SIGTERM, signal_)
         server.stop()
 
 

@@ -73,7 +73,8 @@ class Project:
             import pulumi
             import pulumi_kubernetes as k8s
             kubeconfig = pathlib.Path("kubeconfig").read_text()
-            provider = k8s.Provider("cluster", kubeconfig=pulumi.Output.secret(kubeconfig), cluster_identifier="test")
+            kubeconfig = pulumi.Output.secret(kubeconfig)
+            provider = k8s.Provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
             def on(**more): return pulumi.ResourceOptions(provider=provider, **more)
         """
         (self.folder / "program.py").write_text(textwrap.dedent(head) + textwrap.dedent(text))
@@ -88,7 +89,7 @@ class Project:
 
     def run(self, *arguments: str) -> Run:
         process = self.start(*arguments)
-        text, _ = process.communicate(timeout=180)
+        text, _ = process.communicate(timeout=120)
         return Run(process.returncode, text)
 
     def up(self, *arguments: str) -> Run:

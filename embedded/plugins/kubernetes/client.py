@@ -190,7 +190,7 @@ class Client:
         # The watch could not be had (too old a version, a restarting server): look again soon.
         self._cancelled.wait(min(0.5, max(seconds, 0.05)))
 
-    def _call(self, method: str, url: str, **request: Any) -> Object:
+    def _call(self, method: str, url: str, **request: Any) -> Object:  # noqa: ANN401 - as httpx takes them
         answer = self._retried(lambda: self._http.request(method, url, **request))
         try:
             body: Object = answer.json()
@@ -219,7 +219,7 @@ class Client:
 def reachable(client: Client) -> bool:
     """Ask once, without patience."""
     try:
-        return client._http.get("/version", timeout=3.0).status_code < 500  # noqa: SLF001
+        return client._http.get("/version", timeout=3.0).status_code < 500
     except httpx.TransportError:
         return False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from embedded.plugins.kubernetes.normal import folded, same
-from embedded.plugins.kubernetes.values import Path, get
+from embedded.plugins.kubernetes.values import Path, Value, get
 
 PATCH_FORCE: Final = "pulumi.com/patchForce"
 _MANAGER: Final = re.compile(r'conflict with "(?P<manager>[^"]*)"(?P<rest>.*)')
@@ -58,7 +58,7 @@ def unseen(conflicts: Sequence[Conflict], known: dict[str, Any], live: dict[str,
     ]
 
 
-def locate(field: str, value: Any) -> Path | None:
+def locate(field: str, value: Value) -> Path | None:
     """Return the place in `value` that the server's notation means, e.g. `.ports[port=80].name`."""
     path: list[str | int] = []
     for match in _STEP.finditer(field):
@@ -70,7 +70,7 @@ def locate(field: str, value: Any) -> Path | None:
     return tuple(path)
 
 
-def without(value: Any, path: Path) -> Any:
+def without(value: Value, path: Path) -> Value:
     """Return a copy without what is at `path`."""
     if not path:
         return value
@@ -90,7 +90,7 @@ def explain(conflicts: Sequence[Conflict]) -> tuple[str, str]:
     """Return why, and how to mend it, in words."""
     why = "; ".join(str(conflict) for conflict in conflicts)
     if any(conflict.declared for conflict in conflicts):
-        fix = "Let one of the two own the field: leave it out of this program, or take it from the other manager; "
+        fix = "Let one of the two own the field: leave it out of this program or take it from the other; "
     else:
         fix = "Run `pulumi refresh` to see the other value and then `pulumi up` to overwrite it; "
     return why, f'{fix}to take the field in any case, annotate the object with {PATCH_FORCE}: "true".'
@@ -103,13 +103,13 @@ def _is_known(field: str, known: dict[str, Any], live: dict[str, Any]) -> bool:
     return _equal(here, get(known, here), get(live, there))
 
 
-def _equal(path: Path, one: Any, other: Any) -> bool:
+def _equal(path: Path, one: Value, other: Value) -> bool:
     if isinstance(one, dict | list) or isinstance(other, dict | list):
         return bool(one == other)
     return one is not None and same(path, one, other)
 
 
-def _index(select: str, value: Any) -> int | None:
+def _index(select: str, value: Value) -> int | None:
     if not isinstance(value, list):
         return None
     if select.isdigit():

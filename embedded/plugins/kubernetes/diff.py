@@ -7,7 +7,7 @@ from typing import Any, Literal
 from embedded.plugins.kubernetes import immutability, names
 from embedded.plugins.kubernetes.normal import folded, same, without_none
 from embedded.plugins.kubernetes.tokens import Kind
-from embedded.plugins.kubernetes.values import UNKNOWN, Path, get
+from embedded.plugins.kubernetes.values import UNKNOWN, Path, Value, get
 
 Operation = Literal["add", "delete", "update"]
 
@@ -67,7 +67,7 @@ def compare(
     return Difference(changes, replaced and _keeps_name(before, after))
 
 
-def walk(old: Any, new: Any, path: Path = ()) -> Iterator[Change]:
+def walk(old: Value, new: Value, path: Path = ()) -> Iterator[Change]:
     """Yield every difference, as deep as it can be told."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in [*old, *(key for key in new if key not in old)]:

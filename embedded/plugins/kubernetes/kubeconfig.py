@@ -91,7 +91,7 @@ def _load(kubeconfig: str) -> tuple[dict[str, Any], Path]:
 
 def _parse(text: str, source: str) -> dict[str, Any]:
     try:
-        config = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        config = yaml.safe_load(text)
     except yaml.YAMLError:
         raise UsageError(f"{source} is not valid YAML.") from None
     if not isinstance(config, dict) or "clusters" not in config:
@@ -149,7 +149,7 @@ def _pem(entry: dict[str, Any], name: str, folder: Path) -> bytes:
     if entry.get(f"{name}-data"):
         return base64.b64decode(entry[f"{name}-data"])
     if entry.get(name):
-        path = folder / entry[name]
+        path = folder / str(entry[name])
         try:
             return path.read_bytes()
         except OSError as error:

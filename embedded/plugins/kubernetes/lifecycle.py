@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from embedded.plugins.kubernetes import conflicts, live, names, refusals
+from embedded.plugins.kubernetes import live, names, refusals
+from embedded.plugins.kubernetes.applying import Order, apply, manifest
 from embedded.plugins.kubernetes.client import (
     ApiError,
     Client,
@@ -16,20 +17,19 @@ from embedded.plugins.kubernetes.client import (
     UnreachableError,
     deadline,
 )
-from embedded.plugins.kubernetes.normal import folded, without_none
+from embedded.plugins.kubernetes.normal import folded
 from embedded.plugins.kubernetes.readiness import table, waiter
 from embedded.plugins.kubernetes.readiness.verdict import Ready
 from embedded.plugins.kubernetes.settings import Settings
 from embedded.plugins.kubernetes.tokens import Kind
 from embedded.plugins.kubernetes.values import Properties, get, has_unknown, marked
-from storage.errors import FailedError
 from storage.report import Report, silent
 
 FIELD_MANAGER: Final = "__fieldManager"
 INITIAL_API_VERSION: Final = "__initialApiVersion"
 _PROPAGATION: Final = "pulumi.com/deletionPropagationPolicy"
 _PROPAGATIONS: Final = {"foreground": "Foreground", "background": "Background", "orphan": "Orphan"}
-_PATIENCE: Final = 600.0
+PATIENCE: Final = 600.0
 """Without customTimeouts, as the official provider."""
 
 
@@ -51,7 +51,8 @@ class Wish:
     urn: str
     kind: Kind
     inputs: Properties
-    timeout: float = 0
+    identity: str = ""
+    until: float = field(default_factory=lambda: deadline(PATIENCE))
     preview: bool = False
     say: Report = silent
     warn: Report = silent
@@ -59,14 +60,11 @@ class Wish:
 
     @property
     def target(self) -> Target:
-        """The object that the inputs name."""
+        """The object that the inputs name, or else the id."""
         metadata = self.inputs.value.get("metadata") or {}
-        return Target(self.kind, metadata.get("namespace"), metadata.get("name", ""))
-
-    @property
-    def until(self) -> float:
-        """When patience ends."""
-        return deadline(self.timeout or _PATIENCE)
+        if metadata.get("name"):
+            return Target(self.kind, metadata.get("namespace"), metadata["name"])
+        return Target(self.kind, *names.parse_identity(self.identity))
 
 
 class Lifecycle:
@@ -87,13 +85,12 @@ class Lifecycle:
         manager = names.field_manager(wish.urn)
         if wish.preview:
             return "", self._tried(wish, manager, {})
-        until = wish.until
         client = self._connect()
-        existing = self._before_creation(client, wish, until)
+        existing = self._before_creation(client, wish)
         if existing and not self._settings.upsert and not live.is_applied_by(existing, manager):
             raise refusals.already_there(wish.target, live.managers(existing))
-        made = self._apply(client, wish, manager, known={})
-        return self._settled(client, wish, made, manager, until)
+        made = self._apply(client, wish, manager, {})
+        return self._settled(client, wish, made, manager, {})
 
     def update(self, wish: Wish, olds: Properties, old_inputs: dict[str, Any]) -> Properties:
         """Change the object.
@@ -105,16 +102,15 @@ class Lifecycle:
         manager = str(olds.value.get(FIELD_MANAGER) or names.field_manager(wish.urn))
         if wish.preview:
             return self._tried(wish, manager, old_inputs, olds)
-        until = wish.until
         client = self._connect()
         try:
-            made = self._apply(client, wish, manager, known=old_inputs)
+            made = self._apply(client, wish, manager, old_inputs)
         except UnreachableError as error:
             if self._settings.skip_update_unreachable:
                 wish.warn(f"{error}; the update is skipped, as skipUpdateUnreachable says")
                 return olds
             raise
-        return self._settled(client, wish, made, manager, until, olds.value)[1]
+        return self._settled(client, wish, made, manager, olds.value)[1]
 
     def read(self, wish: Wish, target: Target, olds: Properties) -> tuple[Properties, Properties] | None:
         """Return inputs and outputs as the cluster has them now, or None if the object is gone.
@@ -152,7 +148,6 @@ class Lifecycle:
         Raises:
             FailedError: when it is still there after the timeout; the message says what holds it.
         """
-        until = wish.until
         annotations = get(olds.value, ("metadata", "annotations")) or {}
         policy = _PROPAGATIONS.get(str(annotations.get(_PROPAGATION, "")).lower(), "Foreground")
         uid = str(get(olds.value, ("metadata", "uid")) or "")
@@ -166,54 +161,23 @@ class Lifecycle:
                 return
             raise
         if there and annotations.get(table.SKIP_AWAIT) != "true":
-            self._gone(client, target, uid, until, wish.say)
+            self._gone(client, target, uid, wish)
 
-    def _before_creation(self, client: Client, wish: Wish, until: float) -> Object | None:
+    def _before_creation(self, client: Client, wish: Wish) -> Object | None:
         """Return what is already there; something on its way out is waited for."""
         existing = client.get(wish.target)
         if existing and existing["metadata"].get("deletionTimestamp"):
             wish.say(f"waiting: the old {wish.target.name} is being deleted")
-            self._gone(client, wish.target, existing["metadata"]["uid"], until, wish.say)
+            self._gone(client, wish.target, existing["metadata"]["uid"], wish)
             return None
         return existing
 
     def _apply(
-        self, client: Client, wish: Wish, manager: str, *, known: dict[str, Any], dry_run: bool = False
+        self, client: Client, wish: Wish, manager: str, known: dict[str, Any], *, dry_run: bool = False
     ) -> Object:
         body = manifest(wish.inputs.value)
-        force = self._settings.force or _asks_for_force(body)
-        try:
-            return client.apply(wish.target, body, manager, force=force, dry_run=dry_run)
-        except ApiError as error:
-            found = conflicts.read(error.causes) if error.code == 409 else []
-            if not found:
-                raise
-        return self._settle_conflict(client, wish, manager, body, found, known, dry_run=dry_run)
-
-    def _settle_conflict(
-        self,
-        client: Client,
-        wish: Wish,
-        manager: str,
-        body: Object,
-        found: list[conflicts.Conflict],
-        known: dict[str, Any],
-        *,
-        dry_run: bool,
-    ) -> Object:
-        """Leave ignored fields to the other; overwrite what the difference showed; refuse the rest."""
-        yielded = [conflict for conflict in found if _is_ignored(conflict, body, wish.ignored)]
-        for path in sorted(
-            (p for c in yielded if (p := conflicts.locate(c.field, body))), reverse=True, key=str
-        ):
-            body = conflicts.without(body, path)
-        contested = [conflict for conflict in found if conflict not in yielded]
-        current = client.get(wish.target) or {}
-        surprising = conflicts.unseen(contested, known, current)
-        if surprising:
-            why, fix = conflicts.explain(surprising)
-            raise FailedError(f"{refusals.described(wish.target)} was not changed.", why=f"{why}.", fix=fix)
-        return client.apply(wish.target, body, manager, force=bool(contested), dry_run=dry_run)
+        order = Order(wish.target, body, manager, known, wish.ignored, self._settings.force, dry_run)
+        return apply(client, order)
 
     def _tried(
         self, wish: Wish, manager: str, known: dict[str, Any], olds: Properties | None = None
@@ -228,7 +192,7 @@ class Lifecycle:
             return shown
         try:
             client = self._connect()
-            made = self._apply(client, wish, manager, known=known, dry_run=True)
+            made = self._apply(client, wish, manager, known, dry_run=True)
         except NoKindError:
             return shown
         except UnreachableError as error:
@@ -244,13 +208,7 @@ class Lifecycle:
         return _checkpoint(wish, made, manager, olds.value)
 
     def _settled(
-        self,
-        client: Client,
-        wish: Wish,
-        made: Object,
-        manager: str,
-        until: float,
-        olds: dict[str, Any] | None = None,
+        self, client: Client, wish: Wish, made: Object, manager: str, olds: dict[str, Any]
     ) -> tuple[str, Properties]:
         """Wait until the object is ready."""
         rule = table.rule_for(wish.kind, wish.inputs.value)
@@ -258,7 +216,7 @@ class Lifecycle:
         if rule:
             try:
                 made = waiter.wait(
-                    client, wish.target, rule, until=until, cancelled=self._cancelled, say=wish.say
+                    client, wish.target, rule, until=wish.until, cancelled=self._cancelled, say=wish.say
                 )
             except waiter.NotReadyError as error:
                 made, reasons = error.live, error.reasons
@@ -267,32 +225,26 @@ class Lifecycle:
             except (ApiError, UnreachableError) as error:
                 # It is in the cluster already, so the state has to know it.
                 reasons = [str(error)]
-        outputs = _checkpoint(wish, made, manager, olds or {})
+        outputs = _checkpoint(wish, made, manager, olds)
         if reasons:
             described = f"{refusals.described(wish.target)} is not ready"
             told = [f"{described}: {reasons[0]}", *reasons[1:]]
             raise NotInitialisedError(_identity(made), outputs, wish.inputs, told)
         return _identity(made), outputs
 
-    def _gone(self, client: Client, target: Target, uid: str, until: float, say: Report) -> None:
+    def _gone(self, client: Client, target: Target, uid: str, wish: Wish) -> None:
         said = ""
         while True:
             left = client.get(target)
             if left is None or (uid and left["metadata"]["uid"] != uid):
                 return
             held = refusals.holding(left)
-            if self._cancelled.is_set() or time.monotonic() >= until:
+            if self._cancelled.is_set() or time.monotonic() >= wish.until:
                 raise refusals.not_deleted(target, held, cancelled=self._cancelled.is_set())
             if held != said:
                 said = held
-                say(f"waiting: {held}")
-            client.await_change(target, left["metadata"]["resourceVersion"], until - time.monotonic())
-
-
-def manifest(inputs: dict[str, Any]) -> Object:
-    """Return the object to apply: what the program says, without what only the server writes."""
-    body = folded(without_none(inputs))
-    return {key: value for key, value in body.items() if key != "status" and not key.startswith("__")}
+                wish.say(f"waiting: {held}")
+            client.await_change(target, left["metadata"]["resourceVersion"], wish.until - time.monotonic())
 
 
 def _checkpoint(wish: Wish, found: Object, manager: str | None, olds: dict[str, Any]) -> Properties:
@@ -319,16 +271,3 @@ def _folded_paths(paths: frozenset[tuple[str | int, ...]]) -> frozenset[tuple[st
 def _identity(found: Object) -> str:
     metadata = found["metadata"]
     return names.identity(metadata.get("namespace"), metadata["name"])
-
-
-def _asks_for_force(body: Object) -> bool:
-    annotations = get(body, ("metadata", "annotations")) or {}
-    return bool(annotations.get(conflicts.PATCH_FORCE) == "true")
-
-
-def _is_ignored(conflict: conflicts.Conflict, body: Object, ignored: tuple[str, ...]) -> bool:
-    field_path = conflict.field.removeprefix(".")
-    return any(
-        field_path == path or field_path.startswith((f"{path}.", f"{path}["))
-        for path in (item.removeprefix(".") for item in ignored)
-    )

@@ -4,7 +4,7 @@ import json
 from typing import Any, Final
 
 from embedded.plugins.kubernetes.normal import is_nothing, same
-from embedded.plugins.kubernetes.values import Path
+from embedded.plugins.kubernetes.values import Path, Value
 
 _OF_THE_SERVER: Final = frozenset(
     {"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink"}
@@ -55,7 +55,7 @@ def is_applied_by(live: dict[str, Any], manager: str) -> bool:
     return any(e.get("manager") == manager and e.get("operation") == "Apply" for e in entries)
 
 
-def _project(wanted: Any, live: Any, owned: Tree, path: Path) -> Any:
+def _project(wanted: Value, live: Value, owned: Tree, path: Path) -> Value:
     if isinstance(wanted, dict) and isinstance(live, dict):
         result = {}
         for key, value in wanted.items():
@@ -88,7 +88,7 @@ def _project_list(wanted: list[Any], live: list[Any], owned: Tree, path: Path) -
     return [_project(item, live[index], {}, (*path, index)) for index, item in enumerate(wanted)]
 
 
-def _partner(item: Any, live: list[Any], keys: tuple[str, ...]) -> Any:
+def _partner(item: Value, live: list[Any], keys: tuple[str, ...]) -> Value:
     """Find the element with the same key; a key that the program left out was defaulted."""
     for candidate in live:
         if all(key not in item or item[key] == candidate.get(key) for key in keys):

@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 from typing import Any, Final
 
-from embedded.plugins.kubernetes.values import UNKNOWN, Path
+from embedded.plugins.kubernetes.values import UNKNOWN, Path, Value
 
 _QUANTITY: Final = re.compile(r"^([+-]?\d*\.?\d+)(?:([eE][+-]?\d+)|([numkMGTPE]|[KMGTPE]i))?$")
 _SCALE: Final = {
@@ -22,7 +22,7 @@ _HOLDS_QUANTITIES: Final = frozenset(
 _IS_QUANTITY: Final = frozenset({"sizeLimit", "divisor"})
 
 
-def quantity(text: Any) -> Decimal | None:
+def quantity(text: Value) -> Decimal | None:
     """Return the amount that a quantity stands for, or None if it is no quantity."""
     if isinstance(text, bool) or not isinstance(text, str | int | float):
         return None
@@ -33,7 +33,7 @@ def quantity(text: Any) -> Decimal | None:
     return Decimal(number + (exponent or "")) * _SCALE[suffix or ""]
 
 
-def same(path: Path, one: Any, other: Any) -> bool:
+def same(path: Path, one: Value, other: Value) -> bool:
     """Tell whether two scalars at `path` are the same to the server."""
     if one is UNKNOWN or other is UNKNOWN:
         return False
@@ -47,14 +47,14 @@ def same(path: Path, one: Any, other: Any) -> bool:
     return isinstance(one, str) and isinstance(other, str) and _same_bytes(one, other)
 
 
-def is_nothing(value: Any) -> bool:
+def is_nothing(value: Value) -> bool:
     """Tell whether the server may leave the value out of what it stores: zero, or made of zeros."""
     if isinstance(value, dict):
         return all(is_nothing(item) for item in value.values())
     return value is None or value is False or value in ("", 0, [])
 
 
-def without_none(value: Any) -> Any:
+def without_none(value: Value) -> Value:
     """Drop fields that are null: the SDK writes them for arguments left out."""
     if isinstance(value, dict):
         return {key: without_none(item) for key, item in value.items() if item is not None}
@@ -65,7 +65,7 @@ def without_none(value: Any) -> Any:
 
 def folded(properties: dict[str, Any]) -> dict[str, Any]:
     """Turn a Secret's `stringData` into `data`, which is what the server stores and gives back."""
-    if properties.get("kind") != "Secret" or "data" not in properties and "stringData" not in properties:
+    if properties.get("kind") != "Secret" or ("data" not in properties and "stringData" not in properties):
         return properties
     rest = {key: value for key, value in properties.items() if key != "stringData"}
     texts, data = properties.get("stringData"), properties.get("data")
@@ -76,11 +76,11 @@ def folded(properties: dict[str, Any]) -> dict[str, Any]:
     return {**rest, "data": merged}
 
 
-def _base64(value: Any) -> Any:
+def _base64(value: Value) -> Value:
     return base64.b64encode(value.encode()).decode() if isinstance(value, str) else value
 
 
-def _compact(value: Any) -> Any:
+def _compact(value: Value) -> Value:
     return "".join(value.split()) if isinstance(value, str) else value
 
 

@@ -1,5 +1,7 @@
 """The RPC: one method per call of the engine, translated and handed on."""
 
+# ruff: noqa: N802  the protocol names the methods
+
 import threading
 from typing import Any, Final
 
@@ -8,8 +10,15 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from embedded.plugins.kubernetes import check, diff, kubeconfig, names, rpc, settings, tokens, values
-from embedded.plugins.kubernetes.client import ApiError, Client, NoKindError, Target, UnreachableError
-from embedded.plugins.kubernetes.lifecycle import FIELD_MANAGER, Lifecycle, Wish
+from embedded.plugins.kubernetes.client import (
+    ApiError,
+    Client,
+    NoKindError,
+    Target,
+    UnreachableError,
+    deadline,
+)
+from embedded.plugins.kubernetes.lifecycle import FIELD_MANAGER, PATIENCE, Lifecycle, Wish
 from embedded.plugins.kubernetes.readiness import table
 from embedded.plugins.kubernetes.values import Properties
 from infra.versions import PULUMI_KUBERNETES
@@ -39,28 +48,32 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         self._scopes: dict[tuple[str, str], bool] = {}
         self._previous: dict[str, str] = {}
 
-    def Handshake(self, request: Any, context: Any) -> Any:
+    def Handshake(
+        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
         """Say what we understand."""
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, supports_autonaming_configuration=True
         )
 
-    def GetPluginInfo(self, request: Any, context: Any) -> Any:
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Say which version of the official provider we stand in for."""
         return plugin_pb2.PluginInfo(version=PULUMI_KUBERNETES)
 
-    def GetSchema(self, request: Any, context: Any) -> Any:
+    def GetSchema(
+        self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.GetSchemaResponse:
         """Return the least that is a schema."""
         return provider_pb2.GetSchemaResponse(
             schema=f'{{"name": "kubernetes", "version": "{PULUMI_KUBERNETES}"}}'
         )
 
-    def Attach(self, request: Any, context: Any) -> Any:
+    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Take the address of an engine that has not started us."""
         self._engine = rpc.Engine(request.address)
         return empty_pb2.Empty()
 
-    def Cancel(self, request: Any, context: Any) -> Any:
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """End every wait."""
         self.cancel()
         return empty_pb2.Empty()
@@ -69,20 +82,26 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         """End every wait; what is in the cluster is reported as not ready, so that the state knows it."""
         self._cancelled.set()
 
-    def CheckConfig(self, request: Any, context: Any) -> Any:
+    def CheckConfig(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
         """Refuse settings that are not supported."""
         found = settings.refusals(values.decode(request.news).value)
         failures = [provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in found]
         return provider_pb2.CheckResponse(inputs=request.news, failures=failures)
 
-    def DiffConfig(self, request: Any, context: Any) -> Any:
+    def DiffConfig(
+        self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.DiffResponse:
         """Replace everything when, and only when, it is another cluster."""
         old, new = values.decode(request.old_inputs).value, values.decode(request.news).value
         changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
         replaced = changed if _is_another_cluster(old, new) else []
         return provider_pb2.DiffResponse(changes=_changes(bool(changed)), diffs=changed, replaces=replaced)
 
-    def Configure(self, request: Any, context: Any) -> Any:
+    def Configure(
+        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ConfigureResponse:
         """Take the settings; the cluster is not asked yet."""
         told = {key.rpartition(":")[2]: value for key, value in request.variables.items()}
         self._settings = settings.read({**told, **values.decode(request.args).value})
@@ -90,19 +109,27 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
             acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
         )
 
-    def Invoke(self, request: Any, context: Any) -> Any:
+    def Invoke(
+        self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.InvokeResponse:
         """Refuse lookups by name."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, rpc.text(tokens.refuse_lookup(request.tok)))
+        rpc.refuse(context, tokens.refuse_lookup(request.tok))
 
-    def Call(self, request: Any, context: Any) -> Any:
+    def Call(
+        self, request: provider_pb2.CallRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CallResponse:
         """Refuse methods by name."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, rpc.text(tokens.refuse_lookup(request.tok)))
+        rpc.refuse(context, tokens.refuse_lookup(request.tok))
 
-    def Construct(self, request: Any, context: Any) -> Any:
+    def Construct(
+        self, request: provider_pb2.ConstructRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ConstructResponse:
         """Refuse components by name."""
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, rpc.text(tokens.refuse_lookup(request.type)))
+        rpc.refuse(context, tokens.refuse_lookup(request.type))
 
-    def Check(self, request: Any, context: Any) -> Any:
+    def Check(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
         """Complete the inputs of an object."""
         try:
             news, olds = values.decode(request.news), values.decode(request.olds)
@@ -125,7 +152,9 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
         kept = frozenset(path for path in secret if values.get(inputs, path) is not None)
         return provider_pb2.CheckResponse(inputs=values.encode(Properties(inputs, kept)))
 
-    def Diff(self, request: Any, context: Any) -> Any:
+    def Diff(
+        self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.DiffResponse:
         """Compare with the inputs of the last run; the cluster is not asked."""
         news, inputs = values.decode(request.news).value, values.decode(request.old_inputs).value
         outputs = values.decode(request.olds).value
@@ -157,14 +186,18 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
             deleteBeforeReplace=bool(replaces) and found.delete_first,
         )
 
-    def Create(self, request: Any, context: Any) -> Any:
+    def Create(
+        self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CreateResponse:
         """Create an object."""
         wish = self._wish(request, values.decode(request.properties), preview=request.preview)
         with rpc.answering(context, wish):
             identity, outputs = self._lifecycle().create(wish)
             return provider_pb2.CreateResponse(id=identity, properties=values.encode(outputs))
 
-    def Update(self, request: Any, context: Any) -> Any:
+    def Update(
+        self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.UpdateResponse:
         """Change an object."""
         news, ignored = values.decode(request.news), tuple(request.ignoreChanges)
         wish = self._wish(request, news, preview=request.preview, ignored=ignored)
@@ -173,7 +206,9 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
             outputs = self._lifecycle().update(wish, olds, old_inputs.value)
             return provider_pb2.UpdateResponse(properties=values.encode(outputs))
 
-    def Read(self, request: Any, context: Any) -> Any:
+    def Read(
+        self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ReadResponse:
         """Look at an object: for a refresh, an import or a lookup."""
         wish = self._wish(request, values.decode(request.inputs))
         olds = values.decode(request.properties)
@@ -189,7 +224,7 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
                 properties=values.encode(outputs),
             )
 
-    def Delete(self, request: Any, context: Any) -> Any:
+    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Delete an object."""
         olds = values.decode(request.properties)
         wish = self._wish(request, olds)
@@ -198,20 +233,26 @@ class KubernetesProvider(provider_pb2_grpc.ResourceProviderServicer):
             return empty_pb2.Empty()
 
     def _wish(
-        self, request: Any, inputs: Properties, *, preview: bool = False, ignored: tuple[str, ...] = ()
+        self,
+        request: rpc.Request,
+        inputs: Properties,
+        *,
+        preview: bool = False,
+        ignored: tuple[str, ...] = (),
     ) -> Wish:
         return Wish(
             urn=request.urn,
             kind=tokens.kind_of(rpc.type_of(request), inputs.value),
             inputs=inputs,
-            timeout=request.timeout,
+            identity=getattr(request, "id", ""),
+            until=deadline(request.timeout or PATIENCE),
             preview=preview,
             say=self._engine.reporter(request.urn),
             warn=self._engine.reporter(request.urn, lasting=True),
             ignored=ignored,
         )
 
-    def _target(self, request: Any, olds: Properties) -> Target:
+    def _target(self, request: rpc.Request, olds: Properties) -> Target:
         """Return the object that an id means; one without a namespace is in the default one."""
         kind = tokens.kind_of(rpc.type_of(request), olds.value)
         namespace, name = names.parse_identity(request.id)
@@ -266,5 +307,5 @@ def _is_another_cluster(old: dict[str, Any], new: dict[str, Any]) -> bool:
     return here is not None and there is not None and here != there
 
 
-def _changes(any_: bool) -> Any:
+def _changes(any_: bool) -> provider_pb2.DiffResponse.DiffChanges.ValueType:
     return provider_pb2.DiffResponse.DIFF_SOME if any_ else provider_pb2.DiffResponse.DIFF_NONE

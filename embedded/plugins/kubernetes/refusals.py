@@ -39,7 +39,7 @@ def by_server(target: Target, error: ApiError) -> FailedError:
     if error.code == 404 and details.get("kind") == "namespaces":
         return FailedError(
             f"{described(target)} was not created: namespace {target.namespace} does not exist.",
-            fix="Create the namespace first, and take its name from that resource, so that Pulumi knows the order.",
+            fix="Create the namespace first and take its name from that resource: so Pulumi knows the order.",
         )
     fix = ""
     if error.code == 422 and "immutable" in error.message:
@@ -67,5 +67,5 @@ def not_deleted(target: Target, held: str, *, cancelled: bool) -> FailedError:
     return FailedError(
         f"{described(target)} is still there {how}.",
         why=f"What holds it: {held}.",
-        fix="It is marked for deletion; run again to wait on, or remove a finalizer whose controller is gone.",
+        fix="It is marked for deletion; run again to wait on, or remove a finalizer that nobody serves.",
     )

@@ -3,7 +3,7 @@
 import contextlib
 import traceback
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, status_pb2
@@ -14,6 +14,9 @@ from embedded.plugins.kubernetes.lifecycle import NotInitialisedError, Wish
 from storage.errors import FailedError, SlipwayError
 from storage.report import Report, silent
 
+Request = Any
+"""A message about a resource: it has a URN, and from newer engines a type."""
+
 _STATUS: Final = "grpc-status-details-bin"
 _Autonaming = provider_pb2.CheckRequest.AutonamingOptions
 
@@ -22,7 +25,7 @@ class Engine:
     """The engine's log; silent where there is no engine."""
 
     def __init__(self, address: str) -> None:
-        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None  # type: ignore[no-untyped-call]
+        self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
 
     def reporter(self, urn: str, *, lasting: bool = False) -> Report:
         """Return a function that says a line beside a resource; a lasting one stays, as a warning."""
@@ -44,7 +47,7 @@ class Engine:
 
 
 @contextlib.contextmanager
-def answering(context: Any, wish: Wish) -> Iterator[None]:
+def answering(context: grpc.ServicerContext, wish: Wish) -> Iterator[None]:
     """Turn what went wrong into the status that the engine understands, without a secret in it."""
     hidden = wish.inputs.secrets()
     try:
@@ -71,6 +74,12 @@ def answering(context: Any, wish: Wish) -> Iterator[None]:
         context.abort(grpc.StatusCode.INTERNAL, message)
 
 
+def refuse(context: grpc.ServicerContext, error: SlipwayError) -> NoReturn:
+    """End a call that this provider does not serve."""
+    context.abort(grpc.StatusCode.UNIMPLEMENTED, text(error))
+    raise AssertionError("abort raises")
+
+
 def text(error: BaseException) -> str:
     """Return what, why and fix, each on a line of its own."""
     if isinstance(error, SlipwayError):
@@ -78,14 +87,14 @@ def text(error: BaseException) -> str:
     return str(error)
 
 
-def type_of(request: Any) -> str:
+def type_of(request: Request) -> str:
     """Return the resource's type token."""
     if request.type:
         return str(request.type)
     return str(request.urn.split("::")[2].rpartition("$")[2])
 
 
-def naming(request: Any) -> check.Naming:
+def naming(request: provider_pb2.CheckRequest) -> check.Naming:
     """Return the engine's wishes about names."""
     if not request.HasField("autonaming"):
         return check.Naming()
@@ -101,6 +110,6 @@ def _explained(error: Exception, wish: Wish) -> Exception:
     if isinstance(error, UnreachableError):
         return FailedError(
             f"{refusals.described(wish.target)}: {error}.",
-            fix="Start the cluster (`slipway status` tells how it is), or mend the kubeconfig; then run again.",
+            fix="Start the cluster (`slipway status` tells how it is) or mend the kubeconfig, and run again.",
         )
     return error

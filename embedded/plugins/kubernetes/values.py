@@ -10,6 +10,9 @@ from google.protobuf import struct_pb2
 
 Path = tuple[str | int, ...]
 
+Value = Any
+"""Whatever JSON can say, and `UNKNOWN`."""
+
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
@@ -61,12 +64,12 @@ def encode(properties: Properties) -> struct_pb2.Struct:
     return struct
 
 
-def has_unknown(value: Any) -> bool:
+def has_unknown(value: Value) -> bool:
     """Tell whether anything in `value` is not known yet."""
     return any(leaf is UNKNOWN for leaf in leaves(value))
 
 
-def leaves(value: Any) -> Iterator[Any]:
+def leaves(value: Value) -> Iterator[Any]:
     """Yield every scalar in `value`."""
     if isinstance(value, Mapping):
         for item in value.values():
@@ -78,14 +81,12 @@ def leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def get(value: Any, path: Path) -> Any:
+def get(value: Value, path: Path) -> Value:
     """Return what is at `path`, or None."""
     for step in path:
-        if isinstance(value, Mapping) and isinstance(step, str) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
-        else:
+        try:
+            value = value[step] if isinstance(value, dict | list) else None  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
             return None
     return value
 
@@ -109,11 +110,11 @@ def marked(value: dict[str, Any], known: Properties, always: frozenset[Path] = f
     return Properties(value, frozenset(paths))
 
 
-def _tells(leaf: Any, texts: frozenset[str]) -> bool:
+def _tells(leaf: Value, texts: frozenset[str]) -> bool:
     return isinstance(leaf, str) and any(text in leaf for text in texts)
 
 
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+def _walk(value: Value, path: Path) -> Iterator[tuple[Path, Any]]:
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _walk(item, (*path, key))
@@ -131,7 +132,7 @@ def _decoded(text: str) -> str:
         return ""
 
 
-def _decode(value: struct_pb2.Value, path: Path, secret: set[Path]) -> Any:
+def _decode(value: struct_pb2.Value, path: Path, secret: set[Path]) -> Value:
     match value.WhichOneof("kind"):
         case "struct_value":
             return _decode_struct(value.struct_value, path, secret)
@@ -148,7 +149,7 @@ def _decode(value: struct_pb2.Value, path: Path, secret: set[Path]) -> Any:
     return None
 
 
-def _decode_struct(struct: struct_pb2.Struct, path: Path, secret: set[Path]) -> Any:
+def _decode_struct(struct: struct_pb2.Struct, path: Path, secret: set[Path]) -> Value:
     fields = struct.fields
     if _SIGNATURE not in fields:
         return {key: _decode(item, (*path, key), secret) for key, item in fields.items()}
@@ -165,7 +166,7 @@ def _decode_struct(struct: struct_pb2.Struct, path: Path, secret: set[Path]) -> 
     raise ValueError(f"{render(path)}: assets and archives have no place in a Kubernetes object")
 
 
-def _encode(value: Any, path: Path, secret: frozenset[Path], into: struct_pb2.Value) -> None:
+def _encode(value: Value, path: Path, secret: frozenset[Path], into: struct_pb2.Value) -> None:
     if path in secret:
         into.struct_value.fields[_SIGNATURE].string_value = _SECRET
         _encode(value, path, secret - {path}, into.struct_value.fields["value"])

@@ -30,9 +30,7 @@ def deployment(live: Object, _related: Related) -> Verdict:
         return Waiting(f"{updated} of {wanted} replicas are of the new version")
     if status.get("replicas", 0) > updated:
         return Waiting(f"{status['replicas'] - updated} old replicas are still there")
-    if available < wanted:
-        return Waiting(f"{available} of {wanted} replicas are available")
-    return Ready()
+    return Ready() if available >= wanted else Waiting(f"{available} of {wanted} replicas are available")
 
 
 def stateful_set(live: Object, _related: Related) -> Verdict:
