@@ -59,7 +59,12 @@ print(resolves(sys.argv[1], sys.argv[2]))
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Instance]:
     with running_cluster("slt-run") as instance:
-        client.AppsV1Api(api_client(instance)).create_namespaced_stateful_set("default", stateful_set())
+        api = api_client(instance)
+        client.AppsV1Api(api).create_namespaced_stateful_set("default", stateful_set())
+        client.CoreV1Api(api).create_namespaced_config_map(
+            "default", {"metadata": {"name": "open"}, "data": {"k": "open-value"}}
+        )
+        (root_of(running_pid(instance)) / "data/from-the-pod").write_text("kept")
         yield instance
 
 
@@ -107,8 +112,6 @@ def test_a_claim_is_bound_on_demand_and_its_folder_goes_with_it(core, cluster):
 
 
 def test_a_pod_writes_into_the_instances_volumes(core, cluster):
-    pid = running_pid(cluster)
-    (root_of(pid) / "data/from-the-pod").write_text("kept")
     volume = core.read_namespaced_persistent_volume_claim("data-keep-0", "default").spec.volume_name
     assert (cluster.data / "volumes" / volume / "from-the-pod").read_text() == "kept"
 
@@ -138,7 +141,6 @@ def test_the_namespace_has_no_route_out(cluster):
 def test_secrets_are_encrypted_in_etcd(core, cluster):
     value = "a-value-to-look-for"
     core.create_namespaced_secret("default", {"metadata": {"name": "hidden"}, "stringData": {"k": value}})
-    core.create_namespaced_config_map("default", {"metadata": {"name": "open"}, "data": {"k": "open-value"}})
     stored = b"".join(p.read_bytes() for p in (cluster.data / "etcd").rglob("*.wal"))
     assert b"open-value" in stored, "the positive control"
     assert value.encode() not in stored
