@@ -12,7 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from embedded.kfp.launcher_config import LauncherConfig, StoreAccess
+from embedded.kfp.launcher_config import LauncherConfig, LauncherConfigError, StoreAccess
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -116,7 +116,10 @@ class ArtifactStore:
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
     def _client(self, location: Location) -> "S3Client":
-        access = self._config.access(location.scheme, location.bucket, location.key)
+        try:
+            access = self._config.access(location.scheme, location.bucket, location.key)
+        except LauncherConfigError as error:
+            raise StoreError(f"{location.uri} can't be reached: {error}") from error
         fingerprint = access.fingerprint()
         with self._lock:
             if fingerprint not in self._clients:

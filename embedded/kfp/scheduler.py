@@ -117,7 +117,7 @@ class RunScheduler:
             return Ended(SKIPPED, error=f"not started: {unmet[0]} was {scope.ended[unmet[0]].state}")
         try:
             given = wiring.inputs(node.task, node.component, scope, self._context.facts(node))
-            if node.task.condition is not None and not node.task.condition.holds(given.parameters):
+            if not wiring.holds(node.task, node.component, given):
                 return Ended(SKIPPED)
             self._database.update("tasks", node.id, inputs=given.as_json())
             return await self._execute(node, given)

@@ -35,7 +35,10 @@ def inputs(task: ir.Task, component: ir.Component, scope: Scope, facts: Mapping[
         if declared is None:  # read by placeholders of the other inputs only
             parameters[name] = value
         elif value is not None:
-            parameters[name] = _typed(name, declared, value)
+            # The compiler calls the items of an untyped list STRING, whatever they are: a group of tasks
+            # passes them on as they came, and the step at the end knows its type.
+            passed_on = declared.kind == "STRING" and isinstance(component.body, ir.Dag)
+            parameters[name] = value if passed_on else _typed(name, declared, value)
         elif declared.optional:
             parameters[name] = declared.default
         else:
@@ -43,6 +46,20 @@ def inputs(task: ir.Task, component: ir.Component, scope: Scope, facts: Mapping[
     for name, declared in component.parameters.items():
         parameters.setdefault(name, declared.default)
     return Values(parameters, _artifacts(task, component, scope))
+
+
+def holds(task: ir.Task, component: ir.Component, given: Values) -> bool:
+    """Say whether a task's condition lets it run; raise ConditionError if that can't be said."""
+    if task.condition is None:
+        return True
+    typed = {
+        name: _typed(name, component.parameters[name], value)
+        if name in component.parameters and value is not None
+        else value
+        for name, value in given.parameters.items()
+        if name in task.condition.parameters
+    }
+    return task.condition.holds(typed)
 
 
 def outputs(dag: ir.Dag, scope: Scope) -> Values:
@@ -86,9 +103,7 @@ def with_item(component: ir.Component, loop: ir.Loop, given: Values, item: objec
     """Inputs of one iteration."""
     if loop.over_artifacts:
         return Values(given.parameters, {**given.artifacts, loop.item: item})
-    declared = component.parameters.get(loop.item)
-    value = _typed(loop.item, declared, item) if declared is not None and item is not None else item
-    return Values({**given.parameters, loop.item: value}, given.artifacts)
+    return Values({**given.parameters, loop.item: item}, given.artifacts)
 
 
 def gathered(component: ir.Component, ended: Iterable[Ended]) -> Ended:

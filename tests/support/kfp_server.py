@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from support.minio import Minio, free_port
 
@@ -85,6 +86,14 @@ class KfpServer:
             except (urllib.error.URLError, OSError):
                 time.sleep(0.05)
         raise AssertionError(f"the server did not start: {self.log[-2000:]}")
+
+    def client(self, namespace: str = TENANT) -> Any:
+        """The SDK's own client, unmodified; it must not read the developer's own settings."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("HOME", str(self.data))
+            from kfp import Client
+
+            return Client(host=self.url, namespace=namespace)
 
     def stop(self) -> None:
         if self.process is not None and self.process.poll() is None:

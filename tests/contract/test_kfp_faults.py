@@ -1,0 +1,213 @@
+"""What happens to runs when the server, a step or the store doesn't do its part."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kfp import dsl
+from support import kfp_cases as steps
+from support.kfp_server import BUCKET, ROOT, TENANT, KfpServer, launcher_objects
+from support.minio import Minio, running_minio
+
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore::FutureWarning")]
+CANARY = "CANARY-of-the-servers-environment"
+
+
+@dsl.pipeline(name="slow")
+def slow(seconds: float) -> None:
+    steps.sleeps(seconds=seconds)
+
+
+@dsl.pipeline(name="quick")
+def quick() -> None:
+    steps.writes(content="x")
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    with running_minio(tmp_path_factory.mktemp("minio")) as server:
+        server.client().create_bucket(Bucket=BUCKET)
+        yield server
+
+
+@pytest.fixture
+def server(tmp_path: Path, minio: Minio) -> Iterator[KfpServer]:
+    (tmp_path / "launcher.yaml").write_text(launcher_objects(minio))
+    server = KfpServer(tmp_path / "data", tmp_path / "launcher.yaml", environment={"SECRET_THING": CANARY})
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+def started(server: KfpServer, pipeline: Any, **arguments: Any) -> str:
+    run = server.client().create_run_from_pipeline_func(
+        pipeline, arguments=arguments, namespace=TENANT, enable_caching=False
+    )
+    return str(run.run_id)
+
+
+def state(server: KfpServer, run_id: str) -> Any:
+    return server.json(f"/apis/v2beta1/runs/{run_id}")
+
+
+def until(server: KfpServer, run_id: str, *states: str) -> Any:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        run = state(server, run_id)
+        if run["state"] in states:
+            return run
+        time.sleep(0.05)
+    raise AssertionError(run)
+
+
+def step_is_running(server: KfpServer, run_id: str) -> int:
+    """Wait for the step's process and return its pid."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    if os.readlink(folder / "cwd").startswith(str(server.data / "work" / run_id)):
+                        return int(folder.name)
+                except OSError:
+                    continue
+        time.sleep(0.05)
+    raise AssertionError("the step did not start")
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
+                return True
+        except OSError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_a_killed_server_kills_its_steps_and_tells_the_truth_when_it_is_back(server: KfpServer) -> None:
+    ended = started(server, quick)
+    until(server, ended, "SUCCEEDED")
+    run_id = started(server, slow, seconds=600)
+    pid = step_is_running(server, run_id)
+    server.kill()
+    assert gone(pid)
+    server.start()
+    run = state(server, run_id)
+    assert run["state"] == "FAILED"
+    assert "server was stopped" in run["error"]["message"]
+    assert server.tasks(run_id)["sleeps"]["state"] == "FAILED"
+    assert state(server, ended)["state"] == "SUCCEEDED"
+    until(server, started(server, quick), "SUCCEEDED")
+
+
+def test_a_stopped_server_leaves_no_step_and_no_running_run(server: KfpServer) -> None:
+    run_id = started(server, slow, seconds=600)
+    pid = step_is_running(server, run_id)
+    server.stop()
+    assert gone(pid)
+    server.start()
+    assert state(server, run_id)["state"] == "FAILED"
+
+
+def test_terminate_kills_the_step(server: KfpServer) -> None:
+    run_id = started(server, slow, seconds=600)
+    pid = step_is_running(server, run_id)
+    server.client().terminate_run(run_id)
+    assert gone(pid)
+    until(server, run_id, "CANCELED")
+    assert server.tasks(run_id)["sleeps"]["state"] == "CANCELED"
+    status, body = server.request("POST", f"/apis/v2beta1/runs/{run_id}:terminate", b"{}")
+    assert (status, json.loads(body)["code"]) == (400, 9)
+
+
+def test_a_step_killed_from_outside_fails_with_the_signal(server: KfpServer) -> None:
+    run_id = started(server, slow, seconds=600)
+    os.kill(step_is_running(server, run_id), 9)
+    run = until(server, run_id, "FAILED")
+    assert "signal 9" in run["error"]["message"]
+
+
+def test_the_process_that_steps_come_from_is_started_again(server: KfpServer) -> None:
+    run_id = started(server, slow, seconds=600)
+    step = step_is_running(server, run_id)
+    parent = int(Path(f"/proc/{step}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    os.kill(parent, 9)
+    assert "ended unexpectedly" in until(server, run_id, "FAILED")["error"]["message"]
+    assert gone(step)
+    until(server, started(server, quick), "SUCCEEDED")
+
+
+def test_an_artifact_changed_in_the_store_is_not_used(server: KfpServer, minio: Minio) -> None:
+    @dsl.component(base_image="python:3.11", install_kfp_package=False)
+    def waits(seconds: float, data: dsl.Input[dsl.Dataset]) -> None:
+        pass
+
+    @dsl.pipeline(name="tampered")
+    def tampered() -> None:
+        made = steps.writes(content="genuine")
+        pause = steps.sleeps(seconds=3.0).after(made)
+        steps.reads(data=made.outputs["data"]).after(pause)
+
+    run_id = started(server, tampered)
+    key = f"{TENANT}/runs/tampered/{run_id}/writes/data"
+    deadline = time.monotonic() + 60
+    while key not in minio.keys(BUCKET, key) or server.tasks(run_id)["writes"]["state"] != "SUCCEEDED":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    minio.client().put_object(Bucket=BUCKET, Key=key, Body=b"forged")
+    run = until(server, run_id, "FAILED", "SUCCEEDED")
+    assert run["state"] == "FAILED"
+    assert "digest differs" in run["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda text: text.replace("kfp-launcher", "other"), "no ConfigMap kfp-launcher"),
+        (lambda text: text.replace("name: store-runner", "name: other"), "no Secret store-runner"),
+        (lambda text: text.replace("secret: ", "other: "), "no key 'secret'"),
+        (lambda text: text.replace("disableSSL", "disableTLS"), "disableTLS"),
+    ],
+)
+def test_a_wrong_launcher_configuration_is_named(server: KfpServer, spoil: Any, message: str) -> None:
+    until(server, started(server, quick), "SUCCEEDED")
+    good = server.launcher_config.read_text()
+    server.launcher_config.write_text(spoil(good))
+    assert server.launcher_config.read_text() != good
+    assert message in until(server, started(server, quick), "FAILED")["error"]["message"]
+
+
+def test_a_refused_key_fails_the_run_and_is_printed_nowhere(
+    server: KfpServer, minio: Minio, tmp_path: Path
+) -> None:
+    wrong = "WRONG-secret-key-of-realistic-length-0123"
+    server.launcher_config.write_text(launcher_objects(Minio(minio.endpoint, minio.access_key, wrong)))
+    run_id = started(server, quick)
+    run = until(server, run_id, "FAILED")
+    assert "SignatureDoesNotMatch" in run["error"]["message"]
+    server.launcher_config.write_text(launcher_objects(minio))
+    until(server, started(server, quick), "SUCCEEDED")
+    server.stop()
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "launcher.yaml"]
+    text = b"".join(path.read_bytes() for path in files)
+    assert run_id.encode() in text
+    for secret in (wrong, minio.secret_key, CANARY):
+        assert secret.encode() not in text
+
+
+def test_artifacts_go_where_the_run_says(server: KfpServer, minio: Minio) -> None:
+    run = server.client().create_run_from_pipeline_func(
+        quick, namespace=TENANT, pipeline_root=f"{ROOT}/elsewhere", enable_caching=False
+    )
+    until(server, run.run_id, "SUCCEEDED")
+    assert f"{TENANT}/runs/elsewhere/quick/{run.run_id}/writes/data" in minio.keys(
+        BUCKET, f"{TENANT}/runs/elsewhere"
+    )
