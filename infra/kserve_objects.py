@@ -196,7 +196,8 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
 def storage_container(image: str) -> dict[str, Any]:
     """Return the spec of the ClusterStorageContainer that fetches models from S3.
 
-    KServe's own default has no security context, which a `restricted` namespace refuses.
+    KServe's own default has no security context, which a `restricted` namespace refuses. It must not
+    have `env`: 0.17 merges that over the credentials' variables by position, and the pod is invalid.
     """
     download = (
         "import sys; from kserve_storage import Storage, configure_logging;"
@@ -208,7 +209,6 @@ def storage_container(image: str) -> dict[str, Any]:
             "image": image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["python3", "-c", download],
-            "env": [{"name": "HOME", "value": "/mnt/models"}],
             "securityContext": _confined(),
             "resources": {
                 "requests": {"cpu": "50m", "memory": "64Mi"},
