@@ -35,6 +35,12 @@ class TaskResult(BaseModel):
     seconds: float | None
     error: str | None
 
+    @property
+    def cause(self) -> str:
+        """The last line of the error, which in a traceback is the exception's own message."""
+        lines = [line.strip() for line in (self.error or "").splitlines() if line.strip()]
+        return lines[-1].removeprefix("ValueError: ") if lines else "no reason given"
+
 
 class RunResult(BaseModel):
     """How a run went."""
@@ -58,7 +64,7 @@ class RunResult(BaseModel):
         if self.succeeded:
             return
         failed = [task for task in self.tasks if task.state == "FAILED"]
-        reasons = [f"{task.name}: {task.error or 'no reason given'}" for task in failed]
+        reasons = [f"{task.name}: {task.cause}" for task in failed]
         raise FailedError(
             f"Run {self.run_id} of pipeline {self.pipeline} ended as {self.state}.",
             why="; ".join(reasons) or self.error or "",

@@ -1,4 +1,4 @@
-"""Opening the stack's store as one of a tenant's roles: the key comes from the role's Secret in the cluster."""
+"""Opening the store as one of a tenant's roles: the key comes from the role's Secret in the cluster."""
 
 from typing import TYPE_CHECKING, Literal
 

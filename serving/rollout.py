@@ -12,17 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs, TenantOutputs
-from serving import artifact, inference
+from serving import access, artifact, inference
 from serving.cluster import Cluster
 from serving.predict import NotAnsweringError, predict, url_of
 from serving.promotion import Champion, Decision, Rules, decide
 from storage.candidate import Candidate, find_run, read_candidate, read_evaluation
-from storage.client import open_store
 from storage.errors import FailedError, SlipwayError, UsageError
-from storage.keys import StoreKey
 from storage.layout import checked_name
 from storage.model_files import stage
 from storage.registry import ConflictError, Held, ModelVersion, Registry
@@ -331,25 +329,9 @@ def promote(
 
 def open_promoter(outputs: PlatformOutputs, tenant: str, report: Report = silent) -> Promoter:
     """Open cluster and store with the tenant's promotion credential."""
-    if tenant not in outputs.tenants:
-        raise UsageError(
-            f"Stack {outputs.stack!r} has no tenant {tenant!r}.",
-            why=f"It has {', '.join(sorted(outputs.tenants)) or 'none yet'}.",
-        )
-    place = outputs.tenants[tenant]
-    cluster = Cluster.of(outputs)
-    secret = cluster.read_secret(place.namespace, place.promoter_secret)
-    try:
-        key = StoreKey(
-            access_key=secret["AWS_ACCESS_KEY_ID"], secret_key=SecretStr(secret["AWS_SECRET_ACCESS_KEY"])
-        )
-    except KeyError as error:
-        raise FailedError(
-            f"Secret {place.promoter_secret} holds no store key.", why=f"No {error}."
-        ) from error
-    store = open_store(outputs.store.endpoint, key, outputs.store.region)
+    store = access.open_store(outputs, tenant, "promoter")
     registry = Registry(store, outputs.store.models_bucket, tenant)
-    return Promoter(outputs, tenant, cluster, store, registry, report=report)
+    return Promoter(outputs, tenant, Cluster.of(outputs), store, registry, report=report)
 
 
 __all__ = ["ConflictError", "Promoter", "PromotionResult", "SmokeCheck", "open_promoter", "promote"]

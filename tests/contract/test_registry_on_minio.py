@@ -5,7 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
-from support import minio_server
+from support.minio import running_minio
+from support.promotions import key_of
 
 from storage.client import open_store
 from storage.errors import FailedError, UsageError
@@ -19,13 +20,13 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture(scope="module")
 def minio(tmp_path_factory):
-    with minio_server.running(tmp_path_factory.mktemp("minio")) as server:
+    with running_minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def client(minio):
-    opened = open_store(minio.endpoint, minio.key, minio.region)
+    opened = open_store(minio.url, key_of(minio), "us-east-1")
     opened.create_bucket(Bucket="runs")
     yield opened
     opened.close()
@@ -181,7 +182,7 @@ def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, bucket, st
         won = []
 
         def move(digest, expected=expected, won=won):
-            mine = Registry(open_store(minio.endpoint, minio.key, minio.region), bucket, "team-a")
+            mine = Registry(open_store(minio.url, key_of(minio), "us-east-1"), bucket, "team-a")
             try:
                 won.append(mine.move_alias("iris", "champion", digest, expected=expected, history=1).digest)
             except ConflictError:
@@ -212,7 +213,7 @@ def test_the_log_keeps_every_entry_of_sixteen_writers(minio, client, registry, b
     digest = published(client, registry, b"log")
 
     def append(index):
-        mine = Registry(open_store(minio.endpoint, minio.key, minio.region), bucket, "team-a")
+        mine = Registry(open_store(minio.url, key_of(minio), "us-east-1"), bucket, "team-a")
         return mine.append_history("iris", "promoted", digest, {"writer": index}).number
 
     with ThreadPoolExecutor(16) as pool:
@@ -231,11 +232,11 @@ def test_a_log_entry_moved_to_another_number_is_refused(client, registry, bucket
 
 
 def test_each_cause_of_the_store_has_words_of_its_own(minio, client, registry):
-    nobody = StoreKey(access_key="nobody", secret_key=minio.key.secret_key)
-    wrong = StoreKey(access_key=minio.key.access_key, secret_key=nobody.access_key * 3)
+    nobody = StoreKey(access_key="nobody", secret_key=key_of(minio).secret_key)
+    wrong = StoreKey(access_key=minio.access_key, secret_key=nobody.access_key * 3)
     for opened, bucket, words in (
-        (open_store(minio.endpoint, nobody, "us-east-1"), "runs", "does not know the access key"),
-        (open_store(minio.endpoint, wrong, "us-east-1"), "runs", "not the one of the access key"),
+        (open_store(minio.url, nobody, "us-east-1"), "runs", "does not know the access key"),
+        (open_store(minio.url, wrong, "us-east-1"), "runs", "not the one of the access key"),
         (client, "no-such-bucket", "bucket does not exist"),
     ):
         with pytest.raises(FailedError, match=words):

@@ -2,15 +2,17 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
-from support import minio_server
+from support.minio import running_minio
 from support.pickle_corpus import CORPUS
 from support.platform import outputs
-from support.promotions import FakeServing, write_run
+from support.promotions import FakeServing, key_of, write_run
 
 from serving.promotion import Rules
 from serving.rollout import ConflictError, Promoter
+from storage.candidate import find_run, read_candidate
 from storage.client import open_store
 from storage.errors import FailedError, UsageError
 from storage.registry import Registry
@@ -20,13 +22,13 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture(scope="module")
 def minio(tmp_path_factory):
-    with minio_server.running(tmp_path_factory.mktemp("minio")) as server:
+    with running_minio(tmp_path_factory.mktemp("minio")) as server:
         yield server
 
 
 @pytest.fixture
 def store(minio):
-    client = open_store(minio.endpoint, minio.key, minio.region)
+    client = open_store(minio.url, key_of(minio), "us-east-1")
     for bucket in ("artifacts", "models"):
         if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
             client.create_bucket(Bucket=bucket)
@@ -46,7 +48,7 @@ def serving(store):
 def promoter(minio, store, serving):
     registry = Registry(store, "models", "team-a")
     return Promoter(
-        outputs(minio.endpoint), "team-a", serving, store, registry, ask=serving.ask, answer_seconds=0.6
+        outputs(minio.url), "team-a", serving, store, registry, ask=serving.ask, answer_seconds=0.6
     )
 
 
@@ -131,7 +133,7 @@ def test_a_run_that_does_not_exist_is_a_usage_error(promoter):
         ({"model_uri": "s3://artifacts/team-a/runs/../../x"}, "not one of team-a's runs"),
         ({"model": "Bad Name"}, "can't name a model"),
         ({"features": ["x"]}, "other features"),
-        ({"run_id": "run-2"}, "names run run-2"),
+        ({"run": "run-2"}, "names run run-2"),
         ({"surprise": 1}, "not a valid record"),
     ],
 )
@@ -206,49 +208,42 @@ def test_an_interrupt_puts_the_old_manifest_back_without_waiting(promoter, store
     assert serves(promoter, old)
 
 
-def test_of_concurrent_promotions_one_wins_and_the_winner_serves(minio, store, serving):
-    digests = {write_run(store, f"run-{seed}", seed=seed): f"run-{seed}" for seed in range(1, 5)}
+class Patient:
+    """Takes no notice of who was applied last: the race under test is the alias's."""
 
-    def run(run_id: str) -> str:
-        mine = open_store(minio.endpoint, minio.key, minio.region)
-        registry = Registry(mine, "models", "team-a")
-        promoter = Promoter(
-            outputs(minio.endpoint), "team-a", serving, mine, registry, ask=lambda url, rows: wanted(promoter)
-        )
-        from storage.candidate import find_run, read_candidate
+    def __init__(self, inner: FakeServing) -> None:
+        self.apply, self.delete, self.get = inner.apply, inner.delete, inner.get
 
+    def wait_serving(self, *arguments, **named):
+        return None
+
+
+def test_of_concurrent_promotions_one_wins_and_every_loser_knows(minio, store, serving):
+    runs = {f"run-{seed}": write_run(store, f"run-{seed}", seed=seed) for seed in range(1, 5)}
+    together = Barrier(len(runs))
+
+    def promote(run_id: str) -> str:
+        mine = open_store(minio.url, key_of(minio), "us-east-1")
         found = read_candidate(mine, find_run(mine, "s3://artifacts/team-a/runs", run_id))
-        wanted_by[id(promoter)] = [sample.prediction for sample in found.samples]
-        monkey[id(promoter)] = True
+
+        def ask(url, rows):
+            together.wait(30)  # everybody has read the alias by now, and nobody has moved it
+            return [sample.prediction for sample in found.samples]
+
+        registry = Registry(mine, "models", "team-a")
+        promoter = Promoter(outputs(minio.url), "team-a", Patient(serving), mine, registry, ask=ask)
         try:
-            promoter.cluster = Patient(serving)
             promoter.promote_run(run_id, Rules())
         except ConflictError:
             return "conflict"
         return "won"
 
-    wanted_by: dict[int, list[int]] = {}
-    monkey: dict[int, bool] = {}
-
-    def wanted(promoter):
-        return wanted_by[id(promoter)]
-
-    class Patient:
-        """Takes no notice of who was applied last: the race under test is the alias's."""
-
-        def __init__(self, inner):
-            self.apply, self.delete, self.get = inner.apply, inner.delete, inner.get
-
-        def wait_serving(self, *arguments, **named):
-            return None
-
-    with ThreadPoolExecutor(4) as pool:
-        ends = list(pool.map(run, digests.values()))
-    registry = Registry(store, "models", "team-a")
-    held = registry.read_alias("churn", "champion")
-    assert ends.count("won") == held.record.number
-    assert set(ends) <= {"won", "conflict"}
-    assert held.record.digest in digests
+    with ThreadPoolExecutor(len(runs)) as pool:
+        ends = dict(zip(runs, pool.map(promote, runs), strict=True))
+    [winner] = [run_id for run_id, end in ends.items() if end == "won"]
+    held = Registry(store, "models", "team-a").read_alias("churn", "champion")
+    assert (held.record.digest, held.record.number) == (runs[winner], 1)
+    assert f"/versions/{runs[winner]}/" in serving.uri("team-a/churn")
 
 
 def test_a_log_that_does_not_explain_the_champion_closes_the_gate(promoter, store):

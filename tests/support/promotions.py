@@ -1,5 +1,6 @@
 """Promotion without a cluster: a stateful stand-in for KServe, and runs put straight into a store."""
 
+import hashlib
 import json
 import pickle
 from collections.abc import Sequence
@@ -7,12 +8,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from pydantic import SecretStr
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
+from support.minio import Minio
 
 from storage.client import split_uri
 from storage.errors import FailedError
+from storage.keys import StoreKey
 from storage.model_files import File, digest_of
 
 FEATURES = ["a", "b", "c"]
@@ -60,6 +64,10 @@ class FakeServing:
         return [1 - answer for answer in answers] if self.wrong else answers
 
 
+def key_of(minio: Minio) -> StoreKey:
+    return StoreKey(access_key=minio.access_key, secret_key=SecretStr(minio.secret_key))
+
+
 def write_run(store: Any, run_id: str, *, seed: int = 0, name: str = "churn", **changes: Any) -> str:
     """Leave a run's model, evaluation and candidate in the store, as the pipelines do. Returns the digest."""
     random = np.random.default_rng(seed)
@@ -95,7 +103,7 @@ def write_run(store: Any, run_id: str, *, seed: int = 0, name: str = "churn", **
         "frameworks": {},
         "data_uri": "s3://data/team-a/x.csv",
         "data_sha256": f"{seed:064x}",
-        "run_id": run_id,
+        "run_id": changes.pop("run", run_id),
         "pipeline_version": "b" * 64,
         "git_commit": "c" * 40,
     } | changes
@@ -105,6 +113,4 @@ def write_run(store: Any, run_id: str, *, seed: int = 0, name: str = "churn", **
 
 
 def _file(path: str, content: bytes) -> File:
-    import hashlib
-
     return File(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))

@@ -1,0 +1,205 @@
+"""The InferenceService, its predictions, and what is made of a rollout that doesn't get on."""
+
+import json
+
+import httpx
+import pytest
+from support.platform import outputs
+
+from serving import diagnosis, predict
+from serving.inference import ServedVersion, manifest
+from storage.errors import FailedError, UsageError
+
+DIGEST = "a" * 64
+URI = f"s3://models/team-a/churn/versions/{DIGEST}/files"
+
+
+def version(**changes: object) -> ServedVersion:
+    fields = {
+        "model": "churn",
+        "digest": DIGEST,
+        "storage_uri": URI,
+        "promotion": 3,
+        "run_id": "run-1",
+        "pipeline_version": "b" * 64,
+        "git_commit": "c" * 40,
+        "data_sha256": "d" * 64,
+    }
+    return ServedVersion(**(fields | changes))
+
+
+def test_the_manifest_carries_identity_lineage_and_limits():
+    made = manifest(outputs(), "team-a", version())
+    predictor = made["spec"]["predictor"]
+    assert made["apiVersion"] == "serving.kserve.io/v1beta1"
+    assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("churn", "team-a")
+    assert predictor["serviceAccountName"] == "model-server"
+    assert predictor["model"]["storageUri"] == URI
+    assert predictor["model"]["runtime"] == "slipway-mlserver"
+    assert predictor["model"]["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
+    assert predictor["deploymentStrategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    annotations = made["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
+    assert {key.removeprefix("slipway.dev/"): value for key, value in annotations.items()} | {
+        "model-digest": DIGEST,
+        "promotion": "3",
+        "run-id": "run-1",
+        "pipeline-digest": "b" * 64,
+        "git-commit": "c" * 40,
+        "data-digest": "d" * 64,
+    } == {key.removeprefix("slipway.dev/"): value for key, value in annotations.items()}
+    assert all(isinstance(value, str) for value in annotations.values())
+    assert json.loads(json.dumps(made)) == made
+
+
+def test_the_pod_is_restricted():
+    predictor = manifest(outputs(), "team-a", version())["spec"]["predictor"]
+    assert predictor["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert predictor["model"]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "runAsNonRoot": True,
+    }
+    assert predictor["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        f"s3://models/team-b/churn/versions/{DIGEST}/files",
+        f"s3://models/team-ab/churn/versions/{DIGEST}/files",
+        f"s3://models/team-a/other/versions/{DIGEST}/files",
+        f"s3://models/team-a/churn/versions/{'e' * 64}/files",
+        "pvc://x",
+        "http://169.254.169.254/latest",
+        "hf://x/y",
+    ],
+)
+def test_what_is_not_the_tenants_own_version_is_refused(uri):
+    with pytest.raises(UsageError, match="is not a version of team-a's model"):
+        manifest(outputs(), "team-a", version(storage_uri=uri))
+
+
+def pod(name: str, uri: str | None, *, ready: bool = False, deleted: bool = False, **status: object) -> dict:
+    annotations = {diagnosis.SOURCE: uri} if uri else {}
+    metadata = {"name": name, "annotations": annotations} | ({"deletionTimestamp": "now"} if deleted else {})
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return {"metadata": metadata, "spec": {}, "status": {"conditions": conditions, **status}}
+
+
+READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+DONE = {
+    "metadata": {"generation": 2},
+    "spec": {"replicas": 1},
+    "status": {"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 1},
+}
+OLD = URI.replace(DIGEST, "0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("isvc", "deployment", "pods", "serving"),
+    [
+        (READY, DONE, [pod("new", URI, ready=True)], True),
+        (READY, None, [pod("new", URI, ready=True)], True),
+        (READY, DONE, [pod("new", URI, ready=True), pod("old", OLD, ready=True, deleted=True)], True),
+        (READY, DONE, [pod("new", URI, ready=True), pod("old", OLD, ready=True)], False),
+        (READY, DONE, [pod("old", OLD, ready=True)], False),
+        (READY, DONE, [pod("new", URI), pod("old", OLD, ready=True)], False),
+        (READY, DONE, [], False),
+        ({}, DONE, [pod("new", URI, ready=True)], False),
+        (READY, DONE | {"metadata": {"generation": 3}}, [pod("new", URI, ready=True)], False),
+    ],
+)
+def test_ready_alone_does_not_mean_that_the_new_version_serves(isvc, deployment, pods, serving):
+    assert diagnosis.examine(isvc, deployment, pods, URI).serving is serving
+
+
+def test_the_source_is_also_read_from_the_storage_initializer():
+    by_container = pod("new", None)
+    by_container["spec"] = {"initContainers": [{"name": "storage-initializer", "args": [URI, "/mnt/models"]}]}
+    assert diagnosis.source_of(by_container) == URI
+    assert diagnosis.source_of(pod("x", None)) is None
+
+
+def test_a_crashing_model_is_hopeless_and_its_words_are_the_cause():
+    crashing = {
+        "name": "kserve-container",
+        "ready": False,
+        "restartCount": 2,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}},
+        "lastState": {"terminated": {"exitCode": 1, "message": "ModuleNotFoundError: x"}},
+    }
+    state = diagnosis.examine({}, None, [pod("new", URI, containerStatuses=[crashing])], URI)
+    assert state.hopeless
+    assert "kserve-container exited with 1: ModuleNotFoundError: x" in state.causes
+    crashing["restartCount"] = 1
+    assert not diagnosis.examine({}, None, [pod("new", URI, containerStatuses=[crashing])], URI).hopeless
+
+
+def test_warnings_are_those_of_the_predictor():
+    events = [
+        {"type": t, "reason": r, "message": m, "involvedObject": {"name": n}}
+        for t, r, m, n in (
+            ("Warning", "FailedCreate", "exceeded quota", "churn-predictor-5d"),
+            ("Warning", "Unhealthy", "not ours", "other-predictor-1"),
+            ("Normal", "Pulled", "fine", "churn-predictor-5d"),
+        )
+    ]
+    assert diagnosis.warnings(events, "churn") == ["FailedCreate: exceeded quota"]
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Let `httpx.post` meet a handler instead of a network."""
+
+    def answer(handler):
+        client = httpx.Client(transport=httpx.MockTransport(handler))
+        monkeypatch.setattr(httpx, "post", client.post)
+
+    return answer
+
+
+def test_rows_travel_in_the_v2_protocol_and_classes_come_back(answering):
+    def handler(request):
+        body = json.loads(request.content)
+        assert str(request.url).endswith("/serving/team-a/churn/v2/models/churn/infer")
+        assert body["inputs"][0] == {
+            "name": "predict",
+            "shape": [2, 2],
+            "datatype": "FP64",
+            "data": [1.0, 2.0, 3.0, 4.0],
+        }
+        return httpx.Response(200, json={"outputs": [{"data": [0, 1]}]})
+
+    answering(handler)
+    url = predict.url_of(outputs(), "team-a", "churn")
+    assert predict.predict(url, [(1, 2), (3, 4)]) == [0, 1]
+    assert predict.predict(url, []) == []
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 502, 503])
+def test_an_endpoint_that_is_not_there_yet_may_be_asked_again(answering, status):
+    answering(lambda request: httpx.Response(status, text="no"))
+    with pytest.raises(predict.NotAnsweringError, match=str(status)):
+        predict.predict("http://x", [(1,)])
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        httpx.Response(400, text="bad shape"),
+        httpx.Response(200, text="hello"),
+        httpx.Response(200, json={"outputs": []}),
+        httpx.Response(200, json={"outputs": [{"data": [0, 1]}]}),
+        httpx.Response(200, json={"outputs": [{"data": [0.5]}]}),
+        httpx.Response(200, json={"outputs": [{"data": ["yes"]}]}),
+    ],
+)
+def test_another_answer_than_one_class_per_row_is_a_failure(answering, response):
+    answering(lambda request: response)
+    with pytest.raises(FailedError) as failed:
+        predict.predict("http://x", [(1,)])
+    assert not isinstance(failed.value, predict.NotAnsweringError)
