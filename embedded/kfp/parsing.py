@@ -323,18 +323,18 @@ def _retry(body: Mapping[str, Any]) -> ir.Retry:
 
 def _check_references(pipeline: ir.Pipeline) -> None:
     def visit(component: ir.Component, above: tuple[str, ...]) -> None:
-        if not isinstance(component.body, ir.Dag):
-            return
         if component.name in above or len(above) > _MAX_NESTING:
             raise UnsupportedError(f"component {component.name} contains itself, or is nested too deep")
+        if not isinstance(component.body, ir.Dag):
+            return
         for task in component.body.tasks:
             target = pipeline.components.get(task.component)
             if target is None:
                 raise UnsupportedError(
                     f"task {task.name!r} names component {task.component!r}, which doesn't exist"
                 )
-            _check_use(task, target)
             visit(target, (*above, component.name))
+            _check_use(task, target)
 
     visit(pipeline.root, ())
 

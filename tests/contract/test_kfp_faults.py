@@ -72,7 +72,7 @@ def step_is_running(server: KfpServer, run_id: str) -> int:
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
                 try:
-                    if os.readlink(folder / "cwd").startswith(str(server.data / "work" / run_id)):
+                    if str((folder / "cwd").readlink()).startswith(str(server.data / "work" / run_id)):
                         return int(folder.name)
                 except OSError:
                     continue

@@ -3,6 +3,7 @@ gets wrong, and what it gets right."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Optional
 
@@ -92,11 +93,15 @@ GATES = {
     "string is not number": (lambda: steps.text(value="10").output, lambda v: v < "9", True),
     "bool, true": (lambda: steps.flag(value=True).output, lambda v: v == True, True),  # noqa: E712
     "bool, false": (lambda: steps.flag(value=False).output, lambda v: v == True, False),  # noqa: E712
-    "named float": (lambda: steps.judged(accuracy=0.9, label="x").outputs["accuracy"], lambda v: v >= 0.85, True),
+    "named float": (
+        lambda: steps.judged(accuracy=0.9, label="x").outputs["accuracy"], lambda v: v >= 0.85, True,
+    ),
     "named float, false": (
         lambda: steps.judged(accuracy=0.8, label="x").outputs["accuracy"], lambda v: v >= 0.85, False,
     ),
-    "named string": (lambda: steps.judged(accuracy=0.9, label="x").outputs["label"], lambda v: v != "y", True),
+    "named string": (
+        lambda: steps.judged(accuracy=0.9, label="x").outputs["label"], lambda v: v != "y", True,
+    ),
 }  # fmt: skip
 
 
@@ -210,7 +215,7 @@ def test_a_loop_keeps_its_parallelism(platform: Platform) -> None:
         (task["start_time"], task["end_time"]) for task in result.tasks.values() if task["kind"] == "step"
     )
     assert len(spans) == 3
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
 
 
 def test_independent_tasks_run_at_the_same_time(platform: Platform) -> None:

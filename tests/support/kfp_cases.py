@@ -1,5 +1,7 @@
 """Steps that the pipelines of the tests are made of. Each is compiled by the SDK as a user's would be."""
 
+# Steps are written as users write them.
+# ruff: noqa: PTH123, PTH103
 from typing import NamedTuple, Optional
 
 from kfp import dsl
