@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
 from pipelines.client import tenant_of
-from storage.candidate import Candidate, Evaluation, find_run, read_candidate, read_evaluation
+from storage.candidate import Candidate, Evaluation
+from storage.runs import find_run, read_candidate, read_evaluation
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -96,7 +96,11 @@ class Cluster:
             self._api.call_api(
                 f"/apis/{_ISVC[0]}/{_ISVC[1]}/namespaces/{namespace}/{_ISVC[2]}/{name}",
                 "PATCH",
-                query_params=[("fieldManager", FIELD_MANAGER), ("force", "true")],
+                query_params=[
+                    ("fieldManager", FIELD_MANAGER),
+                    ("force", "true"),
+                    ("fieldValidation", "Strict"),
+                ],
                 header_params={"Content-Type": "application/apply-patch+yaml", "Accept": "application/json"},
                 body=dict(manifest),
                 response_type="object",

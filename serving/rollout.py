@@ -19,12 +19,13 @@ from serving import access, artifact, inference
 from serving.cluster import Cluster
 from serving.predict import NotAnsweringError, predict, url_of
 from serving.promotion import Champion, Decision, Rules, decide
-from storage.candidate import Candidate, find_run, read_candidate, read_evaluation
+from storage.candidate import Candidate
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.layout import checked_name
 from storage.model_files import stage
 from storage.registry import ConflictError, Held, ModelVersion, Registry
 from storage.report import Report, silent
+from storage.runs import find_run, read_candidate, read_evaluation
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,10 +12,10 @@ from support.promotions import FakeServing, key_of, write_run
 
 from serving.promotion import Rules
 from serving.rollout import ConflictError, Promoter
-from storage.candidate import find_run, read_candidate
 from storage.client import open_store
 from storage.errors import FailedError, UsageError
 from storage.registry import Registry
+from storage.runs import find_run, read_candidate
 
 pytestmark = pytest.mark.contract
 
