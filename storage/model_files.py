@@ -26,7 +26,6 @@ MAX_KEY_BYTES: Final = 1024
 MAX_FILES: Final = 64
 MAX_VERSION_BYTES: Final = 2 << 30
 CHUNK: Final = 1 << 20
-_CONTROL: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -71,8 +70,8 @@ def checked_path(path: str, *, below: str = "") -> str:
     reason = ""
     if not path:
         reason = "It is empty."
-    elif any(unicodedata.category(char) in _CONTROL for char in path):
-        reason = "It holds a control character."
+    elif not path.isprintable():
+        reason = "It holds a control character, or a space that isn't one."
     elif "\\" in path:
         reason = "It holds a backslash."
     elif "%" in path:

@@ -35,6 +35,7 @@ def test_plain_names_are_accepted(path):
         "x\ny",
         "x\x7f",
         "a\u202eb",
+        "a\u00a0b",
         "\ud800",
         "%2e%2e/x",
         "a%2fb",
