@@ -59,7 +59,8 @@ def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
             },
             {
                 "Effect": "Allow",
-                "Action": ["s3:GetBucketLocation"],
+                # KServe's storage initializer asks for the bucket itself before it lists its prefix.
+                "Action": ["s3:GetBucketLocation", "s3:HeadBucket"],
                 "Resource": [f"arn:aws:s3:::{grant.bucket}"],
             },
         ]
