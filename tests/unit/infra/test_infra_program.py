@@ -77,6 +77,23 @@ def test_every_object_is_named_and_labelled_as_ours(engine):
         assert ("namespace" in metadata) is (kind not in CLUSTER_WIDE), name
 
 
+def _keys(value: object):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield key
+            if key not in {"data", "annotations", "labels", "matchLabels"}:
+                yield from _keys(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _keys(inner)
+
+
+def test_no_field_is_misspelled_into_one_that_kubernetes_ignores(engine):
+    """The SDK translates the fields that it knows and lets any other through as it stands."""
+    for _, name, body in _objects(engine):
+        assert not [key for key in _keys(body) if "_" in key], name
+
+
 def test_every_role_is_free_of_wildcards(engine):
     roles = [*engine.of("Role"), *engine.of("ClusterRole")]
     assert len(roles) >= 10
