@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.platform import write_manifests
+from support.recorded_platform import write_manifests
 
 from infra import admission, kserve_objects, tenancy
 from infra.components.kserve import load_crds, load_rules

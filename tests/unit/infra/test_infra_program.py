@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.engine import Engine, reveal, secrets_masked
-from support.platform import CANARY, KINDS, deploy, reference, write_manifests
+from support.recorded_platform import CANARY, KINDS, deploy, reference, write_manifests
 
 from infra import config
 from infra.contract import PlatformOutputs

@@ -1,0 +1,80 @@
+"""A whole platform under the recording engine: settings, a cluster that is not there, small manifests."""
+
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes
+import yaml
+from support.engine import Engine
+
+from infra import cluster, config, program
+from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.contract import PlatformOutputs
+from infra.kserve_objects import CRDS
+
+CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
+"""The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""
+KINDS = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
+
+
+def reference(name: str) -> str:
+    return f"registry.test/{name}:0123456789ab"
+
+
+def write_manifests(folder: Path) -> Path:
+    """Write stand-ins for what controller-gen makes: the same shape, a hundredth of the size."""
+    (folder / "crds").mkdir(parents=True)
+    for plural in CRDS:
+        definition = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{plural}.serving.kserve.io", "annotations": {"generator": "test"}},
+            "spec": {
+                "group": "serving.kserve.io",
+                "names": {"plural": plural, "kind": plural.title()},
+                "scope": "Namespaced",
+                "versions": [],
+            },
+        }
+        (folder / "crds" / f"{plural}.yaml").write_text(yaml.safe_dump(definition))
+    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
+    role = {"kind": "ClusterRole", "metadata": {"name": "kserve-manager-role"}, "rules": rules}
+    (folder / "role.yaml").write_text(yaml.safe_dump(role))
+    return folder
+
+
+def handle(manifests: Path) -> ClusterHandle:
+    return ClusterHandle(
+        provider=pulumi_kubernetes.Provider("kubernetes", kubeconfig="{}"),
+        images=Images(**{kind: Image(reference=reference(kind)) for kind in KINDS}),
+        kserve_manifests=manifests,
+        endpoints=Endpoints(
+            gateway="http://127.0.0.1:1",
+            store="http://127.0.0.1:2",
+            console="http://127.0.0.1:3",
+            kfp="http://127.0.0.1:4",
+        ),
+        kubeconfig=Path("/somewhere/kubeconfig"),
+    )
+
+
+def deploy(
+    monkeypatch,
+    manifests: Path,
+    platform: config.PlatformSettings,
+    tenants: tuple[config.TenantSettings, ...],
+) -> tuple[Engine, PlatformOutputs]:
+    """Build the platform and return what was recorded, and what it tells the outside."""
+    monkeypatch.setattr(cluster, "connect", lambda _settings: handle(manifests))
+    built: list[PlatformOutputs] = []
+
+    def run() -> None:
+        secret = pulumi.Output.secret(CANARY)
+        built.append(
+            program.build(
+                config.Configuration(stack="test", platform=platform, tenants=tenants, secret=secret)
+            )
+        )
+
+    engine = Engine().deploy(run)
+    return engine, built[0]
