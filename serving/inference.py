@@ -83,8 +83,6 @@ def _predictor(outputs: PlatformOutputs, service_account: str, version: ServedVe
         "annotations": {DIGEST: version.digest},
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "model": {
-            # KServe's own default; its CRDs as generated, without kustomize patches, require it here.
-            "name": "kserve-container",
             "modelFormat": {"name": "sklearn", "version": "1"},
             "protocolVersion": "v2",
             "runtime": outputs.serving.runtime,

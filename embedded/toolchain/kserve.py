@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import Final
 
+import yaml
+
 from embedded.toolchain import cache, golang, lanes, processes
 from embedded.toolchain.build import binary, entry_of
 from embedded.toolchain.failures import explain
@@ -50,7 +52,8 @@ def kserve_manifests(report: Report = silent) -> Path:
     """
     tool = TOOLS["kserve"]
     go = golang.find((tool,))
-    key = hashlib.sha256("\0".join((entry_of(tool, go).name, *_GENERATORS, *CRDS)).encode()).hexdigest()[:16]
+    inputs = (entry_of(tool, go).name, *_GENERATORS, *CRDS, Path(__file__).read_text())
+    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
     shelf = cache.shelf("kserve", "manifests")
     entry = shelf / key
     if cache.load(entry) is not None:
@@ -88,3 +91,22 @@ def _generate(generator: Path, go: golang.Go, work: Path) -> None:
         raise explain("KServe's manifests could not be generated.", said[-60:])
     for source, target in [(name, f"crds/{name}") for name in CRDS] + [("role.yaml", "role.yaml")]:
         (raw / source).rename(out / target)
+    _make_names_optional(out / "crds" / "serving.kserve.io_inferenceservices.yaml")
+
+
+def _make_names_optional(path: Path) -> None:
+    """Take `name` off the required fields of the model servers in the InferenceService CRD.
+
+    They embed a Kubernetes container, whose name the generator demands, while KServe's own webhook
+    refuses a predictor that has one (validatePredictor, v0.17.0). Upstream edits its CRDs as well.
+    """
+    document = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    for version in document["spec"]["versions"]:
+        spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
+        for component in ("predictor", "transformer", "explainer"):
+            for schema in spec[component]["properties"].values():
+                if "storageUri" in schema.get("properties", {}) and "name" in schema.get("required", ()):
+                    schema["required"].remove("name")
+                    if not schema["required"]:
+                        del schema["required"]
+    path.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False))
