@@ -120,6 +120,7 @@ def set_forwards(instance: Instance, forwards: Sequence[Forward]) -> None:
         UsageError: a port is wanted twice, or another process holds it.
         FailedError: the cluster runs but its forwarder doesn't take the table over.
     """
+    check_machine()
     places = Places(instance)
     _record_forwards(places, forwards)
     if records.holder(places.supervisor) is not None:

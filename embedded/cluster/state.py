@@ -82,8 +82,9 @@ def logs(instance: Instance, name: str | None = None) -> dict[str, Path]:
     """Paths of the logs by process, or of the one process `name`.
 
     Raises:
-        UsageError: there is no log of that name.
+        UsageError: there is no log of that name, or the logs are another user's.
     """
+    instance.recorded()
     found = {path.stem: path for path in sorted(instance.log.glob("*.log"))}
     if name is None:
         return found
