@@ -54,6 +54,7 @@ def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
         "KUBECONFIG": str(instance.kubeconfig),
         "SLIPWAY_INSTANCE": instance.name,
     }
+    _quieten(selection.home(instance))
     selected = selection.install(instance, {**os.environ, "PATH": env["PATH"]})
     if selection.stand_ins(selected):
         # The CLI would look for the official plugin on the network first, and wait for it.
@@ -99,6 +100,19 @@ def _path(*first: Path) -> str:
     """Return PATH with our folders in front, each once, so that a prepared shell doesn't grow."""
     rest = os.environ.get("PATH", "").split(os.pathsep)
     return os.pathsep.join(dict.fromkeys([*map(str, first), *filter(None, rest)]))
+
+
+def _quieten(home: Path) -> None:
+    """Keep the CLI from logging every property of every resource to a file of its home.
+
+    It can't be switched off (v3.250.0: StartLogging) and takes two fifths of the time of an `up` that
+    changes nothing: 13.3 s with it, 5.4 s without, 92 resources. Where its folder can't be made the CLI
+    goes on without, so a file stands in its place. The home is the local stack's own, never the user's.
+    """
+    logs = home / "logs"
+    if logs.is_dir():
+        shutil.rmtree(logs, ignore_errors=True)
+    logs.touch()
 
 
 def _passphrase(instance: Instance) -> Path:

@@ -4,35 +4,83 @@ Exit codes: 0 done, 1 failed (a rerun converges), 2 the caller's mistake (nothin
 """
 
 import sys
-from typing import Annotated, Any
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Annotated, Any, Final
 
-import click
 import typer
+from typer.core import TyperGroup
 
 from slipway import console
-from slipway.commands import local, model, pipeline, stack
 from storage.errors import SlipwayError
 
+
+@dataclass(frozen=True)
+class _Entry:
+    module: str
+    summary: str
+    whole: bool = False
+    """The module's commands are a group of their own, called by this entry's name."""
+
+
+COMMANDS: Final = {
+    "quickstart": _Entry("quickstart", "From a bare machine to a served model."),
+    "doctor": _Entry("stack", "Say what this machine has, what would be built, what is missing."),
+    "init": _Entry("stack", "Make a stack: its settings file and its secret."),
+    "up": _Entry("stack", "Make the platform what the settings say."),
+    "preview": _Entry("stack", "Say what `up` would change."),
+    "destroy": _Entry("stack", "Take away everything that `up` made, with its data."),
+    "status": _Entry("stack", "Show what runs, where it answers, which plugins are in use."),
+    "outputs": _Entry("stack", "Print the stack's outputs, the contract that CI reads."),
+    "env": _Entry("stack", "Print shell exports for pulumi and kubectl."),
+    "pipeline": _Entry("pipeline", "Training pipelines: compile, upload, run, list, logs.", whole=True),
+    "model": _Entry("model", "Models: promote, list, predict.", whole=True),
+    "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),
+}
+
+
+class _Root(TyperGroup):
+    """Loads a command's module when the command is called: `kfp` alone takes a second to import."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Typer's own context class is private
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        group: Any = typer.main.get_group(import_module(f"slipway.commands.{entry.module}").app)
+        return group if entry.whole else group.commands[cmd_name]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.err.print("Interrupted. Run the same command again: it goes on from here.")
+            raise typer.Exit(130) from None
+
+
 app = typer.Typer(
+    cls=_Root,
     name="slipway",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="A machine-learning platform on Kubernetes as one Pulumi program.\n\n"
-    "From a bare machine to a served model:  slipway quickstart local",
+    "Example:  slipway quickstart local",
 )
-stack.register(app)
-app.add_typer(local.app, name="local", help="The embedded Kubernetes of the local environment.")
-app.add_typer(pipeline.app, name="pipeline", help="Training pipelines: compile, upload, run.")
-app.add_typer(model.app, name="model", help="Models: promote, list, predict.")
 
 
 @app.callback()
-def _root(
+def root(
     context: typer.Context,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print results as JSON; goes before the command.")
+        bool, typer.Option("--json", help="Print results as JSON; may stand anywhere.")
     ] = False,
 ) -> None:
     """Keep what every command needs to know of how it was called."""
@@ -45,19 +93,14 @@ def main(arguments: list[str] | None = None) -> int:
     # `--json` is read wherever it stands: scripts put it last, people put it anywhere.
     as_json = "--json" in arguments
     ordered = ["--json"] * as_json + [word for word in arguments if word != "--json"]
-    command: Any = typer.main.get_command(app)
     try:
-        result = command.main(ordered, prog_name="slipway", standalone_mode=False)
+        typer.main.get_command(app)(ordered, prog_name="slipway")
     except SlipwayError as error:
         console.show_error(error, as_json=as_json)
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        console.err.print("Interrupted. Run the same command again: it goes on from here.")
-        return 130
-    except click.ClickException as error:
-        error.show()
-        return 2
-    return result if isinstance(result, int) else 0
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
 
 
 def entry() -> None:

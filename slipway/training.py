@@ -3,6 +3,7 @@
 import json
 import shlex
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -122,10 +123,16 @@ def answers(outputs: PlatformOutputs, tenant: str, candidate: Candidate) -> dict
         "endpoint": f"{url}/infer",
         "rows": len(rows),
         "accuracy": right / len(rows),
-        "expected": ", ".join(candidate.classes[label] for label in labels[:SHOWN]),
-        "predicted": ", ".join(candidate.classes[answer] for answer in given[:SHOWN]),
+        "expected": _shown(candidate.classes, labels),
+        "predicted": _shown(candidate.classes, given),
         "curl": _curl(f"{url}/infer", rows[0]),
     }
+
+
+def _shown(classes: Sequence[str], answers: Sequence[int]) -> str:
+    """A few of the answers in words, from all over the rows: they may be in the order of their class."""
+    step = max(1, len(answers) // SHOWN)
+    return ", ".join(classes[answer] for answer in answers[::step][:SHOWN])
 
 
 def _curl(url: str, row: list[float]) -> str:

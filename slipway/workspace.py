@@ -56,6 +56,7 @@ def tool_environment(stack: str, report: Report = silent) -> Mapping[str, str]:
         return {}
     # All of them now: later each image would ask for its own, one after the other.
     toolchain.ensure(report=report)
+    toolchain.kserve_manifests(report)
     return session.environment(instance(), report)
 
 

@@ -1,7 +1,5 @@
-"""The commands that work on a whole stack, from `init` to `quickstart`."""
+"""The commands that work on a whole stack, from `init` to `doctor`."""
 
-import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,21 +7,17 @@ import typer
 from embedded import cluster, session, toolchain
 from embedded.plugins import selection
 from infra.stack import Stack, Summary
-from slipway import console, quickstart, render, workspace
+from slipway import console, render, workspace
 from storage.errors import FailedError, UsageError
 
 StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 
 
-def register(app: typer.Typer) -> None:
-    """Put the commands at the top level of the command line."""
-    for command in (init, up, preview, destroy, status, outputs, env, doctor):
-        app.command()(command)
-    app.command(name="quickstart")(quickstart_command)
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
-def _ready(stack: str) -> Stack:
+def ready(stack: str) -> Stack:
     """The stack, initialised and with validated settings; the tools are built first where they lack."""
     if (workspace.project() / f"Pulumi.{stack}.yaml").is_file():
         workspace.settings(stack)  # a mistake in the file is named before anything starts
@@ -42,6 +36,7 @@ def _show_changes(context: typer.Context, summary: Summary) -> None:
     console.out.print(f"{changes or 'nothing'} in {summary.seconds:.1f} s", markup=False)
 
 
+@app.command()
 def init(stack: StackName) -> None:
     """Make a stack: its settings file from the template, and its secret.
 
@@ -53,22 +48,25 @@ def init(stack: StackName) -> None:
     console.out.print(f"Pulumi.{stack}.yaml holds the settings of stack {stack}.", markup=False)
 
 
+@app.command()
 def up(context: typer.Context, stack: StackName) -> None:
     """Make the platform what the settings say; the same as `pulumi up -s STACK`.
 
     Example:  slipway up local
     """
-    _show_changes(context, _ready(stack).up())
+    _show_changes(context, ready(stack).up())
 
 
+@app.command()
 def preview(context: typer.Context, stack: StackName) -> None:
     """Say what `up` would change. Nothing is changed.
 
     Example:  slipway preview local
     """
-    _show_changes(context, _ready(stack).preview())
+    _show_changes(context, ready(stack).preview())
 
 
+@app.command()
 def destroy(context: typer.Context, stack: StackName, yes: Yes = False) -> None:
     """Take away everything that `up` made, with its data.
 
@@ -79,6 +77,7 @@ def destroy(context: typer.Context, stack: StackName, yes: Yes = False) -> None:
     _show_changes(context, workspace.open_stack(stack).destroy())
 
 
+@app.command()
 def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "local") -> None:
     """Show what runs, where it answers, and which plugins are in use.
 
@@ -96,6 +95,7 @@ def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "lo
     render.status(stack, running, plugins, platform, as_json=context.obj["json"])
 
 
+@app.command()
 def outputs(
     context: typer.Context,
     stack: Annotated[str, typer.Argument()] = "local",
@@ -123,15 +123,17 @@ def outputs(
         console.show_json(value)
 
 
+@app.command()
 def env(stack: Annotated[str, typer.Argument()] = "local") -> None:
     """Print shell exports, so that `pulumi`, `kubectl` and `slipway` work on the stack.
 
     Example:  eval "$(slipway env)" && pulumi up -s local
     """
-    opened = _ready(stack)
+    opened = ready(stack)
     typer.echo(session.shell_exports(opened.env))
 
 
+@app.command()
 def doctor(context: typer.Context) -> None:
     """Say what this machine has, what would be built, and what is missing with the way to mend it.
 
@@ -144,24 +146,3 @@ def doctor(context: typer.Context) -> None:
         render.doctor(report)
     if not report.ready:
         raise FailedError("This machine lacks something that the local environment needs.")
-
-
-def quickstart_command(
-    context: typer.Context,
-    stack: Annotated[str, typer.Argument()] = "local",
-    data: Annotated[Path | None, typer.Option(help="CSV file with a `target` column.")] = None,
-    threshold: Annotated[float, typer.Option(help="Held-out accuracy that a model needs.")] = 0.85,
-) -> None:
-    """From a bare machine to a served model: platform, training, gate, promotion, prediction.
-
-    Example:  slipway quickstart local --data churn.csv
-    """
-    journey = quickstart.Journey(stack=stack, data=data, threshold=threshold)
-    journey.check()
-    opened = journey.time("tools", lambda: _ready(stack))
-    journey.time("platform", opened.up)
-    summary = journey.run(opened.outputs())
-    if context.obj["json"]:
-        console.show_json(json.loads(summary.model_dump_json()))
-    else:
-        render.journey(summary)
