@@ -1,4 +1,4 @@
-"""Measure the local platform and write docs/benchmarks.md: `make bench`, or with COLD=1 from empty caches too.
+"""Measure the local platform and write docs/benchmarks.md: `make bench`, with COLD=1 from nothing as well.
 
 Every figure is read off a run of the real thing on this machine. Nothing is asserted about wall times.
 """

@@ -117,7 +117,7 @@ def platform() -> Platform:
             promotion=promotions,
             memory_cluster=status["cluster"]["memory"],
             memory_pods=status["cluster"]["pods_memory"],
-            machine=f"{os.cpu_count()} cores, {machine.system()} {machine.release()}, Python {machine.python_version()}",
+            machine=f"{os.cpu_count()} cores, Linux {machine.release()}, Python {machine.python_version()}",
         )
     finally:
         slipway("local", "delete", "--yes")

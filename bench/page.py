@@ -11,11 +11,12 @@ BAR = 30
 def write(figures: Figures, path: Path) -> None:
     """Rewrite the page."""
     warm = figures.warm
+    command = f"make bench{' COLD=1' if figures.cold else ''}"
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `make bench{' COLD=1' if figures.cold else ''}` on {datetime.date.today().isoformat()}: {warm.machine}.",
-        "Medians of three where a command can be repeated; the machine is shared, so compare ratios within one run.",
+        f"Written by `{command}` on {datetime.date.today().isoformat()}: {warm.machine}.",
+        "Medians of three where a command can be repeated. The machine is shared: compare within one run.",
         "",
         "| what | command | measured |",
         "|---|---|---|",
@@ -24,7 +25,8 @@ def write(figures: Figures, path: Path) -> None:
     if figures.cold:
         lines.append(f"| main job, empty caches | the same | {figures.cold.total / 60:.1f} min |")
     lines += [
-        f"| second `up`, nothing to change ({warm.resources} resources) | `slipway up local` | {median(warm.second_up):.1f} s |",
+        f"| second `up`, nothing to change ({warm.resources} resources) | `slipway up local` | "
+        f"{median(warm.second_up):.1f} s |",
         f"| preview | `slipway preview local` | {median(warm.preview):.1f} s |",
         f"| cluster start with its data | `slipway local start` | {median(warm.cluster_start):.1f} s |",
         f"| steps of an empty pipeline, one after the other | {warm.empty_steps} steps by `kfp.Client` | "

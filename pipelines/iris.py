@@ -15,7 +15,7 @@ NAME = "iris"
 
 
 @dsl.pipeline(name=NAME, description="A decision tree on iris, judged on held-out rows.")  # type: ignore[untyped-decorator]
-def iris(  # noqa: PLR0917 - KFP calls a pipeline by position
+def iris(
     model_name: str = "iris",
     test_split: float = 0.2,
     seed: int = 42,

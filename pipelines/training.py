@@ -14,7 +14,7 @@ NAME = "training"
 
 
 @dsl.pipeline(name=NAME, description="Train, judge on held-out rows, propose where the gate passed.")  # type: ignore[untyped-decorator]
-def training(  # noqa: PLR0917 - KFP calls a pipeline by position
+def training(
     data_uri: str,
     data_sha256: str,
     model_name: str,

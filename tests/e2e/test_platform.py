@@ -49,7 +49,7 @@ def test_literal_pulumi_in_a_prepared_shell_does_the_same(clone: Checkout, first
     assert first_up.code == 0
     exports = clone.slipway("env", "local")
     assert exports.code == 0, exports.err
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: PLW1510 - its code is the result
         ["bash", "-euc", f"{exports.out}\npulumi up -s local --yes --non-interactive --expect-no-changes"],
         cwd=clone.path,
         env=clone.env,
@@ -90,7 +90,7 @@ def test_a_model_below_the_threshold_is_not_promoted(clone: Checkout, first_up: 
 def test_a_users_own_data(clone: Checkout, first_up: Finished, tmp_path: Path) -> None:
     assert first_up.code == 0
     rows = ["left,right,target"]
-    rows += [f"{n % 10},{(n * 7) % 10},{'big' if n % 10 > 4 else 'small'}" for n in range(300)]
+    rows += [f"{n},{(n * 7) % 301},{'big' if n > 149 else 'small'}" for n in range(300)]
     data = tmp_path / "sizes.csv"
     data.write_text("\n".join(rows) + "\n")
     done = clone.slipway(
@@ -98,6 +98,7 @@ def test_a_users_own_data(clone: Checkout, first_up: Finished, tmp_path: Path) -
         "--data", str(data), "--promote", "--json",
     )  # fmt: skip
     assert done.code == 0, done.err
+    assert done.json["version"], done.json["decision"]
     assert done.json["accuracy"] == 1.0
 
 

@@ -37,7 +37,7 @@ class Checkout:
         return {**clean, "PYTHONPATH": str(self.path)}
 
     def slipway(self, *arguments: str, timeout: float = 1800, env: dict[str, str] | None = None) -> Finished:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: PLW1510 - its code is the result
             [sys.executable, "-m", "slipway", *arguments],
             cwd=self.path,
             env={**self.env, **(env or {})},

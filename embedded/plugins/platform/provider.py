@@ -3,11 +3,11 @@
 # ruff: noqa: N802  the protocol names the methods
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import (
     engine_pb2,
     engine_pb2_grpc,
@@ -19,14 +19,12 @@ from pulumi.runtime.proto import (
 
 from embedded.plugins import serving
 from embedded.plugins.platform.kinds import KINDS, Change, Kind, Made, Properties, World
+from embedded.plugins.platform.wire import plain, wire
 from embedded.plugins.platform.world import Machine
 from storage.errors import SlipwayError, UsageError
 from storage.report import Report
 
 VERSION: Final = "0.1.0"
-_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
-"""How Pulumi's wire format marks a secret; part of its protocol."""
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
@@ -64,7 +62,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
         """Refuse inputs that can't be, property by property."""
-        faults = self._kind(request.urn, context).faults(_plain(request.news))
+        faults = self._kind(request.urn, context).faults(plain(request.news))
         return provider_pb2.CheckResponse(
             inputs=request.news,
             failures=[provider_pb2.CheckFailure(property=path, reason=why) for path, why in faults],
@@ -75,9 +73,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.DiffResponse:
         """Compare inputs with inputs, and the world with what it should be."""
         kind = self._kind(request.urn, context)
-        old = _plain(request.old_inputs) or _plain(request.olds)
+        old = plain(request.old_inputs) or plain(request.olds)
         with _told(context):
-            changes = kind.changes(old, _plain(request.news))
+            changes = kind.changes(old, plain(request.news))
         for change in changes:
             if change.why:
                 self._log.info(request.urn, change.why)
@@ -88,11 +86,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CreateResponse:
         """Make it, or adopt what an earlier run left."""
         kind = self._kind(request.urn, context)
-        inputs = _plain(request.properties)
+        inputs = plain(request.properties)
         if request.preview:
-            return provider_pb2.CreateResponse(properties=_wire(kind.planned(inputs)))
+            return provider_pb2.CreateResponse(properties=wire(kind.planned(inputs)))
         made = self._make(kind, inputs, request.urn, context)
-        return provider_pb2.CreateResponse(id=made.id, properties=_wire(made.outputs, made.secrets))
+        return provider_pb2.CreateResponse(id=made.id, properties=wire(made.outputs, made.secrets))
 
     def Read(
         self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
@@ -100,11 +98,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Say how it is; an empty answer where it is gone."""
         kind = self._kind(request.urn, context)
         with _told(context):
-            found = kind.find(request.id, _plain(request.inputs))
+            found = kind.find(request.id, plain(request.inputs))
         if found is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
-            id=found.id, properties=_wire(found.outputs, found.secrets), inputs=request.inputs
+            id=found.id, properties=wire(found.outputs, found.secrets), inputs=request.inputs
         )
 
     def Update(
@@ -112,23 +110,23 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.UpdateResponse:
         """Make it what the inputs say; the same as creating it."""
         kind = self._kind(request.urn, context)
-        inputs = _plain(request.news)
+        inputs = plain(request.news)
         if request.preview:
             # What is known of the old outputs stays known: the provider that depends on the cluster
             # must not look different because the cluster is to be started.
             properties = struct_pb2.Struct()
             properties.CopyFrom(request.olds)
-            for name, value in _wire(kind.planned(inputs)).fields.items():
+            for name, value in wire(kind.planned(inputs)).fields.items():
                 properties.fields[name].CopyFrom(value)
             return provider_pb2.UpdateResponse(properties=properties)
         made = self._make(kind, inputs, request.urn, context)
-        return provider_pb2.UpdateResponse(properties=_wire(made.outputs, made.secrets))
+        return provider_pb2.UpdateResponse(properties=wire(made.outputs, made.secrets))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Take it away."""
         kind = self._kind(request.urn, context)
         with _told(context):
-            kind.remove(_plain(request.properties), self._log.reporter(request.urn))
+            kind.remove(plain(request.properties), self._log.reporter(request.urn))
         return empty_pb2.Empty()
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
@@ -211,7 +209,7 @@ def _difference(changes: Sequence[Change]) -> provider_pb2.DiffResponse:
 
 def _half_made(remnant: Made, reason: str) -> "_Status":
     detail = provider_pb2.ErrorResourceInitFailed(
-        id=remnant.id, properties=_wire(remnant.outputs, remnant.secrets), reasons=[reason]
+        id=remnant.id, properties=wire(remnant.outputs, remnant.secrets), reasons=[reason]
     )
     packed = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
     packed.details.add().Pack(detail)
@@ -226,35 +224,6 @@ class _Status(NamedTuple):
     code: grpc.StatusCode
     details: str
     trailing_metadata: tuple[tuple[str, bytes], ...]
-
-
-def _plain(struct: struct_pb2.Struct) -> Properties:
-    """Return the properties as JSON values; whole numbers as int, secrets without their mark."""
-    plain: Properties = {name: _unmarked(value) for name, value in json_format.MessageToDict(struct).items()}
-    return plain
-
-
-def _unmarked(value: Any) -> Any:  # noqa: ANN401  any JSON value
-    if isinstance(value, dict):
-        if value.get(_SIGNATURE) == _SECRET:
-            return _unmarked(value.get("value"))
-        return {name: _unmarked(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_unmarked(each) for each in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
-
-
-def _wire(properties: Mapping[str, Any], secrets: frozenset[str] = frozenset()) -> struct_pb2.Struct:
-    struct = struct_pb2.Struct()
-    struct.update(
-        {
-            name: {_SIGNATURE: _SECRET, "value": value} if name in secrets else value
-            for name, value in properties.items()
-        }
-    )
-    return struct
 
 
 def main(argv: Sequence[str]) -> None:

@@ -184,7 +184,7 @@ def test_every_difference_is_found_both_ways(one: dict[str, Any], other: dict[st
          "spec.selector.a", True, True),
     ],
 )  # fmt: skip
-def test_what_changes_and_what_replaces(  # noqa: PLR0917
+def test_what_changes_and_what_replaces(
     kind: Kind, old: dict[str, Any], new: dict[str, Any], path: str, replaces: bool, first: bool
 ) -> None:
     found = diff.compare(kind, _object(kind, **old), _object(kind, **new))

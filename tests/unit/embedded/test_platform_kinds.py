@@ -14,7 +14,7 @@ from embedded.plugins.platform.kinds import (
     ImageInputs,
     ImageKind,
 )
-from embedded.plugins.platform.provider import _plain, _wire
+from embedded.plugins.platform.wire import plain, wire
 from storage.report import Report, silent
 
 CLUSTER: dict[str, Any] = {"instance": "test", "forwards": [], "versions": {"kubernetes": "1.34.4"}}
@@ -131,15 +131,15 @@ def test_inputs_that_cannot_be_are_named(inputs: dict[str, Any], path: str) -> N
     assert ClusterKind(Noted()).faults(CLUSTER) == [], "the control"
 
 
-def test_properties_survive_the_wire() -> None:
+def test_properties_survive_thewire() -> None:
     given = {"port": 20000, "ratio": 0.5, "on": True, "none": None, "list": [1, {"a": "b"}], "key": "hidden"}
-    struct = _wire(given, frozenset({"key"}))
-    assert _plain(struct) == given
-    assert isinstance(_plain(struct)["port"], int)
+    struct = wire(given, frozenset({"key"}))
+    assert plain(struct) == given
+    assert isinstance(plain(struct)["port"], int)
 
 
 def test_a_secret_is_marked_on_the_wire_and_nothing_else() -> None:
-    struct = _wire({"open": "a", "key": "b"}, frozenset({"key"}))
+    struct = wire({"open": "a", "key": "b"}, frozenset({"key"}))
     assert struct.fields["open"].WhichOneof("kind") == "string_value"
     assert struct.fields["key"].WhichOneof("kind") == "struct_value"
     assert json.dumps("b") in str(struct_pb2.Struct.FromString(struct.SerializeToString()))

@@ -1,5 +1,6 @@
 """Settings and tenants: what is taken, and how what isn't is refused."""
 
+import asyncio
 import json
 import textwrap
 from pathlib import Path
@@ -241,6 +242,8 @@ def test_the_program_checks_what_it_is_given_too(tmp_path, monkeypatch):
         mocks.set_mocks(Engine(), project="slipway", stack="local")
         pulumi.runtime.set_all_config({f"slipway:{key}": value for key, value in settings.items()})
 
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)  # Pulumi's Outputs want one; asyncio.run of another test leaves none
     try:
         given(platform=json.dumps({"environment": "local"}))
         assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: missing."
@@ -253,4 +256,6 @@ def test_the_program_checks_what_it_is_given_too(tmp_path, monkeypatch):
         given(platform=json.dumps({"environment": "local"}), secret="x" * 43)
         assert config.from_pulumi(ROOT).stack == "local"
     finally:
+        asyncio.set_event_loop(None)
+        loop.close()
         pulumi.runtime.set_all_config({})
