@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 
 from embedded.plugins.platform.kinds import ClusterInputs, ClusterState, ImageInputs
-from embedded.plugins.platform.provider import run
 from embedded.plugins.platform.world import Stopped
 from storage.errors import FailedError, UsageError
 from storage.report import Report
@@ -74,4 +73,7 @@ class FileWorld:
 
 
 if __name__ == "__main__":
+    # Not above: tests import this module too, and one process can't hold two google.rpc.Status (kfp's).
+    from embedded.plugins.platform.provider import run
+
     run(sys.argv[1:], FileWorld(Path(os.environ["WORLD"])))
