@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 SLIPWAY := $(VENV)/bin/slipway
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install up down test check unit bench golden schema format
+.PHONY: help install tools up down test check unit bench golden schema format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,13 +28,16 @@ $(INSTALLED): pyproject.toml uv.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv sync --frozen --quiet --inexact
 	@touch $@
 
+tools: install ## Build the tools and install the Debian packages that this machine lacks
+	@$(SLIPWAY) doctor --mend >/dev/null
+
 up: install ## From a bare machine to a served model (DATA=path.csv for your own data)
 	@$(SLIPWAY) quickstart $(STACK) $(if $(DATA),--data "$(DATA)")
 
 down: install ## Take away everything that `make up` made; the tool cache stays
 	@$(SLIPWAY) local delete --yes
 
-test: install ## Every test: unit, real servers, the whole platform
+test: tools ## Every test: unit, real servers, the whole platform
 	@$(PY) -m pytest
 
 check: install ## ruff, mypy strict, import-linter and the unit tests

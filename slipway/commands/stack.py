@@ -134,11 +134,20 @@ def env(stack: Annotated[str, typer.Argument()] = "local") -> None:
 
 
 @app.command()
-def doctor(context: typer.Context) -> None:
+def doctor(
+    context: typer.Context,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="First install the packages and build the tools that lack.")
+    ] = False,
+) -> None:
     """Say what this machine has, what would be built, and what is missing with the way to mend it.
 
-    Example:  slipway doctor
+    Example:  slipway doctor --mend
     """
+    if mend:
+        with console.phase("Preparing the tools") as report:
+            toolchain.ensure(report=report)
+            toolchain.kserve_manifests(report)
     report = toolchain.examine()
     if context.obj["json"]:
         console.show_model(report)
