@@ -53,7 +53,7 @@ unit: install ## The unit tests alone
 bench: install ## Measure, and write docs/benchmarks.md
 	@$(PY) -m bench
 
-golden: install ## Rewrite the golden pipelines and schemas; review the diff
+golden: install ## Rewrite the golden pipelines, schemas and settings page; review the diff
 	@$(PY) -m pipelines.compile
 	@$(PY) -m infra.config --write-schema
 

@@ -4,7 +4,7 @@ A stack's settings are the object `slipway:platform` of `Pulumi.<stack>.yaml`, b
 `slipway:secret` that `slipway init` makes. Each tenant is one file in `tenants/`. The same checks run
 before anything is started (`load_file`, `load_tenants`) and inside the program (`from_pulumi`).
 
-    python -m infra.config --write-schema     rewrites docs/*.schema.json
+    python -m infra.config --write-schema     rewrites docs/*.schema.json and docs/settings.md
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final, Literal
 import pulumi
 from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
 
-from infra import strict_yaml
+from infra import settings_page, strict_yaml
 from infra.contract import PlatformOutputs
 from infra.names import SYSTEM_NAMESPACES
 from infra.rbac import Role
@@ -35,10 +35,26 @@ _STACK_FILE_KEYS: Final = {"config", "secretsprovider", "encryptedkey", "encrypt
 _NOT_YET: Final = {"kind": "local", "prod": "dev"}
 
 _Quantity = Annotated[
-    str, Field(pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$", description="A Kubernetes quantity.")
+    str,
+    Field(
+        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        json_schema_extra={"format": "Kubernetes quantity"},
+    ),
 ]
-_Url = Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$")]
-_ImageByDigest = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9./_:-]*@sha256:[0-9a-f]{64}$")]
+_Url = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+        json_schema_extra={"format": "URL of scheme, host and port"},
+    ),
+]
+_ImageByDigest = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9./_:-]*@sha256:[0-9a-f]{64}$",
+        json_schema_extra={"format": "image with its sha256 digest"},
+    ),
+]
 
 
 class KfpSettings(Strict):
@@ -71,20 +87,20 @@ class ExistingCluster(Strict):
 class ImageReferences(Strict):
     """Where the cluster finds the platform's images; each by digest."""
 
-    minio: _ImageByDigest
-    kserve_controller: _ImageByDigest
-    gateway: _ImageByDigest
-    pipelines: _ImageByDigest
-    model_server: _ImageByDigest
+    minio: _ImageByDigest = Field(description="The artifact store.")
+    kserve_controller: _ImageByDigest = Field(description="KServe's controller.")
+    gateway: _ImageByDigest = Field(description="nginx, which routes to the models.")
+    pipelines: _ImageByDigest = Field(description="Pipelines API, pipeline steps and Slipway's own Jobs.")
+    model_server: _ImageByDigest = Field(description="MLServer and KServe's storage initializer.")
 
 
 class EndpointUrls(Strict):
     """URLs at which the platform's Services are published outside the cluster."""
 
-    gateway: _Url
-    store: _Url
-    console: _Url
-    kfp: _Url
+    gateway: _Url = Field(description="Models, for predictions.")
+    store: _Url = Field(description="The S3 API.")
+    console: _Url = Field(description="MinIO's web console.")
+    kfp: _Url = Field(description="The pipelines API.")
 
 
 class _Common(Strict):
@@ -96,13 +112,13 @@ class _Common(Strict):
 class LocalSettings(_Common):
     """A bare machine: the cluster and its images are made on the spot."""
 
-    environment: Literal["local"]
+    environment: Literal["local"] = Field(description="Kind of environment.")
 
 
 class DevSettings(_Common):
     """A team's cluster, reached by a kubeconfig context."""
 
-    environment: Literal["dev"]
+    environment: Literal["dev"] = Field(description="Kind of environment.")
     cluster: ExistingCluster
     images: ImageReferences
     endpoints: EndpointUrls
@@ -136,15 +152,15 @@ _Subject = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_s
 class UserMember(Strict):
     """A person, as the cluster's authentication names them."""
 
-    user: _Subject
-    role: Role
+    user: _Subject = Field(description="Name of a user, as the cluster's authentication gives it.")
+    role: Role = Field(description="What the member may do.")
 
 
 class GroupMember(Strict):
     """A group, as the cluster's authentication names it."""
 
-    group: _Subject
-    role: Role
+    group: _Subject = Field(description="Name of a group, in place of a user.")
+    role: Role = Field(description="What the member may do.")
 
 
 def _member_kind(value: object) -> str:
@@ -162,19 +178,19 @@ Member = Annotated[
 class QuotaSettings(Strict):
     """What all pods of a tenant may ask for together."""
 
-    cpu: _Quantity = "8"
-    memory: _Quantity = "16Gi"
-    storage: _Quantity = "50Gi"
-    pods: int = Field(default=50, ge=1, le=5000)
+    cpu: _Quantity = Field(default="8", description="CPU that all pods together may request.")
+    memory: _Quantity = Field(default="16Gi", description="Memory that all pods together may request.")
+    storage: _Quantity = Field(default="50Gi", description="Size of all volumes that are claimed together.")
+    pods: int = Field(default=50, ge=1, le=5000, description="How many pods at once.")
 
 
 class ContainerDefaults(Strict):
     """What a container gets that says nothing of its own."""
 
-    cpu_request: _Quantity = "50m"
-    memory_request: _Quantity = "64Mi"
-    cpu_limit: _Quantity = "1"
-    memory_limit: _Quantity = "512Mi"
+    cpu_request: _Quantity = Field(default="50m", description="CPU that a container is sure of.")
+    memory_request: _Quantity = Field(default="64Mi", description="Memory that a container is sure of.")
+    cpu_limit: _Quantity = Field(default="1", description="CPU that a container may use at most.")
+    memory_limit: _Quantity = Field(default="512Mi", description="Memory that a container may use at most.")
 
 
 class TenantSettings(Strict):
@@ -347,6 +363,11 @@ def schemas() -> dict[str, str]:
     return {name: json.dumps(dialect | document, indent=2) + "\n" for name, document in documents.items()}
 
 
+def page() -> str:
+    """Return the committed page of every setting, docs/settings.md."""
+    return settings_page.page(_PLATFORM.json_schema(), TenantSettings.model_json_schema())
+
+
 def _main(arguments: list[str]) -> int:
     if arguments != ["--write-schema"]:
         print("usage: python -m infra.config --write-schema", file=sys.stderr)
@@ -354,6 +375,7 @@ def _main(arguments: list[str]) -> int:
     docs = Path(__file__).resolve().parents[1] / "docs"
     for name, text in schemas().items():
         (docs / name).write_text(text)
+    (docs / "settings.md").write_text(page())
     return 0
 
 

@@ -1,0 +1,77 @@
+"""docs/settings.md: fresh, complete, and its examples are files that load."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra import config, settings_page
+
+ROOT = Path(__file__).parents[3]
+
+
+def rows(text: str) -> list[list[str]]:
+    return [
+        [cell.strip() for cell in line.strip("|").split(" | ")]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
+
+
+def leaves(value: object, path: str = "") -> set[str]:
+    if isinstance(value, dict):
+        return {leaf for name, each in value.items() for leaf in leaves(each, f"{path}.{name}".strip("."))}
+    if isinstance(value, list):
+        return {path} | {leaf for each in value for leaf in leaves(each, f"{path}[]")}
+    return {path}
+
+
+def test_the_committed_page_is_fresh():
+    assert (ROOT / "docs" / "settings.md").read_text() == config.page(), (
+        "run: python -m infra.config --write-schema"
+    )
+
+
+def test_every_row_is_complete():
+    listed = [row for row in rows(config.page()) if not row[0].startswith("`slipway:")]
+    assert len(listed) > 40
+    for name, *cells in listed:
+        assert len(cells) == 4, name
+        assert all(cells), name
+        assert cells[3] != "`null`", f"{name} has no example"
+
+
+@pytest.mark.parametrize(
+    ("example", "model"),
+    [
+        (settings_page.LOCAL, config.LocalSettings),
+        (settings_page.DEV, config.DevSettings),
+        (settings_page.TENANT, config.TenantSettings),
+    ],
+)
+def test_every_setting_of_an_example_has_its_row(example, model):
+    named = {row[0].strip("`") for row in rows(config.page())}
+    assert leaves(yaml.safe_load(example)) <= named
+    assert set(model.model_fields) <= {name.partition(".")[0].partition("[")[0] for name in named}
+
+
+@pytest.mark.parametrize("example", [settings_page.LOCAL, settings_page.DEV])
+def test_the_examples_of_stacks_load(tmp_path, example):
+    path = tmp_path / "Pulumi.mine.yaml"
+    body = textwrap.indent(example, "    ")
+    path.write_text(f"config:\n  slipway:secret: {{secure: v1:a:b}}\n  slipway:platform:\n{body}")
+    assert config.load_file(path).environment == yaml.safe_load(example)["environment"]
+
+
+def test_the_example_of_a_tenant_loads(tmp_path):
+    path = tmp_path / "team-a.yaml"
+    path.write_text(settings_page.TENANT)
+    assert [member.role for member in config.load_tenant(path).members] == ["admin", "editor"]
+
+
+def test_what_a_reference_says_gives_way_to_what_stands_beside_it():
+    root = {"$defs": {"Part": {"type": "string", "description": "any"}}}
+    schema = {"properties": {"part": {"$ref": "#/$defs/Part", "description": "this one"}}}
+    (row,) = settings_page.settings(root, schema, {"part": "x|y"})
+    assert (row.meaning, row.default, row.example) == ("this one", "none", "`x|y`")
