@@ -140,7 +140,7 @@ def test_pages_and_filters(server: KfpServer, client: Any) -> None:
         client.create_experiment(f"{prefix}-z{len(seen)}", namespace="paged")
     assert seen == [f"{prefix}-{number}" for number in (4, 3, 2, 1, 0)]
     substring = json.dumps(
-        {"predicates": [{"operation": "IS_SUBSTRING", "key": "name", "stringValue": "-3"}]}
+        {"predicates": [{"operation": "IS_SUBSTRING", "key": "name", "stringValue": prefix[2:] + "-3"}]}
     )
     found = client.list_experiments(namespace="paged", filter=substring)
     assert [one.display_name for one in found.experiments] == [f"{prefix}-3"]

@@ -99,9 +99,10 @@ def _keys(tenant: str) -> dict[str, str]:
 READS = {
     Role.RUNNER: {ARTIFACTS, MODELS, DATA},
     Role.SERVER: {MODELS},
+    Role.EDITOR: {ARTIFACTS, MODELS, DATA},
     Role.PROMOTER: {ARTIFACTS, MODELS},
 }
-WRITES = {Role.RUNNER: {ARTIFACTS}, Role.SERVER: set(), Role.PROMOTER: {MODELS}}
+WRITES = {Role.RUNNER: {ARTIFACTS}, Role.SERVER: set(), Role.EDITOR: {DATA}, Role.PROMOTER: {MODELS}}
 
 
 @pytest.mark.parametrize("role", Role)

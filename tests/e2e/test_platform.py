@@ -109,7 +109,7 @@ def test_a_users_own_data(clone: Checkout, first_up: Finished, tmp_path: Path) -
         ("", "empty"),
         ("a,b\n1,2\n", "target"),
         ("a,target\n1,x\n2,x\n", "class"),
-        ("a,target\nred,x\nblue,y\n", "numeric"),
+        ("a,target\nred,x\nblue,y\nred,x\nblue,y\n", "numeric"),
     ],
 )
 def test_wrong_data_is_refused_before_anything_starts(
