@@ -235,12 +235,12 @@ def test_settings_never_change_and_take_nothing_unknown(model):
 
 def test_the_program_checks_what_it_is_given_too(tmp_path, monkeypatch):
     import pulumi
-    from pulumi.runtime import mocks
+    from pulumi.runtime import mocks, settings
     from support.engine import Engine
 
-    def given(**settings: str) -> None:
+    def given(**said: str) -> None:
         mocks.set_mocks(Engine(), project="slipway", stack="local")
-        pulumi.runtime.set_all_config({f"slipway:{key}": value for key, value in settings.items()})
+        pulumi.runtime.set_all_config({f"slipway:{key}": value for key, value in said.items()})
 
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)  # Pulumi's Outputs want one; asyncio.run of another test leaves none
@@ -256,6 +256,10 @@ def test_the_program_checks_what_it_is_given_too(tmp_path, monkeypatch):
         given(platform=json.dumps({"environment": "local"}), secret="x" * 43)
         assert config.from_pulumi(ROOT).stack == "local"
     finally:
+        # What the mocks began on this loop ends on it; the next test would wait for it on another.
+        while waiting := asyncio.all_tasks(loop):
+            loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
+        settings.SETTINGS.rpc_manager.clear()
         asyncio.set_event_loop(None)
         loop.close()
         pulumi.runtime.set_all_config({})
