@@ -32,6 +32,7 @@ MIN_SECRET: Final = 32
 """Characters; `slipway init` writes more. A shorter one was typed by a person."""
 
 _STACK_FILE_KEYS: Final = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
+_COPY: Final = "Copy it from a template of stacks/; docs/settings.md lists every setting."
 _NOT_YET: Final = {"kind": "local", "prod": "dev"}
 
 _Quantity = Annotated[
@@ -248,24 +249,28 @@ def _check_platform(value: object, file: str) -> PlatformSettings:
         raise _refuse(file, PLATFORM_KEY, error) from None
 
 
-def _check_keys(keys: Mapping[str, Any], file: str, stack: str) -> None:
+def _check_keys(keys: Mapping[str, Any], file: str, stack: str, *, secret: bool = True) -> None:
     for key in keys:
         if key.startswith(f"{PROJECT}:") and key not in (PLATFORM_KEY, SECRET_KEY):
             raise UsageError(
                 f"{file}: {key}: unknown setting.", why=f"Only {PLATFORM_KEY} and {SECRET_KEY} are read."
             )
-    if SECRET_KEY not in keys:
+    if secret and SECRET_KEY not in keys:
         raise UsageError(
             f"{file}: {SECRET_KEY}: missing.",
             why="Every key of the platform is derived from it, and there is no default.",
             fix=f"Run: slipway init {stack}",
         )
     if PLATFORM_KEY not in keys:
-        raise UsageError(f"{file}: {PLATFORM_KEY}: missing.", fix=f"Run: slipway init {stack}")
+        raise UsageError(f"{file}: {PLATFORM_KEY}: missing.", fix=_COPY)
 
 
-def load_file(path: Path) -> PlatformSettings:
+def load_file(path: Path, *, secret: bool = True) -> PlatformSettings:
     """Return the settings of a `Pulumi.<stack>.yaml`, before anything is started.
+
+    Args:
+        path: The file.
+        secret: Whether the stack's secret must be there already; `slipway init` adds it.
 
     Raises:
         UsageError: If the file is missing or malformed, names a setting that doesn't exist or gives
@@ -282,9 +287,10 @@ def load_file(path: Path) -> PlatformSettings:
         )
     config = document.get("config")
     if not isinstance(config, dict):
-        raise UsageError(f"{path.name}: config: must be a mapping.", fix=f"Run: slipway init {stack}")
-    _check_keys(config, path.name, stack)
-    if not (isinstance(config[SECRET_KEY], dict) and set(config[SECRET_KEY]) == {"secure"}):
+        raise UsageError(f"{path.name}: config: must be a mapping.", fix=_COPY)
+    _check_keys(config, path.name, stack, secret=secret)
+    held = config.get(SECRET_KEY, {"secure": ""})
+    if not (isinstance(held, dict) and set(held) == {"secure"}):
         raise UsageError(
             f"{path.name}: {SECRET_KEY}: stands there unencrypted.",
             why="Secrets are kept encrypted by Pulumi's secrets provider.",

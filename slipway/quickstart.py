@@ -8,10 +8,8 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from pipelines import data as datasets
 from slipway import console, training
 from storage.errors import UsageError
-from storage.layout import checked_name
 from storage.report import Report
 
 T = TypeVar("T")
@@ -48,11 +46,7 @@ class Journey:
 
     def check(self) -> None:
         """Refuse what can be known to be wrong before anything is started."""
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold:g} can't be an accuracy.", fix="Give 0 to 1.")
-        if self.data is not None:
-            datasets.prepare(self.data)
-            checked_name("model", self._model_name())
+        self._own("").check()
 
     def time(self, name: str, work: Callable[[], T]) -> T:
         """Do the work and keep how long it took under `name`."""
@@ -66,17 +60,20 @@ class Journey:
         """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up."""
         tenant = self._tenant(outputs)
         jobs = (
-            training.Job(
-                tenant=tenant,
-                pipeline="training",
-                model=self._model_name(),
-                data=self.data,
-                threshold=self.threshold,
-            ),
+            self._own(tenant),
             training.Job(tenant=tenant, pipeline="iris", model="iris"),
         )
         models = tuple(self._one(outputs, job) for job in jobs)
         return JourneySummary(phases=tuple(self._phases), outputs=outputs, models=models)
+
+    def _own(self, tenant: str) -> training.Job:
+        return training.Job(
+            tenant=tenant,
+            pipeline="training",
+            model=self._model_name(),
+            data=self.data,
+            threshold=self.threshold,
+        )
 
     def _one(self, outputs: PlatformOutputs, job: training.Job) -> training.TrainedModel:
         result, _ = self._shown(f"train {job.model}", lambda report: training.train(outputs, job, report))

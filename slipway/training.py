@@ -16,6 +16,8 @@ from pipelines import data as datasets
 from pipelines import outcome, run, upload
 from serving import access, predict, rollout
 from storage.candidate import Candidate
+from storage.errors import UsageError
+from storage.layout import checked_name
 from storage.report import Report, silent
 
 if TYPE_CHECKING:
@@ -56,6 +58,19 @@ class Job:
     """CSV with a `target` column; None takes the Wisconsin diagnostic data set. Not used by iris."""
     threshold: float | None = None
     """Accuracy on held-out rows that the model must reach; None takes the pipeline's default."""
+
+    def check(self) -> None:
+        """Refuse what can be known to be wrong before anything is uploaded or started."""
+        checked_name("model", self.model)
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold:g} can't be an accuracy.", fix="Give 0 to 1.")
+        if self.data is not None and self.pipeline == "iris":
+            raise UsageError(
+                "The pipeline iris takes no data: it brings its own.",
+                fix="Leave --data away, or run training.",
+            )
+        if self.data is not None:
+            datasets.prepare(self.data)
 
 
 def train(

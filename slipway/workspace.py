@@ -5,7 +5,7 @@ from pathlib import Path
 
 from embedded import session, toolchain
 from embedded.instance import Instance, current
-from infra.config import PlatformSettings, load_file
+from infra.config import PlatformSettings, load_file, load_tenants
 from infra.contract import PlatformOutputs
 from infra.stack import Stack
 from storage.errors import UsageError
@@ -34,7 +34,7 @@ def environment_of(stack: str) -> str:
     """Kind of environment of a stack, from its settings or, before `init`, from its template's name."""
     root = project()
     if (root / f"Pulumi.{stack}.yaml").is_file():
-        return load_file(root / f"Pulumi.{stack}.yaml").environment
+        return load_file(root / f"Pulumi.{stack}.yaml", secret=False).environment
     if (root / "stacks" / f"{stack}.yaml").is_file():
         return stack
     known = ", ".join(sorted(path.stem for path in (root / "stacks").glob("*.yaml")))
@@ -46,13 +46,37 @@ def environment_of(stack: str) -> str:
 
 
 def settings(stack: str) -> PlatformSettings:
-    """The stack's settings, validated; raises UsageError with file and field."""
-    return load_file(project() / f"Pulumi.{stack}.yaml")
+    """The stack's settings, validated together with its tenants; raises UsageError with file and field."""
+    platform = load_file(project() / f"Pulumi.{stack}.yaml")
+    load_tenants(project() / "tenants")
+    return platform
 
 
-def tool_environment(stack: str, report: Report = silent) -> Mapping[str, str]:
+def check(stack: str) -> None:
+    """Refuse what is wrong in the files that are there; what `init` makes may lack still."""
+    if (project() / f"Pulumi.{stack}.yaml").is_file():
+        settings(stack)
+    load_tenants(project() / "tenants")
+
+
+def template(environment: str) -> Path:
+    """What a new stack begins with; raises UsageError where there is no such kind of environment."""
+    folder = project() / "stacks"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if environment not in known:
+        raise UsageError(
+            f"There is no kind of environment {environment!r}.",
+            why=f"Templates in stacks/ are: {', '.join(known)}.",
+            fix="Name one with --environment.",
+        )
+    return folder / f"{environment}.yaml"
+
+
+def tool_environment(
+    stack: str, report: Report = silent, *, environment: str | None = None
+) -> Mapping[str, str]:
     """What goes over the environment of a stack's tools; builds those that a local stack lacks."""
-    if environment_of(stack) != "local":
+    if (environment or environment_of(stack)) != "local":
         return {}
     # All of them now: later each image would ask for its own, one after the other.
     toolchain.ensure(report=report)
@@ -60,9 +84,9 @@ def tool_environment(stack: str, report: Report = silent) -> Mapping[str, str]:
     return session.environment(instance(), report)
 
 
-def open_stack(stack: str, report: Report = silent) -> Stack:
-    """The stack with the environment that its tools need."""
-    return Stack(stack, project(), tool_environment(stack, report))
+def open_stack(stack: str, report: Report = silent, *, environment: str | None = None) -> Stack:
+    """The stack with the environment that its tools need; of `environment` where it is to be made."""
+    return Stack(stack, project(), tool_environment(stack, report, environment=environment))
 
 
 def outputs(stack: str) -> PlatformOutputs:

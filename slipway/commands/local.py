@@ -7,7 +7,11 @@ import typer
 from embedded import cluster, session
 from slipway import console, workspace
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The embedded Kubernetes: start, stop, status, logs, delete.\n\nExample:  slipway local status",
+)
 
 
 @app.command()

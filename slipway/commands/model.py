@@ -13,7 +13,11 @@ from slipway.commands.pipeline import Stack, Tenant
 from storage.errors import FailedError, UsageError
 from storage.registry import Registry
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Models: promote, list, predict.\n\nExample:  slipway model list --tenant team-a",
+)
 
 
 @app.command()

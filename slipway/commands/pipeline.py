@@ -8,12 +8,16 @@ import typer
 
 from pipelines import client as kfp_client
 from pipelines import compile as golden
-from pipelines import data as datasets
 from pipelines import upload as uploads
 from slipway import console, render, training, workspace
 from storage.errors import FailedError, UsageError
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Training pipelines: compile, upload, run, list, logs.\n\n"
+    "Example:  slipway pipeline run training --model churn --data churn.csv",
+)
 
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose namespace.")]
@@ -68,9 +72,6 @@ def run(
     if name not in golden.PIPELINES:
         known = ", ".join(sorted(golden.PIPELINES))
         raise UsageError(f"There is no pipeline {name!r}.", fix=f"Choose one of {known}.")
-    if data is not None:
-        datasets.prepare(data)
-    outputs = workspace.outputs(stack)
     job = training.Job(
         tenant=tenant,
         pipeline="iris" if name == "iris" else "training",
@@ -78,6 +79,8 @@ def run(
         data=data,
         threshold=threshold,
     )
+    job.check()
+    outputs = workspace.outputs(stack)
     with console.phase(f"Train {model}") as report:
         result, _ = training.train(outputs, job, report)
     if promote:

@@ -19,8 +19,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 def ready(stack: str) -> Stack:
     """The stack, initialised and with validated settings; the tools are built first where they lack."""
-    if (workspace.project() / f"Pulumi.{stack}.yaml").is_file():
-        workspace.settings(stack)  # a mistake in the file is named before anything starts
+    workspace.check(stack)  # a mistake in a file is named before anything starts
     with console.phase("Preparing the tools") as report:
         opened = workspace.open_stack(stack, report)
     opened.init()
@@ -37,14 +36,23 @@ def _show_changes(context: typer.Context, summary: Summary) -> None:
 
 
 @app.command()
-def init(stack: StackName) -> None:
-    """Make a stack: its settings file from the template, and its secret.
+def init(
+    stack: StackName,
+    environment: Annotated[
+        str | None, typer.Option(help="Kind of environment; the stack's own name by default.")
+    ] = None,
+) -> None:
+    """Make a stack: its settings file from a template of stacks/, and its secret.
 
     Example:  slipway init local
     """
+    if environment is not None:
+        workspace.template(environment)
+    made = (workspace.project() / f"Pulumi.{stack}.yaml").is_file()
     with console.phase("Preparing the tools") as report:
-        opened = workspace.open_stack(stack, report)
-    opened.init()
+        # The file of a stack that is made already says what kind it is.
+        opened = workspace.open_stack(stack, report, environment=None if made else environment)
+    opened.init(environment)
     console.out.print(f"Pulumi.{stack}.yaml holds the settings of stack {stack}.", markup=False)
 
 
@@ -148,10 +156,10 @@ def doctor(
         with console.phase("Preparing the tools") as report:
             toolchain.ensure(report=report)
             toolchain.kserve_manifests(report)
-    report = toolchain.examine()
+    found = toolchain.examine()
     if context.obj["json"]:
-        console.show_model(report)
+        console.show_model(found)
     else:
-        render.doctor(report)
-    if not report.ready:
+        render.doctor(found)
+    if not found.ready:
         raise FailedError("This machine lacks something that the local environment needs.")
