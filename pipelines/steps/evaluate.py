@@ -16,7 +16,7 @@ def evaluate(
     confusion: dsl.Output[dsl.ClassificationMetrics],
     evaluation: dsl.Output[dsl.Artifact],
     threshold: float = 0.85,
-    samples: int = 16,
+    samples: int = 64,
 ) -> NamedTuple("Verdict", [("accuracy", float), ("f1_weighted", float), ("passed", bool)]):  # type: ignore[valid-type]
     """Predict the held-out rows and compare the accuracy with the threshold.
 
@@ -31,7 +31,7 @@ def evaluate(
         confusion: The confusion matrix.
         evaluation: All of it as JSON, with some rows and their predictions for the smoke check.
         threshold: Accuracy that the model must reach.
-        samples: How many rows to keep for the smoke check.
+        samples: How many rows to keep for the smoke check, at most.
 
     Returns:
         The figures, and whether the model passed.
@@ -93,7 +93,15 @@ def evaluate(
     metrics.log_metric("threshold", threshold)
     confusion.log_confusion_matrix(schema["classes"], matrix)
 
-    kept = np.unique(np.linspace(0, len(x) - 1, num=min(samples, len(x)), dtype=int))
+    # Readers refuse a record beyond 1 MiB; as text a number takes at most 30 bytes, a row 90 more.
+    fitting = max(1, (1 << 19) // (30 * x.shape[1] + 90))
+    left, rest = min(samples, len(x), fitting), len(x)
+    kept = []
+    # Each class gives its share of rows, the rare ones first and at least one, from all over its rows.
+    for own in sorted((np.flatnonzero(y == label) for label in np.unique(y)), key=len):
+        share = min(left, max(1, round(left * len(own) / rest)))
+        kept += [int(own[(2 * i + 1) * len(own) // (2 * share)]) for i in range(share)]
+        left, rest = left - share, rest - len(own)
     found = {
         "confusion": matrix,
         "held_out_rows": len(x),
@@ -101,7 +109,8 @@ def evaluate(
         "model_digest": actual,
         "passed": passed,
         "samples": [
-            {"features": x[i].tolist(), "label": int(y[i]), "prediction": int(predicted[i])} for i in kept
+            {"features": x[i].tolist(), "label": int(y[i]), "prediction": int(predicted[i])}
+            for i in sorted(kept)
         ],
         "threshold": threshold,
     }

@@ -96,7 +96,7 @@ def test_training_on_wisconsin_data_is_proposed_and_promoted(stack):
     promoted = stack.promoter().promote_run(result.run_id, Rules())
     assert promoted.promoted
     assert promoted.digest == found.candidate.model_digest
-    assert promoted.smoke.agreed == promoted.smoke.rows == 16
+    assert promoted.smoke.agreed == promoted.smoke.rows == 64
 
 
 def test_a_threshold_out_of_reach_is_a_successful_run_that_promotes_nothing(stack):

@@ -1,8 +1,10 @@
 """The steps, run in this process on real and on hostile data."""
 
 import hashlib
+import json
 import pickle
 from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
@@ -15,6 +17,7 @@ from sklearn.datasets import load_breast_cancer
 from support.steps import Workbench
 
 from pipelines.steps.load_iris import load_iris
+from storage.runs import MAX_RECORD_BYTES
 
 
 def write(folder: Path, text: str) -> tuple[Path, str]:
@@ -50,7 +53,7 @@ def test_the_whole_pipeline_on_wisconsin_data(tmp_path):
     candidate = bench.put_forward(digest)
     assert candidate["model_digest"] == digest
     assert candidate["metrics"] == {"accuracy": accuracy, "f1_weighted": f1}
-    assert len(candidate["samples"]) == 16
+    assert len(candidate["samples"]) == 64
     assert {p.name for p in Path(bench.made["model"].path).iterdir()} == {"model.pkl", "schema.json"}
     loaded = joblib.load(Path(bench.made["model"].path) / "model.pkl")
     sample = candidate["samples"]
@@ -184,11 +187,63 @@ def test_a_model_that_names_other_code_is_not_loaded(trained):
         {"path": p.name, "sha256": hashlib.sha256(p.read_bytes()).hexdigest(), "size": p.stat().st_size}
         for p in sorted(folder.iterdir())
     ]
-    import json
-
     canonical = json.dumps(files, sort_keys=True, separators=(",", ":"))
     with pytest.raises(ValueError, match="allow-list"):
         bench.judge(hashlib.sha256(canonical.encode()).hexdigest())
+
+
+def judged(folder: Path, labels: list[int], features: int = 1, **options: int) -> list[dict[str, Any]]:
+    """Evaluate on rows with these labels, numbered in their first feature; the samples that were kept."""
+    random = np.random.default_rng(0)
+    names = [f"feature_{i}" for i in range(features)]
+    x = random.normal(size=(len(labels), features))
+    x[:, 0] = np.arange(len(labels))
+    bench = Workbench(folder)
+    classes = [str(value) for value in range(max(labels) + 1)]
+    schema = {"features": names, "classes": classes, "data_sha256": "0" * 64}
+    Path(bench.artifact("schema").path).write_text(json.dumps(schema))
+    frame = pd.DataFrame(x, columns=names).assign(target=labels)
+    for name in ("train", "held_out"):
+        frame.to_csv(bench.artifact(name, dsl.Dataset).path, index=False)
+    digest = bench.fit(n_estimators=1, max_depth=1)
+    bench.judge(digest, threshold=0, **options)
+    bench.put_forward(digest)
+    return list(bench.load("candidate")["samples"])
+
+
+def spread(samples: list[dict[str, Any]]) -> dict[int, list[int]]:
+    """Class -> numbers of its rows among the samples."""
+    found: dict[int, list[int]] = {}
+    for sample in samples:
+        found.setdefault(sample["label"], []).append(int(sample["features"][0]))
+    return found
+
+
+def test_samples_come_from_all_classes_and_all_over_their_rows(tmp_path):
+    labels = [0] * 900 + [1] * 97 + [2] * 3
+    rows = spread(judged(tmp_path, labels))
+    assert {label: len(found) for label, found in rows.items()} == {0: 57, 1: 6, 2: 1}
+    assert min(rows[0]) < 20
+    assert max(rows[0]) > 880
+    assert max(np.diff(rows[0])) <= 2 * min(np.diff(rows[0]))
+    assert rows == spread(judged(tmp_path, labels))
+
+
+@pytest.mark.parametrize(
+    ("labels", "limit", "kept"),
+    [([0, 1] * 6, 64, 12), ([0, 1] * 40, 64, 64), ([0, 1, 1, 1, 1], 2, 2), (list(range(70)) * 2, 64, 64)],
+)
+def test_as_many_samples_are_kept_as_asked_for_or_as_there_are(tmp_path, labels, limit, kept):
+    rows = [row for found in spread(judged(tmp_path, labels, samples=limit)).values() for row in found]
+    assert len(rows) == len(set(rows)) == kept
+
+
+@pytest.mark.parametrize("features", [600, 3000])
+def test_wide_rows_leave_records_that_can_be_read(tmp_path, features):
+    samples = judged(tmp_path, [0, 1] * 40, features=features)
+    assert 2 <= len(samples) < 64
+    assert (tmp_path / "evaluation").stat().st_size <= MAX_RECORD_BYTES
+    assert (tmp_path / "candidate").stat().st_size <= MAX_RECORD_BYTES
 
 
 def test_an_unknown_algorithm_is_refused(trained):
