@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import urllib3
@@ -14,12 +14,15 @@ from kubernetes.config.config_exception import ConfigException
 
 from infra.contract import PlatformOutputs
 from serving import diagnosis
+from serving.inference import FIELD_MANAGER
 from storage.errors import FailedError, UsageError
 from storage.report import Report, silent
 
-FIELD_MANAGER: Final = "slipway-promotion"
 POLL_SECONDS: Final = 0.5
 REQUEST_SECONDS: Final = 15
+BLOCKED_SECONDS: Final = 5.0
+"""A pod that could not be created for so long won't be: ReplicaSets retry within milliseconds at first."""
+LOG_LINES: Final = 50
 _ISVC: Final = ("serving.kserve.io", "v1beta1", "inferenceservices")
 
 Object = dict[str, Any]
@@ -131,25 +134,54 @@ class Cluster:
             FailedError: It didn't come so far; with the cause from pods, events and conditions.
         """
         deadline = time.monotonic() + timeout
-        told = ""
+        told, blocked_since = "", None
         while True:
             isvc, pods = self.get(namespace, name), self._pods(namespace, name)
             if isvc is None:
                 raise FailedError(f"InferenceService {namespace}/{name} was deleted meanwhile.")
-            state = diagnosis.examine(isvc, self._deployment(namespace, name), pods, storage_uri)
+            deployment = self._deployment(namespace, name)
+            state = diagnosis.examine(isvc, deployment, pods, storage_uri)
             if state.serving:
                 return
             if state.summary != told:
                 told = state.summary
                 report(told)
-            if state.hopeless or time.monotonic() > deadline:
-                causes = [*state.causes, *diagnosis.warnings(self._events(namespace), name)]
-                waited = "can't become ready" if state.hopeless else f"is not ready after {timeout:.0f} s"
+            now = time.monotonic()
+            blocked_since = (blocked_since or now) if state.blocked else None
+            lasting = blocked_since is not None and now - blocked_since > BLOCKED_SECONDS
+            hopeless = state.hopeless or lasting
+            if hopeless or now > deadline:
+                causes = diagnosis.causes(
+                    isvc,
+                    deployment,
+                    pods,
+                    storage_uri,
+                    events=self._events(namespace),
+                    logs=self._last_words(namespace, diagnosis.failed_containers(pods, storage_uri)),
+                )
+                waited = "can't become ready" if hopeless else f"is not ready after {timeout:.0f} s"
                 raise FailedError(
                     f"The new version of {namespace}/{name} {waited}.",
-                    why="; ".join(dict.fromkeys(causes)) or state.summary,
+                    why="; ".join(causes) or state.summary,
                 )
             time.sleep(POLL_SECONDS)
+
+    def _last_words(self, namespace: str, failed: Mapping[diagnosis.Log, bool]) -> dict[diagnosis.Log, str]:
+        """The ends of these logs, as far as they can be reached: they only add to a diagnosis."""
+        words = {}
+        for (pod, container), previous in failed.items():
+            with suppress(ApiException, urllib3.exceptions.HTTPError):
+                words[pod, container] = str(
+                    self._core.read_namespaced_pod_log(
+                        pod,
+                        namespace,
+                        container=container,
+                        previous=previous,
+                        tail_lines=LOG_LINES,
+                        _request_timeout=REQUEST_SECONDS,
+                    )
+                )
+        return words
 
     def _pods(self, namespace: str, name: str) -> list[Object]:
         selector = f"serving.kserve.io/inferenceservice={name}"

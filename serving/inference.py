@@ -9,12 +9,19 @@ from storage.errors import UsageError
 
 API_VERSION: Final = "serving.kserve.io/v1beta1"
 DOMAIN: Final = "slipway.dev"
+FIELD_MANAGER: Final = "slipway-promotion"
 DIGEST: Final = f"{DOMAIN}/model-digest"
 PROMOTION: Final = f"{DOMAIN}/promotion"
 
 REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}
 LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
 _MODES: Final = {"standard": "Standard", "knative": "Knative"}
+_SCALING: Final = {
+    # "none" makes no HorizontalPodAutoscaler, which would only warn that it finds no metrics, and
+    # lets KServe hold the Deployment at minReplicas. Knative scales by itself.
+    "standard": {"serving.kserve.io/autoscalerClass": "none"},
+    "knative": {},
+}
 
 
 @dataclass(frozen=True)
@@ -64,8 +71,7 @@ def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> d
             "labels": {**PART_OF, f"{DOMAIN}/tenant": tenant},
             "annotations": {
                 "serving.kserve.io/deploymentMode": _MODES[outputs.serving.mode],
-                # One replica: an autoscaler would only warn that it finds no metrics.
-                "serving.kserve.io/autoscalerClass": "none",
+                **_SCALING[outputs.serving.mode],
                 **version.annotations(),
             },
         },

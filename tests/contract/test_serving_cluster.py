@@ -1,5 +1,6 @@
 """Promotion's Kubernetes calls against a real API server that has KServe's own CRDs."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,43 @@ def test_a_pod_that_cannot_start_is_the_cause(place):
     with pytest.raises(FailedError, match=r"ImagePullBackOff: no such image: broken:1.*as played"):
         place.cluster.wait_serving(place.namespace, NAME, place.uri("1"), report=lines.append, timeout=4)
     assert any("ImagePullBackOff" in line for line in lines)
+
+
+def quota(http, namespace: str) -> None:
+    url = f"/api/v1/namespaces/{namespace}/resourcequotas"
+    body = {"metadata": {"name": "tenant"}, "spec": {"hard": {"pods": "0"}}}
+    http.post(url, json=body).raise_for_status()
+    patiently(lambda: "hard" in http.get(f"{url}/tenant").json().get("status", {}))
+
+
+def admission(http, namespace: str) -> None:
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    http.patch(
+        f"/api/v1/namespaces/{namespace}",
+        json={"metadata": {"labels": labels}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    ).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("refuse", "reason"), [(quota, "exceeded quota: tenant"), (admission, "violates PodSecurity")]
+)
+def test_a_pod_that_cannot_be_created_ends_the_waiting_with_its_cause_told_once(place, refuse, reason):
+    with place.server.http() as http:
+        refuse(http, place.namespace)
+    place.cluster.apply(place.manifest("1"))
+    place.reconcile("1", ready=False)
+    lines: list[str] = []
+    begun = time.monotonic()
+    with pytest.raises(FailedError, match=f"can't become ready.*{reason}") as failed:
+        place.cluster.wait_serving(place.namespace, NAME, place.uri("1"), report=lines.append, timeout=60)
+    assert time.monotonic() - begun < 30
+    assert str(failed.value).count(reason) == 1
+    assert [line for line in lines if "can't be created" in line and reason in line] == lines[-1:]
+
+
+def test_the_log_of_a_pod_that_cannot_be_reached_is_done_without(place):
+    assert place.cluster._last_words(place.namespace, {("gone", "kserve-container"): True}) == {}
 
 
 def test_a_service_deleted_meanwhile_is_said_to_be(place):

@@ -1,4 +1,4 @@
-"""The InferenceService, its predictions, and what is made of a rollout that doesn't get on."""
+"""The InferenceService, and its predictions."""
 
 import json
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 from support.platform import outputs
 
-from serving import diagnosis, predict
+from serving import predict
 from serving.inference import ServedVersion, manifest
 from storage.errors import FailedError, UsageError
 
@@ -38,6 +38,7 @@ def test_the_manifest_carries_identity_lineage_and_limits():
     assert predictor["model"]["runtime"] == "slipway-mlserver"
     assert predictor["model"]["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
     assert predictor["deploymentStrategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+    assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 1)
     annotations = made["metadata"]["annotations"]
     assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
     assert {key.removeprefix("slipway.dev/"): value for key, value in annotations.items()} | {
@@ -50,6 +51,18 @@ def test_the_manifest_carries_identity_lineage_and_limits():
     } == {key.removeprefix("slipway.dev/"): value for key, value in annotations.items()}
     assert all(isinstance(value, str) for value in annotations.values())
     assert json.loads(json.dumps(made)) == made
+
+
+def test_only_standard_mode_is_told_to_do_without_an_autoscaler():
+    standard = outputs()
+    serving = standard.serving.model_copy(update={"mode": "knative"})
+    knative = standard.model_copy(update={"serving": serving})
+    scaler = "serving.kserve.io/autoscalerClass"
+    annotations = manifest(standard, "team-a", version())["metadata"]["annotations"]
+    assert annotations[scaler] == "none"
+    annotations = manifest(knative, "team-a", version())["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/deploymentMode"] == "Knative"
+    assert scaler not in annotations
 
 
 def test_the_pod_is_restricted():
@@ -81,74 +94,6 @@ def test_the_pod_is_restricted():
 def test_what_is_not_the_tenants_own_version_is_refused(uri):
     with pytest.raises(UsageError, match="is not a version of team-a's model"):
         manifest(outputs(), "team-a", version(storage_uri=uri))
-
-
-def pod(name: str, uri: str | None, *, ready: bool = False, deleted: bool = False, **status: object) -> dict:
-    annotations = {diagnosis.SOURCE: uri} if uri else {}
-    metadata = {"name": name, "annotations": annotations} | ({"deletionTimestamp": "now"} if deleted else {})
-    conditions = [{"type": "Ready", "status": str(ready)}]
-    return {"metadata": metadata, "spec": {}, "status": {"conditions": conditions, **status}}
-
-
-READY = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
-DONE = {
-    "metadata": {"generation": 2},
-    "spec": {"replicas": 1},
-    "status": {"observedGeneration": 2, "updatedReplicas": 1, "availableReplicas": 1},
-}
-OLD = URI.replace(DIGEST, "0" * 64)
-
-
-@pytest.mark.parametrize(
-    ("isvc", "deployment", "pods", "serving"),
-    [
-        (READY, DONE, [pod("new", URI, ready=True)], True),
-        (READY, None, [pod("new", URI, ready=True)], True),
-        (READY, DONE, [pod("new", URI, ready=True), pod("old", OLD, ready=True, deleted=True)], True),
-        (READY, DONE, [pod("new", URI, ready=True), pod("old", OLD, ready=True)], False),
-        (READY, DONE, [pod("old", OLD, ready=True)], False),
-        (READY, DONE, [pod("new", URI), pod("old", OLD, ready=True)], False),
-        (READY, DONE, [], False),
-        ({}, DONE, [pod("new", URI, ready=True)], False),
-        (READY, DONE | {"metadata": {"generation": 3}}, [pod("new", URI, ready=True)], False),
-    ],
-)
-def test_ready_alone_does_not_mean_that_the_new_version_serves(isvc, deployment, pods, serving):
-    assert diagnosis.examine(isvc, deployment, pods, URI).serving is serving
-
-
-def test_the_source_is_also_read_from_the_storage_initializer():
-    by_container = pod("new", None)
-    by_container["spec"] = {"initContainers": [{"name": "storage-initializer", "args": [URI, "/mnt/models"]}]}
-    assert diagnosis.source_of(by_container) == URI
-    assert diagnosis.source_of(pod("x", None)) is None
-
-
-def test_a_crashing_model_is_hopeless_and_its_words_are_the_cause():
-    crashing = {
-        "name": "kserve-container",
-        "ready": False,
-        "restartCount": 2,
-        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 20s"}},
-        "lastState": {"terminated": {"exitCode": 1, "message": "ModuleNotFoundError: x"}},
-    }
-    state = diagnosis.examine({}, None, [pod("new", URI, containerStatuses=[crashing])], URI)
-    assert state.hopeless
-    assert "kserve-container exited with 1: ModuleNotFoundError: x" in state.causes
-    crashing["restartCount"] = 1
-    assert not diagnosis.examine({}, None, [pod("new", URI, containerStatuses=[crashing])], URI).hopeless
-
-
-def test_warnings_are_those_of_the_predictor():
-    events = [
-        {"type": t, "reason": r, "message": m, "involvedObject": {"name": n}}
-        for t, r, m, n in (
-            ("Warning", "FailedCreate", "exceeded quota", "churn-predictor-5d"),
-            ("Warning", "Unhealthy", "not ours", "other-predictor-1"),
-            ("Normal", "Pulled", "fine", "churn-predictor-5d"),
-        )
-    ]
-    assert diagnosis.warnings(events, "churn") == ["FailedCreate: exceeded quota"]
 
 
 @pytest.fixture
