@@ -5,60 +5,35 @@
 
 The alias is the truth about what should serve. Whatever fails after the InferenceService was
 touched, what the alias names is applied again; where it names nothing, the service is removed.
+A promotion that was killed can't do so: the next one notices what it left.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs, TenantOutputs
-from serving import access, artifact, inference
+from serving import access, artifact, inference, smoke
 from serving.cluster import Cluster
-from serving.predict import NotAnsweringError, predict, url_of
+from serving.endpoint import CHAMPION, READY_SECONDS, Endpoint, Serving, Stray
+from serving.predict import predict, url_of
 from serving.promotion import Champion, Decision, Rules, decide
+from serving.smoke import ANSWER_SECONDS, Ask, SmokeCheck
 from storage.candidate import Candidate
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.layout import checked_name
 from storage.model_files import stage
-from storage.registry import ConflictError, Held, ModelVersion, Registry
+from storage.records import Held, ModelVersion
+from storage.registry import ConflictError, Registry
 from storage.report import Report, silent
 from storage.runs import find_run, read_candidate, read_evaluation
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-CHAMPION: Final = "champion"
-READY_SECONDS: Final = 300.0
-ANSWER_SECONDS: Final = 30.0
-"""From Ready to an answer through Service and gateway; measured in tenths of a second when idle."""
-RETRY_SECONDS: Final = 0.5
-
-
-class Serving(Protocol):
-    """What promotion asks of a cluster; `serving.cluster.Cluster` in earnest."""
-
-    def get(self, namespace: str, name: str) -> dict[str, Any] | None: ...
-    def apply(self, manifest: dict[str, Any]) -> None: ...
-    def delete(self, namespace: str, name: str) -> None: ...
-    def wait_serving(
-        self, namespace: str, name: str, storage_uri: str, *, report: Report, timeout: float
-    ) -> None: ...
-
-
-Ask = Callable[[str, Sequence[Sequence[float]]], list[int]]
-
-
-class SmokeCheck(BaseModel):
-    """What the endpoint answered to held-out rows."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    agreed: int
-    accuracy: float
 
 
 class PromotionResult(BaseModel):
@@ -112,10 +87,15 @@ class Promoter:
         """
         self._seconds = {}
         self._require_own(candidate)
+        endpoint = self._endpoint(candidate.model)
         held = self.registry.read_alias(candidate.model, CHAMPION)
+        stray = endpoint.stray(held)
+        if stray:
+            self.report(str(stray))
         decision = decide(candidate, rules, self._champion(candidate.model, held))
         self.report(f"decision: {'promote' if decision.promote else 'keep'}: {decision.reason}")
         if not decision.promote:
+            self._settle(endpoint, stray)
             return PromotionResult(
                 promoted=False,
                 changed=False,
@@ -125,14 +105,32 @@ class Promoter:
             )
         version = self._publish(candidate)
         try:
-            return self._roll_out(candidate, version, held, decision)
+            return self._roll_out(endpoint, candidate, version, held, decision)
         except BaseException as error:
-            self._reinstate(candidate.model, error)
+            self._reinstate(endpoint, error)
             raise
 
     @property
     def _place(self) -> TenantOutputs:
         return self.outputs.tenants[self.tenant]
+
+    def _endpoint(self, model: str) -> Endpoint:
+        return Endpoint(
+            self.cluster, self.registry, self._place.namespace, model, self.report, self.ready_seconds
+        )
+
+    def _settle(self, endpoint: Endpoint, stray: Stray | None) -> None:
+        """Put back what an earlier promotion left, as this one is not going to replace it."""
+        if stray and stray.abandoned:
+            self.report(endpoint.reinstate())
+        elif stray:
+            self.report("left as it is; if no promotion is under way, promote again in ten minutes")
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        begun = time.monotonic()
+        yield
+        self._seconds[what] = time.monotonic() - begun
 
     def _why_not(self, run_id: str, run_uri: str) -> str:
         found = read_evaluation(self.runs, run_uri)
@@ -167,29 +165,38 @@ class Promoter:
         return Champion(entry.digest, found.get("metrics", {}), found.get("data_sha256", ""))
 
     def _publish(self, candidate: Candidate) -> ModelVersion:
-        begun = time.monotonic()
         self.report(f"checking {candidate.model_digest[:12]}: digest, files, allow-list")
-        with stage(self.runs, candidate.model_uri) as staged:
+        with self._timed("check and copy"), stage(self.runs, candidate.model_uri) as staged:
             artifact.check(staged, candidate)
-            version = self.registry.publish(candidate.model, staged)
-        self._seconds["check and copy"] = time.monotonic() - begun
-        return version
+            return self.registry.publish(candidate.model, staged)
 
     def _roll_out(
-        self, candidate: Candidate, version: ModelVersion, held: Held | None, decision: Decision
+        self,
+        endpoint: Endpoint,
+        candidate: Candidate,
+        version: ModelVersion,
+        held: Held | None,
+        decision: Decision,
     ) -> PromotionResult:
+        url = url_of(self.outputs, self.tenant, candidate.model)
         again = held is not None and held.record.digest == version.digest
         number = held.record.number + (0 if again else 1) if held else 1
-        manifest = self._manifest(candidate, version, held if again else None, number)
-        self._serve(manifest, version)
-        smoke = self._smoke(candidate)
+        if held is not None and again:
+            # The champion once more: it keeps the lineage of the run that promoted it.
+            manifest = endpoint.recorded(held)
+        else:
+            manifest = self._manifest(candidate, version, number)
+        with self._timed("roll out"):
+            endpoint.serve(manifest, version.storage_uri)
+        with self._timed("first answer"):
+            answered = smoke.check(self.ask, url, candidate, self.report, self.answer_seconds)
         if not again:
             details = {
                 "candidate": candidate.model_dump(exclude={"samples"}),
                 "manifest": manifest,
                 "previous": held.record.digest if held else None,
                 "reason": decision.reason,
-                "smoke": smoke.model_dump(),
+                "smoke": answered.model_dump(),
             }
             entry = self.registry.append_history(candidate.model, "promoted", version.digest, details)
             moved = self.registry.move_alias(
@@ -205,18 +212,13 @@ class Promoter:
             previous_digest=held.record.digest if held else None,
             storage_uri=version.storage_uri,
             number=number,
-            endpoint=url_of(self.outputs, self.tenant, candidate.model),
+            endpoint=url,
             metrics=candidate.metrics,
-            smoke=smoke,
+            smoke=answered,
             seconds={name: round(value, 2) for name, value in self._seconds.items()},
         )
 
-    def _manifest(
-        self, candidate: Candidate, version: ModelVersion, same: Held | None, number: int
-    ) -> dict[str, Any]:
-        if same is not None:
-            # The champion once more: it keeps the lineage of the run that promoted it.
-            return self._recorded(candidate.model, same)
+    def _manifest(self, candidate: Candidate, version: ModelVersion, number: int) -> dict[str, Any]:
         served = inference.ServedVersion(
             model=candidate.model,
             digest=version.digest,
@@ -229,68 +231,10 @@ class Promoter:
         )
         return inference.manifest(self.outputs, self.tenant, served)
 
-    def _serve(self, manifest: dict[str, Any], version: ModelVersion) -> None:
-        begun = time.monotonic()
-        namespace, name = self._place.namespace, version.model
-        self.report(f"serving {version.storage_uri}")
-        self.cluster.apply(manifest)
-        self.cluster.wait_serving(
-            namespace, name, version.storage_uri, report=self.report, timeout=self.ready_seconds
-        )
-        self._seconds["roll out"] = time.monotonic() - begun
-
-    def _smoke(self, candidate: Candidate) -> SmokeCheck:
-        """Ask for held-out rows until the endpoint answers as evaluation did.
-
-        For a moment after Ready the gateway may still reach the old pod, so a difference is
-        believed only if it stays.
-        """
-        if not candidate.samples:
-            raise FailedError("The candidate brings no held-out rows to check its endpoint with.")
-        begun = time.monotonic()
-        url = url_of(self.outputs, self.tenant, candidate.model)
-        rows = [sample.features for sample in candidate.samples]
-        expected = [sample.prediction for sample in candidate.samples]
-        while True:
-            late = time.monotonic() - begun > self.answer_seconds
-            try:
-                answers = self.ask(url, rows)
-            except NotAnsweringError:
-                if late:
-                    raise
-            else:
-                if answers == expected:
-                    break
-                if late:
-                    wrong = sum(a != e for a, e in zip(answers, expected, strict=True))
-                    raise FailedError(
-                        "The endpoint does not answer as the evaluated model did.",
-                        why=f"{wrong} of {len(rows)} held-out rows differ.",
-                    )
-            time.sleep(RETRY_SECONDS)
-        self._seconds["first answer"] = time.monotonic() - begun
-        right = sum(a == sample.label for a, sample in zip(answers, candidate.samples, strict=True))
-        self.report(f"{len(rows)} held-out rows answered as evaluated, {right} of them right")
-        return SmokeCheck(rows=len(rows), agreed=len(rows), accuracy=right / len(rows))
-
-    def _recorded(self, model: str, held: Held) -> dict[str, Any]:
-        """The manifest that the champion was promoted with."""
-        entry = self.registry.read_history(model, held.record.history)
-        if entry is None or "manifest" not in entry.details:
-            raise FailedError(f"The log of {model} does not hold the manifest of its champion.")
-        manifest: dict[str, Any] = entry.details["manifest"]
-        return manifest
-
-    def _reinstate(self, model: str, cause: BaseException) -> None:
+    def _reinstate(self, endpoint: Endpoint, cause: BaseException) -> None:
         """Serve again what the alias names, and add to the failure how that went."""
-        namespace = self._place.namespace
         try:
-            held = self.registry.read_alias(model, CHAMPION)
-            if held is None:
-                self.cluster.delete(namespace, model)
-                outcome = "No version served before, so the endpoint was removed."
-            else:
-                outcome = self._serve_again(model, held, wait=isinstance(cause, Exception))
+            outcome = endpoint.reinstate(wait=isinstance(cause, Exception))
         except SlipwayError as error:
             outcome = f"Serving the champion again failed too: {error}"
         self.report(outcome)
@@ -298,16 +242,6 @@ class Promoter:
         if isinstance(cause, SlipwayError):
             cause.why = " ".join(part for part in (cause.why, outcome) if part)
             cause.args = (" ".join(part for part in (cause.what, cause.why, cause.fix) if part),)
-
-    def _serve_again(self, model: str, held: Held, *, wait: bool) -> str:
-        digest = held.record.digest
-        version = self.registry.show(model, digest)
-        manifest = self._recorded(model, held)
-        if not wait:
-            self.cluster.apply(manifest)
-            return f"Version {digest[:12]} was applied again."
-        self._serve(manifest, version)
-        return f"Version {digest[:12]} serves."
 
 
 def promote(
@@ -335,4 +269,12 @@ def open_promoter(outputs: PlatformOutputs, tenant: str, report: Report = silent
     return Promoter(outputs, tenant, Cluster.of(outputs), store, registry, report=report)
 
 
-__all__ = ["ConflictError", "Promoter", "PromotionResult", "SmokeCheck", "open_promoter", "promote"]
+__all__ = [
+    "CHAMPION",
+    "ConflictError",
+    "Promoter",
+    "PromotionResult",
+    "SmokeCheck",
+    "open_promoter",
+    "promote",
+]

@@ -12,13 +12,12 @@ for DELETE, which MinIO ignores. Which files a model may hold is promotion's bus
 import base64
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from storage.client import asking, is_missing, is_precondition
 from storage.errors import FailedError, UsageError
@@ -31,82 +30,19 @@ from storage.layout import (
     tenant_prefix,
     version_prefix,
 )
-from storage.model_files import Digest, File, Staged, checked_paths, digest_of, discard, download, listing
+from storage.model_files import File, Staged, checked_paths, digest_of, discard, download, listing
+from storage.records import Alias, Entry, Held, HistoryEntry, Manifest, ModelVersion
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 MAX_RECORD_BYTES: Final = 4 << 20
 
-
-class ConflictError(FailedError):
-    """Somebody else moved the alias since it was read; they won, and nothing of ours is visible."""
-
-
-class Entry(BaseModel):
-    """A version, an alias or a log entry; strict, as it crosses the store."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 E = TypeVar("E", bound=Entry)
 
 
-class Manifest(Entry):
-    """What a version consists of; its presence is what makes it a version."""
-
-    schema_version: Literal[1] = 1
-    tenant: str
-    model: str
-    digest: Digest
-    files: tuple[File, ...]
-
-
-class Alias(Entry):
-    """Where an alias points. `number` grows by one with every move and never comes back."""
-
-    schema_version: Literal[1] = 1
-    tenant: str
-    model: str
-    alias: str
-    digest: Digest
-    number: int = Field(ge=1)
-    history: int = Field(ge=1, description="Number of the log entry that tells why.")
-    moved_at: datetime
-    token: str = Field(description="Random; tells our own write from another's after a lost answer.")
-
-
-class HistoryEntry(Entry):
-    """One line of the promotion log."""
-
-    schema_version: Literal[1] = 1
-    tenant: str
-    model: str
-    number: int = Field(ge=1)
-    event: str
-    digest: Digest
-    at: datetime
-    token: str
-    details: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Held:
-    """An alias as it was read, with the ETag that a move must match."""
-
-    record: Alias
-    etag: str
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A published version."""
-
-    tenant: str
-    model: str
-    digest: str
-    storage_uri: str
-    files: tuple[File, ...]
+class ConflictError(FailedError):
+    """Somebody else moved the alias since it was read; they won, and nothing of ours is visible."""
 
 
 class Registry:

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from threading import Barrier
 
 import pytest
@@ -253,3 +254,147 @@ def test_a_log_that_does_not_explain_the_champion_closes_the_gate(promoter, stor
     write_run(store, "run-2", seed=2)
     with pytest.raises(FailedError, match="does not say how its champion got there"):
         promoter.promote_run("run-2", Rules())
+
+
+LONG_AGO = timedelta(hours=1)
+
+
+class KilledError(BaseException):
+    """Stands for a process that is gone."""
+
+
+@pytest.fixture
+def kill(promoter, monkeypatch):
+    """Promote a run, and be killed before the alias is moved: nothing is put back."""
+
+    def promote(run_id: str, at: str = "move_alias") -> None:
+        def gone(*arguments, **named):
+            raise KilledError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(promoter.registry, at, gone)
+            patch.setattr(promoter, "_reinstate", lambda *arguments: None)
+            with pytest.raises(KilledError):
+                promoter.promote_run(run_id, Rules())
+
+    promoter.lines = []
+    promoter.report = promoter.lines.append
+    return promote
+
+
+def told(promoter, text: str) -> bool:
+    return any(text in line for line in promoter.lines)
+
+
+@pytest.mark.parametrize("at", ["append_history", "move_alias"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_promotion_that_was_killed_converges_when_it_is_run_again(promoter, store, kill, at, first):
+    if not first:
+        write_run(store, "run-1")
+        promoter.promote_run("run-1", Rules())
+    new = write_run(store, "run-2", seed=2)
+    kill("run-2", at)
+    assert serves(promoter, new)
+    assert champion(promoter) != new
+    result = promoter.promote_run("run-2", Rules())
+    assert (result.changed, result.digest, result.number) == (True, new, 1 if first else 2)
+    assert told(promoter, f"version {new[:12]} is served, but ")
+    assert champion(promoter) == new
+    assert serves(promoter, new)
+    promoter.lines.clear()
+    assert not promoter.promote_run("run-2", Rules()).changed
+    assert not told(promoter, "is served, but")
+
+
+@pytest.mark.parametrize("run_id", ["run-1", "run-3"])
+def test_the_next_promotion_notices_what_a_killed_one_left_and_replaces_it(promoter, store, kill, run_id):
+    old = write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    left = write_run(store, "run-2", seed=2)
+    digest = old if run_id == "run-1" else write_run(store, "run-3", seed=3)
+    kill("run-2")
+    result = promoter.promote_run(run_id, Rules())
+    assert told(promoter, f"version {left[:12]} is served, but the champion is {old[:12]}")
+    assert (result.previous_digest, result.changed) == (old, digest != old)
+    assert champion(promoter) == digest
+    assert serves(promoter, digest)
+
+
+def test_a_promotion_that_fails_after_a_killed_one_reinstates_the_champion(promoter, store, serving, kill):
+    old = write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    write_run(store, "run-2", seed=2)
+    kill("run-2")
+    serving.fail_ready.add(write_run(store, "run-3", seed=3))
+    with pytest.raises(FailedError, match=f"Version {old[:12]} serves"):
+        promoter.promote_run("run-3", Rules())
+    assert serves(promoter, old)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_promotion_that_keeps_the_champion_puts_it_back_unless_another_may_be_at_work(
+    promoter, store, serving, kill, first
+):
+    old = None if first else write_run(store, "run-1")
+    if old:
+        promoter.promote_run("run-1", Rules())
+    left = write_run(store, "run-2", seed=2)
+    write_run(store, "run-3", seed=3)
+    kill("run-2")
+    refusing = Rules(minimums={"recall": 0.5})
+    assert not promoter.promote_run("run-3", refusing).promoted
+    assert told(promoter, "a promotion was cut off or is under way")
+    assert serves(promoter, left)
+    serving.age("team-a/churn", LONG_AGO)
+    assert not promoter.promote_run("run-3", refusing).promoted
+    assert told(promoter, "an earlier promotion was cut off")
+    assert champion(promoter) == old
+    if old:
+        assert told(promoter, f"Version {old[:12]} serves.")
+        assert serves(promoter, old)
+    else:
+        assert told(promoter, "the endpoint was removed")
+        assert serving.live == {}
+
+
+def test_an_endpoint_that_somebody_deleted_comes_back(promoter, store, serving, kill):
+    old = write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    serving.delete("team-a", "churn")
+    write_run(store, "run-2", seed=2)
+    promoter.promote_run("run-2", Rules(minimums={"recall": 0.5}))
+    assert told(promoter, f"nothing is served, but the champion is {old[:12]}")
+    assert serves(promoter, old)
+
+
+def test_a_service_that_is_nobodys_promotion_is_left_alone(promoter, store, serving, kill):
+    serving.live["team-a/churn"] = {"metadata": {"name": "churn"}}
+    write_run(store, "run-1")
+    assert not promoter.promote_run("run-1", Rules(minimums={"recall": 0.5})).promoted
+    assert list(serving.live) == ["team-a/churn"]
+    assert not told(promoter, "is served, but")
+
+
+def test_a_champion_moved_while_another_is_put_back_is_served_in_the_end(
+    promoter, store, serving, monkeypatch
+):
+    write_run(store, "run-1")
+    promoter.promote_run("run-1", Rules())
+    new = write_run(store, "run-2", seed=2)
+    serving.fail_ready.add(write_run(store, "run-3", seed=3))
+    waited = serving.wait_serving
+
+    def overtaken(namespace, name, storage_uri, **named):
+        if len(serving.applied) == 3:  # run-1, run-3, and run-1 again
+            monkeypatch.setattr(serving, "wait_serving", waited)
+            other = Promoter(promoter.outputs, "team-a", serving, store, promoter.registry, ask=serving.ask)
+            other.promote_run("run-2", Rules())
+            serving.apply(serving.applied[2])
+        else:
+            waited(namespace, name, storage_uri, **named)
+
+    monkeypatch.setattr(serving, "wait_serving", overtaken)
+    with pytest.raises(FailedError, match=f"Version {new[:12]} serves"):
+        promoter.promote_run("run-3", Rules())
+    assert champion(promoter) == new
+    assert serves(promoter, new)

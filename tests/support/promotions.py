@@ -5,6 +5,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from support.minio import Minio
 
+from serving.inference import FIELD_MANAGER
 from storage.client import split_uri
 from storage.errors import FailedError
 from storage.keys import StoreKey
@@ -40,7 +42,13 @@ class FakeServing:
     def apply(self, manifest: dict[str, Any]) -> None:
         name = f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
         self.applied.append(manifest)
-        self.live[name] = manifest
+        ours = {"manager": FIELD_MANAGER, "time": datetime.now(UTC).isoformat()}
+        self.live[name] = manifest | {"metadata": manifest["metadata"] | {"managedFields": [ours]}}
+
+    def age(self, name: str, by: timedelta) -> None:
+        """Let what is served have been applied so much earlier."""
+        [ours] = self.live[name]["metadata"]["managedFields"]
+        ours["time"] = (datetime.fromisoformat(ours["time"]) - by).isoformat()
 
     def delete(self, namespace: str, name: str) -> None:
         self.live.pop(f"{namespace}/{name}", None)
