@@ -9,7 +9,7 @@ PY := $(VENV)/bin/python
 SLIPWAY := $(VENV)/bin/slipway
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install tools up down test check unit bench golden schema format
+.PHONY: help install tools up down test check unit bench golden format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
