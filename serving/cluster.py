@@ -171,16 +171,17 @@ class Cluster:
         words = {}
         for (pod, container), previous in failed.items():
             with suppress(ApiException, urllib3.exceptions.HTTPError):
-                words[pod, container] = str(
-                    self._core.read_namespaced_pod_log(
-                        pod,
-                        namespace,
-                        container=container,
-                        previous=previous,
-                        tail_lines=LOG_LINES,
-                        _request_timeout=REQUEST_SECONDS,
-                    )
+                # Undecoded: the client would read a line of JSON as an object.
+                answer = self._core.read_namespaced_pod_log(
+                    pod,
+                    namespace,
+                    container=container,
+                    previous=previous,
+                    tail_lines=LOG_LINES,
+                    _request_timeout=REQUEST_SECONDS,
+                    _preload_content=False,
                 )
+                words[pod, container] = answer.data.decode(errors="replace")
         return words
 
     def _pods(self, namespace: str, name: str) -> list[Object]:
