@@ -25,6 +25,8 @@ class Journey(BaseModel):
     """One quickstart: seconds per phase, by name, in order."""
 
     phases: dict[str, float]
+    slowest: dict[str, float]
+    """Seconds of the slowest resources of the platform; they overlap."""
 
     @property
     def total(self) -> float:
@@ -129,7 +131,10 @@ def median(values: list[float]) -> float:
 
 
 def _journey(answer: Any) -> Journey:  # noqa: ANN401 - JSON
-    return Journey(phases={phase["name"]: phase["seconds"] for phase in answer["phases"]})
+    def seconds(rows: list[dict[str, Any]]) -> dict[str, float]:
+        return {row["name"]: row["seconds"] for row in rows}
+
+    return Journey(phases=seconds(answer["phases"]), slowest=seconds(answer["slowest"]))
 
 
 def _empty_pipeline(endpoint: str) -> float:

@@ -3,7 +3,7 @@
 import datetime
 from pathlib import Path
 
-from bench.measure import Figures, Journey, median
+from bench.measure import Figures, median
 
 BAR = 30
 
@@ -35,17 +35,18 @@ def write(figures: Figures, path: Path) -> None:
         f"| memory of the whole platform | `slipway status` | {warm.memory_cluster / 2**20:.0f} MiB, "
         f"of it {warm.memory_pods / 2**20:.0f} MiB in pods |",
         "",
-        *_phases("Where the time goes, full caches", warm.journey),
+        *_phases("Where the time goes, full caches", warm.journey.phases),
+        *_phases("What the platform waited for, full caches (resources, overlapping)", warm.journey.slowest),
     ]
     if figures.cold:
-        lines += _phases("Where the time goes, empty caches", figures.cold)
+        lines += _phases("Where the time goes, empty caches", figures.cold.phases)
     path.write_text("\n".join(lines).rstrip() + "\n")
 
 
-def _phases(title: str, journey: Journey) -> list[str]:
-    longest = max(journey.phases.values()) or 1.0
+def _phases(title: str, seconds_by_name: dict[str, float]) -> list[str]:
+    longest = max(seconds_by_name.values(), default=0) or 1.0
     rows = [
-        f"{name:<28} {seconds:8.1f} s  {'█' * round(BAR * seconds / longest)}"
-        for name, seconds in journey.phases.items()
+        f"{name:<44} {seconds:8.1f} s  {'█' * round(BAR * seconds / longest)}"
+        for name, seconds in seconds_by_name.items()
     ]
     return [f"## {title}", "", "```", *rows, "```", ""]

@@ -8,11 +8,14 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
+from infra.stack import Stack
 from slipway import console, training
 from storage.errors import UsageError
 from storage.report import Report
 
 T = TypeVar("T")
+SLOWEST: int = 8
+"""How many of the slowest resources the summary names."""
 
 
 class Phase(BaseModel):
@@ -30,6 +33,8 @@ class JourneySummary(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     phases: tuple[Phase, ...]
+    slowest: tuple[Phase, ...]
+    """The resources that the platform waited for longest, slowest first; they overlap in time."""
     outputs: PlatformOutputs
     models: tuple[training.TrainedModel, ...]
 
@@ -43,6 +48,7 @@ class Journey:
         self.data = data
         self.threshold = threshold
         self._phases: list[Phase] = []
+        self._slowest: tuple[Phase, ...] = ()
 
     def check(self) -> None:
         """Refuse what can be known to be wrong before anything is started."""
@@ -56,6 +62,17 @@ class Journey:
         finally:
             self._phases.append(Phase(name=name, seconds=round(time.monotonic() - started, 2)))
 
+    def platform(self, stack: Stack) -> PlatformOutputs:
+        """Bring the platform up, keeping which resources took longest; return its outputs."""
+        done = self.time("platform", stack.up)
+        longest = sorted(done.timings, key=lambda timing: timing.seconds, reverse=True)
+        self._slowest = tuple(
+            Phase(name=_short(timing.urn), seconds=round(timing.seconds, 2))
+            for timing in longest[:SLOWEST]
+            if timing.operation != "same" and not timing.urn.split("::")[2].endswith("pulumi:Stack")
+        )
+        return stack.outputs()
+
     def run(self, outputs: PlatformOutputs) -> JourneySummary:
         """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up."""
         tenant = self._tenant(outputs)
@@ -64,7 +81,9 @@ class Journey:
             training.Job(tenant=tenant, pipeline="iris", model="iris"),
         )
         models = tuple(self._one(outputs, job) for job in jobs)
-        return JourneySummary(phases=tuple(self._phases), outputs=outputs, models=models)
+        return JourneySummary(
+            phases=tuple(self._phases), slowest=self._slowest, outputs=outputs, models=models
+        )
 
     def _own(self, tenant: str) -> training.Job:
         return training.Job(
@@ -98,3 +117,9 @@ class Journey:
                 fix="Add a file to tenants/ such as team-a.yaml, and run the command again.",
             )
         return "team-a" if "team-a" in outputs.tenants else min(outputs.tenants)
+
+
+def _short(urn: str) -> str:
+    """Kind and name of a resource, out of its URN `urn:pulumi:<stack>::<project>::<types>::<name>`."""
+    *_, types, name = urn.split("::")
+    return f"{types.rpartition(':')[2]} {name}"

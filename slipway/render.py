@@ -96,6 +96,12 @@ def journey(summary: "JourneySummary") -> None:
         ],
         title="Time per phase",
     )
+    if summary.slowest:
+        console.show_table(
+            ("resource", "seconds"),
+            [(resource.name, f"{resource.seconds:.1f}") for resource in summary.slowest],
+            title="What the platform waited for (they overlap)",
+        )
     console.show_pairs(
         [
             ("pipelines", summary.outputs.kfp.endpoint),

@@ -26,8 +26,7 @@ def quickstart(
     journey = Journey(stack=stack, data=data, threshold=threshold)
     journey.check()
     opened = journey.time("tools", lambda: ready(stack))
-    journey.time("platform", opened.up)
-    summary = journey.run(opened.outputs())
+    summary = journey.run(journey.platform(opened))
     if context.obj["json"]:
         console.show_model(summary)
     else:
