@@ -65,12 +65,11 @@ class Journey:
     def platform(self, stack: Stack) -> PlatformOutputs:
         """Bring the platform up, keeping which resources took longest; return its outputs."""
         done = self.time("platform", stack.up)
-        longest = sorted(done.timings, key=lambda timing: timing.seconds, reverse=True)
         self._slowest = tuple(
             Phase(name=_short(timing.urn), seconds=round(timing.seconds, 2))
-            for timing in longest[:SLOWEST]
-            if timing.operation != "same" and not timing.urn.split("::")[2].endswith("pulumi:Stack")
-        )
+            for timing in done.timings
+            if not timing.urn.endswith("pulumi:pulumi:Stack::slipway-" + stack.name)
+        )[:SLOWEST]
         return stack.outputs()
 
     def run(self, outputs: PlatformOutputs) -> JourneySummary:
