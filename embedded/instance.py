@@ -202,7 +202,7 @@ class Instance:
             raise UsageError(
                 f"The local cluster {self.name} belongs to root.",
                 why=f"{path} can't be read.",
-                fix="Run as root, or use a stack of environment `kind`.",
+                fix="Run as root, or use environment `kind` (not in this release yet) or `dev`.",
             ) from error
         except ValidationError as error:
             raise FailedError(
@@ -288,7 +288,7 @@ def _locked(root: Path, name: str) -> Iterator[None]:
         raise UsageError(
             f"The local cluster {name} can't be made by this user.",
             why=f"It keeps its data in {root}, which needs root.",
-            fix="Run as root, or use a stack of environment `kind`.",
+            fix="Run as root, or use environment `kind` (not in this release yet) or `dev`.",
         ) from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

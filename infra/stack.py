@@ -77,7 +77,11 @@ class Stack:
 
         Args:
             environment: which template of stacks/ to begin with; the stack's own name by default.
+
+        Raises:
+            UsageError: the secret is gone, and something was made with keys that derive from it.
         """
+        self._require_secret_of_what_is_up()
         if not self.settings.is_file():
             self._write_settings(environment or self.name)
         if not self.exists():
@@ -85,6 +89,18 @@ class Stack:
         if config.SECRET_KEY not in self._settings().get("config", {}):
             # By standard input: arguments can be read by every user of the machine.
             self._ask_config("set", "--secret", config.SECRET_KEY, stdin=secrets.token_urlsafe(SECRET_BYTES))
+
+    def _require_secret_of_what_is_up(self) -> None:
+        """A new secret under a running platform would change every key in it, without a word."""
+        known = self._settings().get("config") or {} if self.settings.is_file() else {}
+        if config.SECRET_KEY in known or not (made := self.resources()):
+            return
+        raise UsageError(
+            f"{self.settings.name} does not hold the secret of the {len(made)} resources that stack "
+            f"{self.name} has.",
+            why="Every key of the platform derives from it; a new one would lock out all that runs.",
+            fix=f"Put the file back as it was, or take the platform away with `slipway destroy {self.name}`.",
+        )
 
     def up(self, *, refresh: bool = False) -> Summary:
         """Make the world what the program says.

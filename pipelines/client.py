@@ -27,7 +27,7 @@ def tenant_of(outputs: PlatformOutputs, tenant: str) -> TenantOutputs:
         raise UsageError(
             f"Stack {outputs.stack!r} has no tenant {tenant!r}.",
             why=f"It has {', '.join(sorted(outputs.tenants)) or 'none yet'}.",
-            fix="Choose one of these, or add tenants/<name>.yaml and run `slipway up`.",
+            fix=f"Choose one of these, or add tenants/<name>.yaml and run `slipway up {outputs.stack}`.",
         )
     return outputs.tenants[tenant]
 

@@ -64,11 +64,12 @@ class RunResult(BaseModel):
         if self.succeeded:
             return
         failed = [task for task in self.tasks if task.state == "FAILED"]
+        culprit = failed[0].name if failed else "TASK"
         reasons = [f"{task.name}: {task.cause}" for task in failed]
         raise FailedError(
             f"Run {self.run_id} of pipeline {self.pipeline} ended as {self.state}.",
             why="; ".join(reasons) or self.error or "",
-            fix=f"Read its logs with `slipway pipeline logs {self.run_id}`.",
+            fix=f"Read its logs with `slipway pipeline logs {self.run_id} {culprit}`.",
         )
 
 

@@ -106,8 +106,9 @@ class Journey:
     def _model_name(self) -> str:
         if self.data is None:
             return "wisconsin"
-        letters = "".join(c if c.isalnum() else "-" for c in self.data.stem.lower()).strip("-")
-        return letters[:40].rstrip("-") or "model"
+        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.data.stem.lower()).strip("-")
+        named = plain if plain[:1].isalpha() else f"model-{plain}"
+        return named[:40].rstrip("-")
 
     def _tenant(self, outputs: PlatformOutputs) -> str:
         if not outputs.tenants:

@@ -53,9 +53,13 @@ def settings(stack: str) -> PlatformSettings:
 
 
 def check(stack: str) -> None:
-    """Refuse what is wrong in the files that are there; what `init` makes may lack still."""
-    if (project() / f"Pulumi.{stack}.yaml").is_file():
-        settings(stack)
+    """Refuse what is wrong in the files that are there; what `init` makes may lack still.
+
+    So may the secret: an `up` that was stopped just after it wrote the file is continued by the next.
+    """
+    path = project() / f"Pulumi.{stack}.yaml"
+    if path.is_file():
+        load_file(path, secret=False)
     load_tenants(project() / "tenants")
 
 

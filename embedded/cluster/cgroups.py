@@ -26,7 +26,7 @@ NEEDED: Final = ("pids", "memory")
 V2_NEEDED: Final = ("cpu", "memory", "pids")
 V2_WANTED: Final = {*V2_NEEDED, "cpuset", "hugetlb", "io"}
 """The kubelet takes a v2 group for missing if one of these is in the machine's root but not in it."""
-USE_KIND: Final = "Use a stack of environment `kind` on this machine (`slipway init kind`; it needs Docker)."
+USE_KIND: Final = "Use environment `kind` (not in this release yet) or `dev`, on a cluster that exists."
 
 
 @dataclass(frozen=True)

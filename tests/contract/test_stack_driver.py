@@ -154,6 +154,19 @@ def test_settings_that_outlived_their_state_get_a_new_secret(
     assert after["config"]["slipway:platform"]["serving"] == {"model_cpu": "2"}, "what a person wrote stays"
 
 
+def test_a_lost_secret_is_not_replaced_under_what_is_up(stack: Stack) -> None:
+    stack.init()
+    stack.up()
+    kept = stack.settings.read_text()
+    stack.settings.unlink()
+    with pytest.raises(UsageError, match="does not hold the secret of the 1 resources that stack local has"):
+        stack.init()
+    assert not stack.settings.exists(), "nothing was changed"
+    stack.settings.write_text(kept)
+    stack.init()
+    assert stack.settings.read_text() == kept, "the control: with the file put back it goes on"
+
+
 def test_up_then_preview_then_destroy(stack: Stack) -> None:
     stack.init()
     first = stack.up()
