@@ -25,8 +25,15 @@ def main() -> int:
         "--cold", action="store_true", help="start from empty caches as well (20 minutes more)"
     )
     parser.add_argument("--keep", type=Path, help="also write the raw figures to this file as JSON")
+    parser.add_argument(
+        "--cold-from", type=Path, help="JSON of an earlier run's cold journey instead of measuring it"
+    )
     options = parser.parse_args()
-    cold = _cold() if options.cold or os.environ.get("COLD") else None
+    cold: measure.Journey | None = None
+    if options.cold_from:
+        cold = measure.Journey.model_validate_json(options.cold_from.read_text())
+    elif options.cold or os.environ.get("COLD"):
+        cold = _cold()
     warm = measure.platform()
     figures = Figures(warm=warm, cold=cold)
     if options.keep:
