@@ -1,9 +1,15 @@
 """What holds for every test: no live credentials, and in CI no skip that counts as a pass."""
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
+
+# A shell starts what runs in the background with SIGINT ignored, and children inherit that: the tests that
+# press Ctrl-C would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LIVE = ("AWS_", "KUBECONFIG", "PULUMI_", "SLIPWAY_INSTANCE", "MINIO_")
 
