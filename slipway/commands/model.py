@@ -9,7 +9,7 @@ import typer
 from serving import access, predict, rollout
 from serving.promotion import Rules
 from slipway import console, render, workspace
-from slipway.commands.pipeline import Stack, Tenant
+from slipway.commands.options import Stack, Tenant
 from storage.errors import FailedError, UsageError
 from storage.registry import Registry
 

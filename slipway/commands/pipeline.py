@@ -10,6 +10,7 @@ from pipelines import client as kfp_client
 from pipelines import compile as golden
 from pipelines import upload as uploads
 from slipway import console, render, training, workspace
+from slipway.commands.options import Stack, Tenant
 from storage.errors import FailedError, UsageError
 
 app = typer.Typer(
@@ -19,8 +20,6 @@ app = typer.Typer(
     "Example:  slipway pipeline run training --model churn --data churn.csv",
 )
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
-Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose namespace.")]
 Name = Annotated[str, typer.Argument(help="Pipeline: training or iris.")]
 
 
