@@ -18,7 +18,10 @@ from rich.text import Text
 from storage.errors import SlipwayError
 from storage.report import Report
 
-out = Console(soft_wrap=True, highlight=False)
+PIPE_WIDTH = 200
+"""Columns of a table where standard output is no terminal: nothing there has a width to keep to."""
+
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
@@ -71,7 +74,10 @@ def show_json(document: object) -> None:
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str = "") -> None:
     """Print rows under columns for people."""
-    table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+    for column in columns:
+        # Folded, never cut: an id that ends in an ellipsis can't be copied.
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(Text(str(cell)) for cell in row))
     out.print(table)

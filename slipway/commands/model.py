@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from infra.contract import PlatformOutputs
 from serving import access, predict, rollout
+from serving.endpoint import class_names
 from serving.promotion import Rules
 from slipway import console, render, workspace
 from slipway.commands.options import Stack, Tenant
@@ -48,7 +50,7 @@ def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack
     Example:  slipway model list --tenant team-a
     """
     outputs = workspace.outputs(stack)
-    registry = Registry(access.open_store(outputs, tenant, "editor"), outputs.store.models_bucket, tenant)
+    registry = _registry(outputs, tenant)
     rows = []
     for name in registry.list_models():
         held = registry.read_alias(name, rollout.CHAMPION)
@@ -96,10 +98,16 @@ def predict_command(
         raise FailedError(
             error.what, why=error.why, fix="See `slipway model list` for what is served."
         ) from error
+    names = class_names(_registry(outputs, tenant), name)
+    labels = [names[answer] if answer < len(names) else str(answer) for answer in answers]
     if context.obj["json"]:
-        console.show_json({"model": name, "classes": answers})
+        console.show_json({"model": name, "classes": answers, "labels": labels})
     else:
-        console.show_table(("row", "class"), list(enumerate(answers, start=1)))
+        console.show_table(("row", "class"), list(enumerate(labels, start=1)))
+
+
+def _registry(outputs: PlatformOutputs, tenant: str) -> Registry:
+    return Registry(access.open_store(outputs, tenant, "editor"), outputs.store.models_bucket, tenant)
 
 
 def _rows(path: Path) -> list[list[float]]:

@@ -106,7 +106,7 @@ def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack
             "run": str(r.run_id),
             "name": str(r.display_name),
             "state": str(r.state),
-            "created": str(r.created_at),
+            "created": f"{r.created_at:%Y-%m-%d %H:%M:%S}" if r.created_at else "-",
         }
         for r in answer.runs or []
     ]

@@ -35,6 +35,24 @@ def test_anyone_can_ask_the_endpoint(first_up: Finished) -> None:
     assert answer.json()["outputs"][0]["data"] == [0, 2]
 
 
+def test_predictions_are_named_by_class(clone: Checkout, first_up: Finished, tmp_path: Path) -> None:
+    assert first_up.code == 0
+    rows = tmp_path / "rows.csv"
+    rows.write_text("a,b,c,d\n5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n")
+    done = clone.slipway("model", "predict", "iris", "--data", str(rows), "--json")
+    assert done.code == 0, done.err
+    assert done.json == {"model": "iris", "classes": [0, 2], "labels": ["setosa", "virginica"]}
+
+
+def test_a_runs_id_can_be_copied_from_the_list(clone: Checkout, first_up: Finished) -> None:
+    run_id = str(model(first_up, "iris")["run_id"])
+    listed = clone.slipway("pipeline", "list")
+    assert listed.code == 0, listed.err
+    assert run_id in listed.out, "whole, not cut to the width of a terminal that isn't there"
+    log = clone.slipway("pipeline", "logs", run_id, "train")
+    assert "decision-tree on 120 rows" in log.out
+
+
 def test_a_second_up_changes_nothing(clone: Checkout, first_up: Finished) -> None:
     assert first_up.code == 0
     again = clone.slipway("up", "local", "--json")
