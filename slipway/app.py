@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 failed (a rerun converges), 2 the caller's mistake (nothin
 
 import sys
 from dataclasses import dataclass
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Annotated, Any, Final
 
 import typer
@@ -76,11 +76,20 @@ app = typer.Typer(
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print(f"slipway {metadata.version('slipway')}")
+        raise typer.Exit
+
+
 @app.callback()
 def root(
     context: typer.Context,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print results as JSON; may stand anywhere.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
     """Keep what every command needs to know of how it was called."""

@@ -1,5 +1,6 @@
 """The command line as its users meet it: help, exit codes, and refusals before anything starts."""
 
+import importlib.metadata
 import io
 import json
 import re
@@ -480,3 +481,8 @@ def test_doctor_fails_where_something_lacks(monkeypatch, capsys):
     monkeypatch.setattr(stack_commands.render, "doctor", lambda found: None)
     assert app.main(["doctor"]) == 1
     assert "This machine lacks something" in capsys.readouterr().err
+
+
+def test_the_version_is_the_packages(capsys):
+    assert app.main(["--version"]) == 0
+    assert capsys.readouterr().out.split() == ["slipway", importlib.metadata.version("slipway")]
