@@ -78,7 +78,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        console.out.print(f"slipway {metadata.version('slipway')}")
+        console.out.print("slipway", metadata.version("slipway"))
         raise typer.Exit
 
 
