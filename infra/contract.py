@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.errors import UsageError
+
 CONTRACT_VERSION: Final = 1
 
 
@@ -86,3 +88,13 @@ class PlatformOutputs(Contract):
     images: ImageOutputs
     versions: dict[str, str]
     tenants: dict[str, TenantOutputs]
+
+    def tenant(self, name: str) -> TenantOutputs:
+        """The outputs of one tenant; UsageError if the stack has no such tenant."""
+        if name not in self.tenants:
+            raise UsageError(
+                f"Stack {self.stack!r} has no tenant {name!r}.",
+                why=f"It has {', '.join(sorted(self.tenants)) or 'none yet'}.",
+                fix=f"Choose one of these, or add tenants/<name>.yaml and run `slipway up {self.stack}`.",
+            )
+        return self.tenants[name]

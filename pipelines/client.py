@@ -10,7 +10,7 @@ import urllib3
 from kfp import Client
 from kfp_server_api import ApiException
 
-from infra.contract import PlatformOutputs, TenantOutputs
+from infra.contract import PlatformOutputs
 from storage.errors import FailedError, UsageError
 
 _CAUSES: Final = {
@@ -21,17 +21,6 @@ _CAUSES: Final = {
 }
 
 
-def tenant_of(outputs: PlatformOutputs, tenant: str) -> TenantOutputs:
-    """The outputs of one tenant; UsageError if the stack has no such tenant."""
-    if tenant not in outputs.tenants:
-        raise UsageError(
-            f"Stack {outputs.stack!r} has no tenant {tenant!r}.",
-            why=f"It has {', '.join(sorted(outputs.tenants)) or 'none yet'}.",
-            fix=f"Choose one of these, or add tenants/<name>.yaml and run `slipway up {outputs.stack}`.",
-        )
-    return outputs.tenants[tenant]
-
-
 def open_client(outputs: PlatformOutputs, tenant: str, token: str | None = None) -> Client:
     """Open a client for the stack's Pipelines API, in the tenant's namespace.
 
@@ -40,7 +29,7 @@ def open_client(outputs: PlatformOutputs, tenant: str, token: str | None = None)
         tenant: Whose namespace to work in.
         token: Bearer token, needed where the API's auth mode is `token`.
     """
-    namespace = tenant_of(outputs, tenant).namespace
+    namespace = outputs.tenant(tenant).namespace
     if outputs.kfp.auth_mode == "token" and not token:
         raise UsageError(
             "The Pipelines API of this stack wants a token.",

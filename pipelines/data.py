@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from pipelines.client import tenant_of
 from storage.client import asking, is_missing, split_uri
 from storage.errors import UsageError
 
@@ -182,7 +181,7 @@ def _some(names: list[str]) -> str:
 
 def upload(client: "S3Client", outputs: PlatformOutputs, tenant: str, data: PreparedData) -> StoredData:
     """Put the file where the tenant's runs may read it, addressed by its digest."""
-    uri = f"{tenant_of(outputs, tenant).data_uri}/{data.sha256}/{data.name}.csv"
+    uri = f"{outputs.tenant(tenant).data_uri}/{data.sha256}/{data.name}.csv"
     bucket, key = split_uri(uri)
     with asking(f"take {data.path.name} as {uri}"):
         try:

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from pipelines.client import tenant_of
 from storage.candidate import Candidate, Evaluation
 from storage.runs import find_run, read_candidate, read_evaluation
 
@@ -38,7 +37,7 @@ class Outcome(BaseModel):
 
 def read(client: "S3Client", outputs: PlatformOutputs, tenant: str, run_id: str, pipeline: str) -> Outcome:
     """Read what a finished run of `pipeline` left below the tenant's pipeline root."""
-    root = tenant_of(outputs, tenant).pipeline_root
+    root = outputs.tenant(tenant).pipeline_root
     run_uri = find_run(client, root, run_id, pipeline)
     return Outcome(
         run_id=run_id,

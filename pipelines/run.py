@@ -10,7 +10,7 @@ from kfp import Client
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from pipelines.client import calling, tenant_of
+from pipelines.client import calling
 from pipelines.upload import Uploaded
 from storage.errors import FailedError, UsageError
 from storage.report import Report, silent
@@ -115,7 +115,7 @@ def start(
     Returns:
         The run's id.
     """
-    place = tenant_of(outputs, tenant)
+    place = outputs.tenant(tenant)
     values = checked(parameters, uploaded.parameters)
     known = {"pipeline_version": uploaded.digest, "git_commit": uploaded.git_commit}
     values |= {key: value for key, value in known.items() if key in uploaded.parameters}

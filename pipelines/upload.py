@@ -12,7 +12,7 @@ from kfp import Client
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from pipelines.client import calling, tenant_of
+from pipelines.client import calling
 from pipelines.compile import compiled
 from storage.errors import FailedError
 
@@ -58,7 +58,7 @@ def upload(client: Client, outputs: PlatformOutputs, tenant: str, pipeline: str)
 
     Idempotent: the version's name is the digest of the IR, image included.
     """
-    namespace = tenant_of(outputs, tenant).namespace
+    namespace = outputs.tenant(tenant).namespace
     text = compiled(pipeline, image=outputs.images.steps)
     digest = hashlib.sha256(text.encode()).hexdigest()
     version = digest[:VERSION_DIGITS]

@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from infra.contract import PlatformOutputs
 from serving.cluster import Cluster
 from storage import client
-from storage.errors import FailedError, UsageError
+from storage.errors import FailedError
 from storage.keys import StoreKey
 
 if TYPE_CHECKING:
@@ -23,12 +23,7 @@ def open_store(outputs: PlatformOutputs, tenant: str, role: Person) -> "S3Client
         UsageError: the stack has no such tenant.
         FailedError: the Secret can't be read, or holds no key.
     """
-    if tenant not in outputs.tenants:
-        raise UsageError(
-            f"Stack {outputs.stack!r} has no tenant {tenant!r}.",
-            why=f"It has {', '.join(sorted(outputs.tenants)) or 'none yet'}.",
-        )
-    place = outputs.tenants[tenant]
+    place = outputs.tenant(tenant)
     name = place.editor_secret if role == "editor" else place.promoter_secret
     secret = Cluster.of(outputs).read_secret(place.namespace, name)
     try:

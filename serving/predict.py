@@ -17,7 +17,7 @@ class NotAnsweringError(FailedError):
 
 def url_of(outputs: PlatformOutputs, tenant: str, model: str) -> str:
     """URL of a model's V2 endpoint, without a verb."""
-    namespace = outputs.tenants[tenant].namespace
+    namespace = outputs.tenant(tenant).namespace
     base = outputs.serving.endpoint.rstrip("/")
     return f"{base}/serving/{namespace}/{model}/v2/models/{model}"
 
@@ -31,18 +31,8 @@ def predict(url: str, rows: Sequence[Sequence[float]], *, timeout: float = TIMEO
     """
     if not rows:
         return []
-    body = {
-        "inputs": [
-            {
-                "name": "predict",
-                "shape": [len(rows), len(rows[0])],
-                "datatype": "FP64",
-                "data": [float(value) for row in rows for value in row],
-            }
-        ]
-    }
     try:
-        answer = httpx.post(f"{url}/infer", json=body, timeout=timeout)
+        answer = httpx.post(f"{url}/infer", json=request_body(rows), timeout=timeout)
     except httpx.HTTPError as error:
         raise NotAnsweringError(f"{url} does not answer.", why=f"{type(error).__name__}: {error}") from error
     if answer.status_code in {404, 429} or answer.status_code >= 500:
@@ -55,6 +45,20 @@ def predict(url: str, rows: Sequence[Sequence[float]], *, timeout: float = TIMEO
         raise FailedError(
             f"{url} answered something else than one class per row.", why=answer.text[:300]
         ) from error
+
+
+def request_body(rows: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """The V2 request for one or more rows of equal length."""
+    return {
+        "inputs": [
+            {
+                "name": "predict",
+                "shape": [len(rows), len(rows[0])],
+                "datatype": "FP64",
+                "data": [float(value) for row in rows for value in row],
+            }
+        ]
+    }
 
 
 def _classes(body: Any, count: int) -> list[int]:  # noqa: ANN401 - JSON

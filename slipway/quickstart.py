@@ -94,7 +94,7 @@ class Journey:
         )
 
     def _one(self, outputs: PlatformOutputs, job: training.Job) -> training.TrainedModel:
-        result, _ = self._shown(f"train {job.model}", lambda report: training.train(outputs, job, report))
+        result = self._shown(f"train {job.model}", lambda report: training.train(outputs, job, report))
         return self._shown(
             f"promote {job.model}", lambda report: training.promote(outputs, job, result, report)
         )

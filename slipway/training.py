@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -15,13 +15,11 @@ from pipelines import client as kfp_client
 from pipelines import data as datasets
 from pipelines import outcome, run, upload
 from serving import access, predict, rollout
+from serving.promotion import Rules
 from storage.candidate import Candidate
 from storage.errors import UsageError
 from storage.layout import checked_name
 from storage.report import Report, silent
-
-if TYPE_CHECKING:
-    from mypy_boto3_s3 import S3Client
 
 Pipeline = Literal["training", "iris"]
 SHOWN: int = 5
@@ -73,9 +71,7 @@ class Job:
             datasets.prepare(self.data)
 
 
-def train(
-    outputs: PlatformOutputs, job: Job, report: Report = silent
-) -> tuple[run.RunResult, upload.Uploaded]:
+def train(outputs: PlatformOutputs, job: Job, report: Report = silent) -> run.RunResult:
     """Upload the pipeline and its data, run it, and wait; raises FailedError where the run fails."""
     opened = kfp_client.open_client(outputs, job.tenant)
     report("uploading the pipeline")
@@ -90,7 +86,7 @@ def train(
     report(f"run {run_id}")
     result = run.wait(opened, run_id, pipeline=job.pipeline, report=report)
     result.require_success()
-    return result, uploaded
+    return result
 
 
 def _store_data(outputs: PlatformOutputs, job: Job, report: Report) -> datasets.StoredData:
@@ -105,8 +101,8 @@ def promote(
     outputs: PlatformOutputs, job: Job, result: run.RunResult, report: Report = silent
 ) -> TrainedModel:
     """Promote what the run proposed, and ask the endpoint for its held-out rows; or say why not."""
-    store: S3Client = access.open_store(outputs, job.tenant, "promoter")
-    left = outcome.read(store, outputs, job.tenant, result.run_id, job.pipeline)
+    promoter = rollout.open_promoter(outputs, job.tenant, report)
+    left = outcome.read(promoter.runs, outputs, job.tenant, result.run_id, job.pipeline)
     told = {
         "name": job.model,
         "pipeline": job.pipeline,
@@ -115,7 +111,7 @@ def promote(
     }
     if left.candidate is None:
         return TrainedModel(**told, decision=f"not promoted: {left.summary}")
-    promoted = rollout.promote(outputs, job.tenant, result.run_id, report=report)
+    promoted = promoter.promote_run(result.run_id, Rules(), job.pipeline)
     if not promoted.promoted:
         return TrainedModel(**told, decision=f"not promoted: {promoted.reason}")
     report("asking the endpoint")
@@ -151,7 +147,7 @@ def _shown(classes: Sequence[str], answers: Sequence[int]) -> str:
 
 
 def _curl(url: str, row: list[float]) -> str:
-    body = {"inputs": [{"name": "predict", "shape": [1, len(row)], "datatype": "FP64", "data": row}]}
+    body = predict.request_body([row])
     return (
         f"curl -s {shlex.quote(url)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
     )

@@ -90,8 +90,6 @@ def predict_command(
     """
     rows = _rows(data)
     outputs = workspace.outputs(stack)
-    if tenant not in outputs.tenants:
-        raise UsageError(f"Stack {stack!r} has no tenant {tenant!r}.")
     try:
         answers = predict.predict(predict.url_of(outputs, tenant, name), rows)
     except predict.NotAnsweringError as error:

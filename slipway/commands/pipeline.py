@@ -81,7 +81,7 @@ def run(
     job.check()
     outputs = workspace.outputs(stack)
     with console.phase(f"Train {model}") as report:
-        result, _ = training.train(outputs, job, report)
+        result = training.train(outputs, job, report)
     if promote:
         with console.phase(f"Promote {model}") as report:
             trained = training.promote(outputs, job, result, report)
@@ -98,7 +98,7 @@ def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack
     """
     outputs = workspace.outputs(stack)
     opened = kfp_client.open_client(outputs, tenant)
-    namespace = outputs.tenants[tenant].namespace
+    namespace = outputs.tenant(tenant).namespace
     with kfp_client.calling("list runs"):
         answer = opened.list_runs(namespace=namespace, page_size=50, sort_by="created_at desc")
     rows = [

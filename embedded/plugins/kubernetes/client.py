@@ -216,14 +216,6 @@ class Client:
         raise UnreachableError(self.server, cause or "it is too busy")
 
 
-def reachable(client: Client) -> bool:
-    """Ask once, without patience."""
-    try:
-        return client._http.get("/version", timeout=3.0).status_code < 500
-    except httpx.TransportError:
-        return False
-
-
 def deadline(seconds: float) -> float:
     """Return the moment on the monotonic clock that is so far away."""
     return time.monotonic() + seconds
