@@ -23,7 +23,7 @@ from infra.names import SYSTEM_NAMESPACES
 from infra.rbac import Role
 from storage.errors import UsageError
 from storage.layout import checked_name
-from storage.settings import MinioSettings, Strict
+from storage.settings import MinioSettings, StoreSettings, Strict
 
 PROJECT: Final = "slipway"
 PLATFORM_KEY: Final = f"{PROJECT}:platform"
@@ -33,6 +33,18 @@ MIN_SECRET: Final = 32
 
 _STACK_FILE_KEYS: Final = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
 _COPY: Final = "Copy it from a template of stacks/; docs/settings.md lists every setting."
+_TAGS: Final = {
+    "UserMember",
+    "GroupMember",
+    "local",
+    "dev",
+    "minio",
+    "s3",
+    "external",
+    "irsa",
+    "pod-identity",
+}
+"""What pydantic puts into the location of a problem inside a union, behind the union's own name."""
 _NOT_YET: Final = {"kind": "local", "prod": "dev"}
 
 _Quantity = Annotated[
@@ -105,7 +117,6 @@ class EndpointUrls(Strict):
 
 
 class _Common(Strict):
-    store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
     serving: ServingSettings = Field(default_factory=ServingSettings, description="Model serving.")
     kfp: KfpSettings = Field(default_factory=KfpSettings, description="The pipelines API.")
 
@@ -114,12 +125,14 @@ class LocalSettings(_Common):
     """A bare machine: the cluster and its images are made on the spot."""
 
     environment: Literal["local"] = Field(description="Kind of environment.")
+    store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
 
 
 class DevSettings(_Common):
     """A team's cluster, reached by a kubeconfig context."""
 
     environment: Literal["dev"] = Field(description="Kind of environment.")
+    store: StoreSettings = Field(default_factory=MinioSettings, description="The artifact store.")
     cluster: ExistingCluster
     images: ImageReferences
     endpoints: EndpointUrls
@@ -216,7 +229,9 @@ class Configuration:
 
 def _field(root: str, location: tuple[int | str, ...]) -> str:
     """Return `root.a.b[0]`; the tag of a union that pydantic puts into locations is left out."""
-    shown = [part for part in location if part not in ("local", "dev", "UserMember", "GroupMember")]
+    behind = zip(("", *location), location, strict=False)
+    # `images.minio` is a field.
+    shown = [part for before, part in behind if part not in _TAGS or before == "images"]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in shown)
     return f"{root}{path}" if root else path.removeprefix(".")
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import UsageError
 
-CONTRACT_VERSION: Final = 1
+CONTRACT_VERSION: Final = 2
 
 
 class Contract(BaseModel):
@@ -37,6 +37,12 @@ class StoreOutputs(Contract):
     internal_endpoint: str = Field(description="S3 endpoint URL from inside the cluster.")
     region: str
     tls: bool
+    path_style: bool = Field(description="Whether the bucket stands in a URL's path.")
+    ca_config_map: str | None = Field(
+        description="ConfigMap in each tenant's namespace whose ca.crt signed the store's certificate; "
+        "null where a public authority did."
+    )
+    keyless: bool = Field(description="Whether workloads prove who they are without a key.")
     artifacts_bucket: str
     models_bucket: str
     data_bucket: str
@@ -67,16 +73,19 @@ class TenantOutputs(Contract):
     pipeline_root: str
     models_uri: str
     data_uri: str
-    runner_secret: str = Field(description="Secret with AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY.")
-    server_secret: str
-    editor_secret: str
-    promoter_secret: str
+    runner_secret: str | None = Field(
+        description="Secret with AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY; null where the store is keyless."
+    )
+    server_secret: str | None
+    editor_secret: str | None
+    promoter_secret: str | None
+    collector_secret: str | None
 
 
 class PlatformOutputs(Contract):
     """Everything that a stack tells the outside."""
 
-    contract_version: Literal[1]
+    contract_version: Literal[2]
     stack: str
     environment: Literal["local", "kind", "dev", "prod"]
     kubeconfig: str | None = Field(

@@ -25,6 +25,8 @@ RUNNER_SECRET: Final = "store-runner"
 SERVER_SECRET: Final = "store-server"
 EDITOR_SECRET: Final = "store-editor"
 PROMOTER_SECRET: Final = "store-promoter"
+COLLECTOR_SECRET: Final = "store-collector"
+STORE_CA: Final = "store-ca"
 LAUNCHER_CONFIG: Final = "kfp-launcher"
 
 SYSTEM_NAMESPACES: Final = frozenset(

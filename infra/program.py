@@ -25,19 +25,21 @@ from infra.contract import (
 from infra.names import (
     PART_OF,
     SERVING_RUNTIME,
+    STORE_CA,
     STORE_CONSOLE_PORT,
     STORE_NAMESPACE,
     STORE_PORT,
     STORE_SERVICE,
 )
+from storage.errors import UsageError
 from storage.handle import StoreHandle
 from storage.minio import MinioStore, MinioStoreArgs
-from storage.settings import StoreTenant
+from storage.settings import MinioSettings, StoreTenant
 
 
 def build(configuration: Configuration) -> PlatformOutputs:
     """Declare the whole platform and return what the stack tells the outside."""
-    platform, secret = configuration.platform, configuration.secret
+    platform = configuration.platform
     cluster = clusters.connect(platform)
     store = _store(configuration, cluster)
     kserve = KServe(
@@ -57,7 +59,7 @@ def build(configuration: Configuration) -> PlatformOutputs:
     tenants = {
         tenant.name: Tenant(
             f"tenant-{tenant.name}",
-            TenantArgs(settings=tenant, store=store, secret=secret),
+            TenantArgs(settings=tenant, store=store),
             # Taken away in the reverse order: a tenant's InferenceServices while KServe still runs.
             _on(cluster, store.ready, kserve, kfp, gateway),
         ).outputs
@@ -71,11 +73,18 @@ def _on(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptio
 
 
 def _store(configuration: Configuration, cluster: ClusterHandle) -> StoreHandle:
+    settings = configuration.platform.store
+    if isinstance(settings, MinioSettings):
+        return _minio(configuration, settings, cluster)
+    raise UsageError(f"A store of kind {settings.kind!r} is not in this release.", fix="Use 'minio'.")
+
+
+def _minio(configuration: Configuration, settings: MinioSettings, cluster: ClusterHandle) -> StoreHandle:
     images = cluster.images
     return MinioStore(
         "store",
         MinioStoreArgs(
-            settings=configuration.platform.store,
+            settings=settings,
             tenants=tuple(
                 StoreTenant(name=tenant.name, key_generation=tenant.key_generation)
                 for tenant in configuration.tenants
@@ -84,6 +93,7 @@ def _store(configuration: Configuration, cluster: ClusterHandle) -> StoreHandle:
             namespace=STORE_NAMESPACE,
             service=STORE_SERVICE,
             port=STORE_PORT,
+            endpoint=cluster.endpoints.store,
             console_port=STORE_CONSOLE_PORT,
             labels=PART_OF,
             image=images.minio.reference,
@@ -115,10 +125,13 @@ def _outputs(
         ),
         store=StoreOutputs(
             kind=store.kind,
-            endpoint=cluster.endpoints.store,
+            endpoint=store.endpoint,
             internal_endpoint=store.internal_endpoint,
             region=store.region,
             tls=store.tls,
+            path_style=store.path_style,
+            ca_config_map=STORE_CA if store.ca_certificate is not None else None,
+            keyless=store.keyless,
             artifacts_bucket=store.buckets.artifacts,
             models_bucket=store.buckets.models,
             data_bucket=store.buckets.data,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from infra.names import EDITOR, EDITOR_SECRET, LAUNCHER_CONFIG, PROMOTER_SECRET, RUNNER_SECRET
+from infra.names import COLLECTOR_SECRET, EDITOR, EDITOR_SECRET, LAUNCHER_CONFIG, PROMOTER_SECRET, RUNNER_SECRET
 
 
 class Role(StrEnum):
@@ -85,6 +85,7 @@ _PROMOTE: Final = (
 _ADMINISTER: Final = (
     # The API server lets nobody bind a role that holds more than they do.
     Rule(groups=("rbac.authorization.k8s.io",), resources=("rolebindings",), verbs=_WRITE),
+    Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(COLLECTOR_SECRET,)),
 )
 
 KFP_SERVER: Final = (

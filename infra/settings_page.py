@@ -24,7 +24,11 @@ store:
     models: slipway-models
     data: slipway-data
   run_retention_days: 30
+  nodes: 1
+  drives_per_node: 1
   root_key_generation: 2
+  certificate_generation: 1
+  protect_volumes: false
 serving:
   mode: standard
   model_memory: 2Gi
@@ -51,6 +55,39 @@ endpoints:
   console: https://console.example.org
   kfp: https://pipelines.example.org
 """
+S3: Final = """\
+store:
+  kind: s3
+  region: eu-central-1
+  buckets:
+    artifacts: example-artifacts
+    models: example-models
+    data: example-data
+  run_retention_days: 90
+  identity:
+    kind: irsa
+    provider_arn: arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE
+  kms_key_arn: arn:aws:kms:eu-central-1:111122223333:key/example
+"""
+POD_IDENTITY: Final = """\
+identity:
+  kind: pod-identity
+  cluster_name: team-cluster
+"""
+EXTERNAL: Final = """\
+store:
+  kind: external
+  endpoint: https://s3.example.org
+  region: us-east-1
+  path_style: true
+  ca_file: certificates/store.pem
+  administration: minio
+  buckets:
+    artifacts: example-artifacts
+    models: example-models
+    data: example-data
+  run_retention_days: 90
+"""
 TENANT: Final = """\
 name: team-a
 members:
@@ -71,6 +108,7 @@ defaults:
 key_generation: 2
 """
 
+_PLAIN: Final = {"array": "list", "boolean": "`true` or `false`"}
 _INTRODUCTION: Final = """\
 # Settings
 
@@ -120,6 +158,13 @@ def page(stack: Schema, tenant: Schema) -> str:
                 _STACK,
                 *_section("### Environment `local`, and what every environment has", stack, local, LOCAL),
                 *_section("### What `dev` has besides", stack, dev_only, DEV),
+                *_section("### A store of kind `s3`, in place of MinIO", stack, _only_store(dev), S3),
+                *_section(
+                    "### Its `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
+                ),
+                *_section(
+                    "### A store of kind `external`, in place of MinIO", stack, _only_store(dev), EXTERNAL
+                ),
                 *_section(_TENANT.rstrip("\n"), tenant, tenant, TENANT),
             ]
         ).rstrip("\n")
@@ -127,11 +172,22 @@ def page(stack: Schema, tenant: Schema) -> str:
     )
 
 
+def _only_store(stack: Schema) -> Schema:
+    return {"properties": {"store": stack["properties"]["store"]}}
+
+
+def _only_identity(root: Schema) -> Schema:
+    return {
+        "properties": {"identity": root["$defs"]["S3Settings"]["properties"]["identity"]},
+        "required": ["identity"],
+    }
+
+
 def settings(root: Schema, schema: Schema, example: object, path: str = "") -> Iterator[Setting]:
     """Yield every setting of an object, depth first, in the order of the schema."""
     given = example if isinstance(example, dict) else {}
     for name, declared in schema["properties"].items():
-        value = _resolved(root, declared)
+        value = _chosen(root, _resolved(root, declared), given.get(name))
         where = f"{path}{name}"
         if "properties" in value:
             yield from settings(root, value, given.get(name), f"{where}.")
@@ -163,6 +219,14 @@ def _items(root: Schema, value: Schema, example: object, where: str) -> Iterator
                 yield setting
 
 
+def _chosen(root: Schema, value: Schema, example: object) -> Schema:
+    """Return the branch of a union that the example is of; anything else as it is."""
+    branches = [_resolved(root, branch) for branch in value.get("oneOf", ())]
+    kind = example.get("kind") if isinstance(example, dict) else None
+    of_kind = (each for each in branches if each["properties"]["kind"]["const"] == kind)
+    return next(of_kind, branches[0]) if branches else value
+
+
 def _resolved(root: Schema, schema: Schema) -> Schema:
     """Return the schema that a reference names; what stands beside the reference wins."""
     reference = schema.get("$ref")
@@ -180,8 +244,8 @@ def _type(root: Schema, value: Schema) -> str:
         return f"`{value['const']}`"
     if "enum" in value:
         return "one of " + ", ".join(f"`{each}`" for each in value["enum"])
-    if value["type"] == "array":
-        return "list"
+    if value["type"] in _PLAIN:
+        return _PLAIN[value["type"]]
     if value["type"] == "integer":
         low, high = value.get("minimum"), value.get("maximum")
         return f"integer, {low} to {high}" if high is not None else f"integer, {low} or more"
@@ -191,7 +255,10 @@ def _type(root: Schema, value: Schema) -> str:
 def _default(value: Schema, *, required: bool) -> str:
     if required:
         return "required"
-    return "none" if value.get("default") in (None, []) else f"`{value['default']}`"
+    default = value.get("default")
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return "none" if default in (None, []) else f"`{default}`"
 
 
 def _inline(example: object) -> str:

@@ -9,8 +9,6 @@ from infra.names import (
     KFP_NAMESPACE,
     KFP_PORT,
     RUNNER_SECRET,
-    STORE_NAMESPACE,
-    STORE_PORT,
 )
 from storage.layout import Buckets
 
@@ -18,8 +16,15 @@ MODEL_PORT = 8080
 """Where a model server answers."""
 
 
+_RUNNER_KEY = {
+    "secretName": RUNNER_SECRET,
+    "accessKeyKey": "AWS_ACCESS_KEY_ID",
+    "secretKeyKey": "AWS_SECRET_ACCESS_KEY",
+}
+
+
 def launcher_config(
-    buckets: Buckets, tenant: str, *, endpoint: str, region: str, tls: bool
+    buckets: Buckets, tenant: str, *, endpoint: str, region: str, tls: bool, path_style: bool, keyless: bool
 ) -> dict[str, str]:
     """Return the data of `kfp-launcher`: where runs of this namespace keep artifacts, and with which key.
 
@@ -29,16 +34,9 @@ def launcher_config(
         "endpoint": endpoint,
         "region": region,
         "disableSSL": not tls,
-        "forcePathStyle": True,
+        "forcePathStyle": path_style,
         "maxRetries": 5,
-        "credentials": {
-            "fromEnv": False,
-            "secretRef": {
-                "secretName": RUNNER_SECRET,
-                "accessKeyKey": "AWS_ACCESS_KEY_ID",
-                "secretKeyKey": "AWS_SECRET_ACCESS_KEY",
-            },
-        },
+        "credentials": {"fromEnv": True} if keyless else {"fromEnv": False, "secretRef": _RUNNER_KEY},
     }
     return {
         "defaultPipelineRoot": buckets.pipeline_root(tenant),
@@ -54,10 +52,11 @@ def _tcp(port: int) -> dict[str, Any]:
     return {"port": port, "protocol": "TCP"}
 
 
-def network_openings() -> dict[str, dict[str, Any]]:
+def network_openings(store_namespace: str | None, store_port: int) -> dict[str, dict[str, Any]]:
     """Return the specs of a tenant's NetworkPolicies by name: everything is shut, then each opening.
 
     DNS is opened by port alone: a resolver on the node or of the host is no pod that a selector finds.
+    So is a store outside the cluster, whose `store_namespace` is None.
     """
     everything: dict[str, Any] = {}
     return {
@@ -76,7 +75,12 @@ def network_openings() -> dict[str, dict[str, Any]]:
         "allow-store": {
             "podSelector": everything,
             "policyTypes": ["Egress"],
-            "egress": [{"to": [_namespace(STORE_NAMESPACE)], "ports": [_tcp(STORE_PORT)]}],
+            "egress": [
+                {
+                    **({"to": [_namespace(store_namespace)]} if store_namespace else {}),
+                    "ports": [_tcp(store_port)],
+                }
+            ],
         },
         "allow-pipelines-api": {
             "podSelector": everything,

@@ -7,31 +7,52 @@ from pydantic import SecretStr
 from infra.contract import PlatformOutputs
 from serving.cluster import Cluster
 from storage import client
+from storage.client import StoreAccess
 from storage.errors import FailedError
 from storage.keys import StoreKey
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Person = Literal["editor", "promoter"]
+Person = Literal["editor", "promoter", "collector"]
 
 
 def open_store(outputs: PlatformOutputs, tenant: str, role: Person) -> "S3Client":
-    """Open the store as the tenant's editor or promoter, whoever may read that role's Secret.
+    """Open the store as one of the tenant's roles, whoever may read that role's Secret.
 
     Raises:
         UsageError: the stack has no such tenant.
         FailedError: the Secret can't be read, or holds no key.
     """
-    place = outputs.tenant(tenant)
-    name = place.editor_secret if role == "editor" else place.promoter_secret
-    secret = Cluster.of(outputs).read_secret(place.namespace, name)
+    return client.open_store(store_access(outputs, tenant, role))
+
+
+def store_access(outputs: PlatformOutputs, tenant: str, role: Person) -> StoreAccess:
+    """Return what it takes to speak to the store as one of the tenant's roles; raises as `open_store`."""
+    place, store = outputs.tenant(tenant), outputs.store
+    secrets = {
+        "editor": place.editor_secret,
+        "promoter": place.promoter_secret,
+        "collector": place.collector_secret,
+    }
+    name = secrets[role]
+    cluster = Cluster.of(outputs) if name or store.ca_config_map else None
+    return StoreAccess(
+        endpoint=store.endpoint,
+        region=store.region,
+        key=_key(cluster, place.namespace, name) if cluster and name else None,
+        ca=cluster.read_config_map(place.namespace, store.ca_config_map)["ca.crt"]
+        if cluster and store.ca_config_map
+        else None,
+        path_style=store.path_style,
+    )
+
+
+def _key(cluster: Cluster, namespace: str, name: str) -> StoreKey:
+    secret = cluster.read_secret(namespace, name)
     try:
-        key = StoreKey(
+        return StoreKey(
             access_key=secret["AWS_ACCESS_KEY_ID"], secret_key=SecretStr(secret["AWS_SECRET_ACCESS_KEY"])
         )
     except KeyError as error:
-        raise FailedError(
-            f"Secret {place.namespace}/{name} holds no store key.", why=f"No {error}."
-        ) from error
-    return client.open_store(outputs.store.endpoint, key, outputs.store.region)
+        raise FailedError(f"Secret {namespace}/{name} holds no store key.", why=f"No {error}.") from error

@@ -78,6 +78,12 @@ class Cluster:
             secret = self._core.read_namespaced_secret(name, namespace, _request_timeout=REQUEST_SECONDS)
         return {key: base64.b64decode(value).decode() for key, value in (secret.data or {}).items()}
 
+    def read_config_map(self, namespace: str, name: str) -> dict[str, str]:
+        """The values of a ConfigMap."""
+        with _calling(f"read ConfigMap {namespace}/{name}"):
+            found = self._core.read_namespaced_config_map(name, namespace, _request_timeout=REQUEST_SECONDS)
+        return dict(found.data or {})
+
     def get(self, namespace: str, name: str) -> Object | None:
         """The InferenceService, or None."""
         with _calling(f"read InferenceService {namespace}/{name}"):

@@ -1,7 +1,11 @@
 """The one place that opens an S3 client, and turns its errors into words."""
 
+import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import boto3
@@ -32,28 +36,53 @@ _CAUSES: Final = {
 }
 
 
-def open_store(endpoint: str | None, key: StoreKey | None, region: str) -> "S3Client":
-    """Open a client for the S3 endpoint.
+@dataclass(frozen=True, kw_only=True)
+class StoreAccess:
+    """All that it takes to speak to a store."""
 
-    Args:
-        endpoint: URL; None for AWS itself.
-        key: None takes the identity of the surroundings, such as a ServiceAccount's role.
-        region: Region that requests are signed for.
-    """
+    endpoint: str | None
+    """URL; None for AWS itself."""
+
+    region: str
+    key: StoreKey | None = field(default=None, repr=False)
+    """None takes the identity of the surroundings, such as a ServiceAccount's role."""
+
+    ca: str | None = field(default=None, repr=False)
+    """Certificate of the authority that signed the store's, as PEM; None for the public ones."""
+
+    path_style: bool = True
+    """Whether the bucket stands in the path and not in the host's name."""
+
+
+def open_store(access: StoreAccess) -> "S3Client":
+    """Open a client for the S3 endpoint."""
     return boto3.client(
         "s3",
-        endpoint_url=endpoint,
-        region_name=region,
-        aws_access_key_id=key.access_key if key else None,
-        aws_secret_access_key=key.secret_key.get_secret_value() if key else None,
+        endpoint_url=access.endpoint,
+        region_name=access.region,
+        aws_access_key_id=access.key.access_key if access.key else None,
+        aws_secret_access_key=access.key.secret_key.get_secret_value() if access.key else None,
+        verify=str(ca_file(access.ca)) if access.ca else None,
         config=Config(
             connect_timeout=CONNECT_SECONDS,
             read_timeout=READ_SECONDS,
             retries={"max_attempts": ATTEMPTS, "mode": "standard"},
-            s3={"addressing_style": "path" if endpoint else "auto"},
+            s3={"addressing_style": "path" if access.path_style else "virtual"},
             max_pool_connections=32,
         ),
     )
+
+
+def ca_file(pem: str) -> Path:
+    """Keep an authority's certificate in a file, which is the only way to hand it to a TLS library."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    path = base / "slipway" / "ca" / f"{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_text(pem)
+        part.replace(path)
+    return path
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -26,6 +26,9 @@ class Role(StrEnum):
     PROMOTER = "promoter"
     """Promotion: read runs, write models."""
 
+    COLLECTOR = "collector"
+    """Garbage collection: read models, delete versions that nothing needs."""
+
 
 class StoreKey(BaseModel):
     """An access key; the secret half is masked wherever it is printed."""

@@ -48,11 +48,31 @@ class MinioStoreArgs:
     namespace: str
     service: str
     port: int
+    endpoint: str
+    """URL of the Service from outside the cluster."""
+
     console_port: int
     labels: Mapping[str, str]
     image: str
     jobs_image: str
     images_ready: Sequence[pulumi.Resource]
+
+
+@dataclass(frozen=True)
+class DerivedKeys:
+    """Every tenant's keys, from the stack's secret."""
+
+    secret: pulumi.Output[str]
+
+    def key(self, tenant: StoreTenant, role: keys.Role) -> pulumi.Output[keys.StoreKey]:
+        """Return the role's key in the tenant's current generation, as a secret."""
+        return self.secret.apply(
+            lambda secret: keys.tenant_key(secret, tenant.name, role, tenant.key_generation)
+        )
+
+    def annotations(self, tenant: StoreTenant, role: keys.Role) -> Mapping[str, str]:
+        """Return nothing: a key is all that it takes."""
+        return {}
 
 
 class MinioStore(pulumi.ComponentResource):
@@ -85,7 +105,13 @@ class MinioStore(pulumi.ComponentResource):
             kind="minio",
             buckets=args.settings.buckets,
             region=args.settings.region,
+            endpoint=args.endpoint,
             internal_endpoint=endpoint,
+            path_style=True,
+            ca_certificate=None,
+            namespace=args.namespace,
+            credentials=DerivedKeys(args.secret),
+            keyless=False,
             ready=reconciled,
         )
         self.register_outputs({"internal_endpoint": endpoint})

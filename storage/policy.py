@@ -1,13 +1,14 @@
 """What each of a tenant's keys may do in the store, as S3 policies. Pure.
 
-             run prefix            models prefix         data prefix
-    runner   read, write, delete   read                  read
-    server   -                     read                  -
-    editor   read                  read                  read, write
-    promoter read                  read, write           -
+              run prefix            models prefix            data prefix
+    runner    read, write, delete   read                     read
+    server    -                     read                     -
+    editor    read                  read                     read, write
+    promoter  read                  read, write              -
+    collector -                     read, delete versions    -
 
-Nobody but runs deletes, and nothing but the tenant's own prefixes is named. A prefix ends in a
-slash before the wildcard, so `team-a/*` never matches `team-ab/…`.
+Nothing but the tenant's own prefixes is named. A prefix ends in a slash before the wildcard, so
+`team-a/*` never matches `team-ab/…`.
 """
 
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ MADE_BY_US: Final = "slipway-"
 _READ: Final = ("s3:GetObject",)
 _WRITE: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 _DELETE: Final = ("s3:DeleteObject",)
+_DELETE_FOR_GOOD: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion")
+_OF_EVERY_MODEL: Final = "*/versions/"
+"""Below a tenant's prefix: the versions of any model, but neither aliases nor the log."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class _Grant:
     bucket: str
     prefix: str
     actions: tuple[str, ...]
+    listing: tuple[str, ...] = ("s3:ListBucket",)
 
 
 def policy_name(tenant: str, role: Role) -> str:
@@ -53,7 +58,7 @@ def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
             },
             {
                 "Effect": "Allow",
-                "Action": ["s3:ListBucket"],
+                "Action": [*grant.listing],
                 "Resource": [f"arn:aws:s3:::{grant.bucket}"],
                 "Condition": {"StringLike": {"s3:prefix": [f"{grant.prefix}*"]}},
             },
@@ -88,4 +93,9 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
                 _Grant(buckets.models, own, _READ + _WRITE),
+            )
+        case Role.COLLECTOR:
+            return (
+                _Grant(buckets.models, own, _READ, listing=("s3:ListBucket", "s3:ListBucketVersions")),
+                _Grant(buckets.models, own + _OF_EVERY_MODEL, _DELETE_FOR_GOOD),
             )

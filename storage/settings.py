@@ -3,11 +3,12 @@
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from storage.layout import Buckets
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_REGION: Final = r"^[a-z0-9-]{1,32}$"
 
 
 def _checked_buckets(buckets: Buckets) -> Buckets:
@@ -35,23 +36,98 @@ class StoreTenant(Strict):
     key_generation: int = 1
 
 
-class MinioSettings(Strict):
-    """MinIO in the cluster, on one volume."""
-
-    kind: Literal["minio"] = "minio"
-    size_gib: int = Field(default=10, ge=1, le=65536, description="Size of the store's volume.")
-    storage_class: str | None = Field(
-        default=None, min_length=1, description="StorageClass of the volume; else the cluster's default."
-    )
-    region: str = Field(
-        default="us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="Region that the S3 API answers with."
-    )
+class _Common(Strict):
     buckets: Annotated[Buckets, AfterValidator(_checked_buckets)] = Field(
         default_factory=Buckets, description="Names of the buckets."
     )
     run_retention_days: int = Field(
         default=90, ge=1, le=3650, description="After how many days what a run wrote is deleted."
     )
+
+
+class MinioSettings(_Common):
+    """MinIO in the cluster: on one node, or on four and more with erasure coding."""
+
+    kind: Literal["minio"] = Field(default="minio", description="MinIO, made by the stack.")
+    nodes: Literal[1, 4, 8, 16] = Field(
+        default=1, description="Pods; four and more keep data by erasure coding and outlive the loss of some."
+    )
+    drives_per_node: int = Field(default=1, ge=1, le=16, description="Volumes of each pod.")
+    size_gib: int = Field(default=10, ge=1, le=65536, description="Size of each volume.")
+    storage_class: str | None = Field(
+        default=None, min_length=1, description="StorageClass of the volumes; else the cluster's default."
+    )
+    region: str = Field(
+        default="us-east-1", pattern=_REGION, description="Region that the S3 API answers with."
+    )
     root_key_generation: int = Field(
         default=1, ge=1, description="Add one to replace the administrator's key."
     )
+    certificate_generation: int = Field(
+        default=1, ge=1, description="Add one to replace the store's authority and certificate."
+    )
+    protect_volumes: bool = Field(
+        default=True, description="Whether `destroy` refuses to delete the volumes; `local` never does."
+    )
+
+
+class Irsa(Strict):
+    """IAM roles for ServiceAccounts: the cluster's OIDC issuer is known to AWS."""
+
+    kind: Literal["irsa"] = Field(description="IAM roles for ServiceAccounts.")
+    provider_arn: str = Field(
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:oidc-provider/.+$",
+        description="The cluster's OIDC provider.",
+    )
+
+
+class PodIdentity(Strict):
+    """EKS Pod Identity: the cluster runs its agent."""
+
+    kind: Literal["pod-identity"] = Field(description="EKS Pod Identity.")
+    cluster_name: str = Field(min_length=1, max_length=100, description="Name of the EKS cluster.")
+
+
+class S3Settings(_Common):
+    """S3 on AWS, keyless: each tenant's workloads get an IAM role."""
+
+    kind: Literal["s3"] = Field(description="S3 on AWS; buckets and roles are made by the stack.")
+    region: str = Field(pattern=_REGION, description="AWS region of the buckets.")
+    identity: Annotated[Irsa | PodIdentity, Field(discriminator="kind")] = Field(
+        description="How pods take their role."
+    )
+    kms_key_arn: str | None = Field(
+        default=None, min_length=1, description="KMS key that encrypts; the stack makes one where absent."
+    )
+
+
+class ExternalSettings(_Common):
+    """Any other S3 endpoint that passes `slipway doctor --store`."""
+
+    kind: Literal["external"] = Field(description="An S3 endpoint that is there already.")
+    endpoint: str = Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", description="Its URL.")
+    region: str = Field(default="us-east-1", pattern=_REGION, description="Region to sign requests for.")
+    path_style: bool = Field(default=True, description="Whether the bucket stands in the path.")
+    ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="PEM file in the project with the authority that signed its certificate.",
+    )
+    administration: Literal["minio", "none"] = Field(
+        default="none",
+        description="`minio`: the stack makes users and policies by MinIO's admin API. `none`: you do.",
+    )
+
+
+def _kind(value: object) -> str:
+    """Take MinIO where nothing else is said."""
+    said = value.get("kind", "minio") if isinstance(value, dict) else getattr(value, "kind", "minio")
+    return said if said in ("minio", "s3", "external") else "minio"
+
+
+StoreSettings = Annotated[
+    Annotated[MinioSettings, Tag("minio")]
+    | Annotated[S3Settings, Tag("s3")]
+    | Annotated[ExternalSettings, Tag("external")],
+    Discriminator(_kind),
+]

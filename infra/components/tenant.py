@@ -11,6 +11,7 @@ from infra import rbac, tenancy
 from infra.config import GroupMember, TenantSettings, UserMember
 from infra.contract import TenantOutputs
 from infra.names import (
+    COLLECTOR_SECRET,
     EDITOR,
     EDITOR_SECRET,
     KFP_NAMESPACE,
@@ -22,17 +23,20 @@ from infra.names import (
     RUNNER_SECRET,
     SERVER,
     SERVER_SECRET,
+    STORE_CA,
     VIEWER,
 )
 from storage import keys
 from storage.handle import StoreHandle
 from storage.pods import RESTRICTED, metadata
+from storage.settings import StoreTenant
 
 _SECRETS: Mapping[keys.Role, str] = {
     keys.Role.RUNNER: RUNNER_SECRET,
     keys.Role.SERVER: SERVER_SECRET,
     keys.Role.EDITOR: EDITOR_SECRET,
     keys.Role.PROMOTER: PROMOTER_SECRET,
+    keys.Role.COLLECTOR: COLLECTOR_SECRET,
 }
 _RBAC_GROUP = "rbac.authorization.k8s.io"
 
@@ -43,8 +47,11 @@ class TenantArgs:
 
     settings: TenantSettings
     store: StoreHandle
-    secret: pulumi.Output[str]
-    """The stack's, from which the tenant's store keys are derived."""
+
+    @property
+    def in_store(self) -> StoreTenant:
+        """Return the tenant as the store knows it."""
+        return StoreTenant(name=self.settings.name, key_generation=self.settings.key_generation)
 
 
 class Tenant(pulumi.ComponentResource):
@@ -69,9 +76,10 @@ class Tenant(pulumi.ComponentResource):
         )
         self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         self._limits()
-        self._network()
+        self._network(args.store)
         self._secrets(args)
-        self._accounts()
+        self._authority(args.store)
+        self._accounts(args)
         self._roles()
         self._launcher(args.store)
         self.outputs = _outputs(args)
@@ -110,8 +118,8 @@ class Tenant(pulumi.ComponentResource):
             opts=self._within,
         )
 
-    def _network(self) -> None:
-        for opening, spec in tenancy.network_openings().items():
+    def _network(self, store: StoreHandle) -> None:
+        for opening, spec in tenancy.network_openings(store.namespace, store.port).items():
             k8s.networking.v1.NetworkPolicy(
                 f"{self._name}-network-{opening}",
                 metadata=self._metadata(opening),
@@ -123,6 +131,9 @@ class Tenant(pulumi.ComponentResource):
         """Put each role's key where its user reads it; the key itself is derived, never stored elsewhere."""
         store = args.store
         for role, secret_name in _SECRETS.items():
+            key = store.credentials.key(args.in_store, role)
+            if key is None:
+                continue
             k8s.core.v1.Secret(
                 f"{self._name}-{secret_name}",
                 metadata=metadata(
@@ -138,18 +149,34 @@ class Tenant(pulumi.ComponentResource):
                     },
                 ),
                 type="Opaque",
-                data=_key_data(args, role),
+                data=key.apply(_key_data),
                 opts=self._within,
             )
 
-    def _accounts(self) -> None:
+    def _authority(self, store: StoreHandle) -> None:
+        """Put the store's authority where the tenant's pods and people read it."""
+        if store.ca_certificate is None:
+            return
+        k8s.core.v1.ConfigMap(
+            f"{self._name}-{STORE_CA}",
+            metadata=self._metadata(STORE_CA),
+            data={"ca.crt": store.ca_certificate},
+            opts=self._within,
+        )
+
+    def _accounts(self, args: TenantArgs) -> None:
+        roles = {EDITOR: keys.Role.EDITOR, RUNNER: keys.Role.RUNNER, SERVER: keys.Role.SERVER}
         for account in (EDITOR, VIEWER, RUNNER, SERVER):
+            role = roles.get(account)
+            identity = args.store.credentials.annotations(args.in_store, role) if role else {}
             k8s.core.v1.ServiceAccount(
                 f"{self._name}-account-{account}",
-                metadata=self._metadata(account),
+                metadata=metadata(
+                    account, self._labels, namespace=self._tenant.name, annotations=identity or None
+                ),
                 # No pod of a tenant talks to the API server; one that must asks for a token by name.
                 automount_service_account_token=False,
-                secrets=[{"name": SERVER_SECRET}] if account == SERVER else None,
+                secrets=[{"name": SERVER_SECRET}] if account == SERVER and not args.store.keyless else None,
                 opts=self._within,
             )
 
@@ -197,23 +224,19 @@ class Tenant(pulumi.ComponentResource):
                 endpoint=store.internal_host,
                 region=store.region,
                 tls=store.tls,
+                path_style=store.path_style,
+                keyless=store.keyless,
             ),
             opts=self._within,
         )
 
 
-def _key_data(args: TenantArgs, role: keys.Role) -> pulumi.Output[dict[str, str]]:
-    tenant, generation = args.settings.name, args.settings.key_generation
-
-    def derive(secret: str) -> dict[str, str]:
-        key = keys.tenant_key(secret, tenant, role, generation)
-        plain = {
-            "AWS_ACCESS_KEY_ID": key.access_key,
-            "AWS_SECRET_ACCESS_KEY": key.secret_key.get_secret_value(),
-        }
-        return {field: base64.b64encode(value.encode()).decode() for field, value in plain.items()}
-
-    return args.secret.apply(derive)
+def _key_data(key: keys.StoreKey) -> dict[str, str]:
+    plain = {
+        "AWS_ACCESS_KEY_ID": key.access_key,
+        "AWS_SECRET_ACCESS_KEY": key.secret_key.get_secret_value(),
+    }
+    return {field: base64.b64encode(value.encode()).decode() for field, value in plain.items()}
 
 
 def _member(member: UserMember | GroupMember) -> k8s.rbac.v1.SubjectArgs:
@@ -237,8 +260,8 @@ def _outputs(args: TenantArgs) -> TenantOutputs:
         pipeline_root=buckets.pipeline_root(name),
         models_uri=buckets.models_uri(name),
         data_uri=buckets.data_uri(name),
-        runner_secret=RUNNER_SECRET,
-        server_secret=SERVER_SECRET,
-        editor_secret=EDITOR_SECRET,
-        promoter_secret=PROMOTER_SECRET,
+        **{
+            f"{role.value}_secret": None if args.store.keyless else secret
+            for role, secret in _SECRETS.items()
+        },
     )

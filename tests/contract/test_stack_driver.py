@@ -21,7 +21,7 @@ from storage.errors import FailedError, UsageError
 pytestmark = pytest.mark.contract
 
 OUTPUTS: dict[str, Any] = {
-    "contract_version": 1,
+    "contract_version": 2,
     "stack": "local",
     "environment": "local",
     "kubeconfig": None,
@@ -38,6 +38,9 @@ OUTPUTS: dict[str, Any] = {
         "internal_endpoint": "http://minio",
         "region": "us-east-1",
         "tls": False,
+        "path_style": True,
+        "ca_config_map": None,
+        "keyless": False,
         "artifacts_bucket": "artifacts",
         "models_bucket": "models",
         "data_bucket": "data",

@@ -17,9 +17,10 @@ def outputs(store: str = "http://127.0.0.1:9", **changes: object) -> PlatformOut
         "runner_secret": "store-runner",
         "server_secret": "store-server",
         "promoter_secret": "store-promoter",
+        "collector_secret": "store-collector",
     }
     fields = {
-        "contract_version": 1,
+        "contract_version": 2,
         "stack": "test",
         "environment": "local",
         "kubeconfig": None,
@@ -36,6 +37,9 @@ def outputs(store: str = "http://127.0.0.1:9", **changes: object) -> PlatformOut
             "internal_endpoint": "http://minio.slipway-store:9000",
             "region": "us-east-1",
             "tls": False,
+            "path_style": True,
+            "ca_config_map": None,
+            "keyless": False,
             "artifacts_bucket": "artifacts",
             "models_bucket": "models",
             "data_bucket": "data",

@@ -87,8 +87,8 @@ def test_refusals_name_file_and_field(tmp_path, platform, message):
 def test_every_mistake_is_told_at_once(tmp_path):
     error = refusal(config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{size_gib: 0}}\nkfp: {{x: 1}}"))
     assert error.what.splitlines() == [
-        "Pulumi.local.yaml: slipway:platform.store.size_gib: Input should be greater than or equal to 1",
         "Pulumi.local.yaml: slipway:platform.kfp.x: Extra inputs are not permitted",
+        "Pulumi.local.yaml: slipway:platform.store.size_gib: Input should be greater than or equal to 1",
     ]
 
 

@@ -18,7 +18,13 @@ ROOT = Path(__file__).parents[3]
 
 def test_the_launcher_reads_the_runs_prefix_and_the_runners_secret():
     data = tenancy.launcher_config(
-        Buckets(), "team-a", endpoint="minio.store:9000", region="us-east-1", tls=False
+        Buckets(),
+        "team-a",
+        endpoint="minio.store:9000",
+        region="us-east-1",
+        tls=False,
+        path_style=True,
+        keyless=False,
     )
     assert data["defaultPipelineRoot"] == "s3://slipway-artifacts/team-a/runs"
     assert yaml.safe_load(data["providers"]) == {
@@ -48,7 +54,13 @@ def test_our_own_pipelines_api_takes_the_launcher_config():
     class Objects:
         def config_map(self, namespace, name):
             return tenancy.launcher_config(
-                Buckets(), namespace, endpoint="minio.store:9000", region="us-east-1", tls=False
+                Buckets(),
+                namespace,
+                endpoint="minio.store:9000",
+                region="us-east-1",
+                tls=False,
+                path_style=True,
+                keyless=False,
             )
 
         def secret(self, namespace, name):
@@ -60,7 +72,7 @@ def test_our_own_pipelines_api_takes_the_launcher_config():
 
 
 def test_everything_is_shut_before_anything_is_opened():
-    policies = tenancy.network_openings()
+    policies = tenancy.network_openings("slipway-store", 9000)
     shut = policies.pop("default-deny")
     assert shut == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for name, policy in policies.items():

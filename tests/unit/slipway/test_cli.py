@@ -85,7 +85,7 @@ def outputs() -> PlatformOutputs:
     """What a platform with one tenant says of itself."""
     tenant = {name: f"the-{name}" for name in TenantOutputs.model_fields}
     return PlatformOutputs(
-        contract_version=1,
+        contract_version=2,
         stack="local",
         environment="local",
         kubeconfig=None,
@@ -102,6 +102,9 @@ def outputs() -> PlatformOutputs:
             internal_endpoint="http://store:9000",
             region="us-east-1",
             tls=False,
+            path_style=True,
+            ca_config_map=None,
+            keyless=False,
             artifacts_bucket="slipway-artifacts",
             models_bucket="slipway-models",
             data_bucket="slipway-data",
