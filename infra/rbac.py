@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from infra.names import COLLECTOR_SECRET, EDITOR, EDITOR_SECRET, LAUNCHER_CONFIG, PROMOTER_SECRET, RUNNER_SECRET
+from infra.names import (
+    COLLECTOR_SECRET,
+    EDITOR,
+    EDITOR_SECRET,
+    LAUNCHER_CONFIG,
+    PROMOTER_SECRET,
+    RUNNER_SECRET,
+)
 
 
 class Role(StrEnum):

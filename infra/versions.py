@@ -17,6 +17,8 @@ MLSERVER: Final = "1.7.1"
 CONTROLLER_TOOLS: Final = "0.19.0"
 MINIO: Final = "0.0.0-20260212201848-7aac2a2c5b7c"
 """Upstream's last commit line; it is archived, which is why the store is an interface."""
+VERSITYGW: Final = "1.8.0"
+"""A second S3 server, for tests alone: what is said of stores must not be true of MinIO only."""
 
 
 def components() -> dict[str, str]:

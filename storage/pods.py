@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
+import pulumi
 import pulumi_kubernetes as k8s
 
 PodSecurity = Mapping[str, str]
@@ -33,7 +34,7 @@ def metadata(
     labels: Mapping[str, str],
     *,
     namespace: str | None = None,
-    annotations: Mapping[str, str] | None = None,
+    annotations: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> k8s.meta.v1.ObjectMetaArgs:
     """Return an object's metadata; the name is given, so a plan shows it and nothing is random."""
     return k8s.meta.v1.ObjectMetaArgs(

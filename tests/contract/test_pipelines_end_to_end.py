@@ -16,7 +16,7 @@ from pipelines.client import open_client
 from pipelines.upload import upload
 from serving.promotion import Rules
 from serving.rollout import Promoter
-from storage.client import open_store
+from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
 from storage.registry import Registry
 
@@ -55,7 +55,7 @@ def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stack")
     with running_minio(folder) as minio, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
-        store = open_store(minio.url, key_of(minio), "us-east-1")
+        store = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
         for bucket in ("artifacts", "models", "data"):
             store.create_bucket(Bucket=bucket)
         (folder / "launcher.yaml").write_text(launcher_objects(minio))

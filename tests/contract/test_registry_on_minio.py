@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from support.minio import running_minio
 from support.promotions import key_of
 
-from storage.client import open_store
+from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
 from storage.keys import StoreKey
 from storage.layout import alias_key, history_key, version_prefix
@@ -26,7 +26,7 @@ def minio(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(minio):
-    opened = open_store(minio.url, key_of(minio), "us-east-1")
+    opened = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
     opened.create_bucket(Bucket="runs")
     yield opened
     opened.close()
@@ -182,7 +182,11 @@ def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, bucket, st
         won = []
 
         def move(digest, expected=expected, won=won):
-            mine = Registry(open_store(minio.url, key_of(minio), "us-east-1"), bucket, "team-a")
+            mine = Registry(
+                open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1")),
+                bucket,
+                "team-a",
+            )
             try:
                 won.append(mine.move_alias("iris", "champion", digest, expected=expected, history=1).digest)
             except ConflictError:
@@ -213,7 +217,11 @@ def test_the_log_keeps_every_entry_of_sixteen_writers(minio, client, registry, b
     digest = published(client, registry, b"log")
 
     def append(index):
-        mine = Registry(open_store(minio.url, key_of(minio), "us-east-1"), bucket, "team-a")
+        mine = Registry(
+            open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1")),
+            bucket,
+            "team-a",
+        )
         return mine.append_history("iris", "promoted", digest, {"writer": index}).number
 
     with ThreadPoolExecutor(16) as pool:
@@ -235,8 +243,16 @@ def test_each_cause_of_the_store_has_words_of_its_own(minio, client, registry):
     nobody = StoreKey(access_key="nobody", secret_key=key_of(minio).secret_key)
     wrong = StoreKey(access_key=minio.access_key, secret_key=nobody.access_key * 3)
     for opened, bucket, words in (
-        (open_store(minio.url, nobody, "us-east-1"), "runs", "does not know the access key"),
-        (open_store(minio.url, wrong, "us-east-1"), "runs", "not the one of the access key"),
+        (
+            open_store(StoreAccess(endpoint=minio.url, key=nobody, region="us-east-1")),
+            "runs",
+            "does not know the access key",
+        ),
+        (
+            open_store(StoreAccess(endpoint=minio.url, key=wrong, region="us-east-1")),
+            "runs",
+            "not the one of the access key",
+        ),
         (client, "no-such-bucket", "bucket does not exist"),
     ):
         with pytest.raises(FailedError, match=words):

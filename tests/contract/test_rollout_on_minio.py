@@ -13,7 +13,7 @@ from support.promotions import FakeServing, key_of, write_run
 
 from serving.promotion import Rules
 from serving.rollout import ConflictError, Promoter
-from storage.client import open_store
+from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
 from storage.registry import Registry
 from storage.runs import find_run, read_candidate
@@ -29,7 +29,7 @@ def minio(tmp_path_factory):
 
 @pytest.fixture
 def store(minio):
-    client = open_store(minio.url, key_of(minio), "us-east-1")
+    client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
     for bucket in ("artifacts", "models"):
         if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
             client.create_bucket(Bucket=bucket)
@@ -224,7 +224,7 @@ def test_of_concurrent_promotions_one_wins_and_every_loser_knows(minio, store, s
     together = Barrier(len(runs))
 
     def promote(run_id: str) -> str:
-        mine = open_store(minio.url, key_of(minio), "us-east-1")
+        mine = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
         found = read_candidate(mine, find_run(mine, "s3://artifacts/team-a/runs", run_id))
 
         def ask(url, rows):
