@@ -28,8 +28,8 @@ $(INSTALLED): pyproject.toml uv.lock
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv sync --frozen --quiet --inexact
 	@touch $@
 
-tools: install ## Build the tools and install the Debian packages that this machine lacks
-	@$(SLIPWAY) doctor --mend >/dev/null
+tools: install ## Build the tools, those of the tests too, and install the Debian packages that this machine lacks
+	@$(SLIPWAY) doctor --mend --tests >/dev/null
 
 up: install ## From a bare machine to a served model (DATA=path.csv for your own data)
 	@$(SLIPWAY) quickstart $(STACK) $(if $(DATA),--data "$(DATA)")

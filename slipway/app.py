@@ -25,7 +25,7 @@ class _Entry:
 
 COMMANDS: Final = {
     "quickstart": _Entry("quickstart", "From a bare machine to a served model."),
-    "doctor": _Entry("stack", "Say what this machine has, what would be built, what is missing."),
+    "doctor": _Entry("doctor", "Say what this machine has, what would be built, what is missing."),
     "init": _Entry("stack", "Make a stack: its settings file and its secret."),
     "up": _Entry("stack", "Make the platform what the settings say."),
     "preview": _Entry("stack", "Say what `up` would change."),

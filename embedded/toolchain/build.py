@@ -13,7 +13,7 @@ from typing import Final
 from embedded.toolchain import cache, debian, golang, host, lanes, processes
 from embedded.toolchain.failures import explain, redact
 from embedded.toolchain.golang import Go
-from embedded.toolchain.tools import BINARIES, Tool
+from embedded.toolchain.tools import BINARIES, Tool, chosen
 from storage.errors import FailedError, UsageError
 from storage.report import Report, silent
 
@@ -38,12 +38,15 @@ def binary(name: str, report: Report = silent) -> Path:
     return ensure([name], report)[name]
 
 
-def ensure(names: Iterable[str] | None = None, report: Report = silent) -> dict[str, Path]:
+def ensure(
+    names: Iterable[str] | None = None, report: Report = silent, *, tests: bool = False
+) -> dict[str, Path]:
     """The named binaries, those that are missing built side by side, the longest first.
 
     Args:
-        names: Binaries; None is all of them and the Debian packages too.
+        names: Binaries; None is all that a platform needs and the Debian packages too.
         report: Told what is being waited for.
+        tests: Where no names are given, also what only the tests need.
 
     Returns:
         The path of each binary.
@@ -52,7 +55,10 @@ def ensure(names: Iterable[str] | None = None, report: Report = silent) -> dict[
         UsageError: There is no such tool, or no Go that can build it.
         FailedError: A build failed; the others were stopped, and a rerun goes on where they were.
     """
-    wanted = list(BINARIES) if names is None else list(dict.fromkeys(names))
+    if names is None:
+        wanted = [name for name, tool in BINARIES.items() if chosen(tool, tests=tests)]
+    else:
+        wanted = list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in BINARIES]
     if unknown:
         raise UsageError(

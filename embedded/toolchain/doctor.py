@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from embedded.toolchain import cache, debian, golang, host, machine
 from embedded.toolchain.build import entry_of
 from embedded.toolchain.machine import Check
-from embedded.toolchain.tools import TOOLS, Tool
+from embedded.toolchain.tools import TOOLS, Tool, chosen
 from storage.errors import UsageError
 
 State = Literal["cached", "on machine", "to build"]
@@ -62,13 +62,13 @@ class Examination(BaseModel):
         return sum(tool.expected_seconds for tool in self.tools)
 
 
-def examine() -> Examination:
-    """Look at the tools, the cache and the machine."""
+def examine(*, tests: bool = False) -> Examination:
+    """Look at the tools, the cache and the machine; with `tests` also at what only the tests need."""
     go, go_check = _go()
     return Examination(
         cache=cache.root(),
         cache_bytes=cache.size(cache.root()) if cache.root().exists() else 0,
-        tools=[_state(tool, go) for tool in TOOLS.values()],
+        tools=[_state(tool, go) for tool in TOOLS.values() if chosen(tool, tests=tests)],
         checks=[go_check, *_packages(), *machine.checks()],
     )
 

@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
 from infra import versions
 
 SOURCES: Final = Path(__file__).parent / "go"
+Purpose = Literal["platform", "tests"]
+"""Who needs a tool: a local platform, or nothing but the tests."""
+
 _MAJOR_SUFFIX = re.compile(r"^v[0-9]+$")
 _PSEUDO_VERSION = re.compile(r"-[0-9]{14}-([0-9a-f]{12})$")
 
@@ -45,6 +48,8 @@ class Tool:
     """How long a build from nothing takes on two cores; orders the builds, promises nothing."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Go string variables that the linker sets: how these programs learn their own version."""
+
+    purpose: Purpose = "platform"
 
     @property
     def title(self) -> str:
@@ -177,6 +182,15 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 binaries=(Binary("pause", "slipway.dev/toolchain/pause"),),
                 seconds=2,
             ),
+            Tool(
+                name="versitygw",
+                module="github.com/versity/versitygw",
+                version=f"v{versions.VERSITYGW}",
+                binaries=(Binary("versitygw", "github.com/versity/versitygw/cmd/versitygw"),),
+                seconds=170,
+                variables={"main.Version": f"v{versions.VERSITYGW}"},
+                purpose="tests",
+            ),
         )
     }
 )
@@ -186,3 +200,8 @@ BINARIES: Final[Mapping[str, Tool]] = MappingProxyType(
     {binary.name: tool for tool in TOOLS.values() for binary in tool.binaries}
 )
 """The tool that gives each binary."""
+
+
+def chosen(tool: Tool, *, tests: bool) -> bool:
+    """Whether a tool is wanted by whoever names none; `tests` asks for what only tests need too."""
+    return tests or tool.purpose == "platform"

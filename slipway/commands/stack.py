@@ -1,14 +1,14 @@
-"""The commands that work on a whole stack, from `init` to `doctor`."""
+"""The commands that work on a whole stack, from `init` to `env`."""
 
 from typing import Annotated
 
 import typer
 
-from embedded import cluster, session, toolchain
+from embedded import cluster, session
 from embedded.plugins import selection
 from infra.stack import Stack, Summary
 from slipway import console, render, workspace
-from storage.errors import FailedError, UsageError
+from storage.errors import UsageError
 
 StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -139,27 +139,3 @@ def env(stack: Annotated[str, typer.Argument()] = "local") -> None:
     """
     opened = ready(stack)
     typer.echo(session.shell_exports(opened.env))
-
-
-@app.command()
-def doctor(
-    context: typer.Context,
-    mend: Annotated[
-        bool, typer.Option("--mend", help="First install the packages and build the tools that lack.")
-    ] = False,
-) -> None:
-    """Say what this machine has, what would be built, and what is missing with the way to mend it.
-
-    Example:  slipway doctor --mend
-    """
-    if mend:
-        with console.phase("Preparing the tools") as report:
-            toolchain.ensure(report=report)
-            toolchain.kserve_manifests(report)
-    found = toolchain.examine()
-    if context.obj["json"]:
-        console.show_model(found)
-    else:
-        render.doctor(found)
-    if not found.ready:
-        raise FailedError("This machine lacks something that the local environment needs.")

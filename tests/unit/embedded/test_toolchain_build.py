@@ -1,5 +1,6 @@
 """Builds with a stand-in for `go`: what is kept, what is said, and what a failure leaves."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import pytest
 from support.toolchain import FakeGo, small_table
 
 from embedded.toolchain import build, cache, golang
+from embedded.toolchain.tools import Binary, Tool
 from storage.errors import FailedError, UsageError
 
 
@@ -62,6 +64,21 @@ def test_binaries_of_one_tool_are_built_in_one_go_and_get_our_names(go):
 def test_only_the_tools_of_the_named_binaries_are_built(go, root):
     build.ensure(["right"])
     assert not (root / "tools" / "one").exists()
+
+
+def test_what_only_tests_need_is_built_for_tests_alone(go, root, tmp_path, monkeypatch):
+    tool = Tool("three", "example.com/three", "v1.0.0", (Binary("three", "example.com/three"),), 1)
+    monkeypatch.setattr(
+        build, "BINARIES", build.BINARIES | {"three": dataclasses.replace(tool, purpose="tests")}
+    )
+    monkeypatch.setattr(build.debian, "missing", list)
+    (tmp_path / "go" / "three").mkdir()
+    for name in ("go.mod", "go.sum"):
+        (tmp_path / "go" / "three" / name).write_text((tmp_path / "go" / "one" / name).read_text())
+    assert set(build.ensure()) == {"one", "left", "right"}
+    assert not (root / "tools" / "three").exists()
+    assert set(build.ensure(tests=True)) == {"one", "left", "right", "three"}
+    assert build.binary("three").is_file()
 
 
 def test_an_unknown_name_is_refused_with_the_names_there_are(go):

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from embedded.toolchain.tools import BINARIES, SOURCES, TOOLS, Binary, Tool
+from embedded.toolchain.tools import BINARIES, SOURCES, TOOLS, Binary, Tool, chosen
 from infra import versions
 
 UPSTREAM = [tool for tool in TOOLS.values() if tool.name != "pause"]
@@ -48,6 +48,11 @@ def test_controller_gen_is_the_pinned_one():
 
 def test_every_folder_of_sources_is_a_row():
     assert {path.name for path in SOURCES.iterdir()} == set(TOOLS)
+
+
+def test_a_platform_is_not_kept_waiting_for_what_only_tests_need():
+    assert [tool.name for tool in TOOLS.values() if not chosen(tool, tests=False)] == ["versitygw"]
+    assert all(chosen(tool, tests=True) for tool in TOOLS.values())
 
 
 def test_no_binary_has_two_tools():

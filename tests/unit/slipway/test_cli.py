@@ -23,9 +23,8 @@ from infra.contract import (
     StoreOutputs,
     TenantOutputs,
 )
-from slipway import app, workspace
+from slipway import app, render, workspace
 from slipway.commands import quickstart as quickstart_command
-from slipway.commands import stack as stack_commands
 from storage.errors import FailedError, UsageError
 
 SECRET = "  slipway:secret: {secure: 'v1:abc:def'}"
@@ -480,8 +479,8 @@ def test_doctor_fails_where_something_lacks(monkeypatch, capsys):
     class Found:
         ready = False
 
-    monkeypatch.setattr(toolchain, "examine", Found)
-    monkeypatch.setattr(stack_commands.render, "doctor", lambda found: None)
+    monkeypatch.setattr(toolchain, "examine", lambda *, tests: Found)
+    monkeypatch.setattr(render, "doctor", lambda found: None)
     assert app.main(["doctor"]) == 1
     assert "This machine lacks something" in capsys.readouterr().err
 
