@@ -261,6 +261,7 @@ def test_each_cause_of_the_store_has_words_of_its_own(minio, client, registry):
 
 
 def test_a_store_that_is_down_is_said_to_be():
-    down = open_store("http://127.0.0.1:9", StoreKey(access_key="a", secret_key="b" * 12), "us-east-1")
+    key = StoreKey(access_key="a", secret_key="b" * 12)
+    down = open_store(StoreAccess(endpoint="http://127.0.0.1:9", key=key, region="us-east-1"))
     with pytest.raises(FailedError, match="slipway status"):
         Registry(down, "models", "team-a").list_models()
