@@ -1,0 +1,38 @@
+"""A conformance test for "an S3 endpoint that Slipway can use".
+
+It needs boto3, minio and pydantic alone, so that a Job in a cluster can run it.
+"""
+
+from storage.conformance.administration import (
+    Administration,
+    BucketPolicyAdministration,
+    MinioAdministration,
+    NoAdministration,
+)
+from storage.conformance.needs import requirements
+from storage.conformance.result import (
+    Capability,
+    CapabilityResult,
+    CheckResult,
+    Need,
+    Outcome,
+    Refusal,
+    StoreReport,
+)
+from storage.conformance.runner import run
+
+__all__ = [
+    "Administration",
+    "BucketPolicyAdministration",
+    "Capability",
+    "CapabilityResult",
+    "CheckResult",
+    "MinioAdministration",
+    "Need",
+    "NoAdministration",
+    "Outcome",
+    "Refusal",
+    "StoreReport",
+    "requirements",
+    "run",
+]

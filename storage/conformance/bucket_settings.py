@@ -1,0 +1,137 @@
+"""What a bucket does by itself: keep versions, expire objects, encrypt."""
+
+from typing import Any, Final
+
+from storage.conformance.checking import Check, UntestedError, check, must, refused
+from storage.conformance.context import Context
+from storage.conformance.result import Capability
+
+
+@check(Capability.VERSIONING)
+def an_overwritten_object_comes_back(context: Context) -> None:
+    """An overwritten or deleted object is read by its version, and a delete leaves a marker."""
+    client, key = context.client, context.key("versions")
+    if context.whole_bucket:
+        bucket = context.own_bucket("versions")
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    else:
+        bucket = context.bucket
+    if client.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
+        must(not context.whole_bucket, "the store took the setting and did not keep it")
+        raise UntestedError("the given bucket keeps no versions; test without a given bucket")
+    first, second = (
+        client.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
+        for body in (b"first", b"second")
+    )
+    must(first and second and first != second, "two writes gave no two versions")
+
+    def read(**version: str) -> bytes:
+        return client.get_object(Bucket=bucket, Key=key, **version)["Body"].read()  # type: ignore[arg-type]
+
+    must(read() == b"second", "a read did not give the newest version")
+    must(read(VersionId=first) == b"first", "a read by the old version gave something else")
+    client.delete_object(Bucket=bucket, Key=key)
+    with refused("reading a deleted object", "NoSuchKey", status=404):
+        read()
+    must(read(VersionId=second) == b"second", "a version was lost with the delete")
+    listed = client.list_object_versions(Bucket=bucket, Prefix=key)
+    markers = [marker for marker in listed.get("DeleteMarkers", ()) if marker["Key"] == key]
+    must(len(markers) == 1 and markers[0]["IsLatest"], "the delete left no marker")
+    client.delete_object(Bucket=bucket, Key=key, VersionId=markers[0]["VersionId"])
+    must(read() == b"second", "without the marker the object did not come back")
+
+
+@check(Capability.LIFECYCLE)
+def objects_expire_below_a_prefix(context: Context) -> None:
+    """A rule that expires objects below a prefix after some days is kept as it was given."""
+    rule = _kept(
+        context,
+        "expiry",
+        {
+            "ID": "runs",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "runs/"},
+            "Expiration": {"Days": 7},
+        },
+    )
+    must(rule.get("Expiration", {}).get("Days") == 7, "the rule's days were not kept")
+
+
+@check(Capability.LIFECYCLE)
+def old_versions_expire(context: Context) -> None:
+    """A rule that removes replaced versions after some days is kept as it was given."""
+    rule = _kept(
+        context,
+        "replaced",
+        {
+            "ID": "replaced",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "data/"},
+            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+        },
+    )
+    kept = rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")
+    must(kept == 30, "the rule's days were not kept")
+
+
+@check(Capability.ABANDONED_UPLOADS)
+def incomplete_uploads_are_removed(context: Context) -> None:
+    """A rule that removes incomplete uploads after some days is kept as it was given."""
+    rule = _kept(
+        context,
+        "uploads",
+        {
+            "ID": "uploads",
+            "Status": "Enabled",
+            "Filter": {"Prefix": "runs/"},
+            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
+        },
+    )
+    kept = rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
+    must(kept == 1, "the rule's days were not kept")
+
+
+def _kept(context: Context, purpose: str, rule: dict[str, Any]) -> dict[str, Any]:
+    """Give a bucket a rule; return what the bucket then says it has."""
+    bucket = context.own_bucket(purpose)
+    context.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
+    found = context.client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    must([each.get("ID") for each in found] == [rule.get("ID")], "the bucket has other rules")
+    [only] = found
+    must(only.get("Status") == "Enabled", "the rule is not in force")
+    must(only.get("Filter", {}).get("Prefix") == rule["Filter"]["Prefix"], "the rule has another prefix")
+    return only
+
+
+@check(Capability.ENCRYPTION)
+def an_object_is_encrypted_when_asked(context: Context) -> None:
+    """An object that is to be encrypted with the store's key says that it is."""
+    key = context.key("encrypted")
+    context.client.put_object(Bucket=context.bucket, Key=key, Body=b"secret", ServerSideEncryption="AES256")
+    said = context.client.head_object(Bucket=context.bucket, Key=key).get("ServerSideEncryption")
+    must(said == "AES256", "the object was taken and is not encrypted")
+
+
+@check(Capability.ENCRYPTION)
+def a_bucket_encrypts_by_itself(context: Context) -> None:
+    """A bucket that is set to encrypt keeps the setting."""
+    bucket = context.own_bucket("encrypted")
+    context.client.put_bucket_encryption(
+        Bucket=bucket,
+        ServerSideEncryptionConfiguration={
+            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+        },
+    )
+    found = context.client.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    said = found[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
+    must(said == "AES256", "the setting was not kept")
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    an_overwritten_object_comes_back,
+    objects_expire_below_a_prefix,
+    old_versions_expire,
+    incomplete_uploads_are_removed,
+    an_object_is_encrypted_when_asked,
+    a_bucket_encrypts_by_itself,
+)

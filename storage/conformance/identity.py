@@ -1,0 +1,243 @@
+"""Who may do what: wrong keys, keys held to a prefix, and URLs that carry their own permission."""
+
+import dataclasses
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
+
+import urllib3
+from botocore.auth import S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from botocore.exceptions import ClientError
+from botocore.session import get_session
+from pydantic import SecretStr
+
+from storage.client import StoreAccess, ca_file, error_code
+from storage.conformance.checking import Check, UntestedError, WrongError, check, must, refused
+from storage.conformance.context import Context
+from storage.conformance.result import Capability
+from storage.keys import StoreKey
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_DENIED: Final = "AccessDenied"
+_OWN: Final = "team-a/"
+_FOREIGN: Final = ("team-ab/", "team-b/")
+"""`team-ab` begins as `team-a` does: a policy without the slash would open it."""
+
+_PROPAGATION: Final = 20.0
+"""Seconds that a new right may take to be in force."""
+
+
+@check(Capability.WRONG_KEY)
+def a_wrong_secret_is_refused(context: Context) -> None:
+    """A known access key with another secret is refused as such."""
+    key = context.access.key
+    if key is None:
+        raise UntestedError("it takes an access key, and the test has the identity of its surroundings")
+    wrong = StoreKey(access_key=key.access_key, secret_key=SecretStr(secrets.token_urlsafe(24)))
+    context.put("guarded")
+    with refused("a read with a wrong secret", "SignatureDoesNotMatch", status=403):
+        _read_as(context, wrong, context.key("guarded"))
+
+
+@check(Capability.WRONG_KEY)
+def an_unknown_key_is_refused(context: Context) -> None:
+    """An access key that nobody has is refused as such."""
+    unknown = StoreKey(
+        access_key=f"nobody{secrets.token_hex(6)}", secret_key=SecretStr(secrets.token_urlsafe(24))
+    )
+    context.put("guarded")
+    with refused("a read with an unknown key", "InvalidAccessKeyId", status=403):
+        _read_as(context, unknown, context.key("guarded"))
+
+
+@check(Capability.WRONG_KEY)
+def nobody_reads_without_a_key(context: Context) -> None:
+    """A read without any key is denied."""
+    url = _signed(context, "guarded", 60)
+    _url_refused(context.access, urlunsplit(urlsplit(url)._replace(query="")), "a read without a key")
+
+
+@contextmanager
+def _opened(context: Context, key: StoreKey) -> "Iterator[S3Client]":
+    with closing(context.opens(dataclasses.replace(context.access, key=key))) as client:
+        yield client
+
+
+def _read_as(context: Context, key: StoreKey, name: str) -> None:
+    with _opened(context, key) as client:
+        _read(client, context.bucket, name)
+
+
+def _read(client: "S3Client", bucket: str, key: str) -> bytes:
+    return client.get_object(Bucket=bucket, Key=key)["Body"].read()
+
+
+@check(Capability.POLICY)
+def a_key_keeps_to_its_prefix(context: Context) -> None:
+    """A key held to team-a/ does all there, and is denied all in team-ab/, team-b/ and the bucket itself."""
+    administration = context.administration
+    bucket = context.own_bucket("policy") if administration.changes_bucket else context.bucket
+    own, foreign = context.key(_OWN), [context.key(prefix) for prefix in _FOREIGN]
+    for prefix in (own, *foreign):
+        context.client.put_object(Bucket=bucket, Key=f"{prefix}there", Body=prefix.encode())
+    with _opened(context, administration.limited_key(bucket, own)) as limited:
+        _wait_for_right(limited, bucket, f"{own}there")
+        _own_is_allowed(limited, bucket, own)
+        for prefix in foreign:
+            _foreign_is_denied(limited, bucket, own, prefix)
+        _bucket_is_denied(limited, bucket, context)
+    for prefix in foreign:
+        kept = _read(context.client, bucket, f"{prefix}there")
+        must(kept == prefix.encode(), "a denied write changed a foreign object")
+
+
+def _wait_for_right(limited: "S3Client", bucket: str, key: str) -> None:
+    deadline = time.monotonic() + _PROPAGATION
+    while True:
+        try:
+            _read(limited, bucket, key)
+        except ClientError as error:
+            if time.monotonic() > deadline:
+                raise WrongError("the key was not let into its own prefix", error_code(error)) from error
+            time.sleep(0.5)
+        else:
+            return
+
+
+def _own_is_allowed(limited: "S3Client", bucket: str, own: str) -> None:
+    limited.put_object(Bucket=bucket, Key=f"{own}new", Body=b"new")
+    limited.copy_object(Bucket=bucket, Key=f"{own}copy", CopySource={"Bucket": bucket, "Key": f"{own}new"})
+    must(_read(limited, bucket, f"{own}copy") == b"new", "a copy holds something else")
+    listed = limited.list_objects_v2(Bucket=bucket, Prefix=own)
+    names = [entry["Key"].removeprefix(own) for entry in listed.get("Contents", ())]
+    must(names == ["copy", "new", "there"], f"the own prefix is listed as {names}")
+    upload = limited.create_multipart_upload(Bucket=bucket, Key=f"{own}parts")["UploadId"]
+    limited.abort_multipart_upload(Bucket=bucket, Key=f"{own}parts", UploadId=upload)
+    limited.delete_object(Bucket=bucket, Key=f"{own}copy")
+
+
+def _foreign_is_denied(limited: "S3Client", bucket: str, own: str, foreign: str) -> None:
+    name = foreign.rstrip("/").rpartition("/")[2]
+    there = f"{foreign}there"
+    with refused(f"reading in {name}", _DENIED, status=403):
+        limited.get_object(Bucket=bucket, Key=there)
+    with refused(f"reading what is not there in {name}", _DENIED, status=403):
+        limited.get_object(Bucket=bucket, Key=f"{foreign}nothing")
+    with refused(f"listing {name}", _DENIED, status=403):
+        limited.list_objects_v2(Bucket=bucket, Prefix=foreign)
+    with refused(f"writing in {name}", _DENIED, status=403):
+        limited.put_object(Bucket=bucket, Key=there, Body=b"overwritten")
+    with refused(f"beginning an upload in {name}", _DENIED, status=403):
+        limited.create_multipart_upload(Bucket=bucket, Key=there)
+    with refused(f"deleting in {name}", _DENIED, status=403):
+        limited.delete_object(Bucket=bucket, Key=there)
+    with refused(f"copying out of {name}", _DENIED, status=403):
+        limited.copy_object(Bucket=bucket, Key=f"{own}stolen", CopySource={"Bucket": bucket, "Key": there})
+    with refused(f"copying into {name}", _DENIED, status=403):
+        limited.copy_object(Bucket=bucket, Key=there, CopySource={"Bucket": bucket, "Key": f"{own}new"})
+
+
+def _bucket_is_denied(limited: "S3Client", bucket: str, context: Context) -> None:
+    with refused("listing the whole bucket", _DENIED, status=403):
+        limited.list_objects_v2(Bucket=bucket)
+    with refused("listing by the own prefix without its slash", _DENIED, status=403):
+        limited.list_objects_v2(Bucket=bucket, Prefix=context.key(_OWN).rstrip("/"))
+    with refused("reading the bucket's policy", _DENIED, status=403):
+        limited.get_bucket_policy(Bucket=bucket)
+    with refused("making a bucket", _DENIED, status=403):
+        limited.create_bucket(Bucket=context.foreign_bucket())
+
+
+@check(Capability.PRESIGNED)
+def a_signed_url_is_read(context: Context) -> None:
+    """A signed URL is read without a key."""
+    context.put("signed", b"by url")
+    status, body = _fetch(context.access, _signed(context, "signed", 60))
+    must((status, body) == (200, b"by url"), f"the store answered {status}")
+
+
+@check(Capability.PRESIGNED)
+def an_altered_url_is_refused(context: Context) -> None:
+    """A URL whose object, time or signature was changed is refused."""
+    context.put("signed", b"by url")
+    context.put("signed-2", b"another")
+    parts = urlsplit(_signed(context, "signed", 60))
+    query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+    longer = urlencode({**query, "X-Amz-Expires": "3600"})
+    other = urlencode({**query, "X-Amz-Signature": query["X-Amz-Signature"][::-1]})
+    for what, altered in {
+        "a URL of another object": parts._replace(path=f"{parts.path}-2"),
+        "a URL of another time": parts._replace(query=longer),
+        "a URL with another signature": parts._replace(query=other),
+    }.items():
+        _url_refused(context.access, urlunsplit(altered), what, "SignatureDoesNotMatch")
+
+
+@check(Capability.PRESIGNED)
+def an_expired_url_is_refused(context: Context) -> None:
+    """A URL whose time is over is denied."""
+    context.put("signed", b"by url")
+    url = _signed(context, "signed", 1)
+    time.sleep(2.5)
+    _url_refused(context.access, url, "an expired URL")
+
+
+def _signed(context: Context, name: str, seconds: int) -> str:
+    """Return a URL that reads an object, signed by version 4: the client would take 2, which is given up."""
+    where = {"Bucket": context.bucket, "Key": context.key(name)}
+    plain = urlsplit(context.client.generate_presigned_url("get_object", Params=where))._replace(query="")
+    request = AWSRequest("GET", urlunsplit(plain))
+    S3SigV4QueryAuth(_credentials(context.access), "s3", context.access.region, seconds).add_auth(request)
+    return str(request.url)
+
+
+def _credentials(access: StoreAccess) -> Credentials:
+    if access.key is None:
+        found = get_session().get_credentials()
+        if found is None:
+            raise UntestedError("it takes a key to sign with")
+        return found
+    return Credentials(access.key.access_key, access.key.secret_key.get_secret_value())
+
+
+def _fetch(access: StoreAccess, url: str) -> tuple[int, bytes]:
+    """Read a URL as anybody could."""
+    with urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=5, read=30),
+        retries=False,
+        ca_certs=str(ca_file(access.ca)) if access.ca else None,
+    ) as pool:
+        try:
+            answer = pool.request("GET", url)
+        except urllib3.exceptions.HTTPError as error:
+            raise WrongError(f"a URL of the store gave no answer ({type(error).__name__})") from error
+        return answer.status, answer.data
+
+
+def _url_refused(access: StoreAccess, url: str, what: str, code: str = _DENIED) -> None:
+    status, body = _fetch(access, url)
+    found = re.search(rb"<Code>(\w+)</Code>", body)
+    said = found[1].decode() if found else None
+    if status == 200:
+        raise WrongError(f"{what}: not refused")
+    if (status, said) != (403, code):
+        raise WrongError(f"{what}: refused with {status} {said}, not with 403 {code}", said)
+
+
+CHECKS: Final[tuple[Check, ...]] = (
+    a_wrong_secret_is_refused,
+    an_unknown_key_is_refused,
+    nobody_reads_without_a_key,
+    a_key_keeps_to_its_prefix,
+    a_signed_url_is_read,
+    an_altered_url_is_refused,
+    an_expired_url_is_refused,
+)

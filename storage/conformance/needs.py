@@ -1,0 +1,137 @@
+"""What Slipway refuses to do at a store that lacks something. Pure, and the only place that says so."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from storage.conformance.result import (
+    Capability,
+    CapabilityResult,
+    CheckResult,
+    Need,
+    Outcome,
+    Refusal,
+    StoreReport,
+    worst,
+)
+
+
+@dataclass(frozen=True)
+class _Entry:
+    need: Need
+    refuses: tuple[str, ...]
+    why: str
+
+
+NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
+    {
+        Capability.CONDITIONAL_CREATE: _Entry(
+            Need.ALWAYS,
+            ("every promotion",),
+            "a second writer could replace a model version or an entry of the promotion log",
+        ),
+        Capability.CONDITIONAL_REPLACE: _Entry(
+            Need.ALWAYS,
+            ("every promotion and rollback",),
+            "an alias is replaced by compare-and-set, else one of two promotions is lost",
+        ),
+        Capability.RACE: _Entry(
+            Need.ALWAYS,
+            ("every promotion",),
+            "of writers at the same moment exactly one must win",
+        ),
+        Capability.MULTIPART: _Entry(
+            Need.ALWAYS,
+            ("objects above the size of one part",),
+            "large models and data are uploaded in parts and must become visible at once or never",
+        ),
+        Capability.RANGE_READ: _Entry(
+            Need.ALWAYS,
+            ("large downloads",),
+            "large objects are read in parallel ranges of one and the same object",
+        ),
+        Capability.CHECKSUM: _Entry(
+            Need.ALWAYS,
+            ("every upload of a model or of data",),
+            "the store must refuse bytes that were changed on their way",
+        ),
+        Capability.LIST_CONSISTENCY: _Entry(
+            Need.ALWAYS,
+            ("publishing and collecting model versions",),
+            "a listing that lacks an object, or shows a deleted one, yields a wrong manifest",
+        ),
+        Capability.KEYS: _Entry(
+            Need.ALWAYS,
+            ("run artifacts, whose names their authors choose",),
+            "an object must be found again under the name it was given",
+        ),
+        Capability.WRONG_KEY: _Entry(
+            Need.ALWAYS,
+            ("keeping anything of worth",),
+            "whoever can name an access key could read and write all that it opens",
+        ),
+        Capability.POLICY: _Entry(
+            Need.PARTLY,
+            ("more than one tenant", "separate keys of runs, serving and promotion"),
+            "a key can't be held to a prefix, so tenants would read and write one another's objects",
+        ),
+        Capability.VERSIONING: _Entry(
+            Need.PARTLY,
+            ("keeping input data that was overwritten or deleted",),
+            "the store keeps no older version of an object",
+        ),
+        Capability.LIFECYCLE: _Entry(
+            Need.PARTLY,
+            ("run retention (`run_retention_days`): something else must delete old runs",),
+            "the store expires nothing by age",
+        ),
+        Capability.ABANDONED_UPLOADS: _Entry(
+            Need.PARTLY,
+            ("removing incomplete uploads by a rule: the store itself must do so, or somebody else",),
+            "the store takes no rule about incomplete uploads",
+        ),
+        Capability.PRESIGNED: _Entry(Need.NEVER, (), "Slipway hands out no presigned URL"),
+        Capability.DELETE_IF_MATCH: _Entry(Need.NEVER, (), "Slipway deletes nothing on a condition"),
+        Capability.ESCAPING_KEYS: _Entry(Need.NEVER, (), "Slipway refuses such keys itself"),
+        Capability.ENCRYPTION: _Entry(
+            Need.NEVER, (), "encryption at rest is the operator's; Slipway does not ask for it here"
+        ),
+    }
+)
+"""Of every capability how far it is needed, what is refused without it, and why."""
+
+
+def capabilities(checks: Iterable[CheckResult]) -> tuple[CapabilityResult, ...]:
+    """Bring the checks together by capability; one without any check counts as untested."""
+    found = tuple(checks)
+    return tuple(_result(capability, found) for capability in Capability)
+
+
+def _result(capability: Capability, checks: tuple[CheckResult, ...]) -> CapabilityResult:
+    own = tuple(check for check in checks if check.capability is capability)
+    decides = worst(own) if own else None
+    outcome = decides.outcome if decides else Outcome.UNTESTED
+    entry = NEEDS[capability]
+    return CapabilityResult(
+        capability=capability,
+        outcome=outcome,
+        code=decides.code if decides else None,
+        message=decides.message if decides else "nothing was tried",
+        need=entry.need,
+        refuses=() if outcome is Outcome.PASSED else entry.refuses,
+    )
+
+
+def requirements(report: StoreReport) -> tuple[Refusal, ...]:
+    """Return all that Slipway refuses to do at the store; what was not tested counts as missing."""
+    return tuple(
+        Refusal(
+            capability=result.capability,
+            refuses=refused,
+            why=NEEDS[result.capability].why,
+            fatal=result.need is Need.ALWAYS,
+        )
+        for result in report.capabilities
+        for refused in result.refuses
+    )

@@ -1,0 +1,129 @@
+"""What a conformance test found: checks, the capabilities they speak for, and what follows. Pure."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, computed_field
+
+
+class Capability(StrEnum):
+    """What a store can do, or can't."""
+
+    CONDITIONAL_CREATE = "conditional-create"
+    CONDITIONAL_REPLACE = "conditional-replace"
+    RACE = "race"
+    MULTIPART = "multipart"
+    RANGE_READ = "range-read"
+    CHECKSUM = "checksum"
+    LIST_CONSISTENCY = "list-consistency"
+    KEYS = "keys"
+    WRONG_KEY = "wrong-key"
+    POLICY = "policy"
+    VERSIONING = "versioning"
+    LIFECYCLE = "lifecycle"
+    ABANDONED_UPLOADS = "abandoned-uploads"
+    PRESIGNED = "presigned"
+    DELETE_IF_MATCH = "delete-if-match"
+    ESCAPING_KEYS = "escaping-keys"
+    ENCRYPTION = "encryption"
+
+
+class Outcome(StrEnum):
+    """How a check ended; from good to bad, and a capability is as good as its worst check."""
+
+    PASSED = "passed"
+    UNTESTED = "untested"
+    """It could not be tried here; whoever decides by it must take it for missing."""
+
+    ABSENT = "absent"
+    """The store says itself that it doesn't do this."""
+
+    FAILED = "failed"
+    """The store does something else than it should."""
+
+
+_WORSE = tuple(Outcome)
+
+
+class Need(StrEnum):
+    """How much of Slipway depends on a capability."""
+
+    ALWAYS = "always"
+    """Without it the store is not usable."""
+
+    PARTLY = "partly"
+    """Without it Slipway refuses some things there."""
+
+    NEVER = "never"
+    """Slipway does without it; it is told for whoever wants to know."""
+
+
+class Frozen(BaseModel):
+    """Strict and unchangeable, as what crosses a border is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class CheckResult(Frozen):
+    """How one check ended."""
+
+    capability: Capability
+    name: str
+    holds: str
+    """What must hold, as a sentence."""
+
+    outcome: Outcome
+    code: str | None = None
+    """The store's own code for what went wrong, such as `NotImplemented`."""
+
+    message: str = ""
+    seconds: float = 0.0
+
+
+class CapabilityResult(Frozen):
+    """What the checks of one capability come to."""
+
+    capability: Capability
+    outcome: Outcome
+    code: str | None
+    message: str
+    need: Need
+    refuses: tuple[str, ...]
+    """What Slipway refuses to do at this store; nothing where the capability is there."""
+
+
+class Refusal(Frozen):
+    """One thing that Slipway doesn't do at a store, and why."""
+
+    capability: Capability
+    refuses: str
+    why: str
+    fatal: bool
+    """Whether the store is not usable at all."""
+
+
+class StoreReport(Frozen):
+    """The whole answer about one store."""
+
+    endpoint: str | None
+    region: str
+    administration: str
+    """By which means tenants' keys were limited for the test; `none` where there was no way."""
+
+    checks: tuple[CheckResult, ...]
+    left_behind: tuple[str, ...] = ()
+    """Buckets, prefixes and users of the test that could not be removed."""
+
+    capabilities: tuple[CapabilityResult, ...]
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def usable(self) -> bool:
+        """Whether Slipway can use the store at all."""
+        return all(
+            result.outcome is Outcome.PASSED for result in self.capabilities if result.need is Need.ALWAYS
+        )
+
+
+def worst(checks: tuple[CheckResult, ...]) -> CheckResult:
+    """Return the check that decides; of equals the first."""
+    return max(checks, key=lambda check: _WORSE.index(check.outcome))
