@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from storage.errors import SlipwayError
+from storage.errors import SlipwayError, StoreError
 from storage.report import Report
 
 PIPE_WIDTH = 200
@@ -53,7 +53,10 @@ def phase(title: str) -> Iterator[Report]:
 def show_error(error: SlipwayError, *, as_json: bool) -> None:
     """Print what went wrong, why, and what to do; to standard output only as JSON."""
     if as_json:
-        out.print_json(json.dumps({"error": error.what, "why": error.why, "fix": error.fix}))
+        document = {"error": error.what, "why": error.why, "fix": error.fix}
+        if isinstance(error, StoreError):
+            document["cause"] = error.cause
+        out.print_json(json.dumps(document))
         return
     err.print(Text(error.what, style="bold red"))
     if error.why:

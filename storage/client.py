@@ -5,14 +5,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.response import StreamingBody
 
-from storage.errors import FailedError, UsageError
+from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
+from storage.errors import StoreError, UsageError
 from storage.keys import StoreKey
 
 if TYPE_CHECKING:
@@ -20,20 +24,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
-ATTEMPTS: Final = 4
-
-_CAUSES: Final = {
-    "AccessDenied": "The key may not do that.",
-    "InvalidAccessKeyId": "The store does not know the access key.",
-    "SignatureDoesNotMatch": "The secret key is not the one of the access key.",
-    "NoSuchBucket": "The bucket does not exist.",
-    "NoSuchKey": "The object does not exist.",
-    "404": "The object does not exist.",
-    "403": "The key may not do that.",
-    "XMinioStorageFull": "The store is out of space.",
-    "XMinioAdminBucketQuotaExceeded": "The bucket's quota is used up.",
-    "SlowDown": "The store asks for fewer requests.",
-}
+RETRIES: Final = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +45,19 @@ class StoreAccess:
     """Whether the bucket stands in the path and not in the host's name."""
 
 
-def open_store(access: StoreAccess) -> "S3Client":
-    """Open a client for the S3 endpoint."""
-    return boto3.client(
+def open_store(
+    access: StoreAccess,
+    *,
+    connect_seconds: float = CONNECT_SECONDS,
+    read_seconds: float = READ_SECONDS,
+    retries: int = RETRIES,
+) -> "S3Client":
+    """Open a client for the S3 endpoint.
+
+    It waits `connect_seconds` for a connection and `read_seconds` for each piece of an answer, and
+    after the first attempt makes up to `retries` more where another may end better.
+    """
+    client = boto3.client(
         "s3",
         endpoint_url=access.endpoint,
         region_name=access.region,
@@ -64,13 +65,26 @@ def open_store(access: StoreAccess) -> "S3Client":
         aws_secret_access_key=access.key.secret_key.get_secret_value() if access.key else None,
         verify=str(ca_file(access.ca)) if access.ca else None,
         config=Config(
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
-            retries={"max_attempts": ATTEMPTS, "mode": "standard"},
+            connect_timeout=connect_seconds,
+            read_timeout=read_seconds,
+            retries={"max_attempts": retries, "mode": "standard"},
             s3={"addressing_style": "path" if access.path_style else "virtual"},
             max_pool_connections=32,
         ),
     )
+    client.meta.events.register("before-parse.s3", _readable_error)
+    return client
+
+
+def _readable_error(response_dict: dict[str, Any], **_: object) -> None:
+    """Give an error answer with a checksum a body again.
+
+    MinIO answers so where it found an object, with its checksum, but can't read its bytes. botocore
+    takes the checksum for the error's own, has lost the body, and fails on what it put there
+    (boto/boto3#4754).
+    """
+    if response_dict["status_code"] >= 300 and isinstance(response_dict["body"], StreamingBody):
+        response_dict["body"] = f"<Error><Code>{UNREADABLE}</Code></Error>".encode()
 
 
 def ca_file(pem: str) -> Path:
@@ -95,8 +109,9 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def error_code(error: ClientError) -> str:
-    """The store's own code, such as `NoSuchKey`."""
-    return str(error.response.get("Error", {}).get("Code", "unknown"))
+    """The store's own code, such as `NoSuchKey`; of a HEAD, which has no body, MinIO says it in a header."""
+    code = str(error.response.get("Error", {}).get("Code", "unknown"))
+    return _headers(error).get("x-minio-error-code", code) if code.isdigit() else code
 
 
 def is_missing(error: ClientError) -> bool:
@@ -111,16 +126,45 @@ def is_precondition(error: ClientError) -> bool:
 
 @contextmanager
 def asking(what: str) -> Iterator[None]:
-    """Turn the store's errors into a FailedError that says what was wanted and why it failed."""
+    """Turn the store's errors into a StoreError that says what was wanted and why it failed."""
     try:
         yield
     except ClientError as error:
-        code = error_code(error)
-        cause = _CAUSES.get(code, str(error.response.get("Error", {}).get("Message", "")))
-        raise FailedError(f"The store refused to {what}.", why=f"{code}: {cause}") from error
+        raise _refused(what, error) from error
     except BotoCoreError as error:
-        raise FailedError(
-            f"The store could not {what}.",
-            why=f"{type(error).__name__}: {error}",
-            fix="Check with `slipway status` that the store is up.",
-        ) from error
+        raise _unanswered(what, error) from error
+
+
+def _refused(what: str, error: ClientError) -> StoreError:
+    """Put a store's answer in words."""
+    answer: dict[str, Any] = dict(error.response.get("Error", {}))
+    headers = _headers(error)
+    code = error_code(error)
+    message = str(headers.get("x-minio-error-desc") or answer.get("Message", ""))
+    cause = cause_of(code, message)
+    found = explain(cause, message)
+    says, why = found.says, found.why
+    if cause is Cause.BUCKET_MISSING and "BucketName" in answer:
+        says = f"the bucket {answer['BucketName']} does not exist"
+    if cause is Cause.CLOCK_SKEW:
+        why = f"{why} {skew(headers.get('date', ''), datetime.now(UTC))}"
+    return _told(what, cause, says, f"{code}: {why}", found.fix)
+
+
+def _unanswered(what: str, error: BotoCoreError) -> StoreError:
+    """Put what the client saw instead of an answer in words."""
+    name, message = type(error).__name__, str(error)
+    cause = cause_of(name)
+    found = explain(cause, message)
+    why = certificate_reason(message) if cause is Cause.CERTIFICATE else found.why
+    parts = urlsplit(str(error.kwargs.get("endpoint_url") or ""))
+    at = f" at {parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    return _told(what, cause, found.says, f"{name}{at}: {why}", found.fix)
+
+
+def _told(what: str, cause: Cause, says: str, why: str, fix: str) -> StoreError:
+    return StoreError(f"Could not {what}: {says}.", cause=cause, why=why.strip(" :"), fix=fix)
+
+
+def _headers(error: ClientError) -> dict[str, str]:
+    return error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})

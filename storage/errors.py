@@ -3,6 +3,7 @@
     SlipwayError
     ├── UsageError    the user can mend it: exit code 2, nothing changed, no traceback
     └── FailedError   the world did not do what was asked: exit code 1, rerun converges
+        └── StoreError    the artifact store did not, for a cause that has a name
 
 `storage` is the lowest package, so the tree is rooted here; every other package builds on it.
 """
@@ -35,3 +36,12 @@ class FailedError(SlipwayError):
     """Something outside did not work; the old state is kept and a rerun converges."""
 
     exit_code = 1
+
+
+class StoreError(FailedError):
+    """The store did not do what it was asked; `cause` is the reason in one word, for machines."""
+
+    def __init__(self, what: str, *, cause: str, why: str = "", fix: str = "") -> None:
+        """Keep the cause beside the words."""
+        super().__init__(what, why=why, fix=fix)
+        self.cause = cause

@@ -1,0 +1,164 @@
+"""Each cause reads differently, says what to do, and gives no secret away."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from slipway import console
+from storage.causes import (
+    EXPLANATIONS,
+    UNREADABLE,
+    Cause,
+    cause_of,
+    certificate_reason,
+    explain,
+    skew,
+)
+from storage.client import asking, error_code, is_missing
+from storage.errors import FailedError, StoreError
+
+NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
+
+
+def refused(code: str, message: str = "", status: int = 400, **more) -> ClientError:
+    headers = more.pop("headers", {})
+    answer = {
+        "Error": {"Code": code, "Message": message, **more},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers},
+    }
+    return ClientError(answer, "PutObject")
+
+
+def told(error: Exception) -> StoreError:
+    with pytest.raises(StoreError) as caught, asking("write team-a/x"):
+        raise error
+    return caught.value
+
+
+def test_every_cause_but_the_unknown_has_words_of_its_own():
+    assert set(EXPLANATIONS) == set(Cause) - {Cause.OTHER}
+    assert len({found.says for found in EXPLANATIONS.values()}) == len(EXPLANATIONS)
+    for cause, found in EXPLANATIONS.items():
+        assert found.cause is cause
+        assert cause is Cause.OBJECT_MISSING or found.fix, "says what to do"
+        assert not found.says.endswith("."), "the first line ends it"
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        ("InvalidAccessKeyId", "unknown-key"),
+        ("SignatureDoesNotMatch", "wrong-secret"),
+        ("AccessDenied", "forbidden"),
+        ("NoSuchBucket", "bucket-missing"),
+        ("NoSuchKey", "object-missing"),
+        ("XMinioStorageFull", "full"),
+        ("507", "full"),
+        ("XMinioAdminBucketQuotaExceeded", "quota"),
+        ("RequestTimeTooSkewed", "clock-skew"),
+        ("SlowDown", "busy"),
+        ("ServiceUnavailable", "busy"),
+        ("XMinioServerNotInitialized", "busy"),
+        ("SlowDownRead", "damaged"),
+        (UNREADABLE, "damaged"),
+        ("BadDigest", "altered"),
+        ("AuthorizationHeaderMalformed", "region"),
+        ("SomethingNew", "other"),
+        ("InternalError", "other"),
+    ],
+)
+def test_a_code_has_its_cause(code, cause):
+    error = told(refused(code, "said the store"))
+    assert (error.cause, error.exit_code) == (cause, 1)
+    assert error.what.startswith("Could not write team-a/x: ")
+    assert code in error.why
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (EndpointConnectionError(endpoint_url="http://127.0.0.1:9/b/k?x=y"), "unreachable"),
+        (ConnectionClosedError(endpoint_url="http://127.0.0.1:9/b/k?x=y"), "cut"),
+        (ReadTimeoutError(endpoint_url="http://127.0.0.1:9/b/k?x=y"), "slow"),
+        (NoCredentialsError(), "no-identity"),
+        (SSLError(endpoint_url="https://127.0.0.1:9/b", error="certificate has expired"), "certificate"),
+    ],
+)
+def test_what_the_client_saw_has_its_cause_and_names_the_store_but_no_request(error, cause):
+    found = told(error)
+    assert found.cause == cause
+    assert "?" not in str(found)
+    if cause != "no-identity":
+        assert "://127.0.0.1:9:" in found.why
+
+
+def test_an_unknown_refusal_says_what_the_store_said():
+    assert told(refused("SomethingNew", "Out of luck.")).what == "Could not write team-a/x: Out of luck."
+    assert "did not say why" in told(refused("SomethingNew")).what
+
+
+def test_a_damaged_record_is_told_from_other_internal_errors():
+    message = "We encountered an internal error: cause(xlMetaV2.Load version(3), CRC mismatch, want 0x1)"
+    assert cause_of("InternalError", message) is Cause.DAMAGED
+    assert cause_of("InternalError", "We encountered an internal error.") is Cause.OTHER
+
+
+def test_a_head_takes_its_code_from_the_header_and_else_from_the_status():
+    headers = {"x-minio-error-code": "NoSuchBucket"}
+    bucket, plain = refused("404", headers=headers), refused("404")
+    assert (error_code(bucket), is_missing(bucket)) == ("NoSuchBucket", False)
+    assert (error_code(plain), is_missing(plain)) == ("404", True)
+    assert told(refused("403")).cause == "forbidden"
+
+
+def test_a_missing_bucket_is_named():
+    assert "the bucket models does not exist" in told(refused("NoSuchBucket", BucketName="models")).what
+
+
+@pytest.mark.parametrize(
+    ("off", "text"),
+    [
+        (timedelta(minutes=-20), "20 minutes behind"),
+        (timedelta(minutes=20), "20 minutes ahead of"),
+        (timedelta(seconds=30), ""),
+    ],
+)
+def test_the_clocks_difference_is_told_where_it_is_known(off, text):
+    said = skew(format_datetime(NOW, usegmt=True), NOW + off)
+    assert said == (f"This machine's clock is {text} the store's." if text else "")
+    assert skew("no date", NOW) == ""
+    assert skew("", NOW) == ""
+
+
+@pytest.mark.parametrize(
+    ("openssl", "why"),
+    [
+        ("certificate verify failed: certificate has expired (_ssl.c:1006)", "expired"),
+        ("certificate verify failed: self-signed certificate in certificate chain", "authority"),
+        ("certificate verify failed: unable to get local issuer certificate", "authority"),
+        ("Hostname mismatch, certificate is not valid for 'store'.", "another name"),
+        ("IP address mismatch, certificate is not valid for '127.0.0.1'.", "another address"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "speaks HTTP"),
+        ("something else", ""),
+    ],
+)
+def test_a_refused_certificate_says_why(openssl, why):
+    assert why in certificate_reason(openssl)
+    assert explain(Cause.CERTIFICATE).says in told(SSLError(endpoint_url="https://s", error=openssl)).what
+
+
+def test_machines_read_the_cause_apart_and_other_errors_have_none(capsys):
+    console.show_error(told(refused("SlowDown")), as_json=True)
+    assert json.loads(capsys.readouterr().out)["cause"] == "busy"
+    console.show_error(FailedError("No."), as_json=True)
+    assert "cause" not in json.loads(capsys.readouterr().out)
