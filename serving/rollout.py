@@ -27,7 +27,7 @@ from storage.candidate import Candidate
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.layout import checked_name
 from storage.model_files import stage
-from storage.records import Held, ModelVersion
+from storage.records import Held, Lineage, ModelVersion
 from storage.registry import ConflictError, Registry
 from storage.report import Report, silent
 from storage.runs import find_run, read_candidate, read_evaluation
@@ -168,7 +168,7 @@ class Promoter:
         self.report(f"checking {candidate.model_digest[:12]}: digest, files, allow-list")
         with self._timed("check and copy"), stage(self.runs, candidate.model_uri) as staged:
             artifact.check(staged, candidate)
-            return self.registry.publish(candidate.model, staged)
+            return self.registry.publish(candidate.model, staged, Lineage.of(candidate))
 
     def _roll_out(
         self,
@@ -190,14 +190,16 @@ class Promoter:
             endpoint.serve(manifest, version.storage_uri)
         with self._timed("first answer"):
             answered = smoke.check(self.ask, url, candidate, self.report, self.answer_seconds)
-        if not again:
-            details = {
-                "candidate": candidate.model_dump(exclude={"samples"}),
-                "manifest": manifest,
-                "previous": held.record.digest if held else None,
-                "reason": decision.reason,
-                "smoke": answered.model_dump(),
-            }
+        details = {
+            "candidate": candidate.model_dump(exclude={"samples"}),
+            "manifest": manifest,
+            "previous": held.record.digest if held else None,
+            "reason": decision.reason,
+            "smoke": answered.model_dump(),
+        }
+        if again:
+            self._note_again(candidate, version, details)
+        else:
             entry = self.registry.append_history(candidate.model, "promoted", version.digest, details)
             moved = self.registry.move_alias(
                 candidate.model, CHAMPION, version.digest, expected=held, history=entry.number
@@ -217,6 +219,15 @@ class Promoter:
             smoke=answered,
             seconds={name: round(value, 2) for name, value in self._seconds.items()},
         )
+
+    def _note_again(self, candidate: Candidate, version: ModelVersion, details: dict[str, Any]) -> None:
+        """Log a run that made the very bytes that are served: they are one version with two origins."""
+        known = {
+            entry.run_id for entry in self.registry.history(candidate.model) if entry.digest == version.digest
+        }
+        if candidate.run_id not in known:
+            self.registry.append_history(candidate.model, "reproduced", version.digest, details)
+            self.report(f"run {candidate.run_id} made the same bytes as the champion: logged")
 
     def _manifest(self, candidate: Candidate, version: ModelVersion, number: int) -> dict[str, Any]:
         served = inference.ServedVersion(

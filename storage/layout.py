@@ -10,14 +10,20 @@ Every prefix ends in a slash, so that `team-a` never covers `team-ab`.
 """
 
 import re
+from dataclasses import dataclass
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import UsageError
 
-_LABEL: Final = re.compile(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?")
+_LABEL: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_VERSION_KEY: Final = re.compile(
+    rf"(?P<tenant>{_LABEL.pattern})/(?P<model>{_LABEL.pattern})"
+    rf"/versions/(?P<digest>{_DIGEST.pattern})/(?P<path>.*)",
+    re.DOTALL,
+)
 HISTORY_DIGITS: Final = 8
 """History numbers are zero-padded to this width, so that a listing is in order."""
 
@@ -80,9 +86,31 @@ def version_prefix(tenant: str, model: str, digest: str) -> str:
     return f"{model_prefix(tenant, model)}versions/{digest}/"
 
 
+def aliases_prefix(tenant: str, model: str) -> str:
+    """Key prefix of the records that a model's aliases point with."""
+    return f"{model_prefix(tenant, model)}aliases/"
+
+
 def alias_key(tenant: str, model: str, alias: str) -> str:
     """Key of the record an alias points with."""
-    return f"{model_prefix(tenant, model)}aliases/{checked_name('alias', alias)}.json"
+    return f"{aliases_prefix(tenant, model)}{checked_name('alias', alias)}.json"
+
+
+@dataclass(frozen=True)
+class VersionKey:
+    """What a key below a version's prefix names."""
+
+    tenant: str
+    model: str
+    digest: str
+    path: str
+    """Below the version's prefix: `manifest.json` or `files/…`."""
+
+
+def read_version_key(key: str) -> VersionKey | None:
+    """Take a key apart that lies below a version's prefix; None for any other key."""
+    found = _VERSION_KEY.fullmatch(key)
+    return VersionKey(**found.groupdict()) if found else None
 
 
 def history_prefix(tenant: str, model: str) -> str:

@@ -2,27 +2,31 @@
 
     files/…        written first; nobody looks at them before the manifest is there
     manifest.json  written last and only once (If-None-Match), so a torn upload is never a version
-    aliases        replaced by compare-and-set (If-Match), with a counter that only grows
     history        appended with If-None-Match on the next number
+    aliases        replaced by compare-and-set (If-Match), with a counter that only grows
 
 Every record names its tenant and model and is refused under any other. Nothing relies on If-Match
 for DELETE, which MinIO ignores. Which files a model may hold is promotion's business, not ours.
+
+The log comes before the alias: its entry is what a garbage collection on its way must notice, see
+storage.collection. So an alias is only moved to a version that its log entry names.
 """
 
 import base64
+import re
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import ClientError
-from pydantic import ValidationError
-
-from storage.client import asking, is_missing, is_precondition
+from storage.author import author
+from storage.client import asking
 from storage.errors import FailedError, UsageError
 from storage.layout import (
     alias_key,
+    aliases_prefix,
     checked_name,
     history_key,
     history_prefix,
@@ -30,15 +34,18 @@ from storage.layout import (
     tenant_prefix,
     version_prefix,
 )
-from storage.model_files import File, Staged, checked_paths, digest_of, discard, download, listing
-from storage.records import Alias, Entry, Held, HistoryEntry, Manifest, ModelVersion
+from storage.model_files import File, Staged, checked_paths, digest_of, listing
+from storage.record_store import ABSENT, RecordStore
+from storage.records import Alias, Held, HistoryEntry, Lineage, Manifest, ModelVersion
+from storage.verification import verify
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-MAX_RECORD_BYTES: Final = 4 << 20
+SHORT_DIGEST: Final = 12
+"""Least digits of a digest that stand for all of it."""
 
-E = TypeVar("E", bound=Entry)
+_READERS: Final = 8
 
 
 class ConflictError(FailedError):
@@ -46,17 +53,21 @@ class ConflictError(FailedError):
 
 
 class Registry:
-    """The models of one tenant."""
+    """The models of one tenant. `by` is who writes, by default whoever runs this."""
 
-    def __init__(self, client: "S3Client", bucket: str, tenant: str) -> None:
+    def __init__(self, client: "S3Client", bucket: str, tenant: str, *, by: str | None = None) -> None:
         self._client = client
         self._bucket = bucket
         self._tenant = checked_name("tenant", tenant)
+        self._by = author() if by is None else by
+        self._records = RecordStore(client, bucket)
 
     # Versions
 
-    def publish(self, model: str, staged: Staged) -> ModelVersion:
+    def publish(self, model: str, staged: Staged, lineage: Lineage) -> ModelVersion:
         """Publish staged files as an immutable version. Publishing it again changes nothing.
+
+        The lineage is kept where these bytes are published for the first time.
 
         Raises:
             FailedError: The store failed, or holds another thing under this digest.
@@ -67,9 +78,17 @@ class Registry:
         if self._manifest(model, digest) is None:
             for file in staged.files:
                 self._put_file(prefix + "files/" + file.path, staged.folder / file.path, file)
-            manifest = Manifest(tenant=self._tenant, model=model, digest=digest, files=staged.files)
+            manifest = Manifest(
+                tenant=self._tenant,
+                model=model,
+                digest=digest,
+                files=staged.files,
+                lineage=lineage,
+                by=self._by,
+                at=datetime.now(UTC),
+            )
             # A loser of this race wrote the same bytes to the same keys: verify decides, not the winner.
-            self._put(prefix + "manifest.json", manifest, IfNoneMatch="*")
+            self._records.put(prefix + "manifest.json", manifest, ABSENT)
         return self.verify(model, digest)
 
     def show(self, model: str, digest: str) -> ModelVersion:
@@ -86,28 +105,37 @@ class Registry:
             FailedError: A file is missing, foreign or differs.
         """
         version = self.show(model, digest)
-        prefix = version_prefix(self._tenant, model, digest) + "files/"
-        listed = set(listing(self._client, self._bucket, prefix))
-        expected = {file.path for file in version.files}
-        if listed != expected:
-            raise FailedError(
-                f"Version {digest[:12]} of {model} is not what its manifest says.",
-                why=f"Missing: {sorted(expected - listed)}; foreign: {sorted(listed - expected)}.",
-            )
-        for file in version.files:
-            if download(self._client, self._bucket, prefix + file.path, file.path, discard) != file:
-                raise FailedError(
-                    f"{file.path} of version {digest[:12]} of {model} was altered in the store."
-                )
+        verify(self._client, self._bucket, version)
         return version
+
+    def find_version(self, model: str, digest: str) -> str:
+        """Return the digest of the published version that `digest` begins or is.
+
+        Raises:
+            UsageError: None is, or several are.
+        """
+        if not re.fullmatch(rf"[0-9a-f]{{{SHORT_DIGEST},64}}", digest):
+            raise UsageError(
+                f"{digest!r} is not a model digest.",
+                why=f"It takes {SHORT_DIGEST} to 64 hexadecimal digits.",
+            )
+        found = [each for each in self.list_versions(model) if each.startswith(digest)]
+        if len(found) != 1:
+            several = ", ".join(each[:20] for each in found)
+            raise UsageError(
+                f"Model {model!r} of {self._tenant} has {'several versions' if found else 'no version'}"
+                f" {digest[:SHORT_DIGEST]}{f': {several}' if found else ''}.",
+                fix=f"See `slipway model versions {model}`.",
+            )
+        return found[0]
 
     def list_models(self) -> list[str]:
         """Names of the tenant's models."""
-        return self._folders(tenant_prefix(self._tenant))
+        return self._records.folders(tenant_prefix(self._tenant))
 
     def list_versions(self, model: str) -> list[str]:
         """Digests of the published versions, sorted; torn uploads are not among them."""
-        found = self._folders(model_prefix(self._tenant, model) + "versions/")
+        found = self._records.folders(model_prefix(self._tenant, model) + "versions/")
         return [digest for digest in found if self._manifest(model, digest) is not None]
 
     # Aliases
@@ -115,7 +143,7 @@ class Registry:
     def read_alias(self, model: str, alias: str) -> Held | None:
         """The alias as it is now, or None if it was never moved."""
         key = alias_key(self._tenant, model, alias)
-        found = self._get(key, Alias)
+        found = self._records.get(key, Alias)
         if found is None:
             return None
         record, etag = found
@@ -126,14 +154,28 @@ class Registry:
             )
         return Held(record, etag)
 
+    def list_aliases(self, model: str) -> list[str]:
+        """Names of the model's aliases."""
+        names = listing(self._client, self._bucket, aliases_prefix(self._tenant, model))
+        return sorted(name.removesuffix(".json") for name in names)
+
     def move_alias(
         self, model: str, alias: str, digest: str, *, expected: Held | None, history: int
     ) -> Alias:
         """Point the alias at a published version, if it still is what `expected` says.
 
+        `history` is the number of the log entry that tells why.
+
         Raises:
             ConflictError: It is not; another promotion won.
+            UsageError: There is no such version, or it was collected meanwhile.
+            FailedError: The log entry is missing or names another version.
         """
+        entry = self.read_history(model, history)
+        if entry is None or entry.digest != digest:
+            raise FailedError(f"Entry {history} of {model}'s log does not name {digest[:12]}.")
+        # After the log was written, not before: a collector that hid the version before this line is
+        # seen here; one that hides it later reads the log after that, and sees us.
         self.show(model, digest)
         record = Alias(
             tenant=self._tenant,
@@ -144,9 +186,11 @@ class Registry:
             history=history,
             moved_at=datetime.now(UTC),
             token=secrets.token_hex(16),
+            run_id=entry.run_id,
+            by=self._by,
         )
-        condition = {"IfMatch": expected.etag} if expected else {"IfNoneMatch": "*"}
-        if self._put(alias_key(self._tenant, model, alias), record, **condition):
+        condition = {"IfMatch": expected.etag} if expected else ABSENT
+        if self._records.put(alias_key(self._tenant, model, alias), record, condition):
             return record
         # A retried request may have met its own first attempt: then the token is ours.
         now = self.read_alias(model, alias)
@@ -154,7 +198,7 @@ class Registry:
             return now.record
         raise ConflictError(
             f"{model}@{alias} moved meanwhile; this change was not made.",
-            why=f"It points at {now.record.digest[:12]} since move {now.record.number}." if now else "",
+            why=f"{now.record}." if now else "It is gone.",
             fix="Look at what is served now, then promote again if it is still wanted.",
         )
 
@@ -173,9 +217,10 @@ class Registry:
                 digest=digest,
                 at=datetime.now(UTC),
                 token=token,
+                by=self._by,
                 details=dict(details),
             )
-            if self._put(history_key(self._tenant, model, number), entry, IfNoneMatch="*"):
+            if self._records.put(history_key(self._tenant, model, number), entry, ABSENT):
                 return entry
             there = self.read_history(model, number)
             if there is not None and there.token == token:
@@ -184,7 +229,7 @@ class Registry:
 
     def read_history(self, model: str, number: int) -> HistoryEntry | None:
         """One entry of the log, or None."""
-        found = self._get(history_key(self._tenant, model, number), HistoryEntry)
+        found = self._records.get(history_key(self._tenant, model, number), HistoryEntry)
         if found is None:
             return None
         entry, _ = found
@@ -192,9 +237,12 @@ class Registry:
             raise FailedError(f"Log entry {number} of {self._tenant}/{model} was made for another place.")
         return entry
 
-    def history(self, model: str) -> list[HistoryEntry]:
-        """The whole log in order."""
-        entries = (self.read_history(model, number) for number in self._numbers(model))
+    def history(self, model: str, *, last: int | None = None) -> list[HistoryEntry]:
+        """The log in order, or its last entries only."""
+        numbers = self._numbers(model)
+        wanted = numbers if last is None else numbers[max(0, len(numbers) - last) :]
+        with ThreadPoolExecutor(_READERS) as pool:
+            entries = list(pool.map(lambda number: self.read_history(model, number), wanted))
         return [entry for entry in entries if entry is not None]
 
     def _last_number(self, model: str) -> int:
@@ -215,10 +263,13 @@ class Registry:
             digest=manifest.digest,
             storage_uri=f"s3://{self._bucket}/{prefix}files",
             files=manifest.files,
+            lineage=manifest.lineage,
+            by=manifest.by,
+            at=manifest.at,
         )
 
     def _manifest(self, model: str, digest: str) -> Manifest | None:
-        found = self._get(version_prefix(self._tenant, model, digest) + "manifest.json", Manifest)
+        found = self._records.get(version_prefix(self._tenant, model, digest) + "manifest.json", Manifest)
         if found is None:
             return None
         manifest, _ = found
@@ -228,49 +279,7 @@ class Registry:
         checked_paths(file.path for file in manifest.files)
         return manifest
 
-    def _folders(self, prefix: str) -> list[str]:
-        with asking(f"list {prefix}"):
-            pages = self._client.get_paginator("list_objects_v2").paginate(
-                Bucket=self._bucket, Prefix=prefix, Delimiter="/"
-            )
-            found = [str(entry.get("Prefix")) for page in pages for entry in page.get("CommonPrefixes", [])]
-        return sorted(folder.removeprefix(prefix).rstrip("/") for folder in found)
-
     def _put_file(self, key: str, path: Path, file: File) -> None:
         checksum = base64.b64encode(bytes.fromhex(file.sha256)).decode()
         with asking(f"write {key}"), path.open("rb") as body:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ChecksumSHA256=checksum)
-
-    def _put(self, key: str, entry: Entry, **condition: str) -> bool:
-        """Write a record under a condition; False if the condition did not hold."""
-        content = entry.model_dump_json(indent=1).encode()
-        with asking(f"write {key}"):
-            try:
-                self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=key,
-                    Body=content,
-                    ContentType="application/json",
-                    **condition,  # type: ignore[arg-type]
-                )
-            except ClientError as error:
-                # If-Match on an object that is gone answers 404: the condition did not hold either.
-                if is_precondition(error) or (is_missing(error) and "IfMatch" in condition):
-                    return False
-                raise
-        return True
-
-    def _get(self, key: str, kind: type[E]) -> tuple[E, str] | None:
-        with asking(f"read {key}"):
-            try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=key)
-            except ClientError as error:
-                if is_missing(error):
-                    return None
-                raise
-            content = answer["Body"].read(MAX_RECORD_BYTES + 1)
-        try:
-            return kind.model_validate_json(content), answer["ETag"]
-        except ValidationError as error:
-            problem = error.errors(include_input=False, include_url=False)[0]
-            raise FailedError(f"{key} is not a valid record.", why=str(problem["msg"])) from error

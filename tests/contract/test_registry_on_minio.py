@@ -1,10 +1,12 @@
 """The registry against a real store: immutability, races, torn uploads, hostile keys."""
 
-from collections import Counter
+import json
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from botocore.exceptions import ClientError
+from support.candidates import candidate
 from support.minio import running_minio
 from support.promotions import key_of
 
@@ -13,8 +15,11 @@ from storage.errors import FailedError, UsageError
 from storage.keys import StoreKey
 from storage.layout import alias_key, history_key, version_prefix
 from storage.model_files import stage
+from storage.records import Lineage, Manifest
 from storage.registry import ConflictError, Registry
 
+WRITERS = 16
+LINEAGE = Lineage.of(candidate())
 pytestmark = pytest.mark.contract
 
 
@@ -54,7 +59,13 @@ def source(client, name: str, **files: bytes) -> str:
 def published(client, registry, content: bytes, model: str = "iris") -> str:
     uri = source(client, f"m-{content.decode()}", model__pkl=content, schema__json=b"{}")
     with stage(client, uri) as staged:
-        return registry.publish(model, staged).digest
+        return registry.publish(model, staged, LINEAGE).digest
+
+
+def logged(registry, digest: str, run_id: str = "run-1") -> int:
+    """Number of a log entry that names the version, without which no alias moves to it."""
+    details = {"candidate": {"run_id": run_id}}
+    return registry.append_history("iris", "promoted", digest, details).number
 
 
 def test_a_version_is_what_was_staged_and_publishing_again_changes_nothing(client, registry, bucket):
@@ -71,6 +82,65 @@ def test_a_version_is_what_was_staged_and_publishing_again_changes_nothing(clien
     assert registry.list_versions("iris") == [digest]
 
 
+def test_the_manifest_tells_where_the_version_came_from_and_the_first_run_stays(client, registry):
+    digest = published(client, registry, b"lineage")
+    other = LINEAGE.model_copy(update={"run_id": "run-2"})
+    with stage(client, "s3://runs/m-lineage") as staged:
+        again = registry.publish("iris", staged, other)
+    assert again.digest == digest
+    assert again.lineage == LINEAGE
+    shown = registry.show("iris", digest)
+    assert shown.lineage.model_dump() == {
+        "run_id": "run-1",
+        "pipeline_digest": "b" * 64,
+        "git_commit": "c" * 40,
+        "data_uri": "s3://data/team-a/x.csv",
+        "data_sha256": "1" * 64,
+        "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
+        "frameworks": {"scikit-learn": "1.9.1"},
+    }
+    assert shown.by
+    assert shown.at is not None
+
+
+def test_a_manifest_of_schema_1_is_still_read(client, registry, bucket):
+    digest = published(client, registry, b"old")
+    key = version_prefix("team-a", "iris", digest) + "manifest.json"
+    fields = json.loads(client.get_object(Bucket=bucket, Key=key)["Body"].read())
+    old = {name: fields[name] for name in ("tenant", "model", "digest", "files")} | {"schema_version": 1}
+    client.put_object(Bucket=bucket, Key=key, Body=json.dumps(old).encode())
+    version = registry.verify("iris", digest)
+    assert (version.lineage, version.by, version.at) == (None, "", None)
+    assert Manifest.model_validate(old).schema_version == 1
+
+
+def test_a_version_is_found_by_the_first_digits_of_its_digest(client, registry):
+    digest = published(client, registry, b"short")
+    assert registry.find_version("iris", digest[:12]) == digest
+    assert registry.find_version("iris", digest) == digest
+    for wrong in (digest[:11], digest.upper(), "", "../" + digest[:12]):
+        with pytest.raises(UsageError, match="12 to 64 hexadecimal"):
+            registry.find_version("iris", wrong)
+    with pytest.raises(UsageError, match="has no version"):
+        registry.find_version("iris", "0" * 12)
+
+
+def test_digits_that_two_digests_begin_with_name_neither(client, registry, monkeypatch):
+    twins = ["a" * 12 + "0" * 52, "a" * 12 + "1" * 52]
+    monkeypatch.setattr(registry, "list_versions", lambda model: twins)
+    with pytest.raises(UsageError, match="has several versions"):
+        registry.find_version("iris", "a" * 12)
+    assert registry.find_version("iris", twins[1][:13]) == twins[1]
+
+
+def test_an_alias_moves_only_with_a_log_entry_that_names_the_version(client, registry):
+    one, two = published(client, registry, b"with"), published(client, registry, b"without")
+    for number in (logged(registry, one), 7):
+        with pytest.raises(FailedError, match="log does not name"):
+            registry.move_alias("iris", "champion", two, expected=None, history=number)
+    assert registry.read_alias("iris", "champion") is None
+
+
 def test_a_torn_upload_is_invisible_and_finished_by_the_next_try(client, registry, monkeypatch):
     put = client.put_object
 
@@ -83,12 +153,12 @@ def test_a_torn_upload_is_invisible_and_finished_by_the_next_try(client, registr
     with stage(client, "s3://runs/m-torn") as staged:
         monkeypatch.setattr(client, "put_object", torn)
         with pytest.raises(FailedError, match="out of space"):
-            registry.publish("iris", staged)
+            registry.publish("iris", staged, LINEAGE)
         monkeypatch.undo()
         assert registry.list_versions("iris") == []
         with pytest.raises(UsageError, match="no version"):
             registry.show("iris", staged.digest)
-        assert registry.publish("iris", staged).digest == staged.digest
+        assert registry.publish("iris", staged, LINEAGE).digest == staged.digest
     assert len(registry.list_versions("iris")) == 1
 
 
@@ -141,28 +211,29 @@ def test_case_twins_and_an_empty_folder_are_refused(client):
 def test_an_alias_moves_by_compare_and_set_and_its_number_only_grows(client, registry):
     one, two = published(client, registry, b"v1"), published(client, registry, b"v2")
     assert registry.read_alias("iris", "champion") is None
-    first = registry.move_alias("iris", "champion", one, expected=None, history=1)
+    logs = [logged(registry, one), logged(registry, two), logged(registry, one)]
+    first = registry.move_alias("iris", "champion", one, expected=None, history=logs[0])
     held = registry.read_alias("iris", "champion")
     assert held.record == first
-    second = registry.move_alias("iris", "champion", two, expected=held, history=2)
+    second = registry.move_alias("iris", "champion", two, expected=held, history=logs[1])
     assert (first.number, second.number) == (1, 2)
     with pytest.raises(ConflictError, match="moved meanwhile"):
-        registry.move_alias("iris", "champion", one, expected=held, history=3)
+        registry.move_alias("iris", "champion", one, expected=held, history=logs[2])
     with pytest.raises(ConflictError):
-        registry.move_alias("iris", "champion", one, expected=None, history=3)
+        registry.move_alias("iris", "champion", one, expected=None, history=logs[2])
     assert registry.read_alias("iris", "champion").record.digest == two
 
 
 def test_an_alias_points_at_published_versions_only(client, registry):
     published(client, registry, b"some")
     with pytest.raises(UsageError, match="no version"):
-        registry.move_alias("iris", "champion", "0" * 64, expected=None, history=1)
+        registry.move_alias("iris", "champion", "0" * 64, expected=None, history=logged(registry, "0" * 64))
     assert registry.read_alias("iris", "champion") is None
 
 
 def test_an_alias_record_copied_from_elsewhere_is_refused(client, registry, bucket):
     digest = published(client, registry, b"copied")
-    registry.move_alias("iris", "champion", digest, expected=None, history=1)
+    registry.move_alias("iris", "champion", digest, expected=None, history=logged(registry, digest))
     content = client.get_object(Bucket=bucket, Key=alias_key("team-a", "iris", "champion"))["Body"].read()
     client.put_object(Bucket=bucket, Key=alias_key("team-a", "other", "champion"), Body=content)
     with pytest.raises(FailedError, match="made for another alias"):
@@ -170,32 +241,38 @@ def test_an_alias_record_copied_from_elsewhere_is_refused(client, registry, buck
 
 
 @pytest.mark.parametrize("start", ["nothing", "something"])
-def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, bucket, start):
-    digests = [published(client, registry, f"{start}{i}".encode()) for i in range(16)]
+def test_of_sixteen_writers_exactly_one_wins_and_the_others_learn_who(minio, client, registry, start):
+    digests = [published(client, registry, f"{start}{i}".encode()) for i in range(WRITERS)]
+    logs = [logged(registry, digest, f"run-{i}") for i, digest in enumerate(digests)]
+    key = StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1")
+    writers = [
+        Registry(open_store(key), registry._bucket, "team-a", by=f"writer-{i}") for i in range(WRITERS)
+    ]
+    if start == "something":
+        registry.move_alias("iris", "champion", digests[0], expected=None, history=logs[0])
     for _ in range(5):
-        expected = registry.read_alias("iris", "champion") if start == "something" else None
-        if start == "something" and expected is None:
-            registry.move_alias("iris", "champion", digests[0], expected=None, history=1)
-            expected = registry.read_alias("iris", "champion")
         if start == "nothing":
-            client.delete_object(Bucket=bucket, Key=alias_key("team-a", "iris", "champion"))
-        won = []
+            client.delete_object(Bucket=registry._bucket, Key=alias_key("team-a", "iris", "champion"))
+        expected = registry.read_alias("iris", "champion")
+        together = Barrier(WRITERS)
 
-        def move(digest, expected=expected, won=won):
-            mine = Registry(
-                open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1")),
-                bucket,
-                "team-a",
-            )
+        def move(index: int, expected=expected, together=together) -> str | None:
+            together.wait(30)
             try:
-                won.append(mine.move_alias("iris", "champion", digest, expected=expected, history=1).digest)
-            except ConflictError:
-                return "conflict"
-            return "won"
+                writers[index].move_alias(
+                    "iris", "champion", digests[index], expected=expected, history=logs[index]
+                )
+            except ConflictError as conflict:
+                return str(conflict)
+            return None
 
-        with ThreadPoolExecutor(16) as pool:
-            assert Counter(pool.map(move, digests)) == {"won": 1, "conflict": 15}
-        assert registry.read_alias("iris", "champion").record.digest == won[0]
+        with ThreadPoolExecutor(WRITERS) as pool:
+            said = list(pool.map(move, range(WRITERS)))
+        [winner] = [index for index, words in enumerate(said) if words is None]
+        held = registry.read_alias("iris", "champion")
+        assert (held.record.digest, held.record.by) == (digests[winner], f"writer-{winner}")
+        named = f"writer-{winner} pointed it at {digests[winner][:12]} of run run-{winner} by move "
+        assert all(named in words for words in said if words is not None)
 
 
 def test_a_retry_that_meets_its_own_first_attempt_is_no_conflict(client, registry, monkeypatch):
@@ -207,8 +284,8 @@ def test_a_retry_that_meets_its_own_first_attempt_is_no_conflict(client, registr
         return put(**arguments)
 
     monkeypatch.setattr(client, "put_object", twice)
-    assert registry.move_alias("iris", "champion", digest, expected=None, history=1).number == 1
     assert registry.append_history("iris", "promoted", digest, {}).number == 1
+    assert registry.move_alias("iris", "champion", digest, expected=None, history=1).number == 1
     monkeypatch.undo()
     assert [entry.number for entry in registry.history("iris")] == [1]
 

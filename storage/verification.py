@@ -1,0 +1,37 @@
+"""A version held against its manifest, byte by byte, as the store gives it now."""
+
+from typing import TYPE_CHECKING
+
+from storage.errors import FailedError
+from storage.layout import version_prefix
+from storage.model_files import discard, download, listing
+from storage.records import ModelVersion
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
+    """Read every byte of a version back and hash it.
+
+    Raises:
+        FailedError: A file is missing, foreign, can't be read or differs; names the file.
+    """
+    prefix = version_prefix(version.tenant, version.model, version.digest) + "files/"
+    named = f"version {version.digest[:12]} of {version.model}"
+    listed = set(listing(client, bucket, prefix))
+    expected = {file.path for file in version.files}
+    if listed != expected:
+        raise FailedError(
+            f"{named.capitalize()} is not what its manifest says.",
+            why=f"Missing: {sorted(expected - listed)}; foreign: {sorted(listed - expected)}.",
+        )
+    for file in version.files:
+        found = download(client, bucket, prefix + file.path, file.path, discard)
+        if found != file:
+            raise FailedError(
+                f"{file.path} of {named} was altered in the store.",
+                why=f"It has {found.size} bytes of SHA-256 {found.sha256[:12]}; "
+                f"{file.size} of {file.sha256[:12]} were published.",
+                fix="Restore the object, or train the model again: no byte of it can be trusted.",
+            )
