@@ -147,10 +147,35 @@ class Stack:
 
     def resources(self) -> tuple[str, ...]:
         """Return the URNs of everything that the stack holds."""
+        return tuple(each["urn"] for each in self.export()["deployment"].get("resources") or ())
+
+    def export(self) -> dict[str, Any]:
+        """Return the state as Pulumi exports it, its secrets encrypted; an empty one where there is none."""
         if not self.exists():
-            return ()
-        deployment = json.loads(self._ask_stack("export"))["deployment"]
-        return tuple(each["urn"] for each in deployment.get("resources") or ())
+            return {"version": 3, "deployment": {}}
+        exported: dict[str, Any] = json.loads(self._ask_stack("export"))
+        return exported
+
+    def adopt(self, exported: Mapping[str, Any]) -> None:
+        """Take over a state that `export` returned, together with the settings that it belongs to.
+
+        Raises:
+            UsageError: the stack has resources, or the state is another stack's.
+            FailedError: Pulumi refused; the secrets' passphrase or key is another, for one.
+        """
+        if made := self.resources():
+            raise UsageError(
+                f"Stack {self.name} has {len(made)} resources, beginning with {made[0].rpartition('::')[2]}.",
+                why="Another state would forget them, and they would run on unseen.",
+                fix=f"Take them away first: slipway destroy {self.name}",
+            )
+        urns = [each["urn"] for each in exported["deployment"].get("resources") or ()]
+        if foreign := [urn for urn in urns if not urn.startswith(f"urn:pulumi:{self.name}::")]:
+            raise UsageError(f"The state is not one of stack {self.name}.", why=f"It holds {foreign[0]}.")
+        if not self.exists():
+            # Not `_make`, which would give up secrets that it can't read.
+            self._cli.ask("stack", "init", self.name, "--no-select")
+        self._ask_stack("import", stdin=json.dumps(exported))
 
     def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
         if validate:

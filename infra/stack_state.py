@@ -18,6 +18,10 @@ ADOPTING: Final = ("kubernetes:", "slipway:", "pulumi:")
 NOBODY: Final = 2**31 - 1
 """A process number above every kernel's limit."""
 
+_SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+"""How Pulumi marks a value as special, and which mark says that it is a secret."""
+
 
 @dataclass(frozen=True)
 class Lock:
@@ -120,6 +124,20 @@ def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:
     """Return an exported stack without its pending operations."""
     inner = {key: value for key, value in deployment["deployment"].items() if key != "pending_operations"}
     return {**deployment, "deployment": inner}
+
+
+def plain_secrets(deployment: Mapping[str, Any]) -> list[str]:
+    """Return the URNs of an exported stack's resources that hold a secret which is not encrypted."""
+    resources = deployment["deployment"].get("resources") or ()
+    return [str(each["urn"]) for each in resources if _holds_plain_secret(each)]
+
+
+def _holds_plain_secret(value: object) -> bool:
+    if isinstance(value, Mapping):
+        if value.get(_SIGNATURE) == _SECRET and "ciphertext" not in value:
+            return True
+        return any(map(_holds_plain_secret, value.values()))
+    return isinstance(value, list) and any(map(_holds_plain_secret, value))
 
 
 def adoptable(types: list[str]) -> bool:
