@@ -12,10 +12,10 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import pulumi
-from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
 from infra import settings_page, strict_yaml
 from infra.contract import PlatformOutputs
@@ -23,7 +23,8 @@ from infra.names import SYSTEM_NAMESPACES
 from infra.rbac import Role
 from storage.errors import UsageError
 from storage.layout import checked_name
-from storage.settings import MinioSettings, StoreSettings, Strict
+from storage.rotation import Phase
+from storage.settings import MinioSettings, StoreSettings, StoreTenant, Strict
 
 PROJECT: Final = "slipway"
 PLATFORM_KEY: Final = f"{PROJECT}:platform"
@@ -214,7 +215,32 @@ class TenantSettings(Strict):
     members: tuple[Member, ...] = Field(default=(), description="People and groups with roles.")
     quota: QuotaSettings = Field(default_factory=QuotaSettings)
     defaults: ContainerDefaults = Field(default_factory=ContainerDefaults)
-    key_generation: int = Field(default=1, ge=1, description="Add one to replace the tenant's store keys.")
+    key_generation: int = Field(
+        default=1,
+        ge=1,
+        description="Generation of the tenant's store keys. `slipway tenant rotate` adds one without an "
+        "outage; by hand, the keys before end at once.",
+    )
+    key_rotation: Phase | None = Field(
+        default=None,
+        description="Written and removed by `slipway tenant rotate`. `overlap`: the keys of the generation "
+        "before open the store as well. `closing`: they no longer do, which is still to be proven.",
+    )
+
+    @model_validator(mode="after")
+    def _rotates_from_something(self) -> Self:
+        if self.key_rotation is not None and self.key_generation == 1:
+            raise ValueError("key_rotation: there is no generation before key_generation 1")
+        return self
+
+    @property
+    def in_store(self) -> StoreTenant:
+        """Return the tenant as the store knows it."""
+        return StoreTenant(
+            name=self.name,
+            key_generation=self.key_generation,
+            former_keys=self.key_rotation is Phase.OVERLAP,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -73,6 +73,7 @@ class TenantOutputs(Contract):
     pipeline_root: str
     models_uri: str
     data_uri: str
+    key_generation: int = Field(description="Generation of the keys that the Secrets hold.")
     runner_secret: str | None = Field(
         description="Secret with AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY; null where the store is keyless."
     )

@@ -34,7 +34,7 @@ from infra.names import (
 from storage.errors import UsageError
 from storage.handle import StoreHandle
 from storage.minio import MinioStore, MinioStoreArgs
-from storage.settings import MinioSettings, StoreTenant
+from storage.settings import MinioSettings
 
 
 def build(configuration: Configuration) -> PlatformOutputs:
@@ -85,10 +85,7 @@ def _minio(configuration: Configuration, settings: MinioSettings, cluster: Clust
         "store",
         MinioStoreArgs(
             settings=settings,
-            tenants=tuple(
-                StoreTenant(name=tenant.name, key_generation=tenant.key_generation)
-                for tenant in configuration.tenants
-            ),
+            tenants=tuple(tenant.in_store for tenant in configuration.tenants),
             secret=configuration.secret,
             namespace=STORE_NAMESPACE,
             service=STORE_SERVICE,

@@ -68,6 +68,11 @@ store:
     kind: irsa
     provider_arn: arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE
   kms_key_arn: arn:aws:kms:eu-central-1:111122223333:key/example
+  people:
+    - tenant: team-a
+      role: promoter
+      principal: arn:aws:iam::111122223333:role/ci
+  protect_buckets: true
 """
 POD_IDENTITY: Final = """\
 identity:
@@ -106,6 +111,7 @@ defaults:
   cpu_limit: "2"
   memory_limit: 1Gi
 key_generation: 2
+key_rotation: overlap
 """
 
 _PLAIN: Final = {"array": "list", "boolean": "`true` or `false`"}
@@ -206,7 +212,8 @@ def _items(root: Schema, value: Schema, example: object, where: str) -> Iterator
     """Yield the settings of a list's items; what kinds of items share is listed once."""
     seen: set[str] = set()
     items = value.get("items", {})
-    for branch in items.get("oneOf", ()):
+    one_kind = [items] if "properties" in _resolved(root, items) else []
+    for branch in items.get("oneOf", one_kind):
         shape = _resolved(root, branch)
         of_this_kind = (
             [each for each in example if set(each) == set(shape["properties"])]

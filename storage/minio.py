@@ -336,8 +336,9 @@ def desired_state(settings: MinioSettings, tenants: Sequence[StoreTenant]) -> st
 def _user_keys(secret: str, tenants: Sequence[StoreTenant]) -> dict[str, str]:
     """Return the users' secret keys by access key, encoded for a Secret."""
     every = [
-        keys.tenant_key(secret, tenant.name, role, tenant.key_generation)
+        keys.tenant_key(secret, tenant.name, role, generation)
         for tenant in tenants
+        for generation in tenant.generations
         for role in keys.Role
     ]
     return _encoded({key.access_key: key.secret_key.get_secret_value() for key in every})

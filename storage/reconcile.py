@@ -35,6 +35,7 @@ from minio.versioningconfig import VersioningConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from urllib3.exceptions import HTTPError
 
+from storage.administration import accounts_of
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.keys import Role
 from storage.layout import Buckets, checked_name
@@ -46,7 +47,7 @@ DESIRED: Final = Path("/etc/slipway/desired.json")
 USERS: Final = Path("/etc/slipway-users")
 _PATIENCE: Final = 90.0
 _NONCURRENT_DAYS: Final = 30
-_OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-[0-9]+")
+_OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-(?P<generation>[0-9]+)")
 """Access keys as storage.keys makes them."""
 
 
@@ -69,8 +70,9 @@ class DesiredState(BaseModel):
     def users(self) -> dict[str, str]:
         """Return the policy of each user, by access key."""
         return {
-            f"{tenant.name}-{role}-{tenant.key_generation}": policy_name(tenant.name, role)
+            f"{tenant.name}-{role}-{generation}": policy_name(tenant.name, role)
             for tenant in self.tenants
+            for generation in tenant.generations
             for role in Role
         }
 
@@ -149,11 +151,12 @@ def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], r
     does not tell them.
 
     Raises:
-        UsageError: A user has no secret key.
+        UsageError: A user has no secret key, or a tenant was given keys of an earlier generation.
     """
     missing = sorted(desired.users().keys() - secrets.keys())
     if missing:
         raise UsageError(f"There is no secret key for {', '.join(missing)}.", fix="Run `pulumi up` again.")
+    _refuse_earlier_generations(store, desired)
     changes = [
         *_buckets(store, desired),
         *_policies(store, desired),
@@ -163,6 +166,29 @@ def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], r
     for change in changes:
         report(change)
     return len(changes)
+
+
+def _refuse_earlier_generations(store: Store, desired: DesiredState) -> None:
+    """Let no key that was replaced come alive again because a tenant's file was put back."""
+    wanted = {tenant.name: tenant.key_generation for tenant in desired.tenants}
+    for access_key in _ours(store):
+        found = _OURS.fullmatch(access_key)
+        if found and int(found["generation"]) > wanted.get(found["tenant"], sys.maxsize):
+            raise UsageError(
+                f"The store knows {access_key}, but {found['tenant']} is to have keys of generation "
+                f"{wanted[found['tenant']]}.",
+                why="That would make keys valid that were replaced.",
+                fix=f"Give tenants/{found['tenant']}.yaml key_generation {found['generation']} or higher.",
+            )
+
+
+def _ours(store: Store) -> list[str]:
+    """Return the access keys of the users that Slipway made; another's user has no name like ours."""
+    return [
+        access_key
+        for access_key, user in json.loads(store.admin.user_list()).items()
+        if _OURS.fullmatch(access_key) and (user.get("policyName") or MADE_BY_US).startswith(MADE_BY_US)
+    ]
 
 
 def _buckets(store: Store, desired: DesiredState) -> list[str]:
@@ -268,13 +294,16 @@ def _opens(store: Store, access_key: str, secrets: Mapping[str, str]) -> bool:
 
 
 def _leftovers(store: Store, desired: DesiredState) -> list[str]:
-    """Remove users before the policies that they have; another's user has no name like ours."""
+    """Remove what users made for themselves, then the users, then the policies that they had."""
     changes = []
-    for access_key, user in json.loads(store.admin.user_list()).items():
-        ours = _OURS.fullmatch(access_key) and (user.get("policyName") or MADE_BY_US).startswith(MADE_BY_US)
-        if ours and access_key not in desired.users():
-            store.admin.user_remove(access_key)
-            changes.append(f"removed user {access_key}")
+    for access_key in _ours(store):
+        if access_key in desired.users():
+            continue
+        for account in accounts_of(store.admin, access_key):
+            store.admin.delete_service_account(account)
+            changes.append(f"removed service account {account} of {access_key}")
+        store.admin.user_remove(access_key)
+        changes.append(f"removed user {access_key}")
     for name in json.loads(store.admin.policy_list()):
         if name.startswith(MADE_BY_US) and name not in desired.policies():
             store.admin.policy_remove(name)

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
 
+from storage.keys import Role
 from storage.layout import Buckets
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -30,10 +31,20 @@ class Strict(BaseModel):
 
 
 class StoreTenant(Strict):
-    """What the store must know of a tenant: whose prefix, and which generation of keys."""
+    """What the store must know of a tenant: whose prefix, and which generations of keys."""
 
     name: str
-    key_generation: int = 1
+    key_generation: int = Field(default=1, ge=1)
+    """The one that workloads are given."""
+
+    former_keys: bool = False
+    """Whether the keys of the generation before open the store as well: a rotation is under way."""
+
+    @property
+    def generations(self) -> tuple[int, ...]:
+        """Return the generations whose keys open the store, the current one first."""
+        former = (self.key_generation - 1,) if self.former_keys and self.key_generation > 1 else ()
+        return (self.key_generation, *former)
 
 
 class _Common(Strict):
@@ -88,6 +99,17 @@ class PodIdentity(Strict):
     cluster_name: str = Field(min_length=1, max_length=100, description="Name of the EKS cluster.")
 
 
+class AssumedRole(Strict):
+    """A person or a CI system, known to IAM, that takes a tenant's role."""
+
+    tenant: str = Field(min_length=1, max_length=40, description="Whose role.")
+    role: Role = Field(description="Which role.")
+    principal: str = Field(
+        pattern=r"^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(user|role|assumed-role)/[^*?]+$",
+        description="An IAM user or role, by its ARN.",
+    )
+
+
 class S3Settings(_Common):
     """S3 on AWS, keyless: each tenant's workloads get an IAM role."""
 
@@ -97,7 +119,16 @@ class S3Settings(_Common):
         description="How pods take their role."
     )
     kms_key_arn: str | None = Field(
-        default=None, min_length=1, description="KMS key that encrypts; the stack makes one where absent."
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$",
+        description="KMS key that encrypts; the stack makes one where absent.",
+    )
+    people: tuple[AssumedRole, ...] = Field(
+        default=(), description="Who may take a tenant's role besides its pods: people, or a CI system."
+    )
+    protect_buckets: bool = Field(
+        default=True,
+        description="Whether `destroy` refuses to delete the buckets of models and data, and the key.",
     )
 
 

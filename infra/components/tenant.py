@@ -51,7 +51,7 @@ class TenantArgs:
     @property
     def in_store(self) -> StoreTenant:
         """Return the tenant as the store knows it."""
-        return StoreTenant(name=self.settings.name, key_generation=self.settings.key_generation)
+        return self.settings.in_store
 
 
 class Tenant(pulumi.ComponentResource):
@@ -260,6 +260,7 @@ def _outputs(args: TenantArgs) -> TenantOutputs:
         pipeline_root=buckets.pipeline_root(name),
         models_uri=buckets.models_uri(name),
         data_uri=buckets.data_uri(name),
+        key_generation=args.settings.key_generation,
         **{
             f"{role.value}_secret": None if args.store.keyless else secret
             for role, secret in _SECRETS.items()

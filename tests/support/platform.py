@@ -13,6 +13,7 @@ def outputs(store: str = "http://127.0.0.1:9", **changes: object) -> PlatformOut
         "pipeline_root": "s3://artifacts/team-a/runs",
         "models_uri": "s3://models/team-a",
         "data_uri": "s3://data/team-a",
+        "key_generation": 1,
         "editor_secret": "store-editor",
         "runner_secret": "store-runner",
         "server_secret": "store-server",

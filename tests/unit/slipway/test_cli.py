@@ -112,7 +112,9 @@ def outputs() -> PlatformOutputs:
         images=ImageOutputs(steps="slipway.local/pipelines:0"),
         versions={},
         tenants={
-            "team-a": TenantOutputs(**{**tenant, "pipeline_root": "s3://slipway-artifacts/team-a/runs"})
+            "team-a": TenantOutputs(
+                **{**tenant, "pipeline_root": "s3://slipway-artifacts/team-a/runs", "key_generation": 1}
+            )
         },
     )
 
