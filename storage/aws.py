@@ -1,0 +1,192 @@
+"""What S3 on AWS is told: who may take a role, what a role may do, what a bucket refuses and forgets. Pure.
+
+The rights of a tenant's roles are those of storage.policy, in the words of IAM.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+from storage.keys import Role
+from storage.layout import Buckets, checked_name
+from storage.policy import policy
+from storage.settings import Irsa, PodIdentity
+
+Document = dict[str, Any]
+
+POD_IDENTITY_AGENT: Final = "169.254.170.23/32"
+"""Where the agent of EKS Pod Identity answers on every node, on port 80."""
+
+ABANDONED_DAYS: Final = 7
+"""After how many days the parts of an upload that nobody ended are removed."""
+
+NONCURRENT_DAYS: Final = 30
+"""For how many days a run's output or data that was overwritten or deleted can be had back."""
+
+_VERSION: Final = "2012-10-17"
+_AUDIENCE: Final = "sts.amazonaws.com"
+_NOT_IAM: Final = frozenset({"s3:HeadBucket"})
+"""An action of MinIO's. On AWS a bucket's head takes the right to list without a prefix, which no
+tenant's role has: such a listing names every tenant. Our storage initializer does without it."""
+
+
+def partition(region: str) -> str:
+    """Return the partition of a region: China and GovCloud have their own."""
+    for start, name in {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}.items():
+        if region.startswith(start):
+            return name
+    return "aws"
+
+
+def s3_host(region: str) -> str:
+    """Return the host of a region's S3 API."""
+    return f"s3.{region}.amazonaws.com{'.cn' if partition(region) == 'aws-cn' else ''}"
+
+
+def bucket_arn(bucket: str, region: str) -> str:
+    """Return the ARN of a bucket."""
+    return f"arn:{partition(region)}:s3:::{bucket}"
+
+
+def role_name(tenant: str, role: Role, buckets: Buckets) -> str:
+    """Return a name of 64 characters at most; no two stacks share one, as no two share a bucket."""
+    stack = hashlib.sha256(buckets.models.encode()).hexdigest()[:5]
+    return f"slipway-{checked_name('tenant', tenant)}-{role}-{stack}"
+
+
+def role_policy(tenant: str, role: Role, buckets: Buckets, *, region: str, kms_key_arn: str) -> Document:
+    """Return what a tenant's role may do: what storage.policy says, and use the key that encrypts it.
+
+    Args:
+        tenant: Whose role.
+        role: Which of them.
+        buckets: The stack's.
+        region: Of the buckets.
+        kms_key_arn: The key that encrypts the buckets.
+    """
+    granted = [_in_iam(statement, region) for statement in policy(tenant, role, buckets)["Statement"]]
+    for key_action, action in {"kms:Decrypt": "s3:GetObject", "kms:GenerateDataKey": "s3:PutObject"}.items():
+        used = _buckets_of(action, granted)
+        if used:
+            granted.append(_key_use(key_action, used, region, kms_key_arn))
+    return {"Version": _VERSION, "Statement": granted}
+
+
+def _in_iam(statement: Document, region: str) -> Document:
+    return statement | {
+        "Action": [action for action in statement["Action"] if action not in _NOT_IAM],
+        "Resource": [arn.replace("arn:aws:", f"arn:{partition(region)}:") for arn in statement["Resource"]],
+    }
+
+
+def _buckets_of(action: str, statements: Sequence[Document]) -> list[str]:
+    """Return the ARNs of the buckets in which an action on objects is allowed."""
+    resources = [arn for each in statements if action in each["Action"] for arn in each["Resource"]]
+    return sorted({arn.partition("/")[0] for arn in resources})
+
+
+def _key_use(action: str, buckets: Sequence[str], region: str, kms_key_arn: str) -> Document:
+    """Allow the key's use by way of S3 alone, for objects of these buckets alone."""
+    return {
+        "Effect": "Allow",
+        "Action": [action],
+        "Resource": [kms_key_arn],
+        "Condition": {
+            "StringEquals": {"kms:ViaService": s3_host(region)},
+            # A bucket key is used for the bucket, a key of an object's own for the object.
+            "StringLike": {
+                "kms:EncryptionContext:aws:s3:arn": [arn + tail for arn in buckets for tail in ("", "/*")]
+            },
+        },
+    }
+
+
+def workload_trust(identity: Irsa | PodIdentity, namespace: str, service_account: str) -> Document:
+    """Return a trust policy that lets one ServiceAccount take the role, and nothing else."""
+    if isinstance(identity, Irsa):
+        issuer = identity.provider_arn.partition(":oidc-provider/")[2]
+        return _trust(
+            {"Federated": identity.provider_arn},
+            ["sts:AssumeRoleWithWebIdentity"],
+            {
+                f"{issuer}:aud": _AUDIENCE,
+                f"{issuer}:sub": f"system:serviceaccount:{namespace}:{service_account}",
+            },
+        )
+    return _trust(
+        {"Service": "pods.eks.amazonaws.com"},
+        ["sts:AssumeRole", "sts:TagSession"],
+        {
+            "aws:RequestTag/eks-cluster-name": identity.cluster_name,
+            "aws:RequestTag/kubernetes-namespace": namespace,
+            "aws:RequestTag/kubernetes-service-account": service_account,
+        },
+    )
+
+
+def people_trust(principals: Sequence[str]) -> Document:
+    """Return a trust policy that lets IAM principals take the role: people, or a CI system."""
+    return _trust({"AWS": sorted(principals)}, ["sts:AssumeRole"], {})
+
+
+def _trust(principal: Document, actions: Sequence[str], equals: dict[str, str]) -> Document:
+    condition = {"Condition": {"StringEquals": equals}} if equals else {}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": [*actions]} | condition
+    return {"Version": _VERSION, "Statement": [statement]}
+
+
+def bucket_policy(bucket: str, *, region: str, kms_key_arn: str) -> Document:
+    """Return what a bucket refuses to everybody; it allows nothing to anybody."""
+    arn = bucket_arn(bucket, region)
+    everything, objects = [arn, f"{arn}/*"], [f"{arn}/*"]
+    key = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+    encryption = "s3:x-amz-server-side-encryption"
+    return {
+        "Version": _VERSION,
+        "Statement": [
+            _deny("NoPlainHttp", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}}),
+            _deny("NoOldTls", ["s3:*"], everything, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
+            # Who asks for nothing gets the bucket's own key; who asks for another one is refused.
+            _deny("NoOtherEncryption", ["s3:PutObject"], objects, _said_but_not(encryption, "aws:kms")),
+            _deny("NoOtherKey", ["s3:PutObject"], objects, _said_but_not(key, kms_key_arn)),
+        ],
+    }
+
+
+def _said_but_not(header: str, value: str) -> Document:
+    return {"Null": {header: "false"}, "StringNotEquals": {header: value}}
+
+
+def _deny(name: str, actions: list[str], resources: list[str], condition: Document) -> Document:
+    return {
+        "Sid": name,
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": actions,
+        "Resource": resources,
+        "Condition": condition,
+    }
+
+
+def lifecycle(bucket: str, buckets: Buckets, run_retention_days: int) -> list[Document]:
+    """Return the rules of a bucket, in the words of pulumi_aws; models never expire."""
+    rules = [
+        _rule(
+            "abandoned-uploads",
+            {"abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_DAYS}},
+        ),
+    ]
+    if bucket == buckets.artifacts:
+        rules += [
+            _rule("runs", {"expiration": {"days": run_retention_days}}),
+            _rule("deleted-runs", {"expiration": {"expired_object_delete_marker": True}}),
+        ]
+    if bucket != buckets.models:
+        rules.append(
+            _rule("replaced", {"noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS}})
+        )
+    return rules
+
+
+def _rule(name: str, action: Document) -> Document:
+    return {"id": f"slipway-{name}", "status": "Enabled", "filter": {"prefix": ""}} | action
