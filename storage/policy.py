@@ -7,8 +7,9 @@
     promoter  read                  read, write              -
     collector -                     read, delete versions    -
 
-Nothing but the tenant's own prefixes is named. A prefix ends in a slash before the wildcard, so
-`team-a/*` never matches `team-ab/…`.
+Whoever promotes, or checks what is served, may also read the lifecycle of the models bucket, and the
+collector whether it keeps old versions. Nothing but the tenant's own prefixes is named. A prefix ends
+in a slash before the wildcard, so `team-a/*` never matches `team-ab/…`.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ _READ: Final = ("s3:GetObject",)
 _WRITE: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 _DELETE: Final = ("s3:DeleteObject",)
 _DELETE_FOR_GOOD: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion")
+_WHAT_EXPIRES: Final = ("s3:GetLifecycleConfiguration",)
 _OF_EVERY_MODEL: Final = "*/versions/"
 """Below a tenant's prefix: the versions of any model, but neither aliases nor the log."""
 
@@ -35,6 +37,8 @@ class _Grant:
     prefix: str
     actions: tuple[str, ...]
     listing: tuple[str, ...] = ("s3:ListBucket",)
+    about: tuple[str, ...] = ()
+    """Actions on the bucket as a whole; they tell how it is set up and no key in it."""
 
 
 def policy_name(tenant: str, role: Role) -> str:
@@ -65,7 +69,7 @@ def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
             {
                 "Effect": "Allow",
                 # KServe's storage initializer asks for the bucket itself before it lists its prefix.
-                "Action": ["s3:GetBucketLocation", "s3:HeadBucket"],
+                "Action": ["s3:GetBucketLocation", "s3:HeadBucket", *grant.about],
                 "Resource": [f"arn:aws:s3:::{grant.bucket}"],
             },
         ]
@@ -86,16 +90,22 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
         case Role.EDITOR:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
-                _Grant(buckets.models, own, _READ),
+                _Grant(buckets.models, own, _READ, about=_WHAT_EXPIRES),
                 _Grant(buckets.data, own, _READ + _WRITE),
             )
         case Role.PROMOTER:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
-                _Grant(buckets.models, own, _READ + _WRITE),
+                _Grant(buckets.models, own, _READ + _WRITE, about=_WHAT_EXPIRES),
             )
         case Role.COLLECTOR:
             return (
-                _Grant(buckets.models, own, _READ, listing=("s3:ListBucket", "s3:ListBucketVersions")),
+                _Grant(
+                    buckets.models,
+                    own,
+                    _READ,
+                    listing=("s3:ListBucket", "s3:ListBucketVersions"),
+                    about=("s3:GetBucketVersioning",),
+                ),
                 _Grant(buckets.models, own + _OF_EVERY_MODEL, _DELETE_FOR_GOOD),
             )

@@ -35,6 +35,7 @@ from minio.versioningconfig import VersioningConfig
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from urllib3.exceptions import HTTPError
 
+from storage import retention
 from storage.administration import accounts_of
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.keys import Role
@@ -46,7 +47,6 @@ from storage.settings import StoreTenant
 DESIRED: Final = Path("/etc/slipway/desired.json")
 USERS: Final = Path("/etc/slipway-users")
 _PATIENCE: Final = 90.0
-_NONCURRENT_DAYS: Final = 30
 _OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-(?P<generation>[0-9]+)")
 """Access keys as storage.keys makes them."""
 
@@ -194,12 +194,8 @@ def _ours(store: Store) -> list[str]:
 def _buckets(store: Store, desired: DesiredState) -> list[str]:
     changes = []
     names = desired.named_buckets()
-    lifecycles = {
-        names.artifacts: LifecycleConfig([_expiring(desired.run_retention_days)]),
-        names.models: LifecycleConfig([]),
-        names.data: LifecycleConfig([_old_versions()]),
-    }
-    for bucket, wanted in lifecycles.items():
+    for bucket, rules in retention.rules_of(names, desired.run_retention_days).items():
+        wanted = LifecycleConfig([_rule(rule) for rule in rules])
         if not store.objects.bucket_exists(bucket):
             store.objects.make_bucket(bucket)
             changes.append(f"made bucket {bucket}")
@@ -217,21 +213,15 @@ def _buckets(store: Store, desired: DesiredState) -> list[str]:
     return changes
 
 
-def _expiring(days: int) -> Rule:
+def _rule(rule: retention.Rule) -> Rule:
     return Rule(
         ENABLED,
         rule_filter=Filter(prefix=""),
-        rule_id="slipway-runs",
-        expiration=Expiration(days=days),
-    )
-
-
-def _old_versions() -> Rule:
-    return Rule(
-        ENABLED,
-        rule_filter=Filter(prefix=""),
-        rule_id="slipway-replaced-data",
-        noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=_NONCURRENT_DAYS),
+        rule_id=rule.name,
+        expiration=Expiration(days=rule.days) if rule.days else None,
+        noncurrent_version_expiration=NoncurrentVersionExpiration(noncurrent_days=rule.noncurrent_days)
+        if rule.noncurrent_days
+        else None,
     )
 
 

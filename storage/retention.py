@@ -1,0 +1,84 @@
+"""What a bucket's lifecycle takes away: the rules that Slipway sets, and whether any rule takes a key. Pure.
+
+    artifacts   runs expire by age, from the settings
+    models      nothing ever expires; what is not needed goes by garbage collection
+    data        replaced versions expire, current ones never
+
+Rules are read as the S3 API gives them. Doubt counts as expiring: a rule that asks for a tag or a
+size may come to match any object.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from storage.layout import Buckets
+
+NONCURRENT_DAYS: Final = 30
+"""How long a replaced version of input data is kept."""
+
+_ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Storage classes whose objects can't be read until they are restored."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """A lifecycle rule of ours; it covers its whole bucket."""
+
+    name: str
+    days: int | None = None
+    """Age at which current objects go."""
+
+    noncurrent_days: int | None = None
+    """How long after its replacement an old version goes."""
+
+    def as_s3(self) -> dict[str, Any]:
+        """Return the rule as the S3 API takes it and gives it back."""
+        rule: dict[str, Any] = {"ID": self.name, "Status": "Enabled", "Filter": {"Prefix": ""}}
+        if self.days is not None:
+            rule["Expiration"] = {"Days": self.days}
+        if self.noncurrent_days is not None:
+            rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": self.noncurrent_days}
+        return rule
+
+
+def rules_of(buckets: Buckets, run_retention_days: int) -> dict[str, tuple[Rule, ...]]:
+    """Return the rules that Slipway sets, by bucket."""
+    return {
+        buckets.artifacts: (Rule(name="slipway-runs", days=run_retention_days),),
+        buckets.models: (),
+        buckets.data: (Rule(name="slipway-replaced-data", noncurrent_days=NONCURRENT_DAYS),),
+    }
+
+
+def expiring_rule(rules: Sequence[Mapping[str, Any]], prefix: str) -> str | None:
+    """Return the id of a rule that takes away objects below `prefix`, now or one day; None if none does.
+
+    `prefix` may also be a whole key. `rules` are those of the bucket, as the S3 API gives them.
+    """
+    for rule in rules:
+        covered = _prefix(rule)
+        meets = prefix.startswith(covered) or covered.startswith(prefix)
+        if rule.get("Status") != "Disabled" and meets and _takes_current(rule):
+            return str(rule.get("ID") or f"of prefix {covered!r}")
+    return None
+
+
+def _prefix(rule: Mapping[str, Any]) -> str:
+    """The prefix of a rule, in any of the API's three ways to write it; tags and sizes are no matter."""
+    chosen = rule.get("Filter") or {}
+    return str(chosen.get("And", {}).get("Prefix") or chosen.get("Prefix") or rule.get("Prefix") or "")
+
+
+def _takes_current(rule: Mapping[str, Any]) -> bool:
+    """Whether it removes current objects, or moves them to where nobody can read them."""
+    expiration = rule.get("Expiration")
+    if expiration is not None and not _marker_only(expiration):
+        return True
+    moves = [*rule.get("Transitions", ()), *([rule["Transition"]] if "Transition" in rule else ())]
+    return any(move.get("StorageClass") in _ARCHIVES for move in moves)
+
+
+def _marker_only(expiration: Mapping[str, Any]) -> bool:
+    """Whether it removes only delete markers that hide nothing any more."""
+    return set(expiration) == {"ExpiredObjectDeleteMarker"}
