@@ -27,6 +27,9 @@ EDITOR_SECRET: Final = "store-editor"
 PROMOTER_SECRET: Final = "store-promoter"
 COLLECTOR_SECRET: Final = "store-collector"
 STORE_CA: Final = "store-ca"
+STORAGE_CONFIG: Final = "storage-config"
+"""KServe's name for it."""
+
 LAUNCHER_CONFIG: Final = "kfp-launcher"
 
 SYSTEM_NAMESPACES: Final = frozenset(

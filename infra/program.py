@@ -53,7 +53,9 @@ def build(configuration: Configuration) -> PlatformOutputs:
         _on(cluster),
     )
     kfp = KubeflowPipelines(
-        "kfp", KubeflowPipelinesArgs(settings=platform.kfp, image=cluster.images.pipelines), _on(cluster)
+        "kfp",
+        KubeflowPipelinesArgs(settings=platform.kfp, image=cluster.images.pipelines, store=store),
+        _on(cluster),
     )
     gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _on(cluster))
     tenants = {
@@ -91,7 +93,10 @@ def _minio(configuration: Configuration, settings: MinioSettings, cluster: Clust
             service=STORE_SERVICE,
             port=STORE_PORT,
             endpoint=cluster.endpoints.store,
+            console_endpoint=cluster.endpoints.console,
             console_port=STORE_CONSOLE_PORT,
+            # What `local` made goes with its cluster; anywhere else data outlives a mistake.
+            protect_volumes=settings.protect_volumes and configuration.platform.environment != "local",
             labels=PART_OF,
             image=images.minio.reference,
             jobs_image=images.pipelines.reference,

@@ -1,6 +1,7 @@
-"""Facts about a tenant that components place: launcher configuration and network openings. Pure."""
+"""Facts about a tenant that components place: store settings of each reader, network openings. Pure."""
 
-from typing import Any
+import json
+from typing import Any, Final
 
 import yaml
 
@@ -9,12 +10,17 @@ from infra.names import (
     KFP_NAMESPACE,
     KFP_PORT,
     RUNNER_SECRET,
+    STORE_CA,
 )
+from storage.keys import StoreKey
 from storage.layout import Buckets
 
 MODEL_PORT = 8080
 """Where a model server answers."""
 
+
+_AUTHORITY: Final = "/etc/ssl/custom-certs/ca.crt"
+"""Where KServe's storage initializer finds the authority: its folder is KServe's default."""
 
 _RUNNER_KEY = {
     "secretName": RUNNER_SECRET,
@@ -42,6 +48,45 @@ def launcher_config(
         "defaultPipelineRoot": buckets.pipeline_root(tenant),
         "providers": yaml.safe_dump({"s3": {"default": provider}}, sort_keys=True),
     }
+
+
+def kserve_annotations(
+    *, endpoint: str, region: str, tls: bool, path_style: bool, private_authority: bool
+) -> dict[str, str]:
+    """Return how KServe's storage initializer reaches the store.
+
+    KServe reads them of the Secret that its predictor's ServiceAccount names, and of the ServiceAccount
+    itself where that carries a role and there is no key.
+    """
+    found = {
+        "s3-endpoint": endpoint,
+        "s3-usehttps": "1" if tls else "0",
+        "s3-verifyssl": "1" if tls else "0",
+        "s3-region": region,
+        "s3-usevirtualbucket": "false" if path_style else "true",
+    }
+    if private_authority:
+        # The first is a path in the container; its pod mutator mounts the second at that path's folder.
+        found |= {"s3-cabundle": _AUTHORITY, "s3-cabundle-configmap": STORE_CA}
+    return {f"serving.kserve.io/{name}": value for name, value in found.items()}
+
+
+def storage_config(
+    key: StoreKey, models_bucket: str, *, url: str, region: str, private_authority: bool
+) -> dict[str, str]:
+    """Return the data of KServe's `storage-config`, which serves those who name a store by `storage.key`."""
+    entry = {
+        "type": "s3",
+        "access_key_id": key.access_key,
+        "secret_access_key": key.secret_key.get_secret_value(),
+        "endpoint_url": url,
+        "verify_ssl": "1",
+        "region": region,
+        "bucket": models_bucket,
+    }
+    if private_authority:
+        entry |= {"ca_bundle": _AUTHORITY, "cabundle_configmap": STORE_CA}
+    return {"default": json.dumps(entry, sort_keys=True)}
 
 
 def _namespace(name: str) -> dict[str, Any]:

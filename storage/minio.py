@@ -5,35 +5,29 @@ ConfigMap without secrets; the users' keys are a Secret, derived from the stack'
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from storage import keys
+from storage import certificates, keys
 from storage.handle import StoreHandle
-from storage.pods import (
-    RESTRICTED,
-    SCRATCH,
-    confined,
-    confined_pod,
-    http_probe,
-    metadata,
-    resources,
-    scratch_mount,
-    scratch_volume,
+from storage.minio_layout import MinioLayout
+from storage.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
+from storage.pods import RESTRICTED, metadata
+from storage.reconcile_job import (
+    AUTHORITY,
+    AUTHORITY_KEY,
+    DESIRED,
+    ROOT_SECRET,
+    ROOT_VARIABLES,
+    USERS_SECRET,
+    ReconcileJobArgs,
+    reconcile_job,
 )
 from storage.settings import MinioSettings, StoreTenant
-
-_ROOT_SECRET: Final = "store-root"
-_USERS_SECRET: Final = "store-users"
-_DESIRED: Final = "store-desired"
-_GROUP: Final = 65532
-"""The user and group of our images; the volume is given to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +45,11 @@ class MinioStoreArgs:
     endpoint: str
     """URL of the Service from outside the cluster."""
 
+    console_endpoint: str
     console_port: int
+    protect_volumes: bool
+    """Whether nothing may delete the volumes, nor the namespace that they are in."""
+
     labels: Mapping[str, str]
     image: str
     jobs_image: str
@@ -89,18 +87,40 @@ class MinioStore(pulumi.ComponentResource):
             "app.kubernetes.io/name": "minio",
             "app.kubernetes.io/component": "store",
         }
+        self._layout = MinioLayout(
+            nodes=args.settings.nodes,
+            drives_per_node=args.settings.drives_per_node,
+            service=args.service,
+            namespace=args.namespace,
+            port=args.port,
+            console_port=args.console_port,
+        )
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata=metadata(args.namespace, {**args.labels, **RESTRICTED}),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect_volumes),
         )
         self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.images_ready])
         root = self._root_secret()
+        issued = self._issue()
+        certificate, authority = self._certificate_secret(issued), self._authority_map(issued)
         self._network()
-        server = self._server(root)
-        service = self._service(server)
-        reconciled = self._reconcile([service, root])
-        endpoint = f"http://{args.service}.{args.namespace}.svc.cluster.local:{args.port}"
+        server = MinioServer(
+            name,
+            MinioServerArgs(
+                settings=args.settings,
+                layout=self._layout,
+                labels=self._labels,
+                image=args.image,
+                protect_volumes=args.protect_volumes,
+            ),
+            pulumi.ResourceOptions.merge(
+                self._within, pulumi.ResourceOptions(depends_on=[root, certificate])
+            ),
+        )
+        service = self._service(server.stateful_set)
+        reconciled = self._reconcile([service, root, authority])
+        endpoint = self._layout.endpoint
         self.handle = StoreHandle(
             kind="minio",
             buckets=args.settings.buckets,
@@ -108,7 +128,7 @@ class MinioStore(pulumi.ComponentResource):
             endpoint=args.endpoint,
             internal_endpoint=endpoint,
             path_style=True,
-            ca_certificate=None,
+            ca_certificate=_authorities(issued),
             namespace=args.namespace,
             credentials=DerivedKeys(args.secret),
             keyless=False,
@@ -124,15 +144,45 @@ class MinioStore(pulumi.ComponentResource):
 
         def derive(secret: str) -> dict[str, str]:
             key = keys.root_key(secret, generation)
-            return _encoded(
-                {"MINIO_ROOT_USER": key.access_key, "MINIO_ROOT_PASSWORD": key.secret_key.get_secret_value()}
-            )
+            values = (key.access_key, key.secret_key.get_secret_value())
+            return _encoded(dict(zip(ROOT_VARIABLES, values, strict=True)))
 
         return k8s.core.v1.Secret(
             f"{self._name}-root",
-            metadata=self._metadata(_ROOT_SECRET),
+            metadata=self._metadata(ROOT_SECRET),
             type="Opaque",
             data=self._args.secret.apply(derive),
+            opts=self._within,
+        )
+
+    def _issue(self) -> pulumi.Output[certificates.StoreCertificate]:
+        generation = self._args.settings.certificate_generation
+        hosts = self._layout.hosts((self._args.endpoint, self._args.console_endpoint))
+        return self._args.secret.apply(lambda secret: certificates.issue(secret, generation, hosts))
+
+    def _certificate_secret(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.Secret:
+        def files(made: certificates.StoreCertificate) -> dict[str, str]:
+            return _encoded(
+                {
+                    "tls.crt": made.certificate,
+                    "tls.key": made.key.get_secret_value(),
+                    "ca.crt": made.peers,
+                }
+            )
+
+        return k8s.core.v1.Secret(
+            f"{self._name}-certificate",
+            metadata=self._metadata(CERTIFICATE_SECRET),
+            type="Opaque",
+            data=issued.apply(files),
+            opts=self._within,
+        )
+
+    def _authority_map(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.ConfigMap:
+        return k8s.core.v1.ConfigMap(
+            f"{self._name}-authority",
+            metadata=self._metadata(AUTHORITY),
+            data={AUTHORITY_KEY: _authorities(issued)},
             opts=self._within,
         )
 
@@ -171,154 +221,36 @@ class MinioStore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[server])),
         )
 
-    def _server(self, root: k8s.core.v1.Secret) -> k8s.apps.v1.StatefulSet:
-        args = self._args
-        return k8s.apps.v1.StatefulSet(
-            f"{self._name}-server",
-            metadata=self._metadata(args.service),
-            spec={
-                "replicas": 1,
-                "service_name": args.service,
-                "selector": {"match_labels": self._labels},
-                "template": {
-                    "metadata": {
-                        "labels": self._labels,
-                        # MinIO reads its administrator's key at the start only.
-                        "annotations": {"slipway.dev/root-key": str(args.settings.root_key_generation)},
-                    },
-                    "spec": self._server_pod(),
-                },
-                "volume_claim_templates": [
-                    {
-                        "metadata": {"name": "data", "labels": self._labels},
-                        "spec": {
-                            "access_modes": ["ReadWriteOnce"],
-                            "storage_class_name": args.settings.storage_class,
-                            "resources": {"requests": {"storage": f"{args.settings.size_gib}Gi"}},
-                        },
-                    }
-                ],
-            },
-            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[root])),
-        )
-
-    def _server_pod(self) -> k8s.core.v1.PodSpecArgs:
-        args = self._args
-        return k8s.core.v1.PodSpecArgs(
-            automount_service_account_token=False,
-            security_context=confined_pod(volume_group=_GROUP),
-            termination_grace_period_seconds=30,
-            containers=[
-                k8s.core.v1.ContainerArgs(
-                    name="minio",
-                    image=args.image,
-                    image_pull_policy="IfNotPresent",
-                    args=[
-                        "server",
-                        "/data",
-                        f"--address=:{args.port}",
-                        f"--console-address=:{args.console_port}",
-                    ],
-                    env=[
-                        *(_from_secret(name) for name in ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")),
-                        k8s.core.v1.EnvVarArgs(name="MINIO_REGION", value=args.settings.region),
-                        k8s.core.v1.EnvVarArgs(name="MINIO_UPDATE", value="off"),
-                        k8s.core.v1.EnvVarArgs(name="HOME", value=SCRATCH),
-                        # Below the limit, so that Go collects before the kernel kills.
-                        k8s.core.v1.EnvVarArgs(name="GOMEMLIMIT", value="640MiB"),
-                    ],
-                    ports=[
-                        k8s.core.v1.ContainerPortArgs(name="s3", container_port=args.port),
-                        k8s.core.v1.ContainerPortArgs(name="console", container_port=args.console_port),
-                    ],
-                    startup_probe=http_probe("/minio/health/live", args.port, period=2, failures=90),
-                    readiness_probe=http_probe("/minio/health/ready", args.port, period=2),
-                    liveness_probe=http_probe("/minio/health/live", args.port, failures=6),
-                    security_context=confined(),
-                    resources=resources(cpu="100m", memory="192Mi", memory_limit="768Mi"),
-                    volume_mounts=[
-                        k8s.core.v1.VolumeMountArgs(name="data", mount_path="/data"),
-                        scratch_mount(),
-                    ],
-                )
-            ],
-            volumes=[scratch_volume()],
-        )
-
     def _reconcile(self, after: Sequence[pulumi.Resource]) -> k8s.batch.v1.Job:
         args = self._args
         wanted = desired_state(args.settings, args.tenants)
         users = k8s.core.v1.Secret(
             f"{self._name}-users",
-            metadata=self._metadata(_USERS_SECRET),
+            metadata=self._metadata(USERS_SECRET),
             type="Opaque",
             data=args.secret.apply(lambda secret: _user_keys(secret, args.tenants)),
             opts=self._within,
         )
         state = k8s.core.v1.ConfigMap(
             f"{self._name}-desired",
-            metadata=self._metadata(_DESIRED),
+            metadata=self._metadata(DESIRED),
             data={"desired.json": wanted},
             opts=self._within,
         )
-        labels = {**self._labels, "app.kubernetes.io/component": "reconcile"}
-        return k8s.batch.v1.Job(
+        return reconcile_job(
             f"{self._name}-reconcile",
-            metadata=metadata(
-                # A Job runs once and can't be changed: another desired state or another program is
-                # another Job. The logical name stays, so Pulumi replaces the old one. No TTL: a Job
-                # that vanished would be made again by the next `up`.
-                f"store-reconcile-{_digest(wanted, args.jobs_image)}",
-                labels,
+            ReconcileJobArgs(
                 namespace=args.namespace,
+                labels=self._labels,
+                image=args.jobs_image,
+                endpoint=self._layout.endpoint,
+                region=args.settings.region,
+                private_authority=True,
+                desired=wanted,
             ),
-            spec={
-                "backoff_limit": 5,
-                "template": {"metadata": {"labels": labels}, "spec": self._reconcile_pod()},
-            },
-            opts=pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions.merge(
                 self._within, pulumi.ResourceOptions(depends_on=[*after, users, state])
             ),
-        )
-
-    def _reconcile_pod(self) -> k8s.core.v1.PodSpecArgs:
-        args = self._args
-        return k8s.core.v1.PodSpecArgs(
-            automount_service_account_token=False,
-            restart_policy="OnFailure",
-            security_context=confined_pod(),
-            containers=[
-                k8s.core.v1.ContainerArgs(
-                    name="reconcile",
-                    image=args.jobs_image,
-                    image_pull_policy="IfNotPresent",
-                    command=["python3", "-m", "storage.reconcile"],
-                    env=[
-                        k8s.core.v1.EnvVarArgs(
-                            name="S3_ENDPOINT",
-                            value=f"http://{args.service}.{args.namespace}.svc.cluster.local:{args.port}",
-                        ),
-                        k8s.core.v1.EnvVarArgs(name="S3_REGION", value=args.settings.region),
-                        *(_from_secret(name) for name in ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")),
-                    ],
-                    security_context=confined(),
-                    resources=resources(cpu="50m", memory="96Mi", memory_limit="256Mi"),
-                    volume_mounts=[
-                        k8s.core.v1.VolumeMountArgs(
-                            name="desired", mount_path="/etc/slipway", read_only=True
-                        ),
-                        k8s.core.v1.VolumeMountArgs(
-                            name="users", mount_path="/etc/slipway-users", read_only=True
-                        ),
-                        scratch_mount(),
-                    ],
-                )
-            ],
-            volumes=[
-                k8s.core.v1.VolumeArgs(name="desired", config_map={"name": _DESIRED}),
-                k8s.core.v1.VolumeArgs(name="users", secret={"secret_name": _USERS_SECRET}),
-                scratch_volume(),
-            ],
         )
 
 
@@ -348,11 +280,6 @@ def _encoded(plain: Mapping[str, str]) -> dict[str, str]:
     return {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}
 
 
-def _from_secret(name: str) -> k8s.core.v1.EnvVarArgs:
-    return k8s.core.v1.EnvVarArgs(
-        name=name, value_from={"secret_key_ref": {"name": _ROOT_SECRET, "key": name}}
-    )
-
-
-def _digest(*parts: str) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
+def _authorities(issued: pulumi.Output[certificates.StoreCertificate]) -> pulumi.Output[str]:
+    """Return the authorities' certificates, in clear: everyone is to read them, no key is in them."""
+    return pulumi.Output.unsecret(issued.apply(lambda made: made.authorities))

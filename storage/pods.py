@@ -76,10 +76,12 @@ def resources(*, cpu: str, memory: str, memory_limit: str) -> k8s.core.v1.Resour
     )
 
 
-def http_probe(path: str, port: int, *, period: int = 10, failures: int = 3) -> k8s.core.v1.ProbeArgs:
-    """Return a probe by HTTP GET."""
+def http_probe(
+    path: str, port: int, *, period: int = 10, failures: int = 3, tls: bool = False
+) -> k8s.core.v1.ProbeArgs:
+    """Return a probe by HTTP GET; by TLS the kubelet takes any certificate."""
     return k8s.core.v1.ProbeArgs(
-        http_get={"path": path, "port": port},
+        http_get={"path": path, "port": port, **({"scheme": "HTTPS"} if tls else {})},
         period_seconds=period,
         failure_threshold=failures,
         timeout_seconds=5,

@@ -1,6 +1,6 @@
 """Brings a MinIO to its desired state: buckets, policies and users. Run as a Job in the cluster.
 
-    S3_ENDPOINT, S3_REGION                      where the store answers
+    S3_ENDPOINT, S3_REGION, S3_CA_FILE          where the store answers, and the authority it is known by
     MINIO_ROOT_USER, MINIO_ROOT_PASSWORD        its administrator's key
     /etc/slipway/desired.json                   what is to be (DesiredState); no secret is in it
     /etc/slipway-users/<access key>             a user's secret key
@@ -89,13 +89,17 @@ class DesiredState(BaseModel):
 class Store:
     """A MinIO and its administrator's key."""
 
-    def __init__(self, endpoint: str, access_key: str, secret_key: str, region: str) -> None:
+    def __init__(
+        self, endpoint: str, access_key: str, secret_key: str, region: str, ca_file: str | None = None
+    ) -> None:
         parts = urlsplit(endpoint)
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(f"S3_ENDPOINT is {endpoint!r}, which is no URL.", fix="Give http://host:port.")
         secure = parts.scheme == "https"
         # Of its own, because the default one keeps trying for minutes without a word.
-        pool = urllib3.PoolManager(timeout=urllib3.Timeout(connect=3, read=20), retries=False)
+        pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=3, read=20), retries=False, ca_certs=ca_file
+        )
         self.endpoint = endpoint
         self._region = region
         self._pool = pool
@@ -343,7 +347,8 @@ def main(
         if absent := [name for name in needed if not environ.get(name)]:
             raise UsageError(f"{', '.join(absent)} is not set.", why="The Job gets it from its Secret.")
         endpoint, access_key, secret_key = (environ[name] for name in needed)
-        store = Store(endpoint, access_key, secret_key, environ.get("S3_REGION", "us-east-1"))
+        region, ca_file = environ.get("S3_REGION", "us-east-1"), environ.get("S3_CA_FILE")
+        store = Store(endpoint, access_key, secret_key, region, ca_file)
         wanted = read_desired(desired)
         store.wait()
         changed = reconcile(store, wanted, read_secrets(users), report)

@@ -15,6 +15,9 @@ from typing import Any, Final
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TUNING: Final = ("MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_STORE: Final = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3")
+"""Where the store is and whom to trust; a key is not among it."""
+
 _GRACE: Final = 5.0
 _LINE_LIMIT: Final = 1 << 16
 
@@ -56,7 +59,7 @@ def _base_environment(folder: Path) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
         "_KFP_RUNTIME": "true",
-        **{name: os.environ[name] for name in _TUNING if name in os.environ},
+        **{name: os.environ[name] for name in (*_TUNING, *_STORE) if name in os.environ},
     }
 
 

@@ -84,8 +84,8 @@ def create() -> ClusterHandle:
         kserve_manifests=toolchain.kserve_manifests(pulumi.log.info),
         endpoints=Endpoints(
             gateway=f"http://127.0.0.1:{ports.gateway}",
-            store=f"http://127.0.0.1:{ports.s3}",
-            console=f"http://127.0.0.1:{ports.console}",
+            store=f"https://127.0.0.1:{ports.s3}",
+            console=f"https://127.0.0.1:{ports.console}",
             kfp=f"http://127.0.0.1:{ports.kfp}",
         ),
         kubeconfig=local.kubeconfig,

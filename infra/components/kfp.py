@@ -4,6 +4,7 @@ What it may do in a tenant's namespace belongs to the tenant (infra/components/t
 identity and no right at all.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,8 +19,10 @@ from infra.names import (
     KFP_SERVICE,
     KFP_SERVICE_ACCOUNT,
     PART_OF,
+    STORE_CA,
     service_url,
 )
+from storage.handle import StoreHandle
 from storage.pods import (
     RESTRICTED,
     SCRATCH,
@@ -35,6 +38,8 @@ from storage.pods import (
 _GROUP: Final = 65532
 """The user and group of our images; the volume is given to it."""
 
+_AUTHORITY_FOLDER: Final = "/etc/slipway-ca"
+
 
 @dataclass(frozen=True, kw_only=True)
 class KubeflowPipelinesArgs:
@@ -42,6 +47,7 @@ class KubeflowPipelinesArgs:
 
     settings: KfpSettings
     image: Image
+    store: StoreHandle
 
 
 class KubeflowPipelines(pulumi.ComponentResource):
@@ -84,6 +90,16 @@ class KubeflowPipelines(pulumi.ComponentResource):
             },
             opts=within,
         )
+        before = [namespace, account, claim]
+        if args.store.ca_certificate is not None:
+            before.append(
+                k8s.core.v1.ConfigMap(
+                    f"{name}-{STORE_CA}",
+                    metadata=metadata(STORE_CA, labels, namespace=KFP_NAMESPACE),
+                    data={"ca.crt": args.store.ca_certificate},
+                    opts=within,
+                )
+            )
         k8s.networking.v1.NetworkPolicy(
             f"{name}-ingress",
             metadata=metadata(KFP_SERVICE, labels, namespace=KFP_NAMESPACE),
@@ -107,9 +123,12 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 # The database has one writer: the old server ends before the new one begins.
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": _pod(args.image.reference)},
+                "template": {
+                    "metadata": {"labels": labels, "annotations": _annotations(args.store)},
+                    "spec": _pod(args.image.reference, args.store),
+                },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(namespace, account, claim)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(*before)),
         )
         # After the server, so that a server that fails is not waited for twice.
         k8s.core.v1.Service(
@@ -125,8 +144,35 @@ class KubeflowPipelines(pulumi.ComponentResource):
         self.register_outputs({"internal_endpoint": self.internal_endpoint})
 
 
-def _pod(image: str) -> k8s.core.v1.PodSpecArgs:
+def _annotations(store: StoreHandle) -> dict[str, pulumi.Input[str]] | None:
+    """Return what starts the server anew when the store's authority is another: it is read once."""
+    if store.ca_certificate is None:
+        return None
+    digest = pulumi.Output.from_input(store.ca_certificate).apply(
+        lambda pem: hashlib.sha256(pem.encode()).hexdigest()[:16]
+    )
+    return {"slipway.dev/store-ca": digest}
+
+
+def _store_environment(store: StoreHandle) -> list[k8s.core.v1.EnvVarArgs]:
+    """Return where the store is and whom to trust, for the server and its steps; no key is among it.
+
+    A tenant's launcher configuration has no field for an authority.
+    """
+    known = {"AWS_ENDPOINT_URL_S3": store.internal_endpoint, "AWS_DEFAULT_REGION": store.region}
+    if store.ca_certificate is not None:
+        known["AWS_CA_BUNDLE"] = f"{_AUTHORITY_FOLDER}/ca.crt"
+    return [k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in known.items()]
+
+
+def _pod(image: str, store: StoreHandle) -> k8s.core.v1.PodSpecArgs:
     health = "/apis/v2beta1/healthz"
+    mounts, volumes = [], []
+    if store.ca_certificate is not None:
+        mounts.append(
+            k8s.core.v1.VolumeMountArgs(name="authority", mount_path=_AUTHORITY_FOLDER, read_only=True)
+        )
+        volumes.append(k8s.core.v1.VolumeArgs(name="authority", config_map={"name": STORE_CA}))
     return k8s.core.v1.PodSpecArgs(
         service_account_name=KFP_SERVICE_ACCOUNT,
         security_context=confined_pod(volume_group=_GROUP),
@@ -141,6 +187,7 @@ def _pod(image: str) -> k8s.core.v1.PodSpecArgs:
                 env=[
                     k8s.core.v1.EnvVarArgs(name="HOME", value=SCRATCH),
                     k8s.core.v1.EnvVarArgs(name="OMP_NUM_THREADS", value="1"),
+                    *_store_environment(store),
                 ],
                 ports=[k8s.core.v1.ContainerPortArgs(name="http", container_port=KFP_PORT)],
                 readiness_probe=http_probe(health, KFP_PORT, period=2, failures=5),
@@ -150,6 +197,7 @@ def _pod(image: str) -> k8s.core.v1.PodSpecArgs:
                 resources=resources(cpu="100m", memory="192Mi", memory_limit="1536Mi"),
                 volume_mounts=[
                     k8s.core.v1.VolumeMountArgs(name="data", mount_path="/data"),
+                    *mounts,
                     scratch_mount(),
                 ],
             )
@@ -158,6 +206,7 @@ def _pod(image: str) -> k8s.core.v1.PodSpecArgs:
             k8s.core.v1.VolumeArgs(
                 name="data", persistent_volume_claim={"claim_name": f"{KFP_SERVICE}-data"}
             ),
+            *volumes,
             scratch_volume(),
         ],
     )

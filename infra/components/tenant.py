@@ -23,6 +23,7 @@ from infra.names import (
     RUNNER_SECRET,
     SERVER,
     SERVER_SECRET,
+    STORAGE_CONFIG,
     STORE_CA,
     VIEWER,
 )
@@ -140,18 +141,34 @@ class Tenant(pulumi.ComponentResource):
                     secret_name,
                     self._labels,
                     namespace=self._tenant.name,
-                    annotations={
-                        # KServe reads these of the Secret that its predictor's ServiceAccount names.
-                        "serving.kserve.io/s3-endpoint": store.internal_host,
-                        "serving.kserve.io/s3-usehttps": "1" if store.tls else "0",
-                        "serving.kserve.io/s3-verifyssl": "1" if store.tls else "0",
-                        "serving.kserve.io/s3-region": store.region,
-                    },
+                    annotations=_kserve_annotations(store),
                 ),
                 type="Opaque",
                 data=key.apply(_key_data),
                 opts=self._within,
             )
+
+            if role is keys.Role.SERVER:
+                self._storage_config(store, key)
+
+    def _storage_config(self, store: StoreHandle, key: pulumi.Output[keys.StoreKey]) -> None:
+        def data(known: keys.StoreKey) -> dict[str, str]:
+            plain = tenancy.storage_config(
+                known,
+                store.buckets.models,
+                url=store.internal_endpoint,
+                region=store.region,
+                private_authority=store.ca_certificate is not None,
+            )
+            return _encoded(plain)
+
+        k8s.core.v1.Secret(
+            f"{self._name}-{STORAGE_CONFIG}",
+            metadata=self._metadata(STORAGE_CONFIG),
+            type="Opaque",
+            data=key.apply(data),
+            opts=self._within,
+        )
 
     def _authority(self, store: StoreHandle) -> None:
         """Put the store's authority where the tenant's pods and people read it."""
@@ -168,7 +185,9 @@ class Tenant(pulumi.ComponentResource):
         roles = {EDITOR: keys.Role.EDITOR, RUNNER: keys.Role.RUNNER, SERVER: keys.Role.SERVER}
         for account in (EDITOR, VIEWER, RUNNER, SERVER):
             role = roles.get(account)
-            identity = args.store.credentials.annotations(args.in_store, role) if role else {}
+            identity = {**args.store.credentials.annotations(args.in_store, role)} if role else {}
+            if identity and account == SERVER:
+                identity |= _kserve_annotations(args.store)
             k8s.core.v1.ServiceAccount(
                 f"{self._name}-account-{account}",
                 metadata=metadata(
@@ -236,7 +255,21 @@ def _key_data(key: keys.StoreKey) -> dict[str, str]:
         "AWS_ACCESS_KEY_ID": key.access_key,
         "AWS_SECRET_ACCESS_KEY": key.secret_key.get_secret_value(),
     }
+    return _encoded(plain)
+
+
+def _encoded(plain: Mapping[str, str]) -> dict[str, str]:
     return {field: base64.b64encode(value.encode()).decode() for field, value in plain.items()}
+
+
+def _kserve_annotations(store: StoreHandle) -> dict[str, str]:
+    return tenancy.kserve_annotations(
+        endpoint=store.internal_host,
+        region=store.region,
+        tls=store.tls,
+        path_style=store.path_style,
+        private_authority=store.ca_certificate is not None,
+    )
 
 
 def _member(member: UserMember | GroupMember) -> k8s.rbac.v1.SubjectArgs:

@@ -50,8 +50,8 @@ def handle(manifests: Path) -> ClusterHandle:
         kserve_manifests=manifests,
         endpoints=Endpoints(
             gateway="http://127.0.0.1:1",
-            store="http://127.0.0.1:2",
-            console="http://127.0.0.1:3",
+            store="https://127.0.0.1:2",
+            console="https://127.0.0.1:3",
             kfp="http://127.0.0.1:4",
         ),
         kubeconfig=Path("/somewhere/kubeconfig"),

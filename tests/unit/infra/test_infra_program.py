@@ -228,7 +228,7 @@ def test_outputs_are_exactly_the_contract(built):
     again = PlatformOutputs.model_validate_json(outputs.model_dump_json())
     assert again == outputs
     assert outputs.tenants["team-a"].pipeline_root == "s3://slipway-artifacts/team-a/runs"
-    assert outputs.store.internal_endpoint == "http://minio.slipway-store.svc.cluster.local:9000"
+    assert outputs.store.internal_endpoint == "https://minio.slipway-store.svc.cluster.local:9000"
     assert set(outputs.tenants) == {"team-a", "team-ab"}
 
 
