@@ -1,6 +1,6 @@
 """Taking a snapshot of tenants' models while promotions go on.
 
-Promotion writes a version, then its log entry, then moves the alias; and it deletes nothing. So each
+Promotion writes a version, then its log entry, then moves the alias, and deletes nothing. So each
 model is read the other way round: aliases first, then the log, then the versions. Whatever an alias named
 when it was read has its entry and its version in what is read after it. What remains is collection of old
 versions, which may take one away after an alias that named it was read and moved on; so at the end each
@@ -22,7 +22,14 @@ from storage.backup_check import require_bound
 from storage.backup_index import Damage, Index, ModelObject, StackFile, checked_stack
 from storage.backup_pool import Pool, in_parallel, is_store_failure, spooled, unless_gone
 from storage.errors import SlipwayError, UsageError
-from storage.layout import checked_name, model_prefix, tenant_prefix, version_prefix
+from storage.layout import (
+    aliases_prefix,
+    checked_name,
+    history_prefix,
+    model_prefix,
+    tenant_prefix,
+    version_prefix,
+)
 from storage.model_files import File, download, listing
 from storage.records import Alias, HistoryEntry, ModelVersion
 from storage.registry import Registry
@@ -106,10 +113,10 @@ class TenantBackup:
     def _model_once(self, model: str) -> _Found:
         found = _Found()
         self._report(f"{self._tenant}/{model}: aliases")
-        for record in self._records(model, "aliases/", Alias, found):
+        for record in self._records(model, aliases_prefix(self._tenant, model), Alias, found):
             found.aliases.append(record)
         self._report(f"{self._tenant}/{model}: log")
-        for entry in self._records(model, "history/", HistoryEntry, found):
+        for entry in self._records(model, history_prefix(self._tenant, model), HistoryEntry, found):
             found.entries.add(entry.number)
         self._report(f"{self._tenant}/{model}: versions")
         below = model_prefix(self._tenant, model) + "versions/"
@@ -128,8 +135,7 @@ class TenantBackup:
 
     # Records
 
-    def _records(self, model: str, folder: str, kind: type[Record], found: _Found) -> list[Record]:
-        below = model_prefix(self._tenant, model) + folder
+    def _records(self, model: str, below: str, kind: type[Record], found: _Found) -> list[Record]:
         names = [name for name in listing(self._client, self._bucket, below) if name.endswith(".json")]
         records = []
         for outcome in in_parallel(lambda name: self._record(model, below + name, kind), names):

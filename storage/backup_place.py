@@ -54,11 +54,16 @@ class BlobError(FailedError):
 def keeping(what: str) -> Iterator[None]:
     """As `asking`, for a store that is not the stack's own: its reader must know which one failed."""
     try:
-        with asking(f"{what} among the backups"):
+        with asking(what):
             yield
     except StoreError as error:
-        fix = _FIXES.get(Cause(error.cause), _FIX)
-        raise StoreError(error.what, cause=error.cause, why=error.why, fix=fix) from error.__cause__
+        says = error.what.rpartition(": ")[2]
+        raise StoreError(
+            f"Could not {what} among the backups: {says}",
+            cause=error.cause,
+            why=error.why,
+            fix=_FIXES.get(Cause(error.cause), _FIX),
+        ) from error.__cause__
 
 
 @dataclass(frozen=True)

@@ -271,7 +271,9 @@ class TenantRestore:
                 f"{plan.model}@{alias} was moved meanwhile; it was not restored.",
                 fix="Look at what is served now, then run the command again if it is still wanted.",
             )
-        # The version was read back when it was written or found; what remains is where the alias points.
+        # Its bytes were read back when it was written or found. It may have been collected before the log
+        # and the alias named it, and the alias may have moved on.
+        self._registry.show(plan.model, record.digest)
         now = self._registry.read_alias(plan.model, alias)
         verified = now is not None and now.record.digest == record.digest
         return Restored(
