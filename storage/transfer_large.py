@@ -30,9 +30,9 @@ class _Parts:
         self.size = size
         self.each = part_size(size)
         self.count = -(-size // self.each)
+        self.crcs: dict[int, int] = {}
         self._left = self.count
         self._lock = threading.Lock()
-        self.crcs: dict[int, int] = {}
 
     def length(self, number: int) -> int:
         """Bytes of part `number`, counted from 0."""

@@ -165,7 +165,8 @@ class Wire:
             connection = self._connections[host] = self._endpoint.connection(host)
         if connection.sock is None:
             connection.connect()
-            connection.sock.settimeout(self._endpoint.patience.read_seconds)
+            sock: Any = connection.sock
+            sock.settimeout(self._endpoint.patience.read_seconds)
         self._send(connection, request, named, path)
         answer = connection.getresponse()
         if answer.status >= 300:
