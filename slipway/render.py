@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from serving.rollout import PromotionResult
     from slipway.quickstart import JourneySummary
     from slipway.training import TrainedModel
+    from storage.conformance import Refusal, StoreReport
 
 
 def _mib(size: float) -> str:
@@ -83,6 +84,35 @@ def doctor(report: "Examination") -> None:
     console.show_pairs([("cache", f"{report.cache} ({_mib(report.cache_bytes)})")])
     if report.expected_seconds:
         console.show_pairs([("to build", f"about {report.expected_seconds / 60:.0f} minutes of building")])
+
+
+def store(report: "StoreReport", refusals: Sequence["Refusal"], *, as_json: bool) -> None:
+    """Print what a store can do, and what Slipway refuses to do there."""
+    if as_json:
+        console.show_model(report)
+        return
+    console.show_table(
+        ("capability", "result", "needed", "what was found"),
+        [
+            (
+                result.capability,
+                result.outcome,
+                result.need,
+                " ".join(part for part in (result.code, result.message) if part),
+            )
+            for result in report.capabilities
+        ],
+        title=f"Store {report.endpoint or 'AWS S3'}",
+    )
+    for what in report.left_behind:
+        console.out.print(Text(f"✗ left behind: {what}", style="red"))
+    if refusals:
+        console.show_table(
+            ("Slipway refuses there", "without", "because"),
+            [(refusal.refuses, refusal.capability, refusal.why) for refusal in refusals],
+        )
+    verdict = "usable" if report.usable else "not usable: it lacks what Slipway always needs"
+    console.out.print(Text(verdict, style="bold green" if report.usable else "bold red"))
 
 
 def journey(summary: "JourneySummary") -> None:

@@ -19,7 +19,7 @@ from storage.conformance.result import (
     Refusal,
     StoreReport,
 )
-from storage.conformance.runner import run
+from storage.conformance.runner import check_endpoint, run
 
 __all__ = [
     "Administration",
@@ -33,6 +33,7 @@ __all__ = [
     "Outcome",
     "Refusal",
     "StoreReport",
+    "check_endpoint",
     "requirements",
     "run",
 ]

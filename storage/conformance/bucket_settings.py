@@ -94,8 +94,12 @@ def incomplete_uploads_are_removed(context: Context) -> None:
 def _kept(context: Context, purpose: str, rule: dict[str, Any]) -> dict[str, Any]:
     """Give a bucket a rule; return what the bucket then says it has."""
     bucket = context.own_bucket(purpose)
-    context.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
-    found = context.client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]
+    context.client.put_bucket_lifecycle_configuration(
+        Bucket=bucket,
+        LifecycleConfiguration={"Rules": [rule]},  # type: ignore[list-item]
+    )
+    answer = context.client.get_bucket_lifecycle_configuration(Bucket=bucket)
+    found: list[dict[str, Any]] = [{**each} for each in answer["Rules"]]
     must([each.get("ID") for each in found] == [rule.get("ID")], "the bucket has other rules")
     [only] = found
     must(only.get("Status") == "Enabled", "the rule is not in force")

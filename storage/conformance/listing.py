@@ -34,8 +34,9 @@ def writes_are_seen_at_once(context: Context) -> None:
             etag = context.put(name, body)
             must(context.read(name) == body, "a read after a write gave something else")
             root = context.key(name)
-            [entry] = context.client.list_objects_v2(Bucket=context.bucket, Prefix=root).get("Contents", [{}])
-            must(entry.get("ETag") == etag, "a listing after a write showed another object or none")
+            found = context.client.list_objects_v2(Bucket=context.bucket, Prefix=root)
+            listed = [entry["ETag"] for entry in found.get("Contents", ())]
+            must(listed == [etag], "a listing after a write showed another object or none")
         context.client.delete_object(Bucket=context.bucket, Key=context.key(name))
         must(_listed(context, name) == [], "a listing after a delete showed the object")
 

@@ -43,13 +43,13 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
         ),
         Capability.MULTIPART: _Entry(
             Need.ALWAYS,
-            ("objects above the size of one part",),
-            "large models and data are uploaded in parts and must become visible at once or never",
+            ("large models and large data",),
+            "they are uploaded in parts, which must become visible at once or never",
         ),
         Capability.RANGE_READ: _Entry(
             Need.ALWAYS,
             ("large downloads",),
-            "large objects are read in parallel ranges of one and the same object",
+            "they read ranges side by side, which must be of one and the same object",
         ),
         Capability.CHECKSUM: _Entry(
             Need.ALWAYS,
@@ -83,13 +83,13 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
         ),
         Capability.LIFECYCLE: _Entry(
             Need.PARTLY,
-            ("run retention (`run_retention_days`): something else must delete old runs",),
-            "the store expires nothing by age",
+            ("run retention (`run_retention_days`)",),
+            "the store expires nothing by age, so something else must delete old runs",
         ),
         Capability.ABANDONED_UPLOADS: _Entry(
             Need.PARTLY,
-            ("removing incomplete uploads by a rule: the store itself must do so, or somebody else",),
-            "the store takes no rule about incomplete uploads",
+            ("a rule about incomplete uploads",),
+            "the store takes none, so it must remove them by itself, as MinIO does, or somebody else must",
         ),
         Capability.PRESIGNED: _Entry(Need.NEVER, (), "Slipway hands out no presigned URL"),
         Capability.DELETE_IF_MATCH: _Entry(Need.NEVER, (), "Slipway deletes nothing on a condition"),

@@ -104,6 +104,9 @@ class Refusal(Frozen):
 class StoreReport(Frozen):
     """The whole answer about one store."""
 
+    # `usable` is written for whoever reads the JSON, and worked out again when it is read back.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
     endpoint: str | None
     region: str
     administration: str

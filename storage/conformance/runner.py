@@ -47,14 +47,15 @@ def run(
         UsageError: The endpoint is no URL, or one that holds a key.
         FailedError: The store doesn't answer, or refuses the key.
     """
-    _checked(access.endpoint)
+    check_endpoint(access.endpoint)
     context = Context.make(access, opens, administration or NoAdministration(), bucket)
-    with asking(f"use bucket {context.bucket} for the test"):
-        if bucket is None:
+    if bucket is None:
+        with asking(f"make bucket {context.bucket} for the test"):
             context.make_bucket(context.bucket)
-        context.put("begin")
     results: list[CheckResult] = []
     try:
+        with asking(f"write to bucket {context.bucket}"):
+            context.put("begin")
         for check in checks:
             report(f"{check.capability}: {check.holds}")
             results.append(check.run(context))
@@ -74,7 +75,12 @@ def run(
     )
 
 
-def _checked(endpoint: str | None) -> None:
+def check_endpoint(endpoint: str | None) -> None:
+    """Refuse what is no URL of a store, and one that holds a key; None is AWS itself.
+
+    Raises:
+        UsageError: It is one of these.
+    """
     if endpoint is None:
         return
     try:

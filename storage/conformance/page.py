@@ -1,0 +1,136 @@
+"""What was found of several stores as a page for people: docs/store-conformance.md. Pure: reports -> text."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from storage.conformance.needs import NEEDS, requirements
+from storage.conformance.result import Capability, CapabilityResult, Need, Outcome, StoreReport
+
+_WHAT: Final[Mapping[Capability, str]] = {
+    Capability.CONDITIONAL_CREATE: "`PUT` with `If-None-Match: *` makes an object once",
+    Capability.CONDITIONAL_REPLACE: "`PUT` with `If-Match` replaces exactly the object that was read",
+    Capability.RACE: "of 16 writers at the same moment exactly one wins, for both conditions",
+    Capability.MULTIPART: "parts become visible at once; an abort leaves nothing; completion on a condition",
+    Capability.RANGE_READ: "exact ranges; none of an object that was replaced meanwhile",
+    Capability.CHECKSUM: "the SHA-256 is kept, and an upload with another one is refused",
+    Capability.LIST_CONSISTENCY: "reads and listings show the last write; pages, order, folders",
+    Capability.KEYS: "spaces, Unicode, `+`, `%`, dots and 1024 bytes come back as they were given",
+    Capability.WRONG_KEY: "a wrong secret, an unknown key and no key are refused, each with its own code",
+    Capability.POLICY: "a key held to `team-a/` is denied everything in `team-ab/`, `team-b/` and the bucket",
+    Capability.VERSIONING: "overwritten and deleted objects are read by their version",
+    Capability.LIFECYCLE: "rules that expire objects below a prefix, and replaced versions",
+    Capability.ABANDONED_UPLOADS: "a rule that removes incomplete uploads",
+    Capability.PRESIGNED: "a signed URL is read; an altered and an expired one are refused",
+    Capability.DELETE_IF_MATCH: "`DELETE` with `If-Match` spares another object",
+    Capability.ESCAPING_KEYS: "`..`, encoded dots, `\\`, NUL and 1025 bytes are refused",
+    Capability.ENCRYPTION: "an object and a bucket are encrypted when that is asked for",
+}
+
+_BEGIN: Final = """\
+# What a store must do
+
+Slipway keeps artifacts, models and data in any S3 endpoint that does what it relies on. Whether one does
+is tested, not believed:
+
+```sh
+slipway doctor --store                                        # the store of stack local
+export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…            # a key that may create buckets
+slipway doctor --store --endpoint https://s3.example.com --region us-east-1
+```
+
+The test works in buckets that it makes for itself, or with `--bucket` below a prefix of its own in a given
+one, and takes everything away again; what it could not take away is named. With `--bucket` no setting of
+the bucket is touched, so what needs one is not tested. `--json` gives the whole report. The exit code is
+0 where the store is usable, 1 where it is not, and 2 where the test could not be begun for want of a key
+or a URL.
+
+Policies are tested where somebody can limit a key to a prefix:
+
+| `--administration` | who limits a key |
+|---|---|
+| `minio` | the key of the test is MinIO's administrator: a user and a policy are made and removed |
+| `bucket-policy` | you made a user without rights, and set SLIPWAY_LIMITED_ACCESS_KEY_ID and \
+SLIPWAY_LIMITED_SECRET_ACCESS_KEY to his key (and SLIPWAY_LIMITED_PRINCIPAL where a policy calls him \
+otherwise); a bucket of the test's own gets a policy for him |
+| `none` | nobody: the policy counts as missing |
+
+Four results are told apart. *passed*: it does what it should. *absent*: the store says that it does not
+do this. *failed*: it does something else, such as taking a condition and ignoring it; an error that is
+not the expected refusal is a failure, too. *untested*: it could not be tried, and counts as missing.
+"""
+
+_HOW: Final = """\
+## How three stores did
+
+Measured by the contract tests, which start each server and fail when one of these results changes. MinIO
+is tested with its administrator's key, versitygw over a folder with a versioning folder and a user
+without rights, moto as `moto_server`, which knows no users.
+"""
+
+
+def page(stores: Mapping[str, StoreReport]) -> str:
+    """Return the whole page; `stores` by what they are called."""
+    return "\n".join([_BEGIN, *_needs(), "", _HOW, *_results(stores), "", *_verdicts(stores), ""])
+
+
+def _needs() -> Iterator[str]:
+    yield "## What each capability is for"
+    yield ""
+    yield from _table(
+        ("capability", "what is tested", "needed", "without it Slipway refuses", "because"),
+        [
+            (
+                f"`{capability}`",
+                _WHAT[capability],
+                entry.need,
+                "the whole store; it would endanger " + entry.refuses[0]
+                if entry.need is Need.ALWAYS
+                else "; ".join(entry.refuses) or "nothing",
+                entry.why,
+            )
+            for capability, entry in NEEDS.items()
+        ],
+    )
+
+
+def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:
+    by_name = {
+        name: {found.capability: found for found in report.capabilities} for name, report in stores.items()
+    }
+    yield from _table(
+        ("capability", "needed", *stores),
+        [
+            (
+                f"`{capability}`",
+                NEEDS[capability].need,
+                *(_cell(found[capability]) for found in by_name.values()),
+            )
+            for capability in Capability
+        ],
+    )
+
+
+def _cell(found: CapabilityResult) -> str:
+    if found.outcome is Outcome.PASSED:
+        return "passed"
+    what = f"`{found.code}`" if found.code else found.message
+    return f"**{found.outcome}**: {what}".replace("\\", "\\\\").replace("|", "\\|")
+
+
+def _verdicts(stores: Mapping[str, StoreReport]) -> Iterator[str]:
+    for name, report in stores.items():
+        yield f"### {name}: {'usable' if report.usable else 'not usable'}"
+        yield ""
+        refusals = requirements(report)
+        for refusal in refusals:
+            yield f"- Without `{refusal.capability}` Slipway refuses {refusal.refuses}: {refusal.why}."
+        if not refusals:
+            yield "Slipway refuses nothing there."
+        yield ""
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(columns)} |"
+    yield f"|{'---|' * len(columns)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
