@@ -134,6 +134,12 @@ are read:
 | `slipway:platform` | the settings below |
 | `slipway:secret` | what every key is derived from; `slipway init STACK` makes and encrypts it, no default |
 """
+_EXTERNAL: Final = """\
+### A store of kind `external`, in place of MinIO
+
+It must pass `slipway doctor --store --endpoint URL`; what it may lack, and what is refused then, is in
+[store-conformance.md](store-conformance.md).
+"""
 _TENANT: Final = """\
 ## A tenant
 
@@ -168,9 +174,7 @@ def page(stack: Schema, tenant: Schema) -> str:
                 *_section(
                     "### Its `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
                 ),
-                *_section(
-                    "### A store of kind `external`, in place of MinIO", stack, _only_store(dev), EXTERNAL
-                ),
+                *_section(_EXTERNAL.rstrip("\n"), stack, _only_store(dev), EXTERNAL),
                 *_section(_TENANT.rstrip("\n"), tenant, tenant, TENANT),
             ]
         ).rstrip("\n")
