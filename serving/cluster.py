@@ -97,6 +97,14 @@ class Cluster:
                 raise
         return found
 
+    def services(self, namespace: str) -> list[Object]:
+        """The InferenceServices of a namespace."""
+        with _calling(f"list the InferenceServices of {namespace}"):
+            found = self._custom.list_namespaced_custom_object(
+                _ISVC[0], _ISVC[1], namespace, _ISVC[2], _request_timeout=REQUEST_SECONDS
+            )
+        return [dict(item) for item in found["items"]]
+
     def apply(self, manifest: Mapping[str, Any]) -> None:
         """Apply an InferenceService server-side, as promotion's own field manager."""
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]

@@ -168,6 +168,8 @@ class Promoter:
         self.report(f"checking {candidate.model_digest[:12]}: digest, files, allow-list")
         with self._timed("check and copy"), stage(self.runs, candidate.model_uri) as staged:
             artifact.check(staged, candidate)
+            # Before anything is published or applied; the gate is closed where nobody can say.
+            self.registry.require_kept(candidate.model, staged.digest)
             return self.registry.publish(candidate.model, staged, Lineage.of(candidate))
 
     def _roll_out(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
+from botocore.exceptions import IncompleteReadError, ResponseStreamingError
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.client import asking, split_uri
@@ -144,14 +145,34 @@ def download(client: "S3Client", bucket: str, key: str, path: str, write: Callab
     hasher = hashlib.sha256()
     size = 0
     with asking(f"read {key}"):
-        body = client.get_object(Bucket=bucket, Key=key)["Body"]
-        for chunk in body.iter_chunks(CHUNK):
+        for chunk in _chunks(client, bucket, key):
             size += len(chunk)
             if size > MAX_VERSION_BYTES:
                 raise UsageError(f"{path} is refused.", why="It grew over the limit while it was read.")
             hasher.update(chunk)
             write(chunk)
     return File(path=path, sha256=hasher.hexdigest(), size=size)
+
+
+def _chunks(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
+    """Stream an object and, where an answer breaks off, ask for the rest.
+
+    A store that broke off because it can't read on from its drive refuses that request, and says so.
+    """
+    answer = client.get_object(Bucket=bucket, Key=key)
+    size = 0
+    while True:
+        begun = size
+        try:
+            for chunk in answer["Body"].iter_chunks(CHUNK):
+                size += len(chunk)
+                yield chunk
+        except (ResponseStreamingError, IncompleteReadError):
+            if size == begun:
+                raise
+        else:
+            return
+        answer = client.get_object(Bucket=bucket, Key=key, Range=f"bytes={size}-", IfMatch=answer["ETag"])
 
 
 def discard(chunk: bytes) -> int:

@@ -34,6 +34,7 @@ from storage.layout import (
     tenant_prefix,
     version_prefix,
 )
+from storage.lifecycle import require_kept
 from storage.model_files import File, Staged, checked_paths, digest_of, listing
 from storage.record_store import ABSENT, RecordStore
 from storage.records import Alias, Held, HistoryEntry, Lineage, Manifest, ModelVersion
@@ -107,6 +108,14 @@ class Registry:
         version = self.show(model, digest)
         verify(self._client, self._bucket, version)
         return version
+
+    def require_kept(self, model: str, digest: str) -> None:
+        """Refuse a version that the bucket's lifecycle would take away, published yet or not.
+
+        Raises:
+            FailedError: A rule would, or the rules can't be read.
+        """
+        require_kept(self._client, f"s3://{self._bucket}/{version_prefix(self._tenant, model, digest)}")
 
     def find_version(self, model: str, digest: str) -> str:
         """Return the digest of the published version that `digest` begins or is.

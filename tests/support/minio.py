@@ -62,7 +62,21 @@ def free_port() -> int:
 @contextmanager
 def running_minio(data: Path) -> Iterator[Minio]:
     """Start MinIO on `data`; stop it at the end."""
-    server = Minio(f"127.0.0.1:{free_port()}", f"root-{secrets.token_hex(4)}", secrets.token_urlsafe(24))
+    server = new_minio()
+    process = start_minio(server, data)
+    try:
+        yield server
+    finally:
+        stop_minio(process)
+
+
+def new_minio() -> Minio:
+    """A free address and a fresh root key."""
+    return Minio(f"127.0.0.1:{free_port()}", f"root-{secrets.token_hex(4)}", secrets.token_urlsafe(24))
+
+
+def start_minio(server: Minio, data: Path, **environment: str) -> "subprocess.Popen[bytes]":
+    """Start a server on `data` and wait until it is ready."""
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(data),
@@ -70,7 +84,7 @@ def running_minio(data: Path) -> Iterator[Minio]:
         "MINIO_ROOT_PASSWORD": server.secret_key,
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
-    }
+    } | environment
     with (data / "minio.log").open("wb") as log:
         process = subprocess.Popen(
             [binary("minio"), "server", "--quiet", "--address", server.endpoint, str(data / "objects")],
@@ -80,14 +94,20 @@ def running_minio(data: Path) -> Iterator[Minio]:
         )
     try:
         _wait_until_ready(server, process, data / "minio.log")
-        yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    except BaseException:
+        stop_minio(process)
+        raise
+    return process
+
+
+def stop_minio(process: "subprocess.Popen[bytes]") -> None:
+    """Stop a server, by force where it takes too long."""
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_until_ready(server: Minio, process: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -1,0 +1,265 @@
+"""Faults between a client and a real store: a MinIO that can be killed, and a proxy that misbehaves.
+
+The proxy passes HTTP on as it came, with the `Host` that was signed, until a request meets a fault.
+"""
+
+import hashlib
+import http.client
+import signal
+import socket
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from urllib.parse import urlsplit
+
+from support.minio import Minio, new_minio, start_minio, stop_minio
+
+from storage.model_files import File, Staged
+
+_PIECE = 64 << 10
+_HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
+
+
+class MortalMinio:
+    """A MinIO that is killed without warning and comes back with the same key and drive."""
+
+    def __init__(self, data: Path, **environment: str) -> None:
+        self.server = new_minio()
+        self.data = data
+        self._environment = environment
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Minio:
+        assert self._process is None, "it runs already"
+        self._process = start_minio(self.server, self.data, **self._environment)
+        return self.server
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, nothing is answered."""
+        assert self._process is not None, "it does not run"
+        self._process.send_signal(signal.SIGKILL)
+        assert self._process.wait(10) == -signal.SIGKILL
+        self._process = None
+
+    def stop(self) -> None:
+        if self._process is not None:
+            stop_minio(self._process)
+            self._process = None
+
+
+@contextmanager
+def mortal_minio(data: Path, **environment: str) -> Iterator[MortalMinio]:
+    """Run a MinIO that may be killed and started again; it is gone at the end."""
+    minio = MortalMinio(data, **environment)
+    minio.start()
+    try:
+        yield minio
+    finally:
+        minio.stop()
+
+
+@dataclass
+class Fault:
+    """What befalls a request. The first fault with `times` left whose method and path fit is taken."""
+
+    method: str = ""
+    """Which method; empty for each."""
+
+    path: str = ""
+    """A part of the path; empty for each."""
+
+    times: int = 1 << 30
+    """How many requests it still befalls."""
+
+    status: int = 0
+    """Answer with this status and `code`, and pass nothing on."""
+
+    code: str = ""
+    hold: float = 0.0
+    """Seconds to wait before the request is passed on."""
+
+    before: Callable[[], None] | None = None
+    """Called before the request is passed on; after `keep_body` bytes of its body, if that is set."""
+
+    keep_body: int | None = None
+    """Pass on only so many bytes of the request's body, then hang up on both sides."""
+
+    lose_answer: bool = False
+    """Pass the request on, wait until the store has answered, and hang up."""
+
+    keep_answer: int | None = None
+    """Pass on only so many bytes of the answer's body, then hang up."""
+
+    shift: timedelta = field(default_factory=timedelta)
+    """How far the store's clock is ahead: its answers' Date moves, and requests look so much older."""
+
+
+class FaultyStore:
+    """Where the proxy listens, what it does wrong, and what it saw."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.faults: list[Fault] = []
+        self.seen: list[tuple[str, str]] = []
+        self._lock = Lock()
+
+    def fault_for(self, method: str, path: str) -> Fault:
+        with self._lock:
+            self.seen.append((method, path))
+            for fault in self.faults:
+                if fault.times and fault.method in ("", method) and fault.path in path:
+                    fault.times -= 1
+                    return fault
+        return Fault()
+
+    def count(self, method: str, path: str = "") -> int:
+        return len([1 for verb, where in self.seen if verb == method and path in where])
+
+
+class _HangUpError(Exception):
+    """Close the client's connection without another byte."""
+
+
+def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Say nothing."""
+
+        def serve(self) -> None:
+            path = urlsplit(self.path).path
+            fault = proxy.fault_for(self.command, path)
+            try:
+                self._meet(fault)
+            except (_HangUpError, OSError, http.client.HTTPException):
+                self.close_connection = True
+                # A reset, not a farewell: the client must not take it for an end.
+                linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+
+        do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = serve  # noqa: N815 - the base class's names
+
+        def _meet(self, fault: Fault) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if fault.status:
+                self._refuse(fault)
+                return
+            if fault.hold:
+                time.sleep(fault.hold)
+            if fault.keep_body is None and fault.before:
+                fault.before()
+            there = http.client.HTTPConnection(upstream, timeout=30)
+            try:
+                self._pass_on(there, body, fault)
+            finally:
+                there.close()
+
+        def _refuse(self, fault: Fault) -> None:
+            content = f"<Error><Code>{fault.code}</Code><Message>no</Message></Error>".encode()
+            if self.command == "HEAD":
+                content = b""
+            self.send_response(fault.status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def _pass_on(self, there: http.client.HTTPConnection, body: bytes, fault: Fault) -> None:
+            there.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                if name.lower() not in _HOP:
+                    there.putheader(name, _older(name, value, fault.shift))
+            there.endheaders()
+            if fault.keep_body is not None:
+                there.send(body[: fault.keep_body])
+                if fault.before:
+                    fault.before()
+                raise _HangUpError
+            there.send(body)
+            answer = there.getresponse()
+            if fault.lose_answer:
+                answer.read()
+                raise _HangUpError
+            self._answer(answer, fault)
+
+        def _answer(self, answer: http.client.HTTPResponse, fault: Fault) -> None:
+            self.send_response_only(answer.status, answer.reason)
+            for name, value in answer.getheaders():
+                if name.lower() not in _HOP:
+                    self.send_header(name, _later(name, value, fault.shift))
+            if answer.length is None and self.command != "HEAD":
+                self.send_header("Connection", "close")
+            self.end_headers()
+            sent = 0
+            while piece := answer.read(_PIECE):
+                if fault.keep_answer is not None and sent + len(piece) > fault.keep_answer:
+                    self.wfile.write(piece[: fault.keep_answer - sent])
+                    self.wfile.flush()
+                    raise _HangUpError
+                self.wfile.write(piece)
+                sent += len(piece)
+
+    return Handler
+
+
+def _older(name: str, value: str, shift: timedelta) -> str:
+    """The store's clock is ahead: to it, the request is so much older."""
+    if not shift or name.lower() != "x-amz-date":
+        return value
+    layout = "%Y%m%dT%H%M%SZ"
+    return (datetime.strptime(value, layout) - shift).strftime(layout)
+
+
+def _later(name: str, value: str, shift: timedelta) -> str:
+    if not shift or name.lower() != "date":
+        return value
+    return format_datetime(parsedate_to_datetime(value) + shift, usegmt=True)
+
+
+def contents(minio: Minio) -> dict[tuple[str, str], str]:
+    """ETag of every object in the store, by bucket and key, as a client sees it that has no fault."""
+    client = minio.client()
+    return {
+        (bucket["Name"], entry["Key"]): entry["ETag"]
+        for bucket in client.list_buckets()["Buckets"]
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
+        for entry in page.get("Contents", ())
+    }
+
+
+def staged_files(folder: Path, files: Mapping[str, bytes]) -> Staged:
+    """Lay files out as a promotion does before it publishes them."""
+    for path, content in files.items():
+        (folder / path).write_bytes(content)
+    listed = (
+        File(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        for path, content in files.items()
+    )
+    return Staged(folder, tuple(sorted(listed, key=lambda file: file.path)))
+
+
+@contextmanager
+def faulty_store(upstream: str, *, tls: ssl.SSLContext | None = None) -> Iterator[FaultyStore]:
+    """Listen on loopback in front of the store at `upstream` (host:port)."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.daemon_threads = True
+    if tls:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    proxy = FaultyStore(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")
+    server.RequestHandlerClass = _handler(proxy, upstream)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+    thread.start()
+    try:
+        yield proxy
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
