@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, Final
 
 import urllib3
@@ -97,6 +98,21 @@ class Cluster:
                 raise
         return found
 
+    def changed_at(self, namespace: str, name: str) -> datetime:
+        """When a Secret was changed last, to the second."""
+        with _calling(f"read Secret {namespace}/{name}"):
+            secret = self._core.read_namespaced_secret(name, namespace, _request_timeout=REQUEST_SECONDS)
+        known = [entry.time for entry in secret.metadata.managed_fields or () if entry.time]
+        return max([secret.metadata.creation_timestamp, *known])
+
+    def list_names(self, namespace: str) -> tuple[str, ...]:
+        """The names of the namespace's InferenceServices."""
+        with _calling(f"list the InferenceServices of {namespace}"):
+            found: Object = self._custom.list_namespaced_custom_object(
+                _ISVC[0], _ISVC[1], namespace, _ISVC[2], _request_timeout=REQUEST_SECONDS
+            )
+        return tuple(sorted(str(item["metadata"]["name"]) for item in found["items"]))
+
     def services(self, namespace: str) -> list[Object]:
         """The InferenceServices of a namespace."""
         with _calling(f"list the InferenceServices of {namespace}"):
@@ -105,8 +121,8 @@ class Cluster:
             )
         return [dict(item) for item in found["items"]]
 
-    def apply(self, manifest: Mapping[str, Any]) -> None:
-        """Apply an InferenceService server-side, as promotion's own field manager."""
+    def apply(self, manifest: Mapping[str, Any], *, manager: str = FIELD_MANAGER) -> None:
+        """Apply an InferenceService server-side: what the manager applied before and leaves out goes."""
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         # The generated client offers no apply patch for custom objects (kubernetes 30).
         with _calling(f"apply InferenceService {namespace}/{name}"):
@@ -114,7 +130,7 @@ class Cluster:
                 f"/apis/{_ISVC[0]}/{_ISVC[1]}/namespaces/{namespace}/{_ISVC[2]}/{name}",
                 "PATCH",
                 query_params=[
-                    ("fieldManager", FIELD_MANAGER),
+                    ("fieldManager", manager),
                     ("force", "true"),
                     ("fieldValidation", "Strict"),
                 ],
@@ -150,10 +166,10 @@ class Cluster:
         deadline = time.monotonic() + timeout
         told, blocked_since = "", None
         while True:
-            isvc, pods = self.get(namespace, name), self._pods(namespace, name)
+            isvc, pods = self.get(namespace, name), self.pods(namespace, name)
             if isvc is None:
                 raise FailedError(f"InferenceService {namespace}/{name} was deleted meanwhile.")
-            deployment = self._deployment(namespace, name)
+            deployment = self.deployment(namespace, name)
             state = diagnosis.examine(isvc, deployment, pods, storage_uri)
             if state.serving:
                 return
@@ -198,7 +214,8 @@ class Cluster:
                 words[pod, container] = answer.data.decode(errors="replace")
         return words
 
-    def _pods(self, namespace: str, name: str) -> list[Object]:
+    def pods(self, namespace: str, name: str) -> list[Object]:
+        """The pods of an InferenceService."""
         selector = f"serving.kserve.io/inferenceservice={name}"
         with _calling(f"list the pods of {namespace}/{name}"):
             found = self._core.list_namespaced_pod(
@@ -206,7 +223,8 @@ class Cluster:
             )
         return [self._plain(pod) for pod in found.items]
 
-    def _deployment(self, namespace: str, name: str) -> Object | None:
+    def deployment(self, namespace: str, name: str) -> Object | None:
+        """The Deployment of an InferenceService's predictor; None where it has none."""
         with _calling(f"read the Deployment of {namespace}/{name}"):
             try:
                 found = self._apps.read_namespaced_deployment(

@@ -55,12 +55,12 @@ def examine(
     isvc: Object, deployment: Object | None, pods: Sequence[Object], storage_uri: str
 ) -> RolloutState:
     """Judge a rollout by its InferenceService, Deployment and pods."""
-    live = [pod for pod in pods if not _is_going(pod)]
+    live = [pod for pod in pods if not is_going(pod)]
     new = [pod for pod in live if source_of(pod) == storage_uri]
-    ready = [pod for pod in live if _is_ready(pod)]
+    ready = [pod for pod in live if is_ready(pod)]
     current = bool(ready) and all(pod in new for pod in ready)
-    serving = current and _condition(isvc, "Ready") == "True" and _rolled_out(deployment)
-    hopeless = any(_is_hopeless(pod) for pod in new)
+    serving = current and _condition(isvc, "Ready") == "True" and is_rolled_out(deployment)
+    hopeless = any(is_hopeless(pod) for pod in new)
     # A pod that is going may be what holds the quota.
     blocked = "" if new or len(live) < len(pods) else _blocked(deployment, storage_uri)
     if blocked:
@@ -79,7 +79,7 @@ def failed_containers(pods: Iterable[Object], storage_uri: str) -> dict[Log, boo
     return {
         (str(pod["metadata"]["name"]), str(container["name"])): "terminated" not in container.get("state", {})
         for pod in pods
-        if not _is_going(pod) and source_of(pod) == storage_uri
+        if not is_going(pod) and source_of(pod) == storage_uri
         for container in _containers(pod)
         if _last_exit(container)
     }
@@ -95,7 +95,7 @@ def causes(
     logs: Mapping[Log, str] | None = None,
 ) -> list[str]:
     """Why a rollout doesn't get on, the nearest cause first, and each of them once."""
-    new = [pod for pod in pods if not _is_going(pod) and source_of(pod) == storage_uri]
+    new = [pod for pod in pods if not is_going(pod) and source_of(pod) == storage_uri]
     blocked = "" if new else _blocked(deployment, storage_uri)
     of_pods = [cause for pod in new for cause in _pod_causes(pod, logs or {})]
     warned = [
@@ -153,8 +153,8 @@ def _is_about(involved: str, name: str) -> bool:
     return involved == name or involved.startswith(f"{name}-predictor")
 
 
-def _rolled_out(deployment: Object | None) -> bool:
-    """Knative has no Deployment of this name; there the pods alone decide."""
+def is_rolled_out(deployment: Object | None) -> bool:
+    """Whether every pod is of the last template. Knative has no Deployment of this name; the pods decide."""
     if deployment is None:
         return True
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
@@ -217,11 +217,13 @@ def _distinct(found: Iterable[Cause]) -> list[str]:
     return [str(cause) for cause in kept.values()]
 
 
-def _is_going(pod: Object) -> bool:
+def is_going(pod: Object) -> bool:
+    """Whether a pod is on its way out."""
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
-def _is_ready(pod: Object) -> bool:
+def is_ready(pod: Object) -> bool:
+    """Whether a pod answers."""
     return _condition(pod, "Ready") == "True"
 
 
@@ -268,7 +270,8 @@ def _pod_causes(pod: Object, logs: Mapping[Log, str]) -> list[Cause]:
     return found
 
 
-def _is_hopeless(pod: Object) -> bool:
+def is_hopeless(pod: Object) -> bool:
+    """Whether a pod fails in a way that stays the same."""
     return any(_has_failed(container) for container in _containers(pod) if not container.get("ready", False))
 
 

@@ -1,0 +1,165 @@
+"""Predictors that load their model with the store key of today: they are rolled by its checksum.
+
+A predictor reads its tenant's Secret when its pod starts. A checksum of the Secret on the pod's template
+makes another key another template, so Kubernetes brings the new pod up beside the old one, as it does
+for another model. The annotation has a field manager of its own: a promotion neither sets nor drops it.
+"""
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from serving import diagnosis
+from serving.diagnosis import Object
+from serving.inference import API_VERSION, DOMAIN
+from storage.errors import FailedError
+from storage.report import Report, silent
+
+CHECKSUM: Final = f"{DOMAIN}/store-key"
+MANAGER: Final = "slipway-rotation"
+READY_SECONDS: Final = 300.0
+_POLL_SECONDS: Final = 0.5
+
+
+class Predictors(Protocol):
+    """What rolling asks of a cluster; `serving.cluster.Cluster` in earnest."""
+
+    def list_names(self, namespace: str) -> tuple[str, ...]:
+        """The names of the InferenceServices."""
+
+    def get(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """The InferenceService, or None."""
+
+    def apply(self, manifest: Mapping[str, Any], *, manager: str) -> None:
+        """Apply it server-side."""
+
+    def pods(self, namespace: str, name: str) -> list[dict[str, Any]]:
+        """Its pods."""
+
+    def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
+        """Its Deployment, or None."""
+
+
+@dataclass(frozen=True)
+class Move:
+    """How far an InferenceService has moved to a key."""
+
+    done: bool
+    hopeless: bool
+    summary: str
+
+
+def checksum(secret: Mapping[str, str]) -> str:
+    """Return what tells one key from another and tells nothing else: its secret half is 240 random bits."""
+    text = "\0".join(f"{name}\0{value}" for name, value in sorted(secret.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def annotation(live: Object, key: str) -> dict[str, Any]:
+    """Return the manifest that puts the key's checksum on the predictor's pods, and on nothing else.
+
+    With the object's uid, so that one that was deleted meanwhile is not made anew.
+    """
+    identity = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "InferenceService",
+        "metadata": identity,
+        "spec": {"predictor": {"annotations": {CHECKSUM: key}}},
+    }
+
+
+def examine(deployment: Object | None, pods: Sequence[Object], key: str, *, served: bool) -> Move:
+    """Judge whether every pod has started with the key; one must be ready only if one was (`served`)."""
+    live = [pod for pod in pods if not diagnosis.is_going(pod)]
+    new = [pod for pod in live if checksum_of(pod) == key]
+    ready = any(diagnosis.is_ready(pod) for pod in new)
+    moved = len(new) == len(live) and _has_taken(deployment, key)
+    done = moved and (not served or (ready and diagnosis.is_rolled_out(deployment)))
+    if done:
+        summary = f"{len(new)} pods with the new key"
+    elif not new:
+        summary = "waiting for the new pod"
+    else:
+        summary = f"{len(new)} of {len(live)} pods with the new key, {'ready' if ready else 'starting'}"
+    return Move(done, served and any(diagnosis.is_hopeless(pod) for pod in new), summary)
+
+
+def checksum_of(pod: Object) -> str | None:
+    """Return the checksum of the key that a pod, or a template of pods, was made for."""
+    found = pod["metadata"].get("annotations", {}).get(CHECKSUM)
+    return str(found) if found else None
+
+
+def _has_taken(deployment: Object | None, key: str) -> bool:
+    """Whether KServe has handed the annotation on; Knative has no Deployment of this name."""
+    return deployment is None or checksum_of(deployment["spec"]["template"]) == key
+
+
+def roll(
+    cluster: Predictors,
+    namespace: str,
+    key: str,
+    *,
+    report: Report = silent,
+    timeout: float = READY_SECONDS,
+) -> tuple[str, ...]:
+    """Have every predictor of the namespace start with the key of this checksum, one after the other.
+
+    Returns:
+        The names of the InferenceServices.
+
+    Raises:
+        FailedError: One can't; its old pod serves.
+    """
+    names = cluster.list_names(namespace)
+    for name in names:
+        live = cluster.get(namespace, name)
+        if live is None:
+            continue
+        served = any(
+            diagnosis.is_ready(pod) and not diagnosis.is_going(pod) for pod in cluster.pods(namespace, name)
+        )
+        cluster.apply(annotation(live, key), manager=MANAGER)
+        _wait(cluster, namespace, name, key, served=served, report=report, timeout=timeout)
+    return names
+
+
+def _wait(
+    cluster: Predictors,
+    namespace: str,
+    name: str,
+    key: str,
+    *,
+    served: bool,
+    report: Report,
+    timeout: float,
+) -> None:
+    deadline = time.monotonic() + timeout
+    told = ""
+    while True:
+        deployment, pods = cluster.deployment(namespace, name), cluster.pods(namespace, name)
+        move = examine(deployment, pods, key, served=served)
+        if move.summary != told:
+            told = move.summary
+            report(f"{name}: {told}")
+        if move.done:
+            return
+        live = cluster.get(namespace, name)
+        if live is None:
+            return  # Taken away meanwhile; nothing of it holds a key.
+        if move.hopeless or time.monotonic() > deadline:
+            raise FailedError(
+                f"The predictor {namespace}/{name} did not come up with the new key.",
+                why="; ".join(_causes(live, deployment, pods, key)) or move.summary,
+                fix="Both keys are valid and the old pod serves. Mend the cause and run the command again.",
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _causes(live: Object, deployment: Object | None, pods: Sequence[Object], key: str) -> list[str]:
+    new = [pod for pod in pods if checksum_of(pod) == key]
+    source = next((uri for pod in new if (uri := diagnosis.source_of(pod))), "")
+    return diagnosis.causes(live, deployment, new, source)
