@@ -34,7 +34,9 @@ COMMANDS: Final = {
     "outputs": _Entry("stack", "Print the stack's outputs, the contract that CI reads."),
     "env": _Entry("stack", "Print shell exports for pulumi and kubectl."),
     "pipeline": _Entry("pipeline", "Training pipelines: compile, upload, run, list, logs.", whole=True),
-    "model": _Entry("model", "Models: promote, list, predict.", whole=True),
+    "model": _Entry("model", "Models: promote, list, predict; versions, history, verify, gc.", whole=True),
+    "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
+    "restore": _Entry("restore", "Bring back models, settings or state from a backup."),
     "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),
 }
 

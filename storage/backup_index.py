@@ -172,6 +172,11 @@ class Index(Entry):
         """Sizes of the blobs that it needs, by digest."""
         return {each.sha256: each.size for each in (*self.objects, *self.files)}
 
+    @property
+    def size(self) -> int:
+        """Bytes of all that it needs; what several objects share counts once."""
+        return sum(self.blobs().values())
+
     def names_of(self, sha256: str) -> list[str]:
         """Where a blob belongs, for a person."""
         objects = [each.full_key for each in self.objects if each.sha256 == sha256]
