@@ -30,9 +30,8 @@ def path_of(bucket: str, key: str, *, path_style: bool) -> str:
 
 def query_of(parameters: Mapping[str, str]) -> str:
     """Return the query in the order and the encoding that is signed."""
-    return "&".join(
-        f"{quote(name, safe='')}={quote(parameters[name], safe='')}" for name in sorted(parameters)
-    )
+    pairs = ((quote(name, safe=""), quote(value, safe="")) for name, value in parameters.items())
+    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
 def signed_headers(

@@ -1,0 +1,317 @@
+"""Transfers against a real store: every byte, every refusal, and what is left after a fault."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+from support.certificates import authority, certificate
+from support.faulty_store import Fault, contents, faulty_store, mortal_minio
+from support.minio import running_minio
+from support.promotions import key_of
+
+from storage.client import StoreAccess
+from storage.errors import FailedError, StoreError
+from storage.keys import StoreKey
+from storage.transfer import Digest, Download, Transfers, Upload
+from storage.transfer_parts import PART
+
+MIB = 1 << 20
+LARGE = 2 * PART + 8 * MIB + 5
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory):
+    with running_minio(tmp_path_factory.mktemp("minio")) as server:
+        server.client().create_bucket(Bucket="data")
+        yield server
+
+
+@pytest.fixture
+def proxy(minio):
+    with faulty_store(minio.endpoint) as between:
+        yield between
+
+
+@pytest.fixture
+def transfers(minio):
+    return opened(minio.url, key_of(minio))
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    """A file of three parts, no two alike."""
+    path = tmp_path_factory.mktemp("large") / "large.bin"
+    path.write_bytes(os.urandom(LARGE))
+    return path
+
+
+@pytest.fixture
+def uploaded(transfers, large, request):
+    key = f"{request.node.name}/large.bin"
+    transfers.upload("data", [Upload(large, key)])
+    return key
+
+
+def opened(url, key, **options):
+    ca = options.pop("ca", None)
+    return Transfers(StoreAccess(endpoint=url, region="us-east-1", key=key, ca=ca), **options)
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def pending(minio) -> list[str]:
+    """Keys of the multipart uploads that are neither complete nor aborted."""
+    return [entry["Key"] for entry in minio.client().list_multipart_uploads(Bucket="data").get("Uploads", ())]
+
+
+def test_many_small_and_one_large_come_back_as_they_went(transfers, large, tmp_path):
+    contents = {f"a/{n}.bin": os.urandom(n * 37) for n in range(300)} | {"ä b+c&=?#~'%.csv": b"odd name"}
+    folder = tmp_path / "from"
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    files = [Upload(folder / name, f"trip/{name}", sha256(folder / name)) for name in contents]
+    files.append(Upload(large, "trip/large.bin", sha256(large)))
+    size = transfers.upload("data", files)
+    assert size == sum(map(len, contents.values())) + LARGE
+    back = [
+        # Half of them without a size, half without a hash.
+        Download(
+            file.key,
+            tmp_path / "to" / file.key,
+            size=file.path.stat().st_size if number % 2 else None,
+            sha256=file.sha256 if number % 3 else None,
+        )
+        for number, file in enumerate(files)
+    ]
+    assert transfers.download("data", back) == size
+    for file in files:
+        assert (tmp_path / "to" / file.key).read_bytes() == file.path.read_bytes()
+    assert not list(tmp_path.rglob("*.part"))
+    digests = transfers.digests("data", [file.key for file in files])
+    assert digests == {file.key: Digest(file.path.stat().st_size, str(file.sha256)) for file in files}
+
+
+@pytest.mark.parametrize("size", [0, 1, PART, PART + 1])
+def test_the_edges_of_a_part(transfers, tmp_path, size):
+    source, back = tmp_path / "source", tmp_path / "back"
+    source.write_bytes(os.urandom(size))
+    transfers.upload("data", [Upload(source, f"edge/{size}", sha256(source))])
+    transfers.download("data", [Download(f"edge/{size}", back, size, sha256(source))])
+    assert back.read_bytes() == source.read_bytes()
+
+
+def test_the_store_keeps_the_checksum_of_the_whole_object(minio, uploaded):
+    head = minio.client().head_object(Bucket="data", Key=uploaded, ChecksumMode="ENABLED")
+    assert head["ChecksumType"] == "FULL_OBJECT"
+    assert head["ChecksumCRC64NVME"]
+
+
+def test_progress_grows_to_the_total(transfers, large, tmp_path):
+    seen: list[tuple[int, int]] = []
+    small = tmp_path / "small"
+    small.write_bytes(b"small")
+    keys = {large: "progress/large", small: "progress/small"}
+    transfers.upload("data", [Upload(*pair) for pair in keys.items()], lambda *now: seen.append(now))
+    uploads, seen = seen, []
+    transfers.download(
+        "data", [Download(key, tmp_path / key) for key in keys.values()], lambda *now: seen.append(now)
+    )
+    for steps in (uploads, seen):
+        assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+        assert len(steps) == 4
+        assert steps[-1] == (LARGE + 5, LARGE + 5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cause"),
+    [
+        ({"access_key": "nobody"}, "unknown-key"),
+        ({"secret_key": SecretStr("x" * 20)}, "wrong-secret"),
+        ({}, "bucket-missing"),
+    ],
+)
+@pytest.mark.parametrize("size", [5, PART, LARGE])
+def test_a_refusal_is_told_by_its_cause(minio, tmp_path, wrong, cause, size):
+    source = tmp_path / "source"
+    source.write_bytes(bytes(size))
+    there = opened(minio.url, StoreKey(**(key_of(minio).model_dump() | wrong)))
+    bucket = "data" if wrong else "nowhere"
+    before = contents(minio)
+    with pytest.raises(StoreError) as failed:
+        there.upload(bucket, [Upload(source, "refused")])
+    assert failed.value.cause == cause
+    assert contents(minio) == before
+    assert pending(minio) == []
+
+
+@pytest.mark.parametrize("listed", [None, 5, LARGE])
+def test_a_missing_object_is_told_by_its_cause(transfers, tmp_path, listed):
+    with pytest.raises(StoreError) as failed:
+        transfers.download("data", [Download("missing", tmp_path / "to", listed)])
+    assert failed.value.cause == "object-missing"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_an_altered_object_leaves_no_file(minio, transfers, tmp_path, size):
+    source, to = tmp_path / "source", tmp_path / "to"
+    source.write_bytes(os.urandom(size))
+    expected = sha256(source)
+    transfers.upload("data", [Upload(source, "altered", expected)])
+    with source.open("r+b") as file:
+        file.seek(size // 2)
+        byte = file.read(1)[0]
+        file.seek(size // 2)
+        file.write(bytes([byte ^ 1]))
+    transfers.upload("data", [Upload(source, "altered")])
+    to.write_text("what stood there")
+    with pytest.raises(StoreError) as failed:
+        transfers.download("data", [Download("altered", to, size, expected)])
+    assert failed.value.cause == "altered"
+    assert to.read_text() == "what stood there"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "to"]
+    transfers.download("data", [Download("altered", to, size, sha256(source))])
+    assert sha256(to) == sha256(source)
+
+
+@pytest.mark.parametrize("size", [1000, LARGE])
+def test_a_file_that_is_not_what_was_promised_is_not_uploaded(minio, transfers, tmp_path, size):
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(size))
+    with pytest.raises(FailedError, match="was not uploaded"):
+        transfers.upload("data", [Upload(source, "promised", "0" * 64)])
+    assert minio.keys("data", "promised") == []
+    assert pending(minio) == []
+
+
+def test_a_busy_store_and_broken_connections_are_tried_again(proxy, minio, large, tmp_path):
+    there = opened(proxy.url, key_of(minio), retries=3)
+    proxy.faults = [
+        Fault("PUT", status=503, code="SlowDown", times=1),
+        Fault("PUT", keep_body=MIB, times=1),
+        Fault("PUT", lose_answer=True, times=1),
+        Fault("GET", status=503, code="SlowDown", times=1),
+        Fault("GET", keep_answer=MIB, times=2),
+    ]
+    there.upload("data", [Upload(large, "again", sha256(large))])
+    there.download("data", [Download("again", tmp_path / "to", LARGE, sha256(large))])
+    assert sha256(tmp_path / "to") == sha256(large)
+    assert [fault.times for fault in proxy.faults] == [0] * 5
+
+
+def test_a_store_that_stays_busy_is_given_up(proxy, minio, tmp_path):
+    source = tmp_path / "source"
+    source.write_bytes(b"x")
+    proxy.faults = [Fault("PUT", status=503, code="SlowDown")]
+    with pytest.raises(StoreError) as failed:
+        opened(proxy.url, key_of(minio), retries=2, workers=1).upload("data", [Upload(source, "busy")])
+    assert failed.value.cause == "busy"
+    assert proxy.count("PUT") == 3
+
+
+def test_a_store_that_hangs_is_given_up(proxy, minio, uploaded, tmp_path):
+    proxy.faults = [Fault("GET", hold=5)]
+    there = opened(proxy.url, key_of(minio), retries=0, read_seconds=0.2)
+    with pytest.raises(StoreError) as failed:
+        there.download("data", [Download(uploaded, tmp_path / "to", LARGE)])
+    assert failed.value.cause == "slow"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_object_that_is_replaced_meanwhile_is_not_mixed(proxy, minio, uploaded, tmp_path):
+    other = os.urandom(LARGE)
+    swap = Fault(
+        "GET",
+        times=1,
+        before=lambda: minio.client().put_object(Bucket="data", Key=uploaded, Body=other),
+    )
+    proxy.faults = [swap]
+    with pytest.raises(StoreError):
+        opened(proxy.url, key_of(minio), workers=1).download(
+            "data", [Download(uploaded, tmp_path / "to", LARGE)]
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("direction", ["up", "down"])
+def test_a_store_that_is_killed_leaves_no_half(tmp_path, large, direction):
+    (tmp_path / "store").mkdir()
+    with mortal_minio(tmp_path / "store") as mortal:
+        mortal.server.client().create_bucket(Bucket="data")
+        with faulty_store(mortal.server.endpoint) as proxy:
+            there = opened(proxy.url, key_of(mortal.server), retries=1, workers=1)
+            if direction == "down":
+                there.upload("data", [Upload(large, "key")])
+            # The first part passes; the store dies in the second.
+            part = "PUT" if direction == "up" else "GET"
+            proxy.faults = [Fault(part, times=1), Fault(part, before=mortal.kill, times=1)]
+            with pytest.raises(StoreError) as failed:
+                if direction == "up":
+                    there.upload("data", [Upload(large, "key")])
+                else:
+                    there.download("data", [Download("key", tmp_path / "to" / "file", LARGE)])
+            assert failed.value.cause in {"cut", "unreachable"}
+            proxy.faults = []
+            assert [*(tmp_path / "to").glob("*")] == []
+            server = mortal.start()
+            assert server.keys("data") == ([] if direction == "up" else ["key"])
+            there.upload("data", [Upload(large, "key", sha256(large))])
+            assert server.keys("data") == ["key"]
+
+
+def test_tls_trusts_the_given_authority_alone(minio, large, tmp_path):
+    ours, other = authority(), authority()
+    tls = certificate(ours, "127.0.0.1", days=1, folder=tmp_path)
+    with faulty_store(minio.endpoint, tls=tls) as proxy:
+        for stranger in (other.pem, None):
+            with pytest.raises(StoreError) as failed:
+                opened(proxy.url, key_of(minio), ca=stranger).download(
+                    "data", [Download("tls", tmp_path / "to", 5)]
+                )
+            assert failed.value.cause == "certificate"
+        assert proxy.seen == []
+        there = opened(proxy.url, key_of(minio), ca=ours.pem)
+        there.upload("data", [Upload(large, "tls", sha256(large))])
+        there.download("data", [Download("tls", tmp_path / "to", LARGE, sha256(large))])
+    assert sha256(tmp_path / "to") == sha256(large)
+
+
+MEMORY = """
+import os, resource, sys
+from pathlib import Path
+from storage.client import StoreAccess
+from storage.keys import StoreKey
+from storage.transfer import Download, Transfers, Upload
+url, access_key, folder = sys.argv[1:]
+key = StoreKey(access_key=access_key, secret_key=os.environ["SECRET"])
+there = Transfers(StoreAccess(endpoint=url, region="us-east-1", key=key))
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
+source = Path(folder, "source")
+with source.open("wb") as file:
+    for _ in range(256):
+        file.write(os.urandom(1 << 20))
+there.upload("data", [Upload(source, "memory")])
+there.download("data", [Download("memory", Path(folder, "to"))])
+print(peak() - before)
+"""
+
+
+def test_memory_does_not_grow_with_the_file(minio, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY, minio.url, minio.access_key, str(tmp_path)],
+        env={**os.environ, "SECRET": minio.secret_key, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    # 8 workers of 256 KiB each, their threads, and what boto3 loads for its first request.
+    assert int(done.stdout) < 40 * 1024
