@@ -1,4 +1,4 @@
-"""`slipway model`: promote what a run proposed, list what is served, ask it."""
+"""`slipway model`: promote what a run proposed, list what is served, ask it; the rest is the registry's."""
 
 import csv
 from pathlib import Path
@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
-from infra.contract import PlatformOutputs
-from serving import access, predict, rollout
+from serving import predict, rollout
 from serving.endpoint import class_names
 from serving.promotion import Rules
 from slipway import console, render, workspace
+from slipway.commands import model_registry
 from slipway.commands.options import Stack, Tenant
 from storage.errors import FailedError, UsageError
-from storage.registry import Registry
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Models: promote, list, predict.\n\nExample:  slipway model list --tenant team-a",
+    help="Models: promote, list, predict; versions, history, verify, gc.\n\n"
+    "Example:  slipway model list --tenant team-a",
 )
 
 
@@ -50,7 +50,7 @@ def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack
     Example:  slipway model list --tenant team-a
     """
     outputs = workspace.outputs(stack)
-    registry = _registry(outputs, tenant)
+    registry = model_registry.open_registry(outputs, tenant)
     rows = []
     for name in registry.list_models():
         held = registry.read_alias(name, rollout.CHAMPION)
@@ -96,16 +96,12 @@ def predict_command(
         raise FailedError(
             error.what, why=error.why, fix="See `slipway model list` for what is served."
         ) from error
-    names = class_names(_registry(outputs, tenant), name)
+    names = class_names(model_registry.open_registry(outputs, tenant), name)
     labels = [names[answer] if answer < len(names) else str(answer) for answer in answers]
     if context.obj["json"]:
         console.show_json({"model": name, "classes": answers, "labels": labels})
     else:
         console.show_table(("row", "class"), list(enumerate(labels, start=1)))
-
-
-def _registry(outputs: PlatformOutputs, tenant: str) -> Registry:
-    return Registry(access.open_store(outputs, tenant, "editor"), outputs.store.models_bucket, tenant)
 
 
 def _rows(path: Path) -> list[list[float]]:
@@ -120,3 +116,13 @@ def _rows(path: Path) -> list[list[float]]:
         return [[float(line[index]) for index in keep] for line in lines[1:]]
     except (ValueError, IndexError) as error:
         raise UsageError(f"{path} is not a table of numbers.", why=str(error)) from error
+
+
+for command in (
+    model_registry.show,
+    model_registry.versions,
+    model_registry.history,
+    model_registry.verify,
+    model_registry.gc,
+):
+    app.command()(command)

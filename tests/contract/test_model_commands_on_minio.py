@@ -1,0 +1,243 @@
+"""The registry's commands against a real store: what they print, how they exit, what they leave."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from support.minio import running_minio
+from support.platform import outputs
+from support.promotions import FakeServing, key_of, write_run
+
+from serving import access, housekeeping
+from serving.promotion import Rules
+from serving.rollout import Promoter
+from slipway import app, workspace
+from storage import collection
+from storage.client import StoreAccess, open_store
+from storage.errors import FailedError
+from storage.layout import version_prefix
+from storage.registry import Registry
+
+pytestmark = pytest.mark.contract
+
+
+@dataclass
+class FakeCluster:
+    """Lists what was promoted last, unless it is down."""
+
+    serving: FakeServing
+    down: bool = False
+    more: list[dict[str, Any]] = field(default_factory=list)
+
+    def services(self, namespace: str) -> list[dict[str, Any]]:
+        if self.down:
+            raise FailedError("The cluster did not answer.")
+        return [*self.serving.live.values(), *self.more]
+
+
+class World:
+    """Two promoted runs of one model, and one that was published and never promoted."""
+
+    def __init__(self, minio, store) -> None:
+        self.store = store
+        self.serving = FakeServing(store)
+        self.cluster = FakeCluster(self.serving)
+        self.outputs = outputs(minio.url)
+        self.registry = Registry(store, "models", "team-a", by="tester")
+        self.promoter = Promoter(
+            self.outputs, "team-a", self.serving, store, self.registry, ask=self.serving.ask
+        )
+        self.old = self.promote("run-1", 0)
+        self.new = self.promote("run-2", 2)
+
+    def promote(self, run_id: str, seed: int) -> str:
+        digest = write_run(self.store, run_id, seed=seed)
+        self.promoter.promote_run(run_id, Rules())
+        return digest
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory):
+    with running_minio(tmp_path_factory.mktemp("minio")) as server:
+        yield server
+
+
+@pytest.fixture
+def world(minio, monkeypatch):
+    store = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
+    for bucket in ("artifacts", "models"):
+        if bucket not in {found["Name"] for found in store.list_buckets()["Buckets"]}:
+            store.create_bucket(Bucket=bucket)
+            store.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        listed = store.list_object_versions(Bucket=bucket)
+        for entry in (*listed.get("Versions", []), *listed.get("DeleteMarkers", [])):
+            store.delete_object(Bucket=bucket, Key=entry["Key"], VersionId=entry["VersionId"])
+    made = World(minio, store)
+    monkeypatch.setattr(workspace, "outputs", lambda stack: made.outputs)
+    monkeypatch.setattr(access, "open_store", lambda outputs, tenant, role: store)
+    monkeypatch.setattr(housekeeping.Cluster, "of", lambda outputs: made.cluster)
+    yield made
+    store.close()
+
+
+@pytest.fixture
+def call(capsys):
+    def run(*words: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = app.main(["model", *words])
+        said = capsys.readouterr()
+        return code, json.loads(said.out) if "--json" in words and said.out else said.out + said.err
+
+    return run
+
+
+def in_a_year(monkeypatch) -> None:
+    now = datetime.now(UTC) + timedelta(days=365)
+    plain = collection.Collector.__init__
+    monkeypatch.setattr(
+        collection.Collector,
+        "__init__",
+        lambda self, *given, **named: plain(self, *given, **named | {"now": lambda: now}),
+    )
+
+
+def test_show_tells_the_champion_and_any_other_version_by_its_first_digits(world, call):
+    code, shown = call("show", "churn", "--json")
+    assert code == 0
+    assert (shown["digest"], shown["aliases"]) == (world.new, ["champion"])
+    assert shown["lineage"]["run_id"] == "run-2"
+    assert shown["lineage"]["data_uri"] == "s3://data/team-a/x.csv"
+    assert (shown["by"], [file["path"] for file in shown["files"]]) == (
+        "tester",
+        ["model.pkl", "schema.json"],
+    )
+    code, shown = call("show", "churn", "--version", world.old[:12], "--json")
+    assert (code, shown["digest"], shown["aliases"]) == (0, world.old, [])
+    code, text = call("show", "churn")
+    assert code == 0
+    for told in (world.new, "run-2", "c" * 40, "accuracy", "model.pkl"):
+        assert told in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("show", "nosuch"), "has no champion"),
+        (("show", "churn", "--version", "abc"), "12 to 64 hexadecimal digits"),
+        (("show", "churn", "--version", "0" * 12), "has no version"),
+        (("versions", "nosuch"), "no version of a model"),
+        (("verify",), "not clear what to verify"),
+        (("verify", "churn", "--served"), "not clear what to verify"),
+        (("verify", "churn", "--all", "--version", "0" * 12), "not clear what to verify"),
+        (("gc", "--keep-history", "0"), "keep-history"),
+        (("show", "../x"), "can't name a model"),
+    ],
+)
+def test_a_wrong_question_is_the_callers_mistake(world, call, words, message):
+    code, text = call(*words)
+    assert code == 2
+    assert message in text
+
+
+def test_versions_and_history_list_what_was_promoted_by_whom(world, call):
+    code, found = call("versions", "churn", "--json")
+    assert code == 0
+    assert {each["digest"]: each["aliases"] for each in found} == {world.old: [], world.new: ["champion"]}
+    code, entries = call("history", "churn", "--json")
+    told = [(entry["number"], entry["digest"], entry["by"]) for entry in entries]
+    assert (code, told) == (0, [(1, world.old, "tester"), (2, world.new, "tester")])
+    assert len(call("history", "churn", "--last", "1", "--json")[1]) == 1
+    assert world.old[:12] in call("versions", "churn")[1]
+    assert "run-2" in call("history", "churn")[1]
+
+
+def test_verify_exits_with_1_and_names_the_file_that_differs(world, call):
+    assert call("verify", "churn", "--all")[0] == 0
+    key = version_prefix("team-a", "churn", world.old) + "files/schema.json"
+    world.store.put_object(Bucket="models", Key=key, Body=b"altered")
+    assert call("verify", "churn")[0] == 0
+    code, text = call("verify", "churn", "--all")
+    assert code == 1
+    assert f"schema.json of version {world.old[:12]} of churn was altered" in text
+    code, checks = call("verify", "churn", "--version", world.old[:12], "--json")
+    assert (code, "schema.json" in checks[0]["problem"]) == (1, True)
+
+
+def service(name: str, uri: str | None, digest: str | None) -> dict[str, Any]:
+    annotations = {"slipway.dev/model-digest": digest} if digest else {}
+    return {
+        "metadata": {"name": name, "annotations": annotations},
+        "spec": {"predictor": {"model": {"storageUri": uri} if uri else {}}},
+    }
+
+
+def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
+    assert call("verify", "--served")[0] == 0
+    good = f"s3://models/team-a/churn/versions/{world.old}/files"
+    for wrong, told in (
+        (service("elsewhere", f"s3://artifacts/team-a/churn/versions/{world.old}/files", world.old), "is no"),
+        (
+            service("foreign", good.replace("team-a", "team-ab"), world.old),
+            "no version below s3://models/team-a/",
+        ),
+        (service("mute", None, None), "Nothing is no version"),
+        (service("other", good, world.new), f"but says that it is {world.new[:12]}"),
+        (service("gone", good.replace(world.old, "0" * 64), "0" * 64), "has no version"),
+    ):
+        world.cluster.more = [wrong]
+        code, checks = call("verify", "--served", "--json")
+        assert code == 1
+        assert [each["problem"] for each in checks if each["service"] == "churn"] == [""]
+        assert told in checks[-1]["problem"]
+    world.cluster.more = []
+    rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "team-a/"}, "Expiration": {"Days": 9}}
+    world.store.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration={"Rules": [rule]})
+    code, text = call("verify", "--served")
+    assert (code, "Rule 'tidy' of the lifecycle" in text) == (1, True)
+    world.store.delete_bucket_lifecycle(Bucket="models")
+    world.cluster.down = True
+    assert call("verify", "--served")[0] == 1
+
+
+def test_gc_only_says_what_would_go_until_it_is_told_to(world, call, monkeypatch):
+    in_a_year(monkeypatch)
+    code, said = call("gc", "--keep-history", "1", "--json")
+    assert code == 0
+    assert said["deleted"] is False
+    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+        world.old: "collect",
+        world.new: "keep",
+    }
+    assert set(world.registry.list_versions("churn")) == {world.old, world.new}
+    code, text = call("gc", "--keep-history", "1", "--model", "churn")
+    assert (code, "would delete" in text, "alias champion; served by churn" in text) == (0, True, True)
+    code, text = call("gc", "--keep-history", "1", "--yes")
+    assert (code, "1 of 2 versions" in text) == (0, True)
+    assert world.registry.list_versions("churn") == [world.new]
+    world.registry.verify("churn", world.new)
+
+
+def test_gc_keeps_everything_where_it_is_young_or_the_log_is_honoured(world, call, monkeypatch):
+    assert {each["action"] for each in call("gc", "--yes", "--json")[1]["versions"]} == {"keep"}
+    in_a_year(monkeypatch)
+    assert {each["action"] for each in call("gc", "--yes", "--json")[1]["versions"]} == {"keep"}
+    assert len(world.registry.list_versions("churn")) == 2
+
+
+def test_gc_deletes_nothing_where_it_cannot_know_what_is_served(world, call, monkeypatch):
+    in_a_year(monkeypatch)
+    world.cluster.down = True
+    assert call("gc", "--keep-history", "1", "--yes")[0] == 1
+    world.cluster.down = False
+    world.cluster.more = [service("whole", "s3://models/team-a/churn", None)]
+    code, text = call("gc", "--keep-history", "1", "--yes")
+    assert (code, "serves what is no version" in text) == (1, True)
+    world.cluster.more = [service("shadow", "s3://models/team-a/churn/x", None)]
+    assert call("gc", "--keep-history", "1", "--yes")[0] == 1
+    assert len(world.registry.list_versions("churn")) == 2
+    good = f"s3://models/team-a/churn/versions/{world.old}/files"
+    world.cluster.more = [service("shadow", good, world.old)]
+    assert call("gc", "--keep-history", "1", "--yes")[0] == 0
+    assert len(world.registry.list_versions("churn")) == 2
