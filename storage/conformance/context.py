@@ -66,14 +66,6 @@ class Context:
         """Return what an object of the test's own holds."""
         return self.client.get_object(Bucket=self.bucket, Key=self.key(name))["Body"].read()
 
-    def abort_uploads(self, prefix: str) -> None:
-        """Abort what uploads in parts there are below a prefix of the test's own."""
-        found = self.client.list_multipart_uploads(Bucket=self.bucket, Prefix=prefix)
-        for upload in found.get("Uploads", ()):
-            self.client.abort_multipart_upload(
-                Bucket=self.bucket, Key=upload["Key"], UploadId=upload["UploadId"]
-            )
-
     def make_bucket(self, name: str) -> str:
         """Make a bucket that the clean-up will remove."""
         region = self.access.region

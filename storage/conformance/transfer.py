@@ -2,7 +2,10 @@
 
 import base64
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
 
 from storage.conformance.checking import Check, check, must, refused
 from storage.conformance.context import Context
@@ -49,7 +52,7 @@ def parts_become_one_object(context: Context) -> None:
 
 @check(Capability.MULTIPART)
 def an_abort_leaves_nothing(context: Context) -> None:
-    """After an abort there is no object, no upload and no part."""
+    """After an abort there is no object and no upload."""
     upload = _start(context, "aborted")
     _part(context, "aborted", upload, 1, b"x" * 1000)
     bucket, key = context.bucket, context.key("aborted")
@@ -58,8 +61,6 @@ def an_abort_leaves_nothing(context: Context) -> None:
         context.read("aborted")
     with refused("listing an aborted upload's parts", "NoSuchUpload", status=404):
         context.client.list_parts(Bucket=bucket, Key=key, UploadId=upload)
-    found = context.client.list_multipart_uploads(Bucket=bucket, Prefix=key)
-    must(not found.get("Uploads"), "the aborted upload is still listed")
 
 
 @check(Capability.MULTIPART)
@@ -79,7 +80,10 @@ def a_completion_on_a_condition(context: Context) -> None:
                 IfNoneMatch="*",
             )
     finally:
-        context.abort_uploads(key)
+        # By its id: to list uploads takes a right over the whole bucket. Where the store completed it
+        # nevertheless, there is none.
+        with suppress(ClientError):
+            context.client.abort_multipart_upload(Bucket=context.bucket, Key=key, UploadId=upload)
     must(context.read("completed") == b"first", "the refused completion changed the object")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from support.certificates import authority, certificate
 from support.minio import Minio, running_minio
 from support.moto_server import Moto, running_moto
 from support.versitygw import Versitygw, running_versitygw
@@ -159,6 +160,24 @@ def test_without_a_place_for_versions_versitygw_says_that_it_keeps_none(tmp_path
     ]
 
 
+def test_a_store_with_an_authority_of_its_own_is_tested_over_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = authority()
+    for name in ("certificate", "store"):
+        (tmp_path / name).mkdir()
+    certificate(signer, "127.0.0.1", days=1, folder=tmp_path / "certificate")
+    [chain] = (tmp_path / "certificate").iterdir()
+    needed = of(Capability.CONDITIONAL_CREATE, Capability.WRONG_KEY, Capability.PRESIGNED)
+    with running_versitygw(tmp_path / "store", certificate=chain, ca=signer.pem) as server:
+        # Only now: before, it would hide the gateway's binary.
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        report = run(dataclasses.replace(access(server), ca=signer.pem), checks=needed)
+        with pytest.raises(FailedError):
+            run(dataclasses.replace(access(server), ca=authority().pem), checks=needed)
+    assert {check.outcome for check in report.checks} == {Outcome.PASSED}
+
+
 # --- nothing but its own is touched -----------------------------------------------------------------------
 
 
@@ -168,6 +187,7 @@ def test_every_store_is_left_as_it_was(
     assert {name: report.left_behind for name, report in reports.items()} == dict.fromkeys(reports, ())
     for server in (minio, versitygw, moto):
         assert [name for name in buckets(server) if name.startswith("slipway-conformance")] == []
+        assert server.secret_key not in "".join(report.model_dump_json() for report in reports.values())
     admin = MinioAdministration(access(minio))._admin
     assert "slipway-conformance" not in admin.user_list() + admin.policy_list()
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -52,10 +53,22 @@ class Versitygw:
 
 
 @contextmanager
-def running_versitygw(folder: Path, *, versions: bool = True) -> Iterator[Versitygw]:
-    """Start the gateway over folders below `folder`, with a place for old versions or without; stop it."""
+def running_versitygw(
+    folder: Path, *, versions: bool = True, certificate: Path | None = None, ca: str = ""
+) -> Iterator[Versitygw]:
+    """Start the gateway over folders below `folder`; stop it at the end.
+
+    Args:
+        folder: Empty; everything is kept in it.
+        versions: Whether there is a place for old versions.
+        certificate: PEM file of chain and key: the gateway then speaks TLS.
+        ca: The certificate's authority, as PEM.
+    """
     port = free_port()
-    server = Versitygw(f"http://127.0.0.1:{port}", f"root-{secrets.token_hex(4)}", secrets.token_urlsafe(24))
+    scheme = "https" if certificate else "http"
+    server = Versitygw(
+        f"{scheme}://127.0.0.1:{port}", f"root-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+    )
     for name in ("objects", "versions", "users"):
         (folder / name).mkdir()
     environment = {
@@ -68,6 +81,7 @@ def running_versitygw(folder: Path, *, versions: bool = True) -> Iterator[Versit
         "VGW_IAM_CACHE_DISABLE": "true",
         "VGW_HEALTH": _HEALTH,
         **({"VGW_VERSIONING_DIR": str(folder / "versions")} if versions else {}),
+        **({"VGW_CERT": str(certificate), "VGW_KEY": str(certificate)} if certificate else {}),
     }
     with (folder / "versitygw.log").open("wb") as log:
         process = subprocess.Popen(
@@ -77,7 +91,7 @@ def running_versitygw(folder: Path, *, versions: bool = True) -> Iterator[Versit
             stderr=subprocess.STDOUT,
         )
     try:
-        _wait_until_ready(server, process, folder / "versitygw.log")
+        _wait_until_ready(server, process, folder / "versitygw.log", ca)
         yield server
     finally:
         process.terminate()
@@ -88,11 +102,12 @@ def running_versitygw(folder: Path, *, versions: bool = True) -> Iterator[Versit
             process.wait()
 
 
-def _wait_until_ready(server: Versitygw, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(server: Versitygw, process: "subprocess.Popen[bytes]", log: Path, ca: str) -> None:
+    trusted = ssl.create_default_context(cadata=ca) if ca else None
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"{server.url}{_HEALTH}", timeout=2):
+            with urllib.request.urlopen(f"{server.url}{_HEALTH}", timeout=2, context=trusted):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
