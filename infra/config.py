@@ -10,16 +10,17 @@ before anything is started (`load_file`, `load_tenants`) and inside the program 
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 import pulumi
 from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
 
-from infra import settings_page, strict_yaml
+from infra import operator_secrets, settings_page, strict_yaml
 from infra.contract import PlatformOutputs
 from infra.names import SYSTEM_NAMESPACES
+from infra.operator_secrets import OperatorSecrets
 from infra.rbac import Role
 from storage.errors import UsageError
 from storage.layout import checked_name
@@ -29,6 +30,7 @@ from storage.settings import MinioSettings, StoreSettings, StoreTenant, Strict
 PROJECT: Final = "slipway"
 PLATFORM_KEY: Final = f"{PROJECT}:platform"
 SECRET_KEY: Final = f"{PROJECT}:secret"
+_KNOWN_KEYS: Final = (PLATFORM_KEY, SECRET_KEY, *operator_secrets.KEYS)
 MIN_SECRET: Final = 32
 """Characters; `slipway init` writes more. A shorter one was typed by a person."""
 
@@ -251,6 +253,7 @@ class Configuration:
     platform: PlatformSettings
     tenants: tuple[TenantSettings, ...]
     secret: pulumi.Output[str]
+    operator: OperatorSecrets = field(default_factory=OperatorSecrets)
 
 
 def _field(root: str, location: tuple[int | str, ...]) -> str:
@@ -292,9 +295,9 @@ def _check_platform(value: object, file: str) -> PlatformSettings:
 
 def _check_keys(keys: Mapping[str, Any], file: str, stack: str, *, secret: bool = True) -> None:
     for key in keys:
-        if key.startswith(f"{PROJECT}:") and key not in (PLATFORM_KEY, SECRET_KEY):
+        if key.startswith(f"{PROJECT}:") and key not in _KNOWN_KEYS:
             raise UsageError(
-                f"{file}: {key}: unknown setting.", why=f"Only {PLATFORM_KEY} and {SECRET_KEY} are read."
+                f"{file}: {key}: unknown setting.", why=f"Only {', '.join(_KNOWN_KEYS)} are read."
             )
     if secret and SECRET_KEY not in keys:
         raise UsageError(
@@ -330,14 +333,19 @@ def load_file(path: Path, *, secret: bool = True) -> PlatformSettings:
     if not isinstance(config, dict):
         raise UsageError(f"{path.name}: config: must be a mapping.", fix=_COPY)
     _check_keys(config, path.name, stack, secret=secret)
-    held = config.get(SECRET_KEY, {"secure": ""})
-    if not (isinstance(held, dict) and set(held) == {"secure"}):
-        raise UsageError(
-            f"{path.name}: {SECRET_KEY}: stands there unencrypted.",
-            why="Secrets are kept encrypted by Pulumi's secrets provider.",
-            fix=f"Remove the line, then run: slipway init {stack}",
-        )
-    return _check_platform(config[PLATFORM_KEY], path.name)
+    again = {SECRET_KEY: f"Remove the line, then run: slipway init {stack}"}
+    for key in (SECRET_KEY, *operator_secrets.KEYS):
+        held = config.get(key, {"secure": ""})
+        if not (isinstance(held, dict) and set(held) == {"secure"}):
+            raise UsageError(
+                f"{path.name}: {key}: stands there unencrypted.",
+                why="Secrets are kept encrypted by Pulumi's secrets provider.",
+                fix=again.get(key) or operator_secrets.how_to_set(key, stack),
+            )
+    platform = _check_platform(config[PLATFORM_KEY], path.name)
+    if secret:
+        operator_secrets.require(platform.store, config, path.name, stack)
+    return platform
 
 
 def load_tenant(path: Path) -> TenantSettings:
@@ -374,6 +382,19 @@ def load_tenants(folder: Path) -> tuple[TenantSettings, ...]:
     return tuple(found[name][0] for name in sorted(found))
 
 
+def tenant_file(folder: Path, name: str) -> Path:
+    """Return the file that declares a tenant, whatever the file is called.
+
+    Raises:
+        UsageError: If none does, or one is malformed.
+    """
+    for path in sorted(folder.glob("*.yaml")):
+        if load_tenant(path).name == name:
+            return path
+    known = ", ".join(tenant.name for tenant in load_tenants(folder)) or "none yet"
+    raise UsageError(f"No file of tenants/ declares tenant {name!r}.", why=f"There is {known}.")
+
+
 def from_pulumi(project: Path) -> Configuration:
     """Return what the running program was told: its stack's config and the tenants' files.
 
@@ -391,11 +412,21 @@ def from_pulumi(project: Path) -> Configuration:
             why=f"It takes {MIN_SECRET} characters at least.",
             fix=f"Remove the line, then run: slipway init {stack}",
         )
+    platform = _check_platform(config.require_object("platform"), file)
+    operator_secrets.require(platform.store, given, file, stack)
+    tenants = load_tenants(project / "tenants")
+    handed = operator_secrets.wanted(platform.store)
     return Configuration(
         stack=stack,
-        platform=_check_platform(config.require_object("platform"), file),
-        tenants=load_tenants(project / "tenants"),
+        platform=platform,
+        tenants=tenants,
         secret=config.require_secret("secret"),
+        operator=operator_secrets.read(
+            platform.store,
+            config.get(handed.partition(":")[2]) if handed else None,
+            file,
+            [tenant.name for tenant in tenants],
+        ),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from infra import config
 from infra.contract import PlatformOutputs
@@ -102,12 +102,20 @@ class Stack:
             fix=f"Put the file back as it was, or take the platform away with `slipway destroy {self.name}`.",
         )
 
+    def secret(self) -> SecretStr:
+        """Return the stack's secret, from which every key derives; it passes through a pipe only."""
+        return SecretStr(self._ask_config("get", config.SECRET_KEY).rstrip("\n"))
+
     def up(self, *, refresh: bool = False) -> Summary:
         """Make the world what the program says.
 
         Args:
             refresh: look at every resource first, and not only at what the program changes.
+
+        Raises:
+            UsageError: the settings are wrong, or would make keys valid that were replaced.
         """
+        self._refuse_earlier_keys()
         return self._operate("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
 
     def preview(self) -> Summary:
@@ -176,6 +184,22 @@ class Stack:
             # Not `_make`, which would give up secrets that it can't read.
             self._cli.ask("stack", "init", self.name, "--no-select")
         self._ask_stack("import", stdin=json.dumps(exported))
+
+    def _refuse_earlier_keys(self) -> None:
+        """Notice a tenant's file that was put back to a generation of keys before its present one."""
+        folder = self.project / "tenants"
+        if not (folder.is_dir() and self.exists()):
+            return
+        held = json.loads(self._ask_stack("output", "--json")).get("tenants") or {}
+        for tenant in config.load_tenants(folder):
+            known = (held.get(tenant.name) or {}).get("key_generation") or 0
+            if tenant.key_generation < known:
+                raise UsageError(
+                    f"tenants/{tenant.name}.yaml: key_generation: {tenant.key_generation} was replaced "
+                    f"by {known}.",
+                    why="Its keys are dead, and whoever had them would be let in again.",
+                    fix=f"Set key_generation: {known}, or rotate: slipway tenant rotate {tenant.name}",
+                )
 
     def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
         if validate:

@@ -62,16 +62,34 @@ class Prover:
             self._expect(UNKNOWN, made_up, bucket, prefix, f"list s3://{bucket}/{prefix}")
 
     def _expect(self, wanted: str, key: StoreKey, bucket: str, prefix: str, what: str) -> None:
-        ask = answer(replace(self.access, key=key), bucket, prefix)
-        deadline = time.monotonic() + self.patience
-        while (said := ask()) != wanted:
-            if time.monotonic() > deadline:
-                raise FailedError(
-                    f"The store answered {said} where key {key.access_key} asked to {what}.",
-                    why=f"It has to answer {wanted}.",
-                    fix="Check with `slipway status` that the store is up, and run the command again.",
-                )
-            time.sleep(_RETRY_SECONDS)
+        expect(wanted, replace(self.access, key=key), bucket, prefix, what, patience=self.patience)
+
+
+def expect(
+    wanted: str,
+    access: StoreAccess,
+    bucket: str,
+    prefix: str,
+    what: str,
+    *,
+    patience: float = _PATIENCE_SECONDS,
+) -> None:
+    """Ask until the store answers as it has to.
+
+    Raises:
+        FailedError: It keeps to another answer.
+    """
+    ask = answer(access, bucket, prefix)
+    deadline = time.monotonic() + patience
+    while (said := ask()) != wanted:
+        if time.monotonic() > deadline:
+            name = access.key.access_key if access.key else "nobody"
+            raise FailedError(
+                f"The store answered {said} where key {name} asked to {what}.",
+                why=f"It has to answer {wanted}.",
+                fix="Check with `slipway status` that the store is up, and run the command again.",
+            )
+        time.sleep(_RETRY_SECONDS)
 
 
 def answer(access: StoreAccess, bucket: str, prefix: str) -> Callable[[], str]:
