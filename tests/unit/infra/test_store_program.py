@@ -1,0 +1,205 @@
+"""MinIO under the recording engine: volumes and who guards them, several nodes, TLS and who trusts it."""
+
+import base64
+import json
+
+import pulumi
+import pytest
+from support.engine import Engine, reveal
+from support.recorded_platform import CANARY, deploy, write_manifests
+
+from infra import config, tenancy
+from storage import keys
+from storage.certificates import issue
+from storage.layout import Buckets
+
+TEAM = config.TenantSettings(name="team-a")
+DIGEST = f"sha256:{'0' * 64}"
+
+
+def _local(**store: object) -> config.PlatformSettings:
+    return config.LocalSettings.model_validate({"environment": "local", "store": store})
+
+
+def _dev(**store: object) -> config.PlatformSettings:
+    images = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
+    return config.DevSettings.model_validate(
+        {
+            "environment": "dev",
+            "store": store,
+            "cluster": {"context": "team", "kserve_manifests": "kserve"},
+            "images": {name: f"registry.test/{name}@{DIGEST}" for name in images},
+            "endpoints": {
+                "gateway": "https://models.example.org",
+                "store": "https://store.example.org",
+                "console": "https://console.example.org",
+                "kfp": "https://kfp.example.org",
+            },
+        }
+    )
+
+
+@pytest.fixture
+def record(monkeypatch, tmp_path):
+    def build(settings: config.PlatformSettings) -> tuple[Engine, dict[str, pulumi.ResourceOptions]]:
+        options: dict[str, pulumi.ResourceOptions] = {}
+        register = pulumi.runtime.resource.register_resource
+
+        def recording(resource, kind, name, *rest):
+            options[name] = next(each for each in rest if isinstance(each, pulumi.ResourceOptions))
+            return register(resource, kind, name, *rest)
+
+        monkeypatch.setattr("pulumi.resource.register_resource", recording)
+        manifests = write_manifests(tmp_path / f"out-{len(list(tmp_path.iterdir()))}")
+        engine, _ = deploy(monkeypatch, manifests, settings, (TEAM,))
+        return engine, options
+
+    return build
+
+
+def test_volumes_and_their_namespace_are_protected_but_in_local(record):
+    guarded = ("store-data-minio-0", "store-namespace")
+    _, local = record(_local())
+    _, team = record(_dev())
+    _, careless = record(_dev(protect_volumes=False))
+    assert [bool(local[name].protect) for name in guarded] == [False, False]
+    assert [bool(team[name].protect) for name in guarded] == [True, True]
+    assert team["store-data-minio-0"].retain_on_delete
+    assert [bool(careless[name].protect) for name in guarded] == [False, False]
+
+
+def test_volumes_outlive_the_stateful_set(record):
+    engine, options = record(_dev(size_gib=50, storage_class="fast"))
+    [claim] = [made for made in engine.of("PersistentVolumeClaim") if made.name.startswith("store-")]
+    assert claim.inputs["metadata"]["name"] == "data-minio-0"
+    assert claim.inputs["metadata"]["annotations"] == {"pulumi.com/skipAwait": "true"}
+    assert claim.inputs["spec"]["storageClassName"] == "fast"
+    assert claim.inputs["spec"]["resources"]["requests"]["storage"] == "50Gi"
+    spec = engine.one("store-server").inputs["spec"]
+    assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+    assert options["store-server"].ignore_changes == ["spec.volumeClaimTemplates"], "a claim can grow alone"
+
+
+def test_one_node_has_no_peers(record):
+    engine, _ = record(_local())
+    spec = engine.one("store-server").inputs["spec"]
+    assert (spec["replicas"], spec["podManagementPolicy"]) == (1, "OrderedReady")
+    assert not engine.of("PodDisruptionBudget")
+    assert "topologySpreadConstraints" not in spec["template"]["spec"]
+
+
+def test_four_nodes_find_each_other_and_are_kept_apart(record):
+    engine, _ = record(_dev(nodes=4, drives_per_node=2))
+    spec = engine.one("store-server").inputs["spec"]
+    peers = engine.one("store-nodes").inputs
+    assert (spec["replicas"], spec["podManagementPolicy"]) == (4, "Parallel")
+    assert spec["serviceName"] == peers["metadata"]["name"] == "minio-nodes"
+    assert peers["spec"]["clusterIP"] == "None"
+    assert peers["spec"]["publishNotReadyAddresses"] is True, "none is ready before it has found the others"
+    assert engine.one("store-disruption").inputs["spec"]["maxUnavailable"] == 1
+    pod = spec["template"]["spec"]
+    apart = {each["topologyKey"]: each["whenUnsatisfiable"] for each in pod["topologySpreadConstraints"]}
+    assert apart["kubernetes.io/hostname"] == "DoNotSchedule"
+    [container] = pod["containers"]
+    assert container["args"][1] == (
+        "https://minio-{0...3}.minio-nodes.slipway-store.svc.cluster.local:9000/data{0...1}"
+    )
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert {"/data0", "/data1", "/etc/minio"} <= mounted
+    claims = {made.inputs["metadata"]["name"] for made in engine.of("PersistentVolumeClaim")}
+    assert {f"data{drive}-minio-{node}" for drive in range(2) for node in range(4)} <= claims
+    assert {each["metadata"]["name"] for each in spec["volumeClaimTemplates"]} == {"data0", "data1"}
+
+
+def test_probes_and_what_an_interrupted_upload_left(record):
+    engine, _ = record(_local())
+    [container] = engine.one("store-server").inputs["spec"]["template"]["spec"]["containers"]
+    for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+        assert container[probe]["httpGet"]["scheme"] == "HTTPS"
+    plain = {each["name"]: each.get("value") for each in container["env"]}
+    assert plain["MINIO_API_STALE_UPLOADS_EXPIRY"] == "24h"
+    assert plain["MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL"] == "6h"
+
+
+def test_the_servers_key_is_in_one_secret_and_everyone_trusts_its_authority(record):
+    engine, _ = record(_local())
+    data = reveal(engine.one("store-certificate").inputs)["data"]
+    files = {name: base64.b64decode(value).decode() for name, value in data.items()}
+    hosts = ["minio.slipway-store.svc.cluster.local"]
+    assert files["tls.key"] == issue(CANARY, 1, hosts).key.get_secret_value()
+    trusted = {
+        made.name: made.inputs["data"]["ca.crt"]
+        for made in engine.of("ConfigMap")
+        if made.inputs["metadata"]["name"] == "store-ca"
+    }
+    assert set(trusted) == {"store-authority", "kfp-store-ca", "tenant-team-a-store-ca"}
+    [authorities] = set(trusted.values())
+    assert authorities in files["ca.crt"], "the servers trust these, and the generation before"
+    lines = files["tls.key"].splitlines()[1:-1]
+    for made in engine.made:
+        text = json.dumps(reveal(made.inputs))
+        assert made.name == "store-certificate" or not any(line in text for line in lines), made.name
+
+
+def test_another_certificate_restarts_those_who_read_it_once(record):
+    def marks(engine: Engine) -> dict[str, object]:
+        return {
+            name: engine.one(name).inputs["spec"]["template"]["metadata"]["annotations"]
+            for name in ("store-server", "kfp-server")
+        }
+
+    first, second = (record(_local(certificate_generation=number))[0] for number in (1, 2))
+    assert marks(first)["store-server"] != marks(second)["store-server"]
+    assert marks(first)["kfp-server"] != marks(second)["kfp-server"]
+    job = [each.one("store-reconcile").inputs["metadata"]["name"] for each in (first, second)]
+    assert job[0] == job[1], "what the store holds is the same"
+
+
+def test_the_pipelines_api_learns_where_the_store_is_and_whom_to_trust(record):
+    engine, _ = record(_local())
+    pod = engine.one("kfp-server").inputs["spec"]["template"]["spec"]
+    plain = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
+    assert plain["AWS_ENDPOINT_URL_S3"] == "https://minio.slipway-store.svc.cluster.local:9000"
+    assert plain["AWS_CA_BUNDLE"] == "/etc/slipway-ca/ca.crt"
+    assert not [name for name in plain if "KEY" in name or "SECRET" in name]
+    assert {"name": "authority", "configMap": {"name": "store-ca"}} in pod["volumes"]
+
+
+def test_kserve_is_told_the_authority_by_a_path_and_a_config_map():
+    said = tenancy.kserve_annotations(
+        endpoint="minio.store:9000", region="r", tls=True, path_style=True, private_authority=True
+    )
+    short = {name.removeprefix("serving.kserve.io/s3-"): value for name, value in said.items()}
+    assert short == {
+        "endpoint": "minio.store:9000",
+        "usehttps": "1",
+        "verifyssl": "1",
+        "region": "r",
+        "usevirtualbucket": "false",
+        "cabundle": "/etc/ssl/custom-certs/ca.crt",
+        "cabundle-configmap": "store-ca",
+    }
+    public = tenancy.kserve_annotations(
+        endpoint="s3.eu.amazonaws.com", region="r", tls=True, path_style=False, private_authority=False
+    )
+    assert not [name for name in public if "cabundle" in name]
+    assert public["serving.kserve.io/s3-usevirtualbucket"] == "true"
+
+
+def test_storage_config_holds_the_servers_key(record):
+    engine, _ = record(_local())
+    data = reveal(engine.one("tenant-team-a-storage-config").inputs)["data"]
+    entry = json.loads(base64.b64decode(data["default"]))
+    key = keys.tenant_key(CANARY, "team-a", keys.Role.SERVER)
+    assert entry == {
+        "type": "s3",
+        "access_key_id": key.access_key,
+        "secret_access_key": key.secret_key.get_secret_value(),
+        "endpoint_url": "https://minio.slipway-store.svc.cluster.local:9000",
+        "verify_ssl": "1",
+        "region": "us-east-1",
+        "bucket": Buckets().models,
+        "ca_bundle": "/etc/ssl/custom-certs/ca.crt",
+        "cabundle_configmap": "store-ca",
+    }
+    assert all(isinstance(value, str) for value in entry.values()), "KServe reads a map of texts"

@@ -1,0 +1,46 @@
+"""MinIO over pods and volumes: arguments, claims and certificate hosts for every size."""
+
+import pytest
+
+from storage.minio_layout import MinioLayout
+
+
+def layout(nodes: int, drives: int = 1) -> MinioLayout:
+    return MinioLayout(
+        nodes=nodes,
+        drives_per_node=drives,
+        service="minio",
+        namespace="store",
+        port=9000,
+        console_port=9001,
+    )
+
+
+@pytest.mark.parametrize(
+    ("nodes", "drives", "said"),
+    [
+        (1, 1, "/data"),
+        (1, 4, "/data{0...3}"),
+        (4, 1, "https://minio-{0...3}.minio-nodes.store.svc.cluster.local:9000/data"),
+        (16, 2, "https://minio-{0...15}.minio-nodes.store.svc.cluster.local:9000/data{0...1}"),
+    ],
+)
+def test_every_pod_is_told_every_drive(nodes, drives, said):
+    arguments = layout(nodes, drives).arguments()
+    assert arguments[:2] == ["server", said]
+    assert arguments[2:] == ["--address=:9000", "--console-address=:9001", "--certs-dir=/etc/minio"]
+
+
+def test_claims_are_named_as_a_stateful_set_names_them():
+    assert layout(1).claims == ("data-minio-0",)
+    assert layout(4).claims == ("data-minio-0", "data-minio-1", "data-minio-2", "data-minio-3")
+    assert layout(1, 2).claims == ("data0-minio-0", "data1-minio-0")
+    assert len(set(layout(16, 16).claims)) == 256
+
+
+def test_the_certificate_is_for_the_service_its_pods_and_the_outside():
+    hosts = layout(4).hosts(("https://store.example.org:9443", "https://127.0.0.1:1"))
+    assert "minio.store.svc.cluster.local" in hosts
+    assert "*.minio-nodes.store.svc.cluster.local" in hosts
+    assert "store.example.org" in hosts
+    assert layout(4).endpoint == "https://minio.store.svc.cluster.local:9000"
