@@ -3,10 +3,13 @@
 cluster -> store -> KServe, pipelines API, gateway -> tenants -> outputs
 """
 
+from pathlib import Path
+from typing import Final
+
 import pulumi
 
 from infra import cluster as clusters
-from infra import versions
+from infra import stores, versions
 from infra.cluster.handle import ClusterHandle
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
@@ -31,10 +34,11 @@ from infra.names import (
     STORE_PORT,
     STORE_SERVICE,
 )
-from storage.errors import UsageError
 from storage.handle import StoreHandle
 from storage.minio import MinioStore, MinioStoreArgs
-from storage.settings import MinioSettings
+from storage.settings import ExternalSettings, MinioSettings, S3Settings
+
+_PROJECT: Final = Path(__file__).resolve().parents[1]
 
 
 def build(configuration: Configuration) -> PlatformOutputs:
@@ -76,9 +80,13 @@ def _on(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptio
 
 def _store(configuration: Configuration, cluster: ClusterHandle) -> StoreHandle:
     settings = configuration.platform.store
-    if isinstance(settings, MinioSettings):
-        return _minio(configuration, settings, cluster)
-    raise UsageError(f"A store of kind {settings.kind!r} is not in this release.", fix="Use 'minio'.")
+    match settings:
+        case MinioSettings():
+            return _minio(configuration, settings, cluster)
+        case S3Settings():
+            return stores.on_aws(configuration, settings)
+        case ExternalSettings():
+            return stores.external(configuration, settings, cluster.images.pipelines, _PROJECT, _on(cluster))
 
 
 def _minio(configuration: Configuration, settings: MinioSettings, cluster: ClusterHandle) -> StoreHandle:

@@ -87,6 +87,7 @@ store:
   path_style: true
   ca_file: certificates/store.pem
   administration: minio
+  lifecycle: slipway
   buckets:
     artifacts: example-artifacts
     models: example-models

@@ -251,13 +251,7 @@ class S3Store(pulumi.ComponentResource):
                 opts=self._within,
             )
             return {}
-        return {
-            "eks.amazonaws.com/role-arn": made.arn,
-            # KServe reads these of a ServiceAccount with a role.
-            "serving.kserve.io/s3-endpoint": s3_host(self._settings.region),
-            "serving.kserve.io/s3-usehttps": "1",
-            "serving.kserve.io/s3-region": self._settings.region,
-        }
+        return {"eks.amazonaws.com/role-arn": made.arn}
 
 
 def _encryption(key_arn: pulumi.Input[str]) -> Mapping[str, object]:

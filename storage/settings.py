@@ -1,9 +1,9 @@
 """What an operator may say about the artifact store. Pure."""
 
 import re
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from storage.keys import Role
 from storage.layout import Buckets
@@ -146,8 +146,22 @@ class ExternalSettings(_Common):
     )
     administration: Literal["minio", "none"] = Field(
         default="none",
-        description="`minio`: the stack makes users and policies by MinIO's admin API. `none`: you do.",
+        description="`minio`: the stack makes buckets, users and policies by MinIO's API. `none`: you do.",
     )
+    lifecycle: Literal["slipway", "operator"] = Field(
+        default="slipway",
+        description="Who deletes old runs and incomplete uploads; `operator` with `administration: none`, "
+        "because no tenant's key may say what expires.",
+    )
+
+    @model_validator(mode="after")
+    def _who_deletes(self) -> Self:
+        if (self.administration == "none") is not (self.lifecycle == "operator"):
+            raise ValueError(
+                "lifecycle: 'operator' goes with administration 'none', 'slipway' with 'minio': "
+                "whoever administers the store says what expires"
+            )
+        return self
 
 
 def _kind(value: object) -> str:

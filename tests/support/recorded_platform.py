@@ -11,6 +11,7 @@ from infra import cluster, config, program
 from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
 from infra.contract import PlatformOutputs
 from infra.kserve_objects import CRDS
+from infra.operator_secrets import OperatorSecrets
 
 CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
 """The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""
@@ -63,6 +64,9 @@ def deploy(
     manifests: Path,
     platform: config.PlatformSettings,
     tenants: tuple[config.TenantSettings, ...],
+    *,
+    operator: OperatorSecrets | None = None,
+    engine: Engine | None = None,
 ) -> tuple[Engine, PlatformOutputs]:
     """Build the platform and return what was recorded, and what it tells the outside."""
     monkeypatch.setattr(cluster, "connect", lambda _settings: handle(manifests))
@@ -72,9 +76,14 @@ def deploy(
         secret = pulumi.Output.secret(CANARY)
         built.append(
             program.build(
-                config.Configuration(stack="test", platform=platform, tenants=tenants, secret=secret)
+                config.Configuration(
+                    stack="test",
+                    platform=platform,
+                    tenants=tenants,
+                    secret=secret,
+                    operator=operator or OperatorSecrets(),
+                )
             )
         )
 
-    engine = Engine().deploy(run)
-    return engine, built[0]
+    return (engine or Engine()).deploy(run), built[0]

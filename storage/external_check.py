@@ -1,0 +1,179 @@
+"""Refuses an external store that lacks what Slipway needs of it, before anything relies on it. A Job.
+
+S3_ENDPOINT, S3_REGION, S3_PATH_STYLE         where the store answers, and how
+MINIO_ROOT_USER, MINIO_ROOT_PASSWORD          an administrator's key; without one less can be tested
+/etc/slipway/desired.json                     buckets and tenants (storage.reconcile.DesiredState)
+/etc/slipway-keys/keys.json                   each tenant's keys, by tenant and role
+/etc/slipway-ca/ca.crt                        the authority of the store's certificate, if it has its own
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TextIO
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import SecretStr
+
+from storage import conformance
+from storage.client import StoreAccess, asking, open_store
+from storage.conformance import conditional, listing, transfer
+from storage.conformance.checking import Check
+from storage.conformance.context import Context
+from storage.conformance.needs import NEEDS
+from storage.conformance.result import Capability, CapabilityResult, CheckResult, Need, Outcome
+from storage.errors import FailedError, SlipwayError, UsageError
+from storage.key_check import wrong_rights
+from storage.keys import Role, StoreKey
+from storage.layout import Buckets, runs_prefix
+from storage.operator_keys import OperatorKeys, read_tenants
+from storage.reconcile import DESIRED, DesiredState, read_desired
+from storage.report import Report
+
+KEYS: Final = Path("/etc/slipway-keys/keys.json")
+CA: Final = Path("/etc/slipway-ca/ca.crt")
+
+_WITH_ADMINISTRATOR: Final = (Capability.POLICY, Capability.VERSIONING, Capability.LIFECYCLE)
+"""Needed in part by others; here each tenant, old data and old runs depend on it."""
+
+_LISTS_UPLOADS: Final = Capability.MULTIPART
+"""Takes a right over the whole bucket, which no tenant's key has."""
+
+
+def check(
+    access: StoreAccess,
+    desired: DesiredState,
+    keys: OperatorKeys,
+    report: Report,
+) -> None:
+    """Test the store, and then each tenant's keys.
+
+    Args:
+        access: The store, with its administrator's key if there is one.
+        desired: Buckets and tenants.
+        keys: Of every tenant.
+        report: Told each check before it is made.
+
+    Raises:
+        FailedError: It lacks something, or a key has other rights than it should.
+    """
+    buckets = desired.named_buckets()
+    tenants = [tenant.name for tenant in desired.tenants]
+    lacking = [*_lacking_by_administrator(access, report)] if access.key else []
+    if not access.key and tenants:
+        own = replace(access, key=keys.of(tenants[0], Role.RUNNER))
+        lacking += _lacking_by_runner(own, buckets, tenants[0], report)
+    if lacking:
+        raise FailedError(
+            f"The store at {access.endpoint} lacks what Slipway needs.",
+            why=" ".join(lacking),
+            fix="Use another store, or mend this one; `slipway doctor --store` tests it alone.",
+        )
+    report("each tenant's keys: what is granted works, all else is denied")
+    wrong = [*wrong_rights(access, buckets, tenants, keys.keys)]
+    if wrong:
+        raise FailedError(
+            f"The store at {access.endpoint} does not hold tenants' keys to their rights.",
+            why=" ".join(wrong),
+            fix="Give each key the policy that docs/stores.md describes.",
+        )
+
+
+def _lacking_by_administrator(access: StoreAccess, report: Report) -> Iterator[str]:
+    administration = conformance.MinioAdministration(access)
+    found = conformance.run(access, administration=administration, report=report)
+    for result in found.capabilities:
+        needed = result.need is Need.ALWAYS or result.capability in _WITH_ADMINISTRATOR
+        if needed and result.outcome is not Outcome.PASSED:
+            yield _sentence(result)
+
+
+def _lacking_by_runner(access: StoreAccess, buckets: Buckets, tenant: str, report: Report) -> Iterator[str]:
+    """Test by the key of one tenant's runs, in a place of its own among them."""
+    context = Context.make(access, open_store, conformance.NoAdministration(), buckets.artifacts)
+    context = replace(context, prefix=f"{runs_prefix(tenant)}{context.prefix}")
+    try:
+        for each in _within_a_prefix():
+            report(f"{each.capability}: {each.holds}")
+            result = each.run(context)
+            if result.outcome is not Outcome.PASSED:
+                yield _sentence(result)
+    finally:
+        _empty(context, report)
+        context.client.close()
+
+
+def _within_a_prefix() -> list[Check]:
+    return [
+        each
+        for each in (*conditional.CHECKS, *transfer.CHECKS, *listing.CHECKS)
+        if NEEDS[each.capability].need is Need.ALWAYS and each.capability is not _LISTS_UPLOADS
+    ]
+
+
+def _empty(context: Context, report: Report) -> None:
+    try:
+        pages = context.client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=context.bucket, Prefix=context.prefix):
+            for entry in page.get("Contents", ()):
+                context.client.delete_object(Bucket=context.bucket, Key=entry["Key"])
+    except (ClientError, BotoCoreError) as error:
+        report(f"left behind: {context.bucket}/{context.prefix} ({type(error).__name__})")
+
+
+def _sentence(result: CapabilityResult | CheckResult) -> str:
+    said = f"{result.code}: {result.message}" if result.code else result.message
+    return f"{result.capability} ({result.outcome}): {NEEDS[result.capability].why} [{said}]."
+
+
+def main(
+    environ: Mapping[str, str] = os.environ,
+    *,
+    desired: Path = DESIRED,
+    keys: Path = KEYS,
+    ca: Path = CA,
+    out: TextIO | None = None,
+) -> int:
+    """Check once and return the exit code."""
+    stream = out or sys.stdout
+
+    def report(line: str) -> None:
+        stream.write(f"{line}\n")
+        stream.flush()
+
+    try:
+        wanted = read_desired(desired)
+        given = read_tenants(_read(keys), keys.name, [tenant.name for tenant in wanted.tenants])
+        with asking("be tested"):
+            check(_access(environ, ca), wanted, given, report)
+    except SlipwayError as error:
+        report(f"error: {error}")
+        return error.exit_code
+    report("the store does what Slipway needs")
+    return 0
+
+
+def _access(environ: Mapping[str, str], ca: Path) -> StoreAccess:
+    if not environ.get("S3_ENDPOINT"):
+        raise UsageError("S3_ENDPOINT is not set.", why="The Job says it.")
+    user, password = environ.get("MINIO_ROOT_USER"), environ.get("MINIO_ROOT_PASSWORD")
+    return StoreAccess(
+        endpoint=environ["S3_ENDPOINT"],
+        region=environ.get("S3_REGION", "us-east-1"),
+        key=StoreKey(access_key=user, secret_key=SecretStr(password)) if user and password else None,
+        ca=ca.read_text() if ca.is_file() else None,
+        path_style=environ.get("S3_PATH_STYLE", "true") == "true",
+    )
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no {path}.", fix="Mount the Secret of the tenants' keys.") from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

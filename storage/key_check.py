@@ -1,0 +1,102 @@
+"""Whether a store holds each tenant's keys to their rights: what is granted works, all else is denied.
+
+Nothing is written: a write on the condition of an ETag that no object has is denied where the key may
+not write, and fails by its condition where it may.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from storage.client import StoreAccess, error_code, open_store
+from storage.keys import Role, StoreKey
+from storage.layout import Buckets, runs_prefix, tenant_prefix
+from storage.policy import policy
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_STRANGER: Final = "slipway-nobody"
+"""A tenant that no stack has: names that begin with `slipway-` are the system's."""
+
+_PROBE: Final = "slipway-key-check"
+_NEVER: Final = '"00000000000000000000000000000000"'
+_DENIED: Final = frozenset({"AccessDenied", "403"})
+_ALLOWED: Final = frozenset({"", "PreconditionFailed", "412", "NoSuchKey", "404"})
+
+
+def wrong_rights(
+    access: StoreAccess,
+    buckets: Buckets,
+    tenants: Sequence[str],
+    keys: Mapping[tuple[str, Role], StoreKey],
+) -> Iterator[str]:
+    """Yield a sentence for everything that a tenant's key may do and must not, or the other way round."""
+    for tenant in tenants:
+        for role in Role:
+            client = open_store(replace(access, key=keys[tenant, role]))
+            try:
+                for what, may, ask in _questions(client, buckets, tenants, tenant, role):
+                    code = _code(ask)
+                    if code not in (_ALLOWED if may else _DENIED):
+                        expected = "must be allowed" if may else "must be denied"
+                        yield f"{tenant}.{role}: {what} {expected}, and is {_said(code)}."
+            finally:
+                client.close()
+
+
+_Question = tuple[str, bool, Callable[[], object]]
+
+
+def _questions(
+    client: "S3Client", buckets: Buckets, tenants: Sequence[str], tenant: str, role: Role
+) -> Iterator[_Question]:
+    others = [tenant_prefix(each) for each in tenants if each != tenant] or [f"{_STRANGER}/"]
+    writes = _prefixes(tenant, role, buckets, "s3:PutObject")
+    reads = _prefixes(tenant, role, buckets, "s3:GetObject")
+    for bucket in (buckets.artifacts, buckets.models, buckets.data):
+        own = runs_prefix(tenant) if bucket == buckets.artifacts else tenant_prefix(tenant)
+        for prefix in (own, *others, ""):
+            mine, where = prefix == own, f"{bucket}/{prefix}"
+            may_read, may_write = mine and bucket in reads, mine and bucket in writes
+            yield f"to list {where}", may_read, _listing(client, bucket, prefix)
+            if prefix:
+                key = f"{prefix}{_PROBE}"
+                yield f"to read in {where}", may_read, _reading(client, bucket, key)
+                yield f"to write in {where}", may_write, _writing(client, bucket, key)
+
+
+def _prefixes(tenant: str, role: Role, buckets: Buckets, action: str) -> set[str]:
+    """Return the buckets in which the role has the action on its tenant's objects."""
+    granted = [each for each in policy(tenant, role, buckets)["Statement"] if action in each["Action"]]
+    return {arn.partition(":::")[2].partition("/")[0] for each in granted for arn in each["Resource"]}
+
+
+def _listing(client: "S3Client", bucket: str, prefix: str) -> Callable[[], object]:
+    return lambda: client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+
+def _reading(client: "S3Client", bucket: str, key: str) -> Callable[[], object]:
+    return lambda: client.get_object(Bucket=bucket, Key=key)
+
+
+def _writing(client: "S3Client", bucket: str, key: str) -> Callable[[], object]:
+    return lambda: client.put_object(Bucket=bucket, Key=key, Body=b"", IfMatch=_NEVER)
+
+
+def _code(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except ClientError as error:
+        return error_code(error)
+    except BotoCoreError as error:
+        return type(error).__name__
+    return ""
+
+
+def _said(code: str) -> str:
+    if code in _ALLOWED:
+        return "allowed"
+    return "denied" if code in _DENIED else f"answered with {code}"

@@ -1,0 +1,217 @@
+"""The Job of an external store, against a real MinIO and against a store that lacks things."""
+
+import io
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from support.minio import Minio, running_minio
+from support.moto_server import running_moto
+
+from storage import external_check, reconcile
+from storage.keys import Role, tenant_key
+from storage.layout import Buckets
+from storage.policy import policy, policy_name
+
+pytestmark = pytest.mark.contract
+
+BUCKETS = Buckets(artifacts="ext-artifacts", models="ext-models", data="ext-data")
+TENANTS = ("team-a", "team-ab")
+Keys = dict[str, dict[str, dict[str, str]]]
+
+
+class Job:
+    """Runs the two containers of the Job as the cluster would, and keeps what they said."""
+
+    def __init__(self, folder: Path, url: str, admin: Mapping[str, str] | None) -> None:
+        self.folder = folder
+        self.environment = {"S3_ENDPOINT": url, **(admin or {})}
+        self.said = ""
+        self.secret = secrets.token_hex(16)
+        (folder / "users").mkdir(parents=True)
+
+    def wants(self, keys: Keys) -> "Job":
+        state = {
+            "buckets": [BUCKETS.artifacts, BUCKETS.models, BUCKETS.data],
+            "run_retention_days": 30,
+            "tenants": [{"name": name} for name in keys],
+        }
+        (self.folder / "desired.json").write_text(json.dumps(state))
+        (self.folder / "keys.json").write_text(json.dumps(keys))
+        for tenant in keys.values():
+            for key in tenant.values():
+                (self.folder / "users" / key["access_key"]).write_text(key["secret_key"])
+        return self
+
+    def reconcile(self) -> int:
+        return self._run(reconcile.main, users=self.folder / "users")
+
+    def check(self) -> int:
+        return self._run(external_check.main, keys=self.folder / "keys.json", ca=self.folder / "none")
+
+    def _run(self, main: Any, **paths: Path) -> int:
+        out = io.StringIO()
+        code = main(self.environment, desired=self.folder / "desired.json", out=out, **paths)
+        self.said = out.getvalue()
+        assert isinstance(code, int)
+        return code
+
+
+def keys_of(secret: str, tenants: tuple[str, ...] = TENANTS) -> Keys:
+    found: Keys = {}
+    for tenant in tenants:
+        for role in Role:
+            key = tenant_key(secret, tenant, role)
+            said = {"access_key": key.access_key, "secret_key": key.secret_key.get_secret_value()}
+            found.setdefault(tenant, {})[role.value] = said
+    return found
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    with running_minio(tmp_path_factory.mktemp("minio")) as running:
+        yield running
+
+
+@pytest.fixture
+def administered(server: Minio, tmp_path: Path) -> Job:
+    admin = {"MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key}
+    job = Job(tmp_path, server.url, admin)
+    job.wants(keys_of(job.secret))
+    assert job.reconcile() == 0, job.said
+    return job
+
+
+@pytest.fixture
+def by_hand(server: Minio, tmp_path: Path) -> Iterator[tuple[Job, reconcile.Store]]:
+    """Users that an operator made, with names of his own."""
+    store = reconcile.Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    made: Keys = {}
+    for name in BUCKETS.model_dump().values():
+        if not store.objects.bucket_exists(name):
+            store.objects.make_bucket(name)
+    for tenant in TENANTS:
+        for role in Role:
+            key = {"access_key": f"hand-{role}-{tenant}", "secret_key": secrets.token_urlsafe(20)}
+            made.setdefault(tenant, {})[role.value] = key
+            store.admin.policy_add(f"hand-{role}-{tenant}", policy=policy(tenant, role, BUCKETS))
+            store.admin.user_add(key["access_key"], key["secret_key"])
+            store.admin.policy_set(f"hand-{role}-{tenant}", user=key["access_key"])
+    yield Job(tmp_path, server.url, None).wants(made), store
+    for roles in made.values():
+        for key in roles.values():
+            store.admin.user_remove(key["access_key"])
+    for name in (key["access_key"] for roles in made.values() for key in roles.values()):
+        store.admin.policy_remove(name)
+
+
+def client(server: Minio, key: Mapping[str, str]) -> Any:
+    return boto3.client(
+        "s3",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=key["access_key"],
+        aws_secret_access_key=key["secret_key"],
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+    )
+
+
+def everything(server: Minio) -> dict[str, list[str]]:
+    names = [each["Name"] for each in server.client().list_buckets()["Buckets"]]
+    return {name: server.keys(name) for name in names}
+
+
+def test_users_and_policies_are_made_and_proven(server: Minio, administered: Job) -> None:
+    before = everything(server)
+    assert administered.check() == 0, administered.said
+    assert administered.said.endswith("the store does what Slipway needs\n")
+    assert everything(server) == before, "the test left something behind"
+    keys = keys_of(administered.secret)
+    server.client().put_object(Bucket=BUCKETS.models, Key="team-a/iris/versions/x/m", Body=b"x")
+    own, other = (client(server, keys[name]["server"]) for name in TENANTS)
+    assert own.get_object(Bucket=BUCKETS.models, Key="team-a/iris/versions/x/m")["Body"].read() == b"x"
+    with pytest.raises(ClientError) as caught:
+        other.get_object(Bucket=BUCKETS.models, Key="team-a/iris/versions/x/m")
+    assert caught.value.response["Error"]["Code"] == "AccessDenied"
+
+
+def test_a_rerun_changes_nothing(administered: Job) -> None:
+    assert administered.reconcile() == 0
+    assert administered.said == "the store is as desired; 0 changes\n"
+
+
+def test_keys_made_by_hand_are_taken(server: Minio, by_hand: tuple[Job, reconcile.Store]) -> None:
+    job, _ = by_hand
+    before = everything(server)
+    assert job.check() == 0, job.said
+    assert everything(server) == before, "the test left something behind"
+    assert "each tenant's keys" in job.said
+
+
+def test_a_key_that_may_too_much_is_refused_by_name(by_hand: tuple[Job, reconcile.Store]) -> None:
+    job, store = by_hand
+    store.admin.policy_set("readwrite", user="hand-server-team-a")
+    assert job.check() == 1
+    assert "team-a.server: to list ext-models/team-ab/ must be denied, and is allowed." in job.said
+    assert "team-a.server: to write in ext-models/team-a/ must be denied, and is allowed." in job.said
+    assert "team-a.runner" not in job.said
+
+
+def test_a_key_that_may_too_little_is_refused_by_name(by_hand: tuple[Job, reconcile.Store]) -> None:
+    job, store = by_hand
+    store.admin.policy_set("hand-server-team-a", user="hand-promoter-team-a")
+    assert job.check() == 1
+    assert "team-a.promoter: to write in ext-models/team-a/ must be allowed, and is denied." in job.said
+
+
+def test_the_key_of_another_tenant_is_refused_by_name(by_hand: tuple[Job, reconcile.Store]) -> None:
+    job, store = by_hand
+    store.admin.policy_set("hand-editor-team-a", user="hand-editor-team-ab")
+    assert job.check() == 1
+    assert "team-ab.editor: to read in ext-data/team-a/ must be denied, and is allowed." in job.said
+
+
+def test_a_store_that_knows_no_policies_is_refused_by_name(tmp_path: Path) -> None:
+    """moto takes any key for anything, as many small S3 servers do."""
+    with running_moto(tmp_path) as moto:
+        root = client(
+            Minio(moto.url.removeprefix("http://"), moto.access_key, moto.secret_key),
+            {"access_key": moto.access_key, "secret_key": moto.secret_key},
+        )
+        for name in BUCKETS.model_dump().values():
+            root.create_bucket(Bucket=name)
+        job = Job(tmp_path / "job", moto.url, None).wants(keys_of(secrets.token_hex(16)))
+        assert job.check() == 1
+    assert "team-a.server: to list ext-models/team-ab/ must be denied, and is allowed." in job.said or (
+        "lacks what Slipway needs" in job.said
+    )
+
+
+def test_a_wrong_key_is_told_apart(server: Minio, by_hand: tuple[Job, reconcile.Store]) -> None:
+    job, store = by_hand
+    store.admin.user_add("hand-server-team-ab", secrets.token_urlsafe(20))
+    store.admin.policy_set("hand-server-team-ab", user="hand-server-team-ab")
+    assert job.check() == 1
+    assert "team-ab.server: to list ext-models/team-ab/ must be allowed, and is answered with" in job.said
+    assert "SignatureDoesNotMatch" in job.said
+
+
+def test_nothing_secret_is_said(by_hand: tuple[Job, reconcile.Store]) -> None:
+    job, store = by_hand
+    store.admin.policy_set("readwrite", user="hand-server-team-a")
+    job.check()
+    keys = json.loads((job.folder / "keys.json").read_text())
+    hidden = [key["secret_key"] for roles in keys.values() for key in roles.values()]
+    assert not [each for each in hidden if each in job.said]
+
+
+def test_what_slipway_made_has_names_of_its_own(administered: Job, server: Minio) -> None:
+    store = reconcile.Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    made = json.loads(store.admin.policy_list())
+    assert {policy_name(tenant, role) for tenant in TENANTS for role in Role} <= set(made)

@@ -1,0 +1,250 @@
+"""The whole program with a store outside the cluster, and the settings that hand over its keys."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from support.aws_engine import ACCOUNT, AwsEngine
+from support.engine import Engine, reveal, secrets_masked
+from support.recorded_platform import CANARY, deploy, write_manifests
+
+from infra import config, operator_secrets, settings_page, stores
+from infra.contract import PlatformOutputs
+from infra.operator_secrets import OperatorSecrets
+from storage.errors import UsageError
+from storage.keys import Role, tenant_key
+from storage.operator_keys import read_admin, read_tenants
+
+TEAMS = tuple(config.TenantSettings(name=name) for name in ("team-a", "team-ab"))
+ADMIN = {"access_key": "operator", "secret_key": "canary-Admin-4tY7uQ"}
+S3 = yaml.safe_load(settings_page.S3)
+EXTERNAL = yaml.safe_load(settings_page.EXTERNAL)
+NONE: dict[str, Any] = {
+    "store": {**EXTERNAL["store"], "administration": "none", "lifecycle": "operator"},
+}
+Built = tuple[Engine, PlatformOutputs]
+
+
+def platform(said: dict[str, Any]) -> config.PlatformSettings:
+    whole = json.dumps(yaml.safe_load(settings_page.DEV) | said)
+    return config._PLATFORM.validate_json(whole)
+
+
+def given_keys() -> dict[str, Any]:
+    return {
+        team.name: {
+            role.value: {"access_key": f"hand-{team.name}-{role}", "secret_key": f"canary-{team.name}-{role}"}
+            for role in Role
+        }
+        for team in TEAMS
+    }
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> str:
+    import ssl
+
+    found = ssl.create_default_context().get_ca_certs(binary_form=True)[0]
+    return ssl.DER_cert_to_PEM_cert(found)
+
+
+def build(
+    folder: Path, said: dict[str, Any], operator: OperatorSecrets, engine: Engine | None = None
+) -> Built:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.program._PROJECT", folder)
+        manifests = write_manifests(folder / "out")
+        return deploy(patch, manifests, platform(said), TEAMS, operator=operator, engine=engine)
+
+
+@pytest.fixture(scope="module")
+def on_aws(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    return build(tmp_path_factory.mktemp("aws"), S3, OperatorSecrets(), AwsEngine())
+
+
+@pytest.fixture(scope="module")
+def administered(tmp_path_factory: pytest.TempPathFactory, authority: str) -> Built:
+    folder = tmp_path_factory.mktemp("administered")
+    (folder / "certificates").mkdir()
+    (folder / "certificates/store.pem").write_text(authority)
+    return build(folder, EXTERNAL, OperatorSecrets(admin=read_admin(json.dumps(ADMIN), "x")))
+
+
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory, authority: str) -> Built:
+    folder = tmp_path_factory.mktemp("by-hand")
+    (folder / "certificates").mkdir()
+    (folder / "certificates/store.pem").write_text(authority)
+    keys = read_tenants(json.dumps(given_keys()), "x", [team.name for team in TEAMS])
+    return build(folder, NONE, OperatorSecrets(tenants=keys))
+
+
+def inputs(engine: Engine, name: str) -> dict[str, Any]:
+    found = reveal(engine.one(name).inputs)
+    assert isinstance(found, dict)
+    return found
+
+
+def test_on_aws_nobody_holds_a_key(on_aws: Built) -> None:
+    engine, outputs = on_aws
+    assert not [made.name for made in engine.of("Secret") if "store" in made.name]
+    assert outputs.store.model_dump(exclude={"artifacts_bucket", "models_bucket", "data_bucket"}) == {
+        "kind": "s3",
+        "endpoint": "https://s3.eu-central-1.amazonaws.com",
+        "internal_endpoint": "https://s3.eu-central-1.amazonaws.com",
+        "region": "eu-central-1",
+        "tls": True,
+        "path_style": False,
+        "ca_config_map": None,
+        "keyless": True,
+    }
+    for tenant in outputs.tenants.values():
+        assert {getattr(tenant, f"{role}_secret") for role in Role} == {None}
+
+
+def test_on_aws_service_accounts_carry_their_roles(on_aws: Built) -> None:
+    engine, _ = on_aws
+    carried = {
+        account: inputs(engine, f"tenant-team-a-account-{account}")["metadata"].get("annotations", {})
+        for account in ("pipeline-runner", "model-server", "default-editor", "default-viewer")
+    }
+    roles = {account: said.get("eks.amazonaws.com/role-arn") for account, said in carried.items()}
+    assert roles.pop("default-viewer") is None
+    for account, role in {
+        "pipeline-runner": "runner",
+        "model-server": "server",
+        "default-editor": "editor",
+    }.items():
+        assert str(roles[account]).startswith(f"arn:aws:iam::{ACCOUNT}:role/slipway-team-a-{role}-")
+    assert carried["model-server"]["serving.kserve.io/s3-endpoint"] == "s3.eu-central-1.amazonaws.com"
+
+
+def test_on_aws_runs_take_what_surrounds_them_and_reach_it_by_its_port(on_aws: Built) -> None:
+    engine, _ = on_aws
+    launcher = inputs(engine, "tenant-team-a-launcher")["data"]
+    assert yaml.safe_load(launcher["providers"])["s3"]["default"]["credentials"] == {"fromEnv": True}
+    [opening] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
+    assert opening == {"ports": [{"port": 443, "protocol": "TCP"}]}
+
+
+def test_on_aws_nothing_of_minio_is_made(on_aws: Built) -> None:
+    engine, _ = on_aws
+    assert not [made.name for made in engine.objects() if made.name.startswith("store")]
+
+
+def test_a_role_for_no_tenant_is_refused(tmp_path: Path) -> None:
+    said = {"store": S3["store"] | {"people": [{**S3["store"]["people"][0], "tenant": "team-z"}]}}
+    with pytest.raises(UsageError, match="'team-z' is no tenant"):
+        build(tmp_path, said, OperatorSecrets())
+
+
+def test_without_the_aws_sdk_a_store_on_aws_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    for name in [each for each in sys.modules if each == "storage.s3"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pulumi_aws", None)
+    with pytest.raises(UsageError) as caught:
+        build(tmp_path, S3, OperatorSecrets())
+    assert caught.value.fix == "Run: uv sync --extra aws"
+
+
+def test_an_external_store_is_administered_and_tested_before_anything_uses_it(administered: Built) -> None:
+    engine, outputs = administered
+    job = inputs(engine, "store-check")
+    pod = job["spec"]["template"]["spec"]
+    modules = [each["command"][-1] for each in (*pod["initContainers"], *pod["containers"])]
+    assert modules == ["storage.reconcile", "storage.external_check"]
+    wanted = json.loads(inputs(engine, "store-desired")["data"]["desired.json"])
+    assert wanted["buckets"] == ["example-artifacts", "example-models", "example-data"]
+    users = inputs(engine, "store-users")["data"]
+    key = tenant_key(CANARY, "team-a", Role.RUNNER)
+    assert base64.b64decode(users[key.access_key]).decode() == key.secret_key.get_secret_value()
+    assert outputs.store.kind == "external"
+    assert (outputs.store.endpoint, outputs.store.ca_config_map) == ("https://s3.example.org", "store-ca")
+    [opening] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
+    assert opening == {"ports": [{"port": 443, "protocol": "TCP"}]}
+
+
+def test_keys_made_by_hand_reach_their_tenants_and_nothing_is_made_in_the_store(by_hand: Built) -> None:
+    engine, _ = by_hand
+    pod = inputs(engine, "store-check")["spec"]["template"]["spec"]
+    assert "initContainers" not in pod
+    assert not [name for name in ("store-users", "store-admin") if [m for m in engine.made if m.name == name]]
+    for team in TEAMS:
+        data = inputs(engine, f"tenant-{team.name}-store-server")["data"]
+        assert base64.b64decode(data["AWS_ACCESS_KEY_ID"]).decode() == f"hand-{team.name}-server"
+
+
+def test_nothing_secret_stands_outside_the_data_of_a_secret(administered: Built, by_hand: Built) -> None:
+    for engine, _ in (administered, by_hand):
+        for made in engine.made:
+            text = secrets_masked(made.inputs)
+            assert "canary" not in text, made.name
+            if not made.typ.endswith(":Secret"):
+                assert "[secret]" not in text, f"{made.name} was given a secret"
+
+
+def test_the_job_is_another_one_when_a_key_is(by_hand: Built, tmp_path: Path, authority: str) -> None:
+    (tmp_path / "certificates").mkdir()
+    (tmp_path / "certificates/store.pem").write_text(authority)
+    changed = given_keys()
+    changed["team-a"]["server"]["secret_key"] += "-2"
+    keys = read_tenants(json.dumps(changed), "x", [team.name for team in TEAMS])
+    other, _ = build(tmp_path, NONE, OperatorSecrets(tenants=keys))
+    names = [inputs(each, "store-check")["metadata"]["name"] for each in (by_hand[0], other)]
+    assert names[0] != names[1]
+    assert all(len(name) == len("store-check-") + 10 for name in names)
+
+
+@pytest.mark.parametrize(("text", "why"), [(None, "FileNotFoundError"), ("no certificate", "SSLError")])
+def test_an_authority_that_is_none_is_refused(tmp_path: Path, text: str | None, why: str) -> None:
+    if text is not None:
+        (tmp_path / "certificates").mkdir()
+        (tmp_path / "certificates/store.pem").write_text(text)
+    with pytest.raises(UsageError) as caught:
+        build(tmp_path, EXTERNAL, OperatorSecrets(admin=read_admin(json.dumps(ADMIN), "x")))
+    assert why in str(caught.value)
+
+
+def stack_file(folder: Path, said: dict[str, Any], **more: object) -> Path:
+    path = folder / "Pulumi.dev.yaml"
+    values = yaml.safe_load(settings_page.DEV) | said
+    secret = {"slipway:secret": {"secure": "v1:abc:def"}}
+    path.write_text(yaml.safe_dump({"config": {"slipway:platform": values} | secret | more}))
+    return path
+
+
+@pytest.mark.parametrize(("said", "key"), [(EXTERNAL, "slipway:storeAdmin"), (NONE, "slipway:storeKeys")])
+def test_a_missing_key_is_asked_for_before_anything_is_started(
+    tmp_path: Path, said: dict[str, Any], key: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        config.load_file(stack_file(tmp_path, said))
+    assert f"Pulumi.dev.yaml: {key}: missing." in str(caught.value)
+    assert f"pulumi config set --secret {key} --stack dev < keys.json" in caught.value.fix
+    config.load_file(stack_file(tmp_path, said, **{key: {"secure": "v1:x:y"}}))
+
+
+@pytest.mark.parametrize("key", operator_secrets.KEYS)
+def test_a_key_in_clear_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        config.load_file(stack_file(tmp_path, EXTERNAL, **{key: json.dumps(ADMIN)}))
+    assert f"{key}: stands there unencrypted" in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+def test_who_administers_says_what_expires() -> None:
+    for said in ({"administration": "none"}, {"administration": "minio", "lifecycle": "operator"}):
+        store = EXTERNAL["store"] | {"lifecycle": "slipway"} | said
+        with pytest.raises(ValueError, match="whoever administers the store says what expires"):
+            platform({"store": store})
+
+
+def test_the_accounts_of_the_store_are_the_tenants_own() -> None:
+    assert set(stores._ACCOUNTS) == {Role.RUNNER, Role.SERVER, Role.EDITOR}
