@@ -28,7 +28,7 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
     {
         Capability.CONDITIONAL_CREATE: _Entry(
             Need.ALWAYS,
-            ("every promotion",),
+            ("every promotion (`slipway model promote`)",),
             "a second writer could replace a model version or an entry of the promotion log",
         ),
         Capability.CONDITIONAL_REPLACE: _Entry(

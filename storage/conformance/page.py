@@ -64,7 +64,9 @@ _HOW: Final = """\
 
 Measured by the contract tests, which start each server and fail when one of these results changes. MinIO
 is tested with its administrator's key, versitygw over a folder with a versioning folder and a user
-without rights, moto as `moto_server`, which knows no users.
+without rights, moto as `moto_server`, which knows no users. moto looks and then writes: a race as short as
+the test's mostly passes there, but now and then two writers win, so a passed race makes it likely and not
+certain that a store is sound.
 """
 
 
