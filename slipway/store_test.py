@@ -122,7 +122,7 @@ def at(
     if key is None:
         raise UsageError(
             "There is no key for the store.",
-            why=f"{' and '.join(name for name in KEY if not environ.get(name))} is not set.",
+            why=f"Not set: {', '.join(name for name in KEY if not environ.get(name))}.",
             fix=f"export {KEY[0]}=… {KEY[1]}=…",
         )
     access = StoreAccess(endpoint=endpoint, region=region, key=key, ca=_certificate(ca))

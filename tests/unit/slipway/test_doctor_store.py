@@ -89,7 +89,7 @@ def test_without_a_key_nothing_is_asked(keys, answers, monkeypatch, capsys, lack
     monkeypatch.delenv(lacking)
     assert app.main(["doctor", "--store", "--endpoint", URL]) == 2
     said = capsys.readouterr().err
-    assert f"{lacking} is not set" in said
+    assert f"Not set: {lacking}." in said
     assert "tested" not in answers
 
 
