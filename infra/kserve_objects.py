@@ -198,9 +198,14 @@ def storage_container(image: str) -> dict[str, Any]:
 
     KServe's own default has no security context, which a `restricted` namespace refuses. It must not
     have `env`: 0.17 merges that over the credentials' variables by position, and the pod is invalid.
+
+    KServe asks for the bucket's head before it lists the model's prefix. On AWS that takes the right to
+    list the whole bucket, which would name every tenant; the question is answered here instead.
     """
     download = (
-        "import sys; from kserve_storage import Storage, configure_logging;"
+        "import sys, types, boto3; from kserve_storage import Storage, configure_logging;"
+        " boto3.setup_default_session(); boto3.DEFAULT_SESSION.events.register('before-call.s3.HeadBucket',"
+        " lambda **_: (types.SimpleNamespace(status_code=200), {}));"
         " configure_logging(); Storage.download(sys.argv[1], sys.argv[2])"
     )
     return {

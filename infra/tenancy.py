@@ -97,11 +97,14 @@ def _tcp(port: int) -> dict[str, Any]:
     return {"port": port, "protocol": "TCP"}
 
 
-def network_openings(store_namespace: str | None, store_port: int) -> dict[str, dict[str, Any]]:
+def network_openings(
+    store_namespace: str | None, store_port: int, identity_agent: str | None = None
+) -> dict[str, dict[str, Any]]:
     """Return the specs of a tenant's NetworkPolicies by name: everything is shut, then each opening.
 
     DNS is opened by port alone: a resolver on the node or of the host is no pod that a selector finds.
-    So is a store outside the cluster, whose `store_namespace` is None.
+    So is a store outside the cluster, whose `store_namespace` is None. `identity_agent` is where pods
+    ask for the role they run as.
     """
     everything: dict[str, Any] = {}
     return {
@@ -124,7 +127,12 @@ def network_openings(store_namespace: str | None, store_port: int) -> dict[str, 
                 {
                     **({"to": [_namespace(store_namespace)]} if store_namespace else {}),
                     "ports": [_tcp(store_port)],
-                }
+                },
+                *(
+                    [{"to": [{"ipBlock": {"cidr": identity_agent}}], "ports": [_tcp(80)]}]
+                    if identity_agent
+                    else []
+                ),
             ],
         },
         "allow-pipelines-api": {

@@ -10,6 +10,7 @@ from typing import Any, Final
 from storage.keys import Role
 from storage.layout import Buckets, checked_name
 from storage.policy import policy
+from storage.retention import NONCURRENT_DAYS, Rule, rules_of
 from storage.settings import Irsa, PodIdentity
 
 Document = dict[str, Any]
@@ -19,9 +20,6 @@ POD_IDENTITY_AGENT: Final = "169.254.170.23/32"
 
 ABANDONED_DAYS: Final = 7
 """After how many days the parts of an upload that nobody ended are removed."""
-
-NONCURRENT_DAYS: Final = 30
-"""For how many days a run's output or data that was overwritten or deleted can be had back."""
 
 _VERSION: Final = "2012-10-17"
 _AUDIENCE: Final = "sts.amazonaws.com"
@@ -169,24 +167,26 @@ def _deny(name: str, actions: list[str], resources: list[str], condition: Docume
 
 
 def lifecycle(bucket: str, buckets: Buckets, run_retention_days: int) -> list[Document]:
-    """Return the rules of a bucket, in the words of pulumi_aws; models never expire."""
-    rules = [
-        _rule(
-            "abandoned-uploads",
-            {"abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_DAYS}},
-        ),
-    ]
+    """Return the rules of a bucket, in the words of pulumi_aws: those of every store, and what AWS adds.
+
+    On AWS the artifacts bucket has versions too, so that a deletion can be undone for a while.
+    """
+    rules = [_in_pulumi(rule) for rule in rules_of(buckets, run_retention_days)[bucket]]
     if bucket == buckets.artifacts:
-        rules += [
-            _rule("runs", {"expiration": {"days": run_retention_days}}),
-            _rule("deleted-runs", {"expiration": {"expired_object_delete_marker": True}}),
-        ]
-    if bucket != buckets.models:
-        rules.append(
-            _rule("replaced", {"noncurrent_version_expiration": {"noncurrent_days": NONCURRENT_DAYS}})
-        )
-    return rules
+        rules.append(_in_pulumi(Rule(name="slipway-deleted-runs", noncurrent_days=NONCURRENT_DAYS)))
+        rules.append(_rule("slipway-markers", {"expiration": {"expired_object_delete_marker": True}}))
+    abandoned = {"abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_DAYS}}
+    return [*rules, _rule("slipway-abandoned-uploads", abandoned)]
+
+
+def _in_pulumi(rule: Rule) -> Document:
+    action: Document = {}
+    if rule.days is not None:
+        action["expiration"] = {"days": rule.days}
+    if rule.noncurrent_days is not None:
+        action["noncurrent_version_expiration"] = {"noncurrent_days": rule.noncurrent_days}
+    return _rule(rule.name, action)
 
 
 def _rule(name: str, action: Document) -> Document:
-    return {"id": f"slipway-{name}", "status": "Enabled", "filter": {"prefix": ""}} | action
+    return {"id": name, "status": "Enabled", "filter": {"prefix": ""}} | action

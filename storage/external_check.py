@@ -38,9 +38,6 @@ CA: Final = Path("/etc/slipway-ca/ca.crt")
 _WITH_ADMINISTRATOR: Final = (Capability.POLICY, Capability.VERSIONING, Capability.LIFECYCLE)
 """Needed in part by others; here each tenant, old data and old runs depend on it."""
 
-_LISTS_UPLOADS: Final = Capability.MULTIPART
-"""Takes a right over the whole bucket, which no tenant's key has."""
-
 
 def check(
     access: StoreAccess,
@@ -109,7 +106,7 @@ def _within_a_prefix() -> list[Check]:
     return [
         each
         for each in (*conditional.CHECKS, *transfer.CHECKS, *listing.CHECKS)
-        if NEEDS[each.capability].need is Need.ALWAYS and each.capability is not _LISTS_UPLOADS
+        if NEEDS[each.capability].need is Need.ALWAYS
     ]
 
 

@@ -42,6 +42,9 @@ class StoreHandle:
     namespace: str | None
     """Where the store's pods are; None outside the cluster."""
 
+    identity_agent: str | None = None
+    """Addresses (CIDR) at whose port 80 workloads ask for their role; None where nobody is asked."""
+
     credentials: TenantCredentials
     keyless: bool
     ready: pulumi.Resource

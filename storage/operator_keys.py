@@ -130,9 +130,9 @@ def _key(value: object, where: str) -> StoreKey:
     return StoreKey(access_key=access_key, secret_key=SecretStr(secret_key))
 
 
-def _guessable(access_key: str) -> set[str]:
+def _guessable(access_key: str) -> frozenset[str]:
     words = _WEAK | {access_key}
-    return words | {one + other for one in words for other in (*words, "123", "1234")}
+    return words | frozenset(one + other for one in words for other in (*words, "123", "1234"))
 
 
 def _printable(text: str) -> bool:

@@ -130,6 +130,16 @@ class Store:
         while True:
             try:
                 self.objects.list_buckets()
+                self.admin.user_list()
+            except MinioAdminException as error:
+                # It serves objects a moment before it knows its users.
+                reason = _admin_code(error)
+                if reason == "AccessDenied":
+                    raise FailedError(
+                        f"The key that the store at {self.endpoint} was opened with is no administrator's.",
+                        why="It may not list users.",
+                        fix="Give the key of a user with the policy consoleAdmin.",
+                    ) from error
             except S3Error as error:
                 if error.code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
                     raise FailedError(
@@ -146,6 +156,12 @@ class Store:
                     f"The store at {self.endpoint} did not answer within {patience:.0f} s.", why=f"{reason}."
                 )
             time.sleep(1)
+
+
+def _admin_code(error: MinioAdminException) -> str:
+    """Return the code that the admin API answered with."""
+    found = re.search(r'"Code":"(\w+)"', str(error))
+    return found[1] if found else type(error).__name__
 
 
 def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], report: Report) -> int:

@@ -25,6 +25,7 @@ from pulumi_aws.s3 import (
 )
 
 from storage.aws import (
+    POD_IDENTITY_AGENT,
     bucket_policy,
     lifecycle,
     people_trust,
@@ -98,6 +99,7 @@ class S3Store(pulumi.ComponentResource):
             path_style=False,
             ca_certificate=None,
             namespace=None,
+            identity_agent=POD_IDENTITY_AGENT if isinstance(args.settings.identity, PodIdentity) else None,
             credentials=IamRoles(annotated),
             keyless=True,
             # Who waits for a component waits for all that is in it.
@@ -126,7 +128,8 @@ class S3Store(pulumi.ComponentResource):
             target_key_id=key.key_id,
             opts=self._within,
         )
-        return key.arn
+        arn: pulumi.Output[str] = key.arn
+        return arn
 
     def _bucket(self, purpose: str, bucket_name: str, key_arn: pulumi.Input[str]) -> None:
         """Make a bucket with all that shuts it."""

@@ -120,7 +120,9 @@ class Tenant(pulumi.ComponentResource):
         )
 
     def _network(self, store: StoreHandle) -> None:
-        for opening, spec in tenancy.network_openings(store.namespace, store.port).items():
+        for opening, spec in tenancy.network_openings(
+            store.namespace, store.port, store.identity_agent
+        ).items():
             k8s.networking.v1.NetworkPolicy(
                 f"{self._name}-network-{opening}",
                 metadata=self._metadata(opening),

@@ -211,6 +211,19 @@ def test_nothing_secret_is_said(by_hand: tuple[Job, reconcile.Store]) -> None:
     assert not [each for each in hidden if each in job.said]
 
 
+def test_a_key_that_is_no_administrators_is_told_at_once(
+    server: Minio, by_hand: tuple[Job, reconcile.Store], tmp_path: Path
+) -> None:
+    store = by_hand[1]
+    store.admin.policy_set("readwrite", user="hand-server-team-a")
+    keys = json.loads((by_hand[0].folder / "keys.json").read_text())
+    key = keys["team-a"]["server"]
+    admin = {"MINIO_ROOT_USER": key["access_key"], "MINIO_ROOT_PASSWORD": key["secret_key"]}
+    job = Job(tmp_path / "other", server.url, admin).wants(keys)
+    assert job.reconcile() == 1
+    assert "is no administrator's" in job.said
+
+
 def test_what_slipway_made_has_names_of_its_own(administered: Job, server: Minio) -> None:
     store = reconcile.Store(server.url, server.access_key, server.secret_key, "us-east-1")
     made = json.loads(store.admin.policy_list())

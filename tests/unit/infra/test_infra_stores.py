@@ -130,6 +130,16 @@ def test_on_aws_runs_take_what_surrounds_them_and_reach_it_by_its_port(on_aws: B
     assert opening == {"ports": [{"port": 443, "protocol": "TCP"}]}
 
 
+def test_with_pod_identity_pods_reach_the_agent(tmp_path: Path) -> None:
+    identity = {"identity": {"kind": "pod-identity", "cluster_name": "team-cluster"}}
+    engine, _ = build(tmp_path, {"store": S3["store"] | identity}, OperatorSecrets(), AwsEngine())
+    [_, agent] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
+    assert agent == {
+        "to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}],
+        "ports": [{"port": 80, "protocol": "TCP"}],
+    }
+
+
 def test_on_aws_nothing_of_minio_is_made(on_aws: Built) -> None:
     engine, _ = on_aws
     assert not [made.name for made in engine.objects() if made.name.startswith("store")]

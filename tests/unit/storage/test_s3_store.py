@@ -115,7 +115,7 @@ def test_runs_expire_models_never_and_abandoned_uploads_go_everywhere(engine: Aw
     assert rules["artifacts"]["slipway-runs"]["expiration"] == {"days": 90}
     assert set(rules["models"]) == {"slipway-abandoned-uploads"}
     assert "expiration" not in json.dumps(rules["models"]).lower()
-    assert rules["data"]["slipway-replaced"]["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
+    assert rules["data"]["slipway-replaced-data"]["noncurrentVersionExpiration"] == {"noncurrentDays": 30}
     assert not [rule for rule in rules["data"].values() if "expiration" in rule]
 
 
@@ -310,7 +310,7 @@ def test_with_irsa_the_account_carries_its_role(built: tuple[AwsEngine, s3.S3Sto
     assert store.credentials.key(TENANTS[0], Role.SERVER) is None
     assert (store.endpoint, store.internal_endpoint) == (f"https://s3.{REGION}.amazonaws.com",) * 2
     assert (store.keyless, store.path_style, store.tls, store.port) == (True, False, True, 443)
-    assert (store.namespace, store.ca_certificate) == (None, None)
+    assert (store.namespace, store.ca_certificate, store.identity_agent) == (None, None, None)
 
 
 def test_with_pod_identity_an_association_gives_the_role() -> None:
@@ -332,6 +332,7 @@ def test_with_pod_identity_an_association_gives_the_role() -> None:
         "aws:RequestTag/kubernetes-service-account": "model-server",
     }
     assert store.handle.credentials.annotations(TENANTS[0], Role.SERVER) == {}
+    assert store.handle.identity_agent == "169.254.170.23/32"
 
 
 def test_china_has_its_own_names() -> None:
