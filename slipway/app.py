@@ -34,6 +34,7 @@ COMMANDS: Final = {
     "outputs": _Entry("stack", "Print the stack's outputs, the contract that CI reads."),
     "env": _Entry("stack", "Print shell exports for pulumi and kubectl."),
     "tenant": _Entry("tenant", "Tenants: list, show, rotate their store keys.", whole=True),
+    "store": _Entry("store", "The artifact store: replace its key or certificate.", whole=True),
     "pipeline": _Entry("pipeline", "Training pipelines: compile, upload, run, list, logs.", whole=True),
     "model": _Entry("model", "Models: promote, list, predict; versions, history, verify, gc.", whole=True),
     "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),

@@ -56,7 +56,7 @@ def rotate_tenant(
     """
     path = tenant_file(stack.project / "tenants", tenant)
     with _alone(path.parent):
-        steps = TenantSteps(stack, _administered(settings), tenant, path, report, run_seconds)
+        steps = TenantSteps(stack, administered(settings), tenant, path, report, run_seconds)
         steps.check()
         return rotate(steps, report)
 
@@ -206,7 +206,7 @@ def buckets_of(outputs: PlatformOutputs) -> Buckets:
     return Buckets(artifacts=store.artifacts_bucket, models=store.models_bucket, data=store.data_bucket)
 
 
-def _administered(settings: PlatformSettings) -> MinioSettings:
+def administered(settings: PlatformSettings) -> MinioSettings:
     """Return the settings of the store whose keys are ours to replace; UsageError for any other."""
     if isinstance(settings.store, MinioSettings):
         return settings.store
