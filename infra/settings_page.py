@@ -127,13 +127,20 @@ is started.
 _STACK: Final = """\
 ## A stack
 
-`slipway init STACK` copies `stacks/<environment>.yaml` to `Pulumi.<stack>.yaml`. Below its `config` two keys
-are read:
+`slipway init STACK` copies `stacks/<environment>.yaml` to `Pulumi.<stack>.yaml`. Below its `config` these
+keys are read:
 
 | key | what it is |
 |---|---|
 | `slipway:platform` | the settings below |
 | `slipway:secret` | what every key is derived from; `slipway init STACK` makes and encrypts it, no default |
+| `slipway:storeAdmin` | an external store's administrator, a secret; with `administration: minio` only |
+| `slipway:storeKeys` | tenants' keys of an external store, a secret; with `administration: none` only |
+"""
+_S3_TITLE: Final = """\
+### A store of kind `s3`, in place of MinIO
+
+[stores.md](stores.md) compares the kinds of store and says how to set each up.
 """
 _EXTERNAL: Final = """\
 ### A store of kind `external`, in place of MinIO
@@ -171,7 +178,7 @@ def page(stack: Schema, tenant: Schema) -> str:
                 _STACK,
                 *_section("### Environment `local`, and what every environment has", stack, local, LOCAL),
                 *_section("### What `dev` has besides", stack, dev_only, DEV),
-                *_section("### A store of kind `s3`, in place of MinIO", stack, _only_store(dev), S3),
+                *_section(_S3_TITLE.rstrip("\n"), stack, _only_store(dev), S3),
                 *_section(
                     "### Its `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
                 ),
