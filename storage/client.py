@@ -18,6 +18,7 @@ from botocore.response import StreamingBody
 from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.errors import StoreError, UsageError
 from storage.keys import StoreKey
+from storage.missing import tell_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -73,6 +74,8 @@ def open_store(
         ),
     )
     client.meta.events.register("before-parse.s3", _readable_error)
+    if access.key is None:  # a role, which AWS alone gives
+        tell_missing(client)
     return client
 
 

@@ -1,0 +1,68 @@
+"""On AWS a missing object looks forbidden to who may not list it all; a listing of its key tells."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ClientError
+from support.moto_server import running_moto
+
+from storage.missing import tell_missing
+
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
+
+class _Raw:
+    def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        yield DENIED
+
+
+def deny(operation: str, client: Any) -> None:
+    """Answer as AWS does: 403, whether the object is there or not."""
+
+    def answer(request: Any, **_: object) -> AWSResponse:
+        return AWSResponse(request.url, 403, {"content-length": str(len(DENIED))}, _Raw())
+
+    client.meta.events.register(f"before-send.s3.{operation}", answer)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[Any]:
+    with running_moto(tmp_path) as moto:
+        made = boto3.client(
+            "s3",
+            endpoint_url=moto.url,
+            region_name="us-east-1",
+            aws_access_key_id=moto.access_key,
+            aws_secret_access_key=moto.secret_key,
+        )
+        made.create_bucket(Bucket="models")
+        made.put_object(Bucket="models", Key="team-a/there", Body=b"x")
+        made.put_object(Bucket="models", Key="team-a/missing-but-longer", Body=b"x")
+        yield made
+
+
+def code(call: Any, **arguments: str) -> str:
+    with pytest.raises(ClientError) as caught:
+        call(Bucket="models", **arguments)
+    return str(caught.value.response["Error"]["Code"])
+
+
+def test_missing_and_forbidden_are_told_apart(client: Any) -> None:
+    deny("GetObject", client)
+    deny("HeadObject", client)
+    assert code(client.get_object, Key="team-a/missing") == "AccessDenied"
+    tell_missing(client)
+    for call in (client.get_object, client.head_object):
+        assert code(call, Key="team-a/missing") == "NoSuchKey"
+        assert code(call, Key="team-a/there") in ("AccessDenied", "403")
+    deny("ListObjectsV2", client)
+    assert code(client.get_object, Key="team-a/missing") == "AccessDenied", "who may not list learns nothing"
+
+
+def test_an_object_that_may_be_read_is(client: Any) -> None:
+    tell_missing(client)
+    assert client.get_object(Bucket="models", Key="team-a/there")["Body"].read() == b"x"
