@@ -111,10 +111,12 @@ def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> li
     """Restore every tenant's models, and have every champion answer."""
     begun = time.monotonic()
     findings = []
-    for each in backup.restore(outputs, snapshot, report=report):
+    outcomes = backup.restore(outputs, snapshot, report=report)
+    seconds = round(time.monotonic() - begun, 1)
+    for each in outcomes:
         what = f"{each.tenant}/{each.model}" + (f"@{each.alias}" if each.alias else "")
         detail = f"{each.digest[:12]} {'verified' if each.verified else each.why}"
-        findings.append(_finding(what, each.verified, detail, begun))
+        findings.append(Finding(what=what, ok=each.verified, detail=detail, seconds=seconds))
         if each.verified and each.alias == CHAMPION:
             findings.append(_served(outputs, each, report))
     return findings
@@ -195,7 +197,7 @@ def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> 
     instance = Instance(
         f"drill-{hashlib.sha256(own.name.encode()).hexdigest()[:12]}", own.data_root, own.run_root
     )
-    with _alone(instance), tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
+    with _alone(), tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
         folder = Path(name)
         _lay_out(folder, snapshot, settings)
         _clear(instance, report)
@@ -238,14 +240,15 @@ def _clear(instance: Instance, report: Report) -> None:
 
 
 @contextmanager
-def _alone(instance: Instance) -> Iterator[None]:
-    """Hold the scratch instance: a second drill would clear the first one's."""
-    instance.data_root.mkdir(mode=0o755, parents=True, exist_ok=True)
-    with (instance.data_root / f"{instance.name}.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                "Another restore drill of this checkout is under way.", fix="Wait for it to end."
-            ) from None
+def _alone() -> Iterator[None]:
+    """Hold the checkout's folder: a second drill would clear the first one's scratch stack."""
+    handle = os.open(workspace.project(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
+    except BlockingIOError:
+        raise UsageError(
+            "Another restore drill of this checkout is under way.", fix="Wait for it to end."
+        ) from None
+    finally:
+        os.close(handle)
