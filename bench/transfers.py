@@ -1,0 +1,309 @@
+"""Compare transfers with other clients and with the limit, on this machine: `python -m bench.transfers`.
+
+One MinIO on loopback; its drive, the files and what is read back lie in one folder, in memory if that
+fits. The contenders take turns, so that what else runs here meets all of them.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import secrets
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr
+
+from bench.contenders import BUCKET, REGION, Task
+from bench.measure import ROOT, say
+from embedded.toolchain import binary
+from storage.client import StoreAccess, open_store
+from storage.keys import StoreKey
+
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- transfers: begin -->", "<!-- transfers: end -->"
+MIB = 1 << 20
+START_SECONDS = 60.0
+LARGE = (
+    "raw HTTP x 1", "raw HTTP x 4", "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
+)  # fmt: skip
+SMALL = ("raw HTTP x 1", "raw HTTP x 8", "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio")
+
+
+class Workload(BaseModel):
+    """So many files of one size."""
+
+    name: str
+    count: int
+    size: int
+
+
+class Figure(BaseModel):
+    """One transfer by one contender."""
+
+    workload: Workload
+    contender: str
+    up: bool
+    seconds: float
+    processor: float
+    """Seconds of processor time, the store's not among them."""
+
+    memory: int
+    """Peak of the process, in bytes; 0 where it is not measured."""
+
+
+def workloads(scale: float) -> list[Workload]:
+    """The three of them, `scale` times as large; small files become fewer, not smaller."""
+    size = int(4096 * scale)
+    files, small = max(1, int(64 * scale)), max(1, int(10_000 * scale))
+    return [
+        Workload(name=f"1 x {size} MiB", count=1, size=size * MIB),
+        Workload(name=f"{files} x 64 MiB", count=files, size=64 * MIB),
+        Workload(name=f"{small} x 16 KiB", count=small, size=16 << 10),
+    ]
+
+
+def measured(folder: Path, scale: float, repeats: int) -> Iterator[Figure]:
+    """Take every measurement; the contenders take turns."""
+    with store(folder / "store") as (host, port, key):
+        client = open_store(StoreAccess(endpoint=f"http://{host}:{port}", region=REGION, key=key))
+        client.create_bucket(Bucket=BUCKET)
+        for workload in workloads(scale):
+            source = folder / "source"
+            written(source, workload)
+            for _ in range(repeats):
+                if workload.count == 1:
+                    yield Figure(
+                        workload=workload,
+                        contender="raw TCP",
+                        up=False,
+                        seconds=loopback(workload.size),
+                        processor=0,
+                        memory=0,
+                    )
+                for contender in SMALL if workload.size < MIB else LARGE:
+                    for up in (True, False):
+                        if up:
+                            emptied(client)
+                        elif contender.startswith("raw HTTP"):
+                            # What raw puts there are not the files, and may lie under other keys.
+                            taken(folder, workload, "Slipway", True, host, port, key)
+                        figure = taken(folder, workload, contender, up, host, port, key)
+                        rate = workload.count * workload.size / MIB / figure.seconds
+                        say(f"{workload.name} {contender} {'up' if up else 'down'}: {rate:.0f} MiB/s")
+                        yield figure
+            emptied(client)
+            shutil.rmtree(source)
+
+
+def taken(
+    folder: Path, workload: Workload, contender: str, up: bool, host: str, port: int, key: StoreKey
+) -> Figure:
+    """Let one contender do one transfer, and check what it read."""
+    target = folder / "target"
+    target.mkdir()
+    try:
+        task = Task(
+            contender=contender,
+            up=up,
+            count=workload.count,
+            size=workload.size,
+            source=folder / "source",
+            target=target,
+            host=host,
+            port=port,
+        )
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.contenders", task.model_dump_json()],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "BENCH_ACCESS_KEY": key.access_key,
+                "BENCH_SECRET_KEY": key.secret_key.get_secret_value(),
+            },
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        if not up and not contender.startswith("raw"):
+            last = str(workload.count - 1)
+            if digest(target / last) != digest(folder / "source" / last):
+                raise RuntimeError(f"{contender} read other bytes than were written")
+        return Figure(workload=workload, contender=contender, up=up, **json.loads(done.stdout))
+    finally:
+        shutil.rmtree(target)
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def written(folder: Path, workload: Workload) -> None:
+    """Write the workload's files, of bytes that can't be compressed."""
+    folder.mkdir()
+    for number in range(workload.count):
+        with (folder / str(number)).open("wb") as file:
+            for start in range(0, workload.size, MIB):
+                file.write(os.urandom(min(MIB, workload.size - start)))
+
+
+def emptied(client: "object") -> None:
+    """Remove every object."""
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)  # type: ignore[attr-defined]
+    for page in pages:
+        keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
+        if keys:
+            client.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})  # type: ignore[attr-defined]
+
+
+def loopback(size: int) -> float:
+    """Seconds that so many bytes take from one process to another over a TCP socket, and nothing else."""
+    sender = (
+        "import os, socket, sys\n"
+        "sock = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
+        "body = os.urandom(1 << 20)\n"
+        "for _ in range(int(sys.argv[2]) >> 20): sock.sendall(body)\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with subprocess.Popen([sys.executable, "-c", sender, str(port), str(size)]):
+            sock, _ = server.accept()
+            buffer = bytearray(MIB)
+            started = time.monotonic()
+            with sock:
+                while sock.recv_into(buffer):
+                    pass
+            return time.monotonic() - started
+
+
+@contextmanager
+def store(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
+    """Run a MinIO on loopback with a key of its own."""
+    folder.mkdir()
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        host, port = found.getsockname()
+    key = StoreKey(access_key="bench", secret_key=SecretStr(secrets.token_urlsafe(24)))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "MINIO_ROOT_USER": key.access_key,
+        "MINIO_ROOT_PASSWORD": key.secret_key.get_secret_value(),
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+    command = [binary("minio"), "server", "--quiet", "--address", f"{host}:{port}", str(folder / "drive")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait(f"http://{host}:{port}/minio/health/ready", process)
+            yield host, port, key
+        finally:
+            process.terminate()
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+                return
+        except OSError:
+            threading.Event().wait(0.1)
+    raise RuntimeError("MinIO did not become ready")
+
+
+def section(figures: list[Figure], where: str) -> list[str]:
+    """The figures as a section of the page."""
+    lines = [
+        "## Transfers",
+        "",
+        f"Written by `python -m bench.transfers`: one MinIO on loopback, {os.cpu_count()} cores for both, "
+        f"everything in {where}, Linux {platform.release()}, Python {platform.python_version()}.",
+        "Medians of one run; the contenders took turns. *raw* is a bare socket: no file, no checksum.",
+        "",
+    ]
+    for workload in dict.fromkeys(figure.workload.name for figure in figures):
+        rows = [figure for figure in figures if figure.workload.name == workload]
+        small = rows[0].workload.size < MIB
+        unit = "files/s" if small else "MiB/s"
+        lines += [
+            f"### {workload}",
+            "",
+            f"| client | up, {unit} | of raw | x boto3 | processor | down, {unit} | of raw | x boto3 | "
+            "processor | peak memory |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        for contender in dict.fromkeys(figure.contender for figure in rows):
+            mine = [figure for figure in rows if figure.contender == contender]
+            memory = max(figure.memory for figure in mine) // MIB
+            cells = [contender, *_cells(rows, contender, up=True), *_cells(rows, contender, up=False)]
+            lines.append("| " + " | ".join([*cells, f"{memory} MiB" if memory else "-"]) + " |")
+        lines.append("")
+    return lines
+
+
+def _cells(rows: list[Figure], contender: str, *, up: bool) -> list[str]:
+    def rate(name: str) -> float:
+        found = [figure for figure in rows if figure.contender == name and figure.up == up]
+        if not found:
+            return 0.0
+        work = found[0].workload
+        done = work.count if work.size < MIB else work.count * work.size / MIB
+        return done / statistics.median(figure.seconds for figure in found)
+
+    mine = [figure for figure in rows if figure.contender == contender and figure.up == up]
+    if not mine:
+        return ["-", "-", "-", "-"]
+    own, raw, boto3 = rate(contender), rate("raw HTTP x 1"), rate("boto3")
+    processor = statistics.median(figure.processor for figure in mine)
+    return [
+        f"{own:.0f}",
+        f"{own / raw:.0%}" if raw else "-",
+        f"{own / boto3:.1f}" if boto3 else "-",
+        f"{processor:.1f} s" if processor else "-",
+    ]
+
+
+def put_into(page: Path, lines: list[str]) -> None:
+    """Replace the section in the page, or append it."""
+    text = page.read_text()
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    made = "\n".join([BEGIN, *lines]).rstrip() + f"\n{END}"
+    page.write_text((before.rstrip() + "\n\n" + made + after).rstrip() + "\n")
+
+
+def main() -> int:
+    """Measure and rewrite the section."""
+    parser = argparse.ArgumentParser(prog="python -m bench.transfers", description=__doc__)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="needs 13 GiB at full size")  # noqa: S108
+    parser.add_argument("--keep", type=Path, help="also append each figure to this file as a line of JSON")
+    options = parser.parse_args()
+    figures = []
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-", dir=options.folder) as name:
+        for figure in measured(Path(name), options.scale, options.repeats):
+            figures.append(figure)
+            if options.keep:
+                with options.keep.open("a") as file:
+                    file.write(figure.model_dump_json() + "\n")
+    put_into(PAGE, section(figures, str(options.folder)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
