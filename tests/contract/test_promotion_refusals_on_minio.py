@@ -1,0 +1,156 @@
+"""What promotion refuses whatever the store takes: hostile keys, what would expire, damaged bytes."""
+
+import pytest
+from botocore.exceptions import ClientError
+from support.minio import running_minio
+from support.platform import outputs
+from support.promotions import FakeServing, key_of, write_run
+
+from serving.promotion import Rules
+from serving.rollout import Promoter
+from storage.causes import Cause
+from storage.client import StoreAccess, open_store
+from storage.errors import SlipwayError, StoreError
+from storage.layout import version_prefix
+from storage.registry import Registry
+
+pytestmark = pytest.mark.contract
+FOLDER = "team-a/runs/training/run-1/train/model/"
+HOSTILE = [
+    "..",
+    "../escaped.pkl",
+    "a/../../escaped.pkl",
+    "/etc/passwd",
+    "nul\x00.pkl",
+    "back\\slash.pkl",
+    "%2e%2e/escaped.pkl",
+    "./model.pkl",
+    "a//b.pkl",
+    "e\u0301.pkl",
+    "MODEL.PKL",
+    "x" * 1025,
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return tmp_path_factory.mktemp("minio")
+
+
+@pytest.fixture(scope="module")
+def minio(data):
+    with running_minio(data) as server:
+        yield server
+
+
+@pytest.fixture
+def store(minio):
+    client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
+    for bucket in ("artifacts", "models"):
+        if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
+            client.create_bucket(Bucket=bucket)
+        for entry in client.list_objects_v2(Bucket=bucket).get("Contents", []):
+            client.delete_object(Bucket=bucket, Key=entry["Key"])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def promoter(minio, store):
+    serving = FakeServing(store)
+    registry = Registry(store, "models", "team-a")
+    return Promoter(
+        outputs(minio.url), "team-a", serving, store, registry, ask=serving.ask, answer_seconds=0.6
+    )
+
+
+def refused(promoter, store, message: str) -> None:
+    """Nothing was written or applied, and the message says why."""
+    with pytest.raises(SlipwayError, match=message):
+        promoter.promote_run("run-1", Rules())
+    assert store.list_objects_v2(Bucket="models")["KeyCount"] == 0
+    assert promoter.cluster.applied == []
+
+
+class Listed:
+    """A store that lists one more key than MinIO would take."""
+
+    def __init__(self, client, key: str) -> None:
+        self._client, self._key = client, key
+
+    def __getattr__(self, name):
+        return getattr(self._client, name)
+
+    def get_paginator(self, name):
+        pages, key = self._client.get_paginator(name), self._key
+
+        class Paginator:
+            def paginate(self, **named):
+                yield from pages.paginate(**named)
+                if FOLDER.startswith(named["Prefix"]):
+                    yield {"Contents": [{"Key": FOLDER + key, "Size": 1}]}
+
+        return Paginator()
+
+
+@pytest.mark.parametrize("key", HOSTILE, ids=lambda key: ascii(key)[:20])
+def test_a_model_that_holds_a_key_that_could_escape_is_refused(promoter, store, key):
+    write_run(store, "run-1")
+    try:
+        store.put_object(Bucket="artifacts", Key=FOLDER + key, Body=b"x")
+    except ClientError:
+        promoter.runs = Listed(store, key)
+    refused(promoter, store, "can't name a file|differ only in case")
+
+
+def test_the_same_run_without_it_is_promoted(promoter, store):
+    digest = write_run(store, "run-1")
+    assert promoter.promote_run("run-1", Rules()).digest == digest
+
+
+def test_a_version_that_a_lifecycle_would_take_is_not_promoted(promoter, store):
+    digest = write_run(store, "run-1")
+    rule = {"ID": "tidy-up", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
+    rules = {"Rules": [rule]}
+    store.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration=rules)
+    refused(promoter, store, "Rule 'tidy-up' of the lifecycle of bucket models")
+    store.delete_bucket_lifecycle(Bucket="models")
+    assert promoter.promote_run("run-1", Rules()).digest == digest
+
+
+def test_the_gate_is_closed_where_the_lifecycle_cannot_be_read(promoter, store, monkeypatch):
+    write_run(store, "run-1")
+
+    def denied(**named):
+        raise ClientError({"Error": {"Code": "AccessDenied"}}, "GetBucketLifecycleConfiguration")
+
+    monkeypatch.setattr(store, "get_bucket_lifecycle_configuration", denied)
+    refused(promoter, store, "read the lifecycle of bucket models")
+
+
+@pytest.mark.parametrize("size", [1_000, 300_000], ids=["inline", "in a part"])
+def test_a_byte_flipped_on_disk_is_found_and_its_version_is_not_promoted_again(promoter, store, data, size):
+    pattern = b"flip-me-" * (size // 8)
+    digest = write_run(store, "run-1", files={"schema.json": _schema(pattern)})
+    promoter.promote_run("run-1", Rules())
+    promoter.registry.verify("churn", digest)
+    key = version_prefix("team-a", "churn", digest) + "files/schema.json"
+    held = data / "objects" / "models" / key
+    [found, *_] = [
+        path for path in sorted(held.rglob("*")) if path.is_file() and b"flip-me-" in path.read_bytes()
+    ]
+    content = bytearray(found.read_bytes())
+    content[content.rfind(b"flip-me-") + 3] ^= 1
+    found.write_bytes(bytes(content))
+    with pytest.raises(StoreError, match=r"schema\.json") as raised:
+        promoter.registry.verify("churn", digest)
+    assert raised.value.cause is Cause.DAMAGED
+    applied = len(promoter.cluster.applied)
+    with pytest.raises(StoreError, match=r"schema\.json"):
+        promoter.promote_run("run-1", Rules())
+    assert len(promoter.cluster.applied) == applied
+
+
+def _schema(pattern: bytes) -> bytes:
+    text = '{"features": ["a", "b", "c"], "classes": ["no", "yes"], "note": "'
+    return text.encode() + pattern + b'"}'
