@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
+from pydantic import SecretStr
 from support.minio import new_minio, running_minio, start_minio, stop_minio
 from support.promotions import key_of
+from support.versitygw import running_versitygw
 
 from storage.backup import TenantBackup, finish
 from storage.backup_check import check
@@ -578,3 +580,31 @@ def test_each_cause_at_the_target_has_words_of_its_own(target, place):
         assert fix in caught.value.fix
         assert target.secret_key not in str(caught.value)
     assert Pool(place).uploaded == 0, "the control"
+
+
+# --- another make of store -------------------------------------------------------------------------------
+
+
+def test_backups_at_another_make_of_store(store, bucket, elsewhere, tmp_path, tmp_path_factory):
+    """There, back, and restored into that make of store too."""
+    registry = Registry(store, bucket, "team-a")
+    promoted(registry, tmp_path, b"first" * 1_000_000)
+    promoted(registry, tmp_path, b"second")
+    with running_versitygw(tmp_path_factory.mktemp("versity")) as gateway:
+        key = StoreKey(access_key=gateway.access_key, secret_key=SecretStr(gateway.secret_key))
+        client = open_store(StoreAccess(endpoint=gateway.url, key=key, region="us-east-1"))
+        for name in ("backups", "models"):
+            client.create_bucket(Bucket=name)
+        place = BackupPlace.at(client, "s3://backups/slipway")
+        taken = backed_up(store, bucket, place)
+        assert taken.index.complete
+        assert backed_up(store, bucket, place).uploaded == 0
+        assert check(place, taken.index) == []
+        flipped(client, place, taken.index.objects[-1].sha256)
+        assert [fault.what for fault in check(place, taken.index)] == [taken.index.objects[-1].full_key]
+        assert backed_up(store, bucket, place, recheck=True).uploaded == 1
+        for there, models in ((store, elsewhere), (client, "models")):
+            [outcome] = restored(there, models, place, taken)
+            assert (outcome.outcome, outcome.verified) == ("restored", True)
+            assert contents(there, models) == contents(store, bucket)
+        client.close()
