@@ -25,6 +25,8 @@ CRDS: Final = (
 """What the controller reads; the generator also writes kinds of controllers that don't run here."""
 
 _SCRATCH: Final = "/tmp"  # noqa: S108  # the pod's own
+DRAIN_SECONDS: Final = 5
+"""How long a model server answers on after it was told to go."""
 _UNUSED_IMAGE: Final = "slipway.invalid/not-in-this-release"
 """KServe's features that need further images (agent, router) are off; a pod that asks for one says so."""
 
@@ -181,6 +183,8 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
                     "periodSeconds": 10,
                     "timeoutSeconds": 5,
                 },
+                # Nodes and gateway take a moment to notice that a pod goes; until then it has to answer.
+                "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
                 "securityContext": _confined(),
                 "resources": {
                     "requests": {"cpu": "50m", "memory": "192Mi"},
