@@ -102,8 +102,9 @@ class Cluster:
         """When a Secret was changed last, to the second."""
         with _calling(f"read Secret {namespace}/{name}"):
             secret = self._core.read_namespaced_secret(name, namespace, _request_timeout=REQUEST_SECONDS)
-        known = [entry.time for entry in secret.metadata.managed_fields or () if entry.time]
-        return max([secret.metadata.creation_timestamp, *known])
+        known = (entry.time for entry in secret.metadata.managed_fields or () if entry.time)
+        latest: datetime = max((secret.metadata.creation_timestamp, *known))
+        return latest
 
     def list_names(self, namespace: str) -> tuple[str, ...]:
         """The names of the namespace's InferenceServices."""

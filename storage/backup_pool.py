@@ -27,7 +27,7 @@ R = TypeVar("R")
 def spooled() -> Iterator[IO[bytes]]:
     """Yield a file for bytes on their way: they are passed on only once their digest is known."""
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES, prefix="slipway-backup-") as body:
-        yield body  # type: ignore[misc]  # it has all that IO has
+        yield body
 
 
 @dataclass
