@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from storage.errors import UsageError
 from storage.keys import Role
-from storage.layout import Buckets
+from storage.layout import Buckets, alias_key, history_key, version_prefix
 from storage.policy import policy, policy_name
 
 BUCKETS = Buckets()
@@ -118,3 +118,31 @@ def test_a_wildcard_is_no_tenant() -> None:
 def test_policies_of_two_keys_never_share_a_name(one: tuple[str, Role], other: tuple[str, Role]) -> None:
     assume(one != other)
     assert policy_name(*one) != policy_name(*other)
+
+
+WRITING = ("s3:PutObject", "s3:DeleteObject", "s3:DeleteObjectVersion", "s3:AbortMultipartUpload")
+DIGESTS = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
+
+
+@given(tenant=TENANTS, role=ROLES, key=KEYS)
+def test_runs_write_runs_people_write_data_and_nobody_else_does(tenant: str, role: Role, key: str) -> None:
+    document = policy(tenant, role, BUCKETS)
+    for action in WRITING:
+        in_runs = role is Role.RUNNER and action != "s3:DeleteObjectVersion"
+        in_data = role is Role.EDITOR and not action.startswith("s3:Delete")
+        assert allows(document, action, BUCKETS.artifacts, f"{tenant}/runs/{key}") == in_runs
+        assert allows(document, action, BUCKETS.data, f"{tenant}/{key}") == in_data
+
+
+@given(tenant=TENANTS, model=TENANTS, alias=TENANTS, role=ROLES, digest=DIGESTS, number=st.integers(1, 10**7))
+def test_promotion_alone_writes_models_and_the_collector_deletes_nothing_but_versions(
+    tenant: str, model: str, alias: str, role: Role, digest: str, number: int
+) -> None:
+    document = policy(tenant, role, BUCKETS)
+    version = version_prefix(tenant, model, digest) + "manifest.json"
+    records = (alias_key(tenant, model, alias), history_key(tenant, model, number))
+    for key in (version, *records):
+        assert allows(document, "s3:PutObject", BUCKETS.models, key) == (role is Role.PROMOTER)
+        for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+            may = role is Role.COLLECTOR and key == version
+            assert allows(document, action, BUCKETS.models, key) == may
