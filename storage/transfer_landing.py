@@ -21,6 +21,7 @@ class Landing:
         self._final = path
         self.path = path.with_name(f"{path.name}.{os.getpid()}.part")
         self.descriptor = -1
+        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Make an empty file beside the final name, and the folders above."""
@@ -32,7 +33,8 @@ class Landing:
 
     def write(self, chunk: memoryview, offset: int) -> None:
         """Write all of a chunk at its place."""
-        with on_disk("write", self._final):
+        # The kernel lets one thread write to a file at a time, and has the others spin meanwhile.
+        with self._lock, on_disk("write", self._final):
             while chunk:
                 written = os.pwrite(self.descriptor, chunk, offset)
                 chunk = chunk[written:]
