@@ -6,6 +6,8 @@ from pathlib import Path
 from bench.measure import Figures, median
 
 BAR = 30
+BEGIN, END = "<!-- transfers: begin -->", "<!-- transfers: end -->"
+"""Around the section that `python -m bench.transfers` writes."""
 
 
 def write(figures: Figures, path: Path) -> None:
@@ -44,7 +46,15 @@ def write(figures: Figures, path: Path) -> None:
     ]
     if figures.cold:
         lines += _phases("Where the time goes, empty caches", figures.cold.phases)
+    lines += _transfers(path)
     path.write_text("\n".join(lines).rstrip() + "\n")
+
+
+def _transfers(path: Path) -> list[str]:
+    """The section that `python -m bench.transfers` wrote; it is kept."""
+    _, begin, rest = path.read_text().partition(BEGIN)
+    section, end, _ = rest.partition(END)
+    return [begin + section + end] if end else []
 
 
 def _phases(title: str, seconds_by_name: dict[str, float]) -> list[str]:

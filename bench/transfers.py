@@ -27,12 +27,12 @@ from pydantic import BaseModel, SecretStr
 
 from bench.contenders import BUCKET, REGION, Task
 from bench.measure import ROOT, say
+from bench.page import BEGIN, END
 from embedded.toolchain import binary
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- transfers: begin -->", "<!-- transfers: end -->"
 MIB = 1 << 20
 START_SECONDS = 60.0
 LARGE = (
