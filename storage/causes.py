@@ -174,6 +174,7 @@ _CODES: Final = {
     "InvalidToken": Cause.NO_IDENTITY,
     "RequestTimeTooSkewed": Cause.CLOCK_SKEW,
     "AuthorizationHeaderMalformed": Cause.REGION,
+    "InvalidRegion": Cause.REGION,
     "PermanentRedirect": Cause.REGION,
     "IllegalLocationConstraintException": Cause.REGION,
     "NoSuchBucket": Cause.BUCKET_MISSING,

@@ -27,6 +27,8 @@ MAX_KEY_BYTES: Final = 1024
 MAX_FILES: Final = 64
 MAX_VERSION_BYTES: Final = 2 << 30
 CHUNK: Final = 1 << 20
+RESUMPTIONS: Final = 4
+"""How often the download of one file goes on after it broke off."""
 
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -161,14 +163,13 @@ def _chunks(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
     """
     answer = client.get_object(Bucket=bucket, Key=key)
     size = 0
-    while True:
-        begun = size
+    for left in reversed(range(RESUMPTIONS + 1)):
         try:
             for chunk in answer["Body"].iter_chunks(CHUNK):
                 size += len(chunk)
                 yield chunk
         except (ResponseStreamingError, IncompleteReadError):
-            if size == begun:
+            if not left:
                 raise
         else:
             return

@@ -149,7 +149,7 @@ def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
         do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = serve  # noqa: N815 - the base class's names
 
         def _meet(self, fault: Fault) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = self._body()
             if fault.status:
                 self._refuse(fault)
                 return
@@ -162,6 +162,19 @@ def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
                 self._pass_on(there, body, fault)
             finally:
                 there.close()
+
+        def _body(self) -> bytes:
+            """Read the body; over TLS botocore sends it in chunks, as it sums it up on the way."""
+            if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+                return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            body = b""
+            while size := int(self.rfile.readline(), 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            del self.headers["Content-Length"]
+            self.headers["Content-Length"] = str(len(body))
+            return body
 
         def _refuse(self, fault: Fault) -> None:
             content = f"<Error><Code>{fault.code}</Code><Message>no</Message></Error>".encode()
@@ -246,11 +259,17 @@ def staged_files(folder: Path, files: Mapping[str, bytes]) -> Staged:
     return Staged(folder, tuple(sorted(listed, key=lambda file: file.path)))
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: that a client hangs up is what many a test is about."""
+
+
 @contextmanager
 def faulty_store(upstream: str, *, tls: ssl.SSLContext | None = None) -> Iterator[FaultyStore]:
     """Listen on loopback in front of the store at `upstream` (host:port)."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), BaseHTTPRequestHandler)
     if tls:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     proxy = FaultyStore(f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}")

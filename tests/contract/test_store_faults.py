@@ -1,0 +1,284 @@
+"""A store that refuses or misbehaves: each cause reads differently, and the store is as it was."""
+
+import re
+import ssl
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import botocore.auth
+import botocore.crt.auth
+import pytest
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
+from pydantic import SecretStr
+from support.candidates import candidate
+from support.certificates import authority, certificate
+from support.faulty_store import Fault, FaultyStore, contents, faulty_store, mortal_minio, staged_files
+from support.minio import Minio, free_port, running_minio
+from support.promotions import key_of
+
+from storage.client import RETRIES, StoreAccess, open_store
+from storage.errors import StoreError
+from storage.keys import StoreKey
+from storage.model_files import RESUMPTIONS, Staged
+from storage.records import Lineage
+from storage.registry import Registry
+
+pytestmark = pytest.mark.contract
+BIG = 2 << 20
+
+
+@pytest.fixture(scope="module")
+def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
+    with running_minio(tmp_path_factory.mktemp("minio")) as server:
+        server.client().create_bucket(Bucket="models")
+        yield server
+
+
+@pytest.fixture
+def proxy(minio: Minio) -> Iterator[FaultyStore]:
+    with faulty_store(minio.endpoint) as between:
+        yield between
+
+
+@pytest.fixture
+def staged(tmp_path: Path) -> Staged:
+    name = tmp_path.name.encode()
+    return staged_files(tmp_path, {"model.pkl": name * (BIG // len(name)), "schema.json": name})
+
+
+def opened(
+    url: str, key: StoreKey, *, region: str = "us-east-1", ca: str | None = None, **limits: Any
+) -> Any:
+    return open_store(StoreAccess(endpoint=url, region=region, key=key, ca=ca), **limits)
+
+
+def registry_on(client: Any, bucket: str = "models") -> Registry:
+    return Registry(client, bucket, "team-a", by="a test")
+
+
+def published(client: Any, staged: Staged, bucket: str = "models") -> str:
+    return registry_on(client, bucket).publish("churn", staged, Lineage.of(candidate())).digest
+
+
+def told(call: Callable[[], object], *hidden: StoreKey) -> StoreError:
+    """Return the error; no secret of `hidden` may be in it."""
+    with pytest.raises(StoreError) as caught:
+        call()
+    text = f"{caught.value} {caught.value.__notes__ if hasattr(caught.value, '__notes__') else ''}"
+    assert not [key for key in hidden if key.secret_key.get_secret_value() in text]
+    assert re.match(r"Could not (read|write|list) [^ ]+: [^:]+\.$", caught.value.what), caught.value.what
+    assert caught.value.exit_code == 1
+    return caught.value
+
+
+def ends(error: StoreError) -> str:
+    """What the first line says after what was wanted."""
+    return error.what.partition(": ")[2]
+
+
+def admin_of(minio: Minio) -> MinioAdmin:
+    root = StaticProvider(minio.access_key, minio.secret_key)
+    return MinioAdmin(endpoint=minio.endpoint, credentials=root, secure=False)
+
+
+def key(access_key: str, secret_key: str) -> StoreKey:
+    return StoreKey(access_key=access_key, secret_key=SecretStr(secret_key))
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause", "says", "code"),
+    [
+        ("unknown", "unknown-key", "the store does not know the access key.", "InvalidAccessKeyId"),
+        ("disabled", "unknown-key", "the store does not know the access key.", "InvalidAccessKeyId"),
+        ("secret", "wrong-secret", "the secret is not the one of the access key.", "SignatureDoesNotMatch"),
+        ("policy", "forbidden", "the key may not do that.", "AccessDenied"),
+    ],
+)
+def test_a_wrong_key_is_refused_for_what_is_wrong_with_it(minio, staged, fault, cause, says, code):
+    admin = admin_of(minio)
+    good = key("publisher", "publishers-own-secret")
+    admin.user_add(good.access_key, good.secret_key.get_secret_value())
+    admin.policy_set("readwrite", user=good.access_key)
+    bad = good
+    if fault == "unknown":
+        bad = key("nobody-at-all", "publishers-own-secret")
+    elif fault == "secret":
+        bad = key(good.access_key, "another-secret-of-it")
+    elif fault == "disabled":
+        admin.user_disable(good.access_key)
+    else:
+        bad = key("lurker", "lurkers-own-secret")
+        admin.user_add(bad.access_key, bad.secret_key.get_secret_value())
+        admin.policy_set("diagnostics", user=bad.access_key)
+    before = contents(minio)
+    error = told(lambda: published(opened(minio.url, bad), staged), good, bad)
+    assert (error.cause, ends(error)) == (cause, says)
+    assert error.why.startswith(f"{code}: ")
+    assert contents(minio) == before
+    admin.user_enable(good.access_key)
+    assert published(opened(minio.url, good), staged) == staged.digest
+
+
+def test_a_missing_bucket_is_named_with_the_command_that_makes_it(minio, staged):
+    client = opened(minio.url, key_of(minio))
+    before = contents(minio)
+    error = told(lambda: published(client, staged, "modells"), key_of(minio))
+    assert (error.cause, ends(error)) == ("bucket-missing", "the bucket modells does not exist.")
+    assert "`slipway up`" in error.fix
+    assert contents(minio) == before
+    assert published(client, staged) == staged.digest
+
+
+def test_another_region_is_found_by_itself_where_the_store_tells_it_and_else_refused(tmp_path, staged):
+    (tmp_path / "minio").mkdir()
+    with mortal_minio(tmp_path / "minio", MINIO_SITE_REGION="eu-central-1") as store:
+        key_of_root = key_of(store.server)
+        root = opened(store.server.url, key_of_root, region="eu-central-1")
+        root.create_bucket(Bucket="models", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+        with faulty_store(store.server.endpoint) as proxy:
+            proxy.faults = [Fault(status=400, code="AuthorizationHeaderMalformed")]
+            silent = opened(proxy.url, key_of_root, region="us-west-2")
+            error = told(lambda: published(silent, staged), key_of_root)
+        assert error.cause == "region"
+        assert ends(error) == "the store is in another region than the one that was signed for."
+        assert root.list_objects_v2(Bucket="models")["KeyCount"] == 0
+        other = opened(store.server.url, key_of_root, region="us-west-2")
+        assert published(other, staged) == staged.digest
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_clock_that_is_off_is_told_apart_and_is_not_tried_again(minio, proxy, staged, monkeypatch, minutes):
+    client = opened(proxy.url, key_of(minio))
+    before = contents(minio)
+
+    def off(remove_tzinfo: bool = True) -> datetime:
+        now = datetime.now(UTC) + timedelta(minutes=minutes)
+        return now.replace(tzinfo=None) if remove_tzinfo else now
+
+    with monkeypatch.context() as patch:
+        # The one signs in Python, the other by the CRT where that is installed.
+        patch.setattr(botocore.auth, "get_current_datetime", off)
+        patch.setattr(botocore.crt.auth, "get_current_datetime", off)
+        error = told(lambda: published(client, staged), key_of(minio))
+    assert (error.cause, ends(error)) == (
+        "clock-skew",
+        "this machine's clock and the store's differ too much.",
+    )
+    assert error.why.startswith("RequestTimeTooSkewed: ")
+    assert "NTP" in error.fix
+    assert len(proxy.seen) == 1, "botocore corrects no clock and does not try again"
+    assert contents(minio) == before
+    assert published(client, staged) == staged.digest
+
+
+@pytest.mark.parametrize(("shift", "way"), [(20, "20 minutes behind"), (-20, "20 minutes ahead of")])
+def test_the_difference_of_the_clocks_is_told(minio, proxy, staged, shift, way):
+    client = opened(proxy.url, key_of(minio))
+    proxy.faults = [Fault(shift=timedelta(minutes=shift))]
+    error = told(lambda: published(client, staged), key_of(minio))
+    assert f"This machine's clock is {way} the store's." in error.why
+    proxy.faults.clear()
+    assert published(client, staged) == staged.digest
+
+
+def test_a_store_that_is_not_there_is_named(minio, staged):
+    nobody = f"http://127.0.0.1:{free_port()}"
+    error = told(lambda: published(opened(nobody, key_of(minio), retries=0), staged), key_of(minio))
+    assert (error.cause, ends(error)) == ("unreachable", "nothing answers at the store's address.")
+    assert error.why.startswith(f"EndpointConnectionError at {nobody}: ")
+    assert "`slipway status`" in error.fix
+    assert published(opened(minio.url, key_of(minio)), staged) == staged.digest
+
+
+@pytest.mark.parametrize(
+    ("fault", "why"),
+    [
+        ("authority", "signed by an authority that is not among the trusted ones"),
+        ("name", "made for another name than the one in the address"),
+        ("expired", "has expired"),
+        ("plain", "speaks HTTP at this address"),
+    ],
+)
+def test_a_certificate_that_can_not_be_trusted_ends_it_before_the_key_is_used(
+    minio, staged, tmp_path, fault, why
+):
+    ours, other = authority(), authority()
+    days = -1 if fault == "expired" else 1
+    address = "127.0.0.2" if fault == "name" else "127.0.0.1"
+    tls = certificate(ours, address, days=days, folder=tmp_path)
+    trusted = (other if fault == "authority" else ours).pem
+    before = contents(minio)
+    with faulty_store(minio.endpoint, tls=None if fault == "plain" else tls) as proxy:
+        url = proxy.url.replace("http://", "https://")
+        client = opened(url, key_of(minio), ca=trusted, retries=0)
+        error = told(lambda: published(client, staged), key_of(minio))
+        assert proxy.seen == []
+    assert (error.cause, ends(error)) == ("certificate", "the store's certificate is not trusted.")
+    assert why in error.why
+    assert contents(minio) == before
+    good: ssl.SSLContext = certificate(ours, "127.0.0.1", days=1, folder=tmp_path)
+    with faulty_store(minio.endpoint, tls=good) as proxy:
+        assert published(opened(proxy.url, key_of(minio), ca=ours.pem), staged) == staged.digest
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(503, "SlowDown"), (503, "ServiceUnavailable"), (503, "XMinioServerNotInitialized"), (429, "SlowDown")],
+)
+def test_a_busy_store_is_asked_again_and_not_for_ever(minio, proxy, staged, status, code):
+    client = opened(proxy.url, key_of(minio), retries=2)
+    before = contents(minio)
+    proxy.faults = [Fault(status=status, code=code)]
+    error = told(lambda: published(client, staged), key_of(minio))
+    assert (error.cause, ends(error)) == ("busy", "the store is too busy or still starting.")
+    assert error.why.startswith(f"{code}: ")
+    assert len(proxy.seen) == 3, "one attempt and two more"
+    assert contents(minio) == before
+    proxy.faults = [Fault(status=status, code=code, times=2)]
+    assert published(client, staged) == staged.digest
+    assert RETRIES == 4, "what commands use"
+
+
+def test_a_slow_answer_is_told_apart_and_a_torn_upload_is_no_version(minio, proxy, staged):
+    client = opened(proxy.url, key_of(minio), retries=0, read_seconds=0.5)
+    proxy.faults = [Fault(method="PUT", path="schema.json", hold=1.5)]
+    error = told(lambda: published(client, staged), key_of(minio))
+    assert (error.cause, ends(error)) == ("slow", "the store took too long to answer.")
+    assert error.why.startswith(f"ReadTimeoutError at {proxy.url}: ")
+    clean = registry_on(opened(minio.url, key_of(minio)))
+    assert staged.digest not in clean.list_versions("churn")
+    patient = opened(proxy.url, key_of(minio), retries=0, read_seconds=30)
+    assert published(patient, staged) == staged.digest
+    assert clean.verify("churn", staged.digest).digest == staged.digest
+
+
+def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, proxy, staged):
+    client = opened(proxy.url, key_of(minio), retries=1)
+    proxy.faults = [Fault(method="PUT", path="model.pkl", keep_body=BIG // 2)]
+    error = told(lambda: published(client, staged), key_of(minio))
+    assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+    assert proxy.count("PUT", "model.pkl") == 2
+    clean = registry_on(opened(minio.url, key_of(minio)))
+    assert staged.digest not in clean.list_versions("churn")
+    assert [name for _, name in contents(minio) if staged.digest in name] == []
+    proxy.faults[0].times = 1
+    assert published(client, staged) == staged.digest, "one that is cut once is sent again"
+
+
+def test_a_download_that_is_cut_off_goes_on_where_it_broke(minio, proxy, staged):
+    clean = opened(minio.url, key_of(minio))
+    published(clean, staged)
+    between = registry_on(opened(proxy.url, key_of(minio), retries=0))
+    before = contents(minio)
+    proxy.faults = [Fault(method="GET", path="model.pkl", keep_answer=BIG // 2, times=1)]
+    assert between.verify("churn", staged.digest).digest == staged.digest
+    assert proxy.count("GET", "model.pkl") == 2
+    proxy.seen.clear()
+    proxy.faults = [Fault(method="GET", path="model.pkl", keep_answer=10)]
+    error = told(lambda: between.verify("churn", staged.digest), key_of(minio))
+    assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+    assert proxy.count("GET", "model.pkl") == 1 + RESUMPTIONS, "not for ever"
+    assert contents(minio) == before
