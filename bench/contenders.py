@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
-from storage.transfer_signing import UNSIGNED, Credentials, signed_headers
+from storage.transfer.signing import UNSIGNED, Credentials, signed_headers
 
 BUCKET = "bench"
 REGION = "us-east-1"
@@ -74,7 +74,7 @@ def _key() -> StoreKey:
 
 
 def _slipway(task: Task, *, known: bool) -> Callable[[], object]:
-    from storage.transfer import Download, Transfers, Upload  # noqa: PLC0415 - others' memory is measured too
+    from storage.transfer.transfers import Download, Transfers, Upload  # noqa: PLC0415 - others' memory is measured too
 
     transfers = Transfers(StoreAccess(endpoint=task.url, region=REGION, key=_key()))
     sums: list[str | None] = [None] * task.count

@@ -30,8 +30,8 @@ from serving.endpoint import CHAMPION, Endpoint
 from serving.predict import NotAnsweringError, predict, url_of
 from slipway import backup, workspace
 from slipway.backup import Snapshot
-from storage.backup_index import SETTINGS, STATE
-from storage.backup_restore import Restored
+from storage.backup.index import SETTINGS, STATE
+from storage.backup.restore import Restored
 from storage.errors import SlipwayError, UsageError
 from storage.registry import Registry
 from storage.report import Report

@@ -5,7 +5,6 @@ policies and users first; with `none` the operator has made them. Either way it 
 store does what Slipway needs and holds each tenant's keys to their rights.
 """
 
-import base64
 import hashlib
 import hmac
 import json
@@ -29,8 +28,10 @@ from storage.pods import (
     resources,
     scratch_mount,
     scratch_volume,
+    secret_data,
 )
 from storage.reconcile import DesiredState
+from storage.reconcile_job import user_keys
 from storage.settings import ExternalSettings, StoreTenant
 
 _ADMIN: Final = "store-admin"
@@ -146,13 +147,13 @@ class ExternalStore(pulumi.ComponentResource):
         every = _by_role(credentials, args.tenants)
         before: list[pulumi.Resource] = [
             self._config(_DESIRED, {"desired.json": wanted}),
-            self._secret(_KEYS, every.apply(lambda document: _encoded({"keys.json": document}))),
+            self._secret(_KEYS, every.apply(lambda document: secret_data({"keys.json": document}))),
         ]
         if args.ca_certificate is not None:
             before.append(self._config(_AUTHORITY, {"ca.crt": args.ca_certificate}))
         if args.admin is not None:
             before.append(self._secret(_ADMIN, pulumi.Output.secret(_admin_data(args.admin))))
-            users = args.secret.apply(lambda secret: _users(secret, args.tenants))
+            users = args.secret.apply(lambda secret: user_keys(secret, args.tenants))
             before.append(self._secret(_USERS, users))
         labels = {**self._labels, "app.kubernetes.io/component": "check"}
         return k8s.batch.v1.Job(
@@ -281,19 +282,4 @@ def _by_role(credentials: TenantCredentials, tenants: Sequence[StoreTenant]) -> 
 
 def _admin_data(admin: keys.StoreKey) -> dict[str, str]:
     plain = (admin.access_key, admin.secret_key.get_secret_value())
-    return _encoded(dict(zip(_ADMIN_VARIABLES, plain, strict=True)))
-
-
-def _users(secret: str, tenants: Sequence[StoreTenant]) -> dict[str, str]:
-    """Return the users' secret keys by access key; while a tenant rotates, those before as well."""
-    every = [
-        keys.tenant_key(secret, tenant.name, role, generation)
-        for tenant in tenants
-        for generation in tenant.generations
-        for role in keys.Role
-    ]
-    return _encoded({key.access_key: key.secret_key.get_secret_value() for key in every})
-
-
-def _encoded(plain: Mapping[str, str]) -> dict[str, str]:
-    return {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}
+    return secret_data(dict(zip(_ADMIN_VARIABLES, plain, strict=True)))

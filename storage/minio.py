@@ -4,7 +4,6 @@ The Job runs beside MinIO, so no machine outside has to reach it. What it is to 
 ConfigMap without secrets; the users' keys are a Secret, derived from the stack's own.
 """
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from storage import certificates, keys
 from storage.handle import StoreHandle
 from storage.minio_layout import MinioLayout
 from storage.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
-from storage.pods import RESTRICTED, metadata
+from storage.pods import RESTRICTED, metadata, secret_data
 from storage.reconcile_job import (
     AUTHORITY,
     AUTHORITY_KEY,
@@ -26,6 +25,7 @@ from storage.reconcile_job import (
     USERS_SECRET,
     ReconcileJobArgs,
     reconcile_job,
+    user_keys,
 )
 from storage.settings import MinioSettings, StoreTenant
 
@@ -145,7 +145,7 @@ class MinioStore(pulumi.ComponentResource):
         def derive(secret: str) -> dict[str, str]:
             key = keys.root_key(secret, generation)
             values = (key.access_key, key.secret_key.get_secret_value())
-            return _encoded(dict(zip(ROOT_VARIABLES, values, strict=True)))
+            return secret_data(dict(zip(ROOT_VARIABLES, values, strict=True)))
 
         return k8s.core.v1.Secret(
             f"{self._name}-root",
@@ -162,7 +162,7 @@ class MinioStore(pulumi.ComponentResource):
 
     def _certificate_secret(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.Secret:
         def files(made: certificates.StoreCertificate) -> dict[str, str]:
-            return _encoded(
+            return secret_data(
                 {
                     "tls.crt": made.certificate,
                     "tls.key": made.key.get_secret_value(),
@@ -228,7 +228,7 @@ class MinioStore(pulumi.ComponentResource):
             f"{self._name}-users",
             metadata=self._metadata(USERS_SECRET),
             type="Opaque",
-            data=args.secret.apply(lambda secret: _user_keys(secret, args.tenants)),
+            data=args.secret.apply(lambda secret: user_keys(secret, args.tenants)),
             opts=self._within,
         )
         state = k8s.core.v1.ConfigMap(
@@ -263,21 +263,6 @@ def desired_state(settings: MinioSettings, tenants: Sequence[StoreTenant]) -> st
         "run_retention_days": settings.run_retention_days,
     }
     return json.dumps(wanted, indent=2, sort_keys=True)
-
-
-def _user_keys(secret: str, tenants: Sequence[StoreTenant]) -> dict[str, str]:
-    """Return the users' secret keys by access key, encoded for a Secret."""
-    every = [
-        keys.tenant_key(secret, tenant.name, role, generation)
-        for tenant in tenants
-        for generation in tenant.generations
-        for role in keys.Role
-    ]
-    return _encoded({key.access_key: key.secret_key.get_secret_value() for key in every})
-
-
-def _encoded(plain: Mapping[str, str]) -> dict[str, str]:
-    return {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}
 
 
 def _authorities(issued: pulumi.Output[certificates.StoreCertificate]) -> pulumi.Output[str]:

@@ -1,5 +1,6 @@
 """What every pod that Slipway starts has in common: least privilege, small requests."""
 
+import base64
 from collections.abc import Mapping
 from typing import Final
 
@@ -86,3 +87,8 @@ def http_probe(
         failure_threshold=failures,
         timeout_seconds=5,
     )
+
+
+def secret_data(plain: Mapping[str, str]) -> dict[str, str]:
+    """Return the values as the data of a Secret wants them."""
+    return {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}

@@ -9,7 +9,17 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
-from storage.pods import confined, confined_pod, metadata, resources, scratch_mount, scratch_volume
+from storage import keys
+from storage.pods import (
+    confined,
+    confined_pod,
+    metadata,
+    resources,
+    scratch_mount,
+    scratch_volume,
+    secret_data,
+)
+from storage.settings import StoreTenant
 
 ROOT_SECRET: Final = "store-root"
 ROOT_VARIABLES: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
@@ -102,3 +112,14 @@ def _mounts(sources: Mapping[str, str]) -> Sequence[k8s.core.v1.VolumeMountArgs]
 
 def _digest(*parts: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:10]
+
+
+def user_keys(secret: str, tenants: Sequence[StoreTenant]) -> dict[str, str]:
+    """Return a Secret's data: users' secret keys by access key; of a tenant that rotates, the former too."""
+    every = [
+        keys.tenant_key(secret, tenant.name, role, generation)
+        for tenant in tenants
+        for generation in tenant.generations
+        for role in keys.Role
+    ]
+    return secret_data({key.access_key: key.secret_key.get_secret_value() for key in every})

@@ -9,8 +9,8 @@ from storage.client import StoreAccess, open_store
 from storage.errors import UsageError
 from storage.layout import tenant_prefix
 from storage.model_files import checked_path, listing
-from storage.transfer import Download, Transfers, Upload, unwatched
-from storage.transfer_pool import Progress
+from storage.transfer.pool import Progress
+from storage.transfer.transfers import Download, Transfers, Upload, unwatched
 
 
 class TenantData:

@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from storage.errors import FailedError
+from storage.causes import Cause
+from storage.errors import FailedError, StoreError
 from storage.layout import version_prefix
 from storage.model_files import discard, download, listing
 from storage.records import ModelVersion
@@ -29,8 +30,9 @@ def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
     for file in version.files:
         found = download(client, bucket, prefix + file.path, file.path, discard)
         if found != file:
-            raise FailedError(
+            raise StoreError(
                 f"{file.path} of {named} was altered in the store.",
+                cause=Cause.DAMAGED,
                 why=f"It has {found.size} bytes of SHA-256 {found.sha256[:12]}; "
                 f"{file.size} of {file.sha256[:12]} were published.",
                 fix="Restore the object, or train the model again: no byte of it can be trusted.",

@@ -1,6 +1,5 @@
 """One tenant: a namespace with people, identities, limits, network openings and keys to the store."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,7 +28,7 @@ from infra.names import (
 )
 from storage import keys
 from storage.handle import StoreHandle
-from storage.pods import RESTRICTED, metadata
+from storage.pods import RESTRICTED, metadata, secret_data
 from storage.settings import StoreTenant
 
 _SECRETS: Mapping[keys.Role, str] = {
@@ -261,7 +260,7 @@ def _key_data(key: keys.StoreKey) -> dict[str, str]:
 
 
 def _encoded(plain: Mapping[str, str]) -> dict[str, str]:
-    return {field: base64.b64encode(value.encode()).decode() for field, value in plain.items()}
+    return secret_data(plain)
 
 
 def _kserve_annotations(store: StoreHandle) -> dict[str, str]:

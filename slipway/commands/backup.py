@@ -7,9 +7,9 @@ import typer
 
 from slipway import backup, console, drill
 from slipway.backup import Snapshot, Where
-from storage.backup import Taken
-from storage.backup_check import Fault
-from storage.backup_index import Damage
+from storage.backup.check import Fault
+from storage.backup.index import Damage
+from storage.backup.snapshot import Taken
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -10,7 +10,7 @@ from slipway import console, workspace
 from slipway.commands.options import Stack, Tenant
 from storage.report import Report
 from storage.tenant_data import TenantData
-from storage.transfer_pool import Progress
+from storage.transfer.pool import Progress
 
 MIB = 1 << 20
 LINES = 10

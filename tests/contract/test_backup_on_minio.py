@@ -12,12 +12,12 @@ from support.minio import new_minio, running_minio, start_minio, stop_minio
 from support.promotions import key_of
 from support.versitygw import running_versitygw
 
-from storage.backup import TenantBackup, finish
-from storage.backup_check import check
-from storage.backup_index import snapshot_id
-from storage.backup_place import BackupPlace
-from storage.backup_pool import Pool
-from storage.backup_restore import TenantRestore
+from storage.backup.check import check
+from storage.backup.index import snapshot_id
+from storage.backup.place import BackupPlace
+from storage.backup.pool import Pool
+from storage.backup.restore import TenantRestore
+from storage.backup.snapshot import TenantBackup, finish
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, StoreError, UsageError
 from storage.keys import StoreKey

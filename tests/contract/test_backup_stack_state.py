@@ -14,9 +14,9 @@ from support.pulumi_cli import PASSPHRASE, Project
 from infra.stack import Stack
 from slipway import backup
 from slipway.backup import Snapshot
-from storage.backup import finish
-from storage.backup_place import BackupPlace
-from storage.backup_pool import Pool
+from storage.backup.place import BackupPlace
+from storage.backup.pool import Pool
+from storage.backup.snapshot import finish
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
 

@@ -16,8 +16,8 @@ from support.promotions import key_of
 from storage.client import StoreAccess
 from storage.errors import FailedError, StoreError
 from storage.keys import StoreKey
-from storage.transfer import Digest, Download, Transfers, Upload
-from storage.transfer_parts import PART
+from storage.transfer.parts import PART
+from storage.transfer.transfers import Digest, Download, Transfers, Upload
 
 MIB = 1 << 20
 LARGE = 2 * PART + 8 * MIB + 5
@@ -289,7 +289,7 @@ import os, re, sys
 from pathlib import Path
 from storage.client import StoreAccess
 from storage.keys import StoreKey
-from storage.transfer import Download, Transfers, Upload
+from storage.transfer.transfers import Download, Transfers, Upload
 url, access_key, folder = sys.argv[1:]
 key = StoreKey(access_key=access_key, secret_key=os.environ["SECRET"])
 there = Transfers(StoreAccess(endpoint=url, region="us-east-1", key=key))

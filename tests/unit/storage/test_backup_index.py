@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from storage.backup_index import Index, ModelObject, StackFile, checked_id, place_of, snapshot_id
+from storage.backup.index import Index, ModelObject, StackFile, checked_id, place_of, snapshot_id
 from storage.errors import UsageError
 from storage.layout import alias_key, history_key, tenant_prefix, version_prefix
 

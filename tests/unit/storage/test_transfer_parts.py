@@ -15,11 +15,11 @@ from botocore.credentials import Credentials as BotoCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage import transfer_parts
 from storage.errors import FailedError
-from storage.transfer_landing import Landing
-from storage.transfer_parts import MOST_PARTS, PART, InOrder, Stretch, part_size
-from storage.transfer_signing import UNSIGNED, Credentials, path_of, query_of, signed_headers
+from storage.transfer import parts as transfer_parts
+from storage.transfer.landing import Landing
+from storage.transfer.parts import MOST_PARTS, PART, InOrder, Stretch, part_size
+from storage.transfer.signing import UNSIGNED, Credentials, path_of, query_of, signed_headers
 
 NOW = datetime(2026, 11, 23, 12, 30, 5, tzinfo=UTC)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=30)

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from storage.backup_index import Blob, Index, checked_id, checked_stack, snapshot_id
+from storage.backup.index import Blob, Index, checked_id, checked_stack, snapshot_id
 from storage.causes import Cause
 from storage.client import asking, is_missing, is_precondition, split_uri
 from storage.errors import FailedError, StoreError, UsageError

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import IO, Final, TypeVar
 
-from storage.backup_index import Blob
-from storage.backup_place import BackupPlace, BlobError
+from storage.backup.index import Blob
+from storage.backup.place import BackupPlace, BlobError
 from storage.causes import Cause
 from storage.errors import SlipwayError, StoreError
 

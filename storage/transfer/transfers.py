@@ -22,11 +22,11 @@ from awscrt import checksums
 
 from storage.client import CONNECT_SECONDS, READ_SECONDS, RETRIES, StoreAccess, asking, open_store
 from storage.errors import FailedError
-from storage.transfer_landing import Landing, checked_sums, received
-from storage.transfer_large import LargeDownload, LargeUpload
-from storage.transfer_parts import PART, Stretch, encoded, on_disk
-from storage.transfer_pool import Progress, Tally, Task, run
-from storage.transfer_wire import Endpoint, Patience, Request, Wire, drained
+from storage.transfer.landing import Landing, checked_sums, received
+from storage.transfer.large import LargeDownload, LargeUpload
+from storage.transfer.parts import PART, Stretch, encoded, on_disk
+from storage.transfer.pool import Progress, Tally, Task, run
+from storage.transfer.wire import Endpoint, Patience, Request, Wire, drained
 
 WORKERS: Final = 8
 """Requests at a time: enough to keep two cores or a long line busy, few enough for one small store."""

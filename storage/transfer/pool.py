@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 
-from storage.transfer_wire import Endpoint, StoppedError, Wire
+from storage.transfer.wire import Endpoint, StoppedError, Wire
 
 Progress = Callable[[int, int], None]
 """Takes the bytes that are done, which never shrink, and the bytes of all; called by one thread at a time."""

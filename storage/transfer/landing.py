@@ -9,8 +9,8 @@ from pathlib import Path
 
 from storage.causes import Cause, explain
 from storage.errors import StoreError
-from storage.transfer_parts import CHUNK, encoded, on_disk
-from storage.transfer_wire import StoppedError
+from storage.transfer.parts import CHUNK, encoded, on_disk
+from storage.transfer.wire import StoppedError
 
 
 class Landing:

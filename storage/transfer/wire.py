@@ -27,7 +27,7 @@ from botocore.exceptions import (
 )
 
 from storage.client import CONNECT_SECONDS, READ_SECONDS, RETRIES, StoreAccess
-from storage.transfer_signing import EMPTY_SHA256, Credentials, path_of, query_of, signed_headers
+from storage.transfer.signing import EMPTY_SHA256, Credentials, path_of, query_of, signed_headers
 
 FIRST_PAUSE_SECONDS: Final = 0.25
 """Before the second attempt; doubled before each further one."""

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import ValidationError
 
-from storage.backup_check import require_bound
-from storage.backup_index import Damage, Index, ModelObject, StackFile, checked_stack
-from storage.backup_pool import Pool, in_parallel, is_store_failure, spooled, unless_gone
+from storage.backup.check import require_bound
+from storage.backup.index import Damage, Index, ModelObject, StackFile, checked_stack
+from storage.backup.pool import Pool, in_parallel, is_store_failure, spooled, unless_gone
 from storage.errors import SlipwayError, UsageError
 from storage.layout import (
     aliases_prefix,

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from botocore.exceptions import ClientError
 
-from storage.backup_check import manifest_of, record_of
-from storage.backup_index import Blob, Index, ModelCopy, ModelObject
-from storage.backup_place import BackupPlace
-from storage.backup_pool import in_parallel, is_store_failure, spooled
+from storage.backup.check import manifest_of, record_of
+from storage.backup.index import Blob, Index, ModelCopy, ModelObject
+from storage.backup.place import BackupPlace
+from storage.backup.pool import in_parallel, is_store_failure, spooled
 from storage.client import asking, is_precondition
 from storage.errors import SlipwayError, UsageError
 from storage.records import Alias, Entry, Held, HistoryEntry

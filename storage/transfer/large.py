@@ -13,11 +13,11 @@ from awscrt import checksums
 
 from storage.client import asking
 from storage.errors import FailedError, SlipwayError
-from storage.transfer_landing import Landing, altered, checked_sums, received
-from storage.transfer_parts import InOrder, Stretch, encoded, on_disk, part_size
-from storage.transfer_pool import Tally, Task
-from storage.transfer_signing import UNSIGNED
-from storage.transfer_wire import Request, Wire, drained
+from storage.transfer.landing import Landing, altered, checked_sums, received
+from storage.transfer.parts import InOrder, Stretch, encoded, on_disk, part_size
+from storage.transfer.pool import Tally, Task
+from storage.transfer.signing import UNSIGNED
+from storage.transfer.wire import Request, Wire, drained
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -7,9 +7,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from storage.backup_index import Blob, Index, ModelCopy, ModelObject
-from storage.backup_place import BackupPlace, BlobError
-from storage.backup_pool import in_parallel, is_store_failure
+from storage.backup.index import Blob, Index, ModelCopy, ModelObject
+from storage.backup.place import BackupPlace, BlobError
+from storage.backup.pool import in_parallel, is_store_failure
 from storage.errors import FailedError, SlipwayError
 from storage.model_files import File, digest_of
 from storage.records import Alias, Entry, HistoryEntry

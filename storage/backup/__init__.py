@@ -1,0 +1,1 @@
+"""Snapshots of a stack at another store: taken, checked, restored."""
