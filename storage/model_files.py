@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-from botocore.exceptions import IncompleteReadError, ResponseStreamingError
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 from pydantic import BaseModel, ConfigDict, Field
 
+from storage.causes import UNREADABLE
 from storage.client import asking, split_uri
 from storage.errors import UsageError
 
@@ -159,17 +160,21 @@ def download(client: "S3Client", bucket: str, key: str, path: str, write: Callab
 def _chunks(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
     """Stream an object and, where an answer breaks off, ask for the rest.
 
-    A store that broke off because it can't read on from its drive refuses that request, and says so.
+    A store that can't read on from its drive breaks off at the same byte again, before the first of
+    the rest has come: it has no status left to say why, so that is said here.
     """
     answer = client.get_object(Bucket=bucket, Key=key)
     size = 0
-    for left in reversed(range(RESUMPTIONS + 1)):
+    for resumption in range(RESUMPTIONS + 1):
+        begun = size
         try:
             for chunk in answer["Body"].iter_chunks(CHUNK):
                 size += len(chunk)
                 yield chunk
-        except (ResponseStreamingError, IncompleteReadError):
-            if not left:
+        except (ResponseStreamingError, IncompleteReadError) as error:
+            if resumption and size == begun:
+                raise ClientError({"Error": {"Code": UNREADABLE}}, "GetObject") from error
+            if resumption == RESUMPTIONS:
                 raise
         else:
             return

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from storage.causes import Cause
-from storage.errors import FailedError, StoreError
+from storage.errors import StoreError
 from storage.layout import version_prefix
 from storage.model_files import discard, download, listing
 from storage.records import ModelVersion
@@ -23,9 +23,11 @@ def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
     listed = set(listing(client, bucket, prefix))
     expected = {file.path for file in version.files}
     if listed != expected:
-        raise FailedError(
+        raise StoreError(
             f"{named.capitalize()} is not what its manifest says.",
             why=f"Missing: {sorted(expected - listed)}; foreign: {sorted(listed - expected)}.",
+            fix="Restore the version from a backup, or train the model again.",
+            cause=Cause.DAMAGED,
         )
     for file in version.files:
         found = download(client, bucket, prefix + file.path, file.path, discard)

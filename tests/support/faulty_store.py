@@ -56,6 +56,22 @@ class MortalMinio:
 
 
 @contextmanager
+def small_drive(folder: Path, mib: int) -> Iterator[Callable[[int], None]]:
+    """Mount a drive of `mib` MiB on a folder; what is yielded gives it another size."""
+
+    def resize(size: int) -> None:
+        subprocess.run(["mount", "-o", f"remount,size={size}m", folder], check=True)
+
+    folder.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", folder], check=True)
+    try:
+        yield resize
+    finally:
+        # Lazily: a server that was killed a moment ago may still hold it.
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@contextmanager
 def mortal_minio(data: Path, **environment: str) -> Iterator[MortalMinio]:
     """Run a MinIO that may be killed and started again; it is gone at the end."""
     minio = MortalMinio(data, **environment)
@@ -94,6 +110,9 @@ class Fault:
 
     lose_answer: bool = False
     """Pass the request on, wait until the store has answered, and hang up."""
+
+    after: Callable[[], None] | None = None
+    """Called when the store has answered, before the answer is lost or passed on."""
 
     keep_answer: int | None = None
     """Pass on only so many bytes of the answer's body, then hang up."""
@@ -198,8 +217,9 @@ def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
                 raise _HangUpError
             there.send(body)
             answer = there.getresponse()
+            if fault.after:
+                fault.after()
             if fault.lose_answer:
-                answer.read()
                 raise _HangUpError
             self._answer(answer, fault)
 
@@ -264,6 +284,17 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: that a client hangs up is what many a test is about."""
+
+
+def flip_byte(data: Path, bucket: str, key: str, content: bytes, at: int) -> None:
+    """Flip a bit of one byte of an object on the drive; `content` is what the object holds."""
+    folder = data / "objects" / bucket / key
+    parts = sorted(folder.rglob("part.1"))
+    file = parts[0] if parts else folder / "xl.meta"
+    raw = bytearray(file.read_bytes())
+    # Checksums lie between the blocks, so the place is found by what is there.
+    raw[raw.index(content[at : at + 16])] ^= 1
+    file.write_bytes(raw)
 
 
 @contextmanager

@@ -1,0 +1,195 @@
+"""A store that is full or lost a bit: nothing half is visible, and what is damaged goes nowhere."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
+from support.candidates import candidate
+from support.faulty_store import MortalMinio, contents, flip_byte, mortal_minio, small_drive, staged_files
+from support.minio import Minio
+from support.platform import outputs
+from support.promotions import FakeServing, key_of, write_run
+
+from serving.promotion import Rules
+from serving.rollout import Promoter
+from storage.client import StoreAccess, open_store
+from storage.errors import StoreError, UsageError
+from storage.model_files import Staged
+from storage.records import Lineage
+from storage.registry import Registry
+
+pytestmark = pytest.mark.contract
+MIB = 1 << 20
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[MortalMinio]:
+    folder = tmp_path / "minio"
+    folder.mkdir()
+    with mortal_minio(folder) as minio:
+        for bucket in ("artifacts", "models"):
+            minio.server.client().create_bucket(Bucket=bucket)
+        yield minio
+
+
+def opened(minio: Minio) -> Any:
+    return open_store(StoreAccess(endpoint=minio.url, region="us-east-1", key=key_of(minio)))
+
+
+def registry_on(minio: Minio) -> Registry:
+    return Registry(opened(minio), "models", "team-a", by="a test")
+
+
+def publish(registry: Registry, staged: Staged) -> str:
+    return registry.publish("churn", staged, Lineage.of(candidate())).digest
+
+
+def told(call: Callable[[], object], minio: Minio) -> StoreError:
+    with pytest.raises(StoreError) as caught:
+        call()
+    assert minio.secret_key not in str(caught.value)
+    assert caught.value.exit_code == 1
+    return caught.value
+
+
+def files(folder: Path, *sizes: int) -> Staged:
+    folder.mkdir(exist_ok=True)
+    return staged_files(folder, {f"{number}.bin": os.urandom(size) for number, size in enumerate(sizes)})
+
+
+def eventually(call: Callable[[], object], patience: float = 60) -> None:
+    """Call until the store is not full any more."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            call()
+        except StoreError as error:
+            assert error.cause == "full"
+            assert time.monotonic() < deadline, "it never noticed that there is room"
+            time.sleep(0.5)
+        else:
+            return
+
+
+def assert_no_version(registry: Registry, digest: str) -> None:
+    assert digest not in registry.list_versions("churn")
+    with pytest.raises(UsageError, match="has no version"):
+        registry.show("churn", digest)
+    assert registry.history("churn") == []
+
+
+def test_a_full_store_says_so_and_a_rerun_works_when_there_is_room(tmp_path):
+    data = tmp_path / "minio"
+    with small_drive(data / "objects", 48) as resize, mortal_minio(data) as store:
+        minio = store.server
+        minio.client().create_bucket(Bucket="models")
+        registry = registry_on(minio)
+        small = publish(registry, files(tmp_path / "small", 1000))
+        large = files(tmp_path / "large", 16 * MIB, 16 * MIB, 16 * MIB)
+        error = told(lambda: publish(registry, large), minio)
+        assert (error.cause, error.what.partition(": ")[2]) == ("full", "the store is out of space.")
+        assert error.why.startswith("XMinioStorageFull: ")
+        assert_no_version(registry_on(minio), large.digest)
+        assert registry_on(minio).verify("churn", small).digest == small, "what was there is kept"
+        resize(160)
+        # It looks at the drive's size only every so often.
+        eventually(lambda: publish(registry, large))
+        assert sorted(registry_on(minio).list_versions("churn")) == sorted([small, large.digest])
+
+
+def test_a_quota_that_is_used_up_says_so(store, tmp_path):
+    minio = store.server
+    admin = MinioAdmin(
+        endpoint=minio.endpoint, credentials=StaticProvider(minio.access_key, minio.secret_key), secure=False
+    )
+    admin.bucket_quota_set("models", MIB)
+    staged = files(tmp_path / "model", 1000, 2 * MIB)
+    registry = registry_on(minio)
+    error = told(lambda: publish(registry, staged), minio)
+    assert (error.cause, error.what.partition(": ")[2]) == ("quota", "the bucket's quota is used up.")
+    assert error.why.startswith("XMinioAdminBucketQuotaExceeded: ")
+    assert_no_version(registry_on(minio), staged.digest)
+    admin.bucket_quota_set("models", 1 << 30)
+    assert publish(registry, staged) == staged.digest
+
+
+DAMAGED = "the store can't read back what it once took."
+
+
+@pytest.mark.parametrize(
+    ("size", "at"),
+    [(1000, 500), (200_000, 100_000), (3 * MIB, 100), (3 * MIB, 2 * MIB + 100)],
+    ids=["in its record", "in its only block", "in the first block", "in the last block"],
+)
+def test_a_byte_flipped_on_the_drive_is_found_by_verify(store, tmp_path, size, at):
+    minio, registry = store.server, registry_on(store.server)
+    staged = files(tmp_path / "model", size)
+    digest = publish(registry, staged)
+    assert registry.verify("churn", digest).digest == digest
+    before = contents(minio)
+    key = f"team-a/churn/versions/{digest}/files/0.bin"
+    flip_byte(store.data, "models", key, (staged.folder / "0.bin").read_bytes(), at)
+    error = told(lambda: registry.verify("churn", digest), minio)
+    assert (error.cause, error.what) == ("damaged", f"Could not read {key}: {DAMAGED}")
+    assert contents(minio) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("manifest.json", DAMAGED), ("files/0.bin", "Missing: ['0.bin']; foreign: [].")],
+)
+def test_an_object_whose_own_record_is_damaged_is_not_taken_for_one_that_never_was(
+    store, tmp_path, name, says
+):
+    minio, registry = store.server, registry_on(store.server)
+    digest = publish(registry, files(tmp_path / "model", 1000))
+    record = store.data / "objects" / "models" / f"team-a/churn/versions/{digest}" / name / "xl.meta"
+    raw = bytearray(record.read_bytes())
+    raw[40] ^= 1
+    record.write_bytes(raw)
+    error = told(lambda: registry.verify("churn", digest), minio)
+    assert error.cause == "damaged"
+    assert says in str(error)
+
+
+def test_bytes_that_the_store_reads_well_but_that_are_others_are_damage_too(store, tmp_path):
+    minio, registry = store.server, registry_on(store.server)
+    staged = files(tmp_path / "model", 1000)
+    digest = publish(registry, staged)
+    key = f"team-a/churn/versions/{digest}/files/0.bin"
+    minio.client().put_object(Bucket="models", Key=key, Body=b"x" * 1000)
+    error = told(lambda: registry.verify("churn", digest), minio)
+    assert error.cause == "damaged"
+    assert "was altered in the store" in error.what
+
+
+def test_a_damaged_candidate_is_not_promoted_and_the_champion_stays(store):
+    minio = store.server
+    client = opened(minio)
+    serving = FakeServing(client)
+    registry = registry_on(minio)
+    promoter = Promoter(
+        outputs(minio.url), "team-a", serving, client, registry, ask=serving.ask, answer_seconds=0.6
+    )
+    old = write_run(client, "run-1")
+    promoter.promote_run("run-1", Rules())
+    new = write_run(client, "run-2", seed=2)
+    key = "team-a/runs/training/run-2/train/model/model.pkl"
+    content = minio.read("artifacts", key)
+    before = contents(minio)
+    flip_byte(store.data, "artifacts", key, content, len(content) // 2)
+    error = told(lambda: promoter.promote_run("run-2", Rules()), minio)
+    assert (error.cause, error.what) == ("damaged", f"Could not read {key}: {DAMAGED}")
+    assert contents(minio) == before, "nothing was copied"
+    held = registry_on(minio).read_alias("churn", "champion")
+    assert held is not None
+    assert (held.record.digest, held.record.number) == (old, 1)
+    assert f"/versions/{old}/files" in serving.uri("team-a/churn")
+    assert [entry.number for entry in registry.history("churn")] == [1]
+    write_run(client, "run-2", seed=2)
+    assert promoter.promote_run("run-2", Rules()).digest == new
