@@ -341,7 +341,7 @@ def test_a_step_gets_its_own_environment_and_nothing_of_the_servers(platform: Pl
     seen = platform.run(environments).output("environment")
     assert seen["GIVEN"] == "yes"
     assert set(seen) - {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MALLOC_ARENA_MAX"} == {
-        "GIVEN", "PATH", "HOME", "TMPDIR", "LANG", "PYTHONUNBUFFERED", "_KFP_RUNTIME",
+        "GIVEN", "PATH", "HOME", "TMPDIR", "LANG", "PYTHONUNBUFFERED", "_KFP_RUNTIME", "AWS_DEFAULT_REGION",
     }  # fmt: skip
 
 

@@ -47,6 +47,13 @@ def launcher_objects(minio: Minio, namespace: str = TENANT, **endpoint: Any) -> 
     return yaml.safe_dump_all([config, secret])
 
 
+_AROUND = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
+"""What the server runs in: of the store where it is, as its pod says it, and no key."""
+
+
 @dataclass
 class KfpServer:
     """One data folder and the process that serves it; may be killed and started again."""
@@ -74,7 +81,7 @@ class KfpServer:
                     "--data", str(self.data), "--launcher-config", str(self.launcher_config),
                     "--namespace", TENANT, "--workers", str(self.workers), "--preload", "",
                 ],
-                env={**os.environ, **self.environment},
+                env={**_AROUND, **self.environment},
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
