@@ -1,0 +1,153 @@
+"""A rotation cut off in the middle, by MinIO's death or the Job's: no reader notices, and a rerun ends it."""
+
+import io
+import json
+import secrets
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from support.faulty_store import Fault, FaultyStore, MortalMinio, faulty_store, mortal_minio
+from support.minio import Minio
+
+from storage.client import StoreAccess, open_store
+from storage.keys import Role, StoreKey, tenant_key
+from storage.reconcile import Store, main
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[MortalMinio]:
+    folder = tmp_path / "minio"
+    folder.mkdir()
+    with mortal_minio(folder) as minio:
+        yield minio
+
+
+@pytest.fixture
+def proxy(store: MortalMinio) -> Iterator[FaultyStore]:
+    with faulty_store(store.server.endpoint) as between:
+        yield between
+
+
+BUCKETS = ("slipway-artifacts", "slipway-models", "slipway-data")
+
+
+class Rotation:
+    """The reconcile Job as its container runs it, over the steps of a rotation."""
+
+    def __init__(self, minio: Minio, folder: Path) -> None:
+        self.minio = minio
+        self.folder = folder
+        self.secret = secrets.token_hex(16)
+        self.said = ""
+        (folder / "users").mkdir(parents=True)
+        for role, generation in product(Role, (1, 2)):
+            key = self.key(role, generation)
+            (folder / "users" / key.access_key).write_text(key.secret_key.get_secret_value())
+
+    def key(self, role: Role, generation: int) -> StoreKey:
+        return tenant_key(self.secret, "team-a", role, generation)
+
+    def wants(self, generation: int, *, former_keys: bool = False) -> None:
+        tenant = {"name": "team-a", "key_generation": generation, "former_keys": former_keys}
+        state = {"buckets": BUCKETS, "run_retention_days": 90, "tenants": [tenant]}
+        (self.folder / "desired.json").write_text(json.dumps(state))
+
+    def run(self, url: str = "") -> int:
+        environment = {
+            "S3_ENDPOINT": url or self.minio.url,
+            "MINIO_ROOT_USER": self.minio.access_key,
+            "MINIO_ROOT_PASSWORD": self.minio.secret_key,
+        }
+        out = io.StringIO()
+        desired, users = self.folder / "desired.json", self.folder / "users"
+        code = main(environment, desired=desired, users=users, out=out)
+        self.said = out.getvalue()
+        hidden = [self.minio.secret_key, *(path.read_text() for path in users.iterdir())]
+        assert not [each for each in hidden if each in self.said]
+        return code
+
+    def opens(self, generation: int) -> set[Role]:
+        """Roles whose key of this generation lists the tenant's models, as each may."""
+        return {role for role in Role if self._opens(role, generation)}
+
+    def _opens(self, role: Role, generation: int) -> bool:
+        key = self.key(role, generation)
+        access = StoreAccess(endpoint=self.minio.url, region="us-east-1", key=key)
+        client = open_store(access, retries=0)
+        try:
+            client.list_objects_v2(Bucket=BUCKETS[1], Prefix="team-a/")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "InvalidAccessKeyId"
+            return False
+        return True
+
+
+@pytest.fixture
+def rotation(store: MortalMinio, tmp_path: Path) -> Rotation:
+    job = Rotation(store.server, tmp_path / "job")
+    job.wants(1)
+    assert job.run() == 0, job.said
+    assert (job.opens(1), job.opens(2)) == (set(Role), set())
+    return job
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["after it", "before it"])
+@pytest.mark.parametrize("passed", [0, 2])
+@pytest.mark.parametrize("step", ["add-user", "remove-user"])
+@pytest.mark.parametrize("overlapping", [True, False], ids=["two steps", "one step"])
+def test_a_store_killed_during_a_rotation_takes_the_old_key_or_the_new(
+    store, proxy, rotation, overlapping, step, passed, answered
+):
+    if overlapping:
+        rotation.wants(2, former_keys=True)
+    else:
+        rotation.wants(2)
+    if overlapping and step == "remove-user":
+        assert rotation.run() == 0, rotation.said
+        assert rotation.opens(1) == rotation.opens(2) == set(Role)
+        rotation.wants(2)
+    fault = Fault(path=f"/{step}", times=1, lose_answer=answered)
+    fault.before, fault.after = (None, store.kill) if answered else (store.kill, None)
+    proxy.faults = [Fault(path=f"/{step}", times=passed), fault]
+    assert rotation.run(proxy.url) == 1
+    assert fault.times == 0, "it was killed where it should be"
+    store.start()
+    kept = 1 if step == "add-user" else 2
+    assert rotation.opens(kept) == set(Role), f"no reader of generation {kept} notices"
+    assert rotation.run() == 0, rotation.said
+    assert rotation.opens(2) == set(Role)
+    assert rotation.opens(1) == (set(Role) if overlapping and step == "add-user" else set())
+    assert rotation.run() == 0
+    assert rotation.said == "the store is as desired; 0 changes\n"
+
+
+class KilledError(BaseException):
+    """Stands for a Job's process that is gone."""
+
+
+@pytest.mark.parametrize("step", ["user_add", "user_remove"])
+def test_a_job_killed_during_a_rotation_is_ended_by_the_next(rotation, monkeypatch, step):
+    def gone(*arguments: object) -> None:
+        raise KilledError
+
+    reached = Store.__init__
+
+    def doomed(self: Store, *arguments: Any) -> None:
+        reached(self, *arguments)
+        setattr(self.admin, step, gone)
+
+    rotation.wants(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "__init__", doomed)
+        with pytest.raises(KilledError):
+            rotation.run()
+    assert rotation.opens(1) == set(Role)
+    assert rotation.opens(2) == (set(Role) if step == "user_remove" else set())
+    assert rotation.run() == 0, rotation.said
+    assert (rotation.opens(1), rotation.opens(2)) == (set(), set(Role))
