@@ -291,7 +291,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.transfers", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("/dev/shm"), help="needs 13 GiB at full size")  # noqa: S108
+    # Not memory by default: what MinIO has just deleted stays in its trash for a while, and at full size
+    # that filled 23 GiB of it (2026-11-23).
+    where = Path(tempfile.gettempdir())
+    parser.add_argument("--folder", type=Path, default=where, help="needs 40 GiB at full size")
     parser.add_argument("--keep", type=Path, help="also append each figure to this file as a line of JSON")
     options = parser.parse_args()
     figures = []

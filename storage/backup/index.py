@@ -24,7 +24,7 @@ STATE: Final = "state.json"
 SETTINGS: Final = "settings.yaml"
 _STACK: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _TENANT_FILE: Final = re.compile(r"tenants/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.yaml")
-_ID: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{16}")
+_ID: Final = re.compile(r"[0-9]{8}T[0-9]{9}Z-[0-9a-f]{16}")
 
 Kind = Literal["manifest", "file", "history", "alias"]
 
@@ -225,5 +225,9 @@ def grouped(objects: Iterable[ModelObject]) -> dict[str, ModelCopy]:
 
 
 def snapshot_id(taken_at: datetime, index: bytes) -> str:
-    """Name of a snapshot: when it was taken and, so that its index vouches for itself, its digest."""
-    return f"{taken_at:%Y%m%dT%H%M%SZ}-{hashlib.sha256(index).hexdigest()[:16]}"
+    """Name of a snapshot: when it was taken and, so that its index vouches for itself, its digest.
+
+    To the millisecond: the newest is the last by name, also of two that were taken in one second.
+    """
+    milliseconds = taken_at.microsecond // 1000
+    return f"{taken_at:%Y%m%dT%H%M%S}{milliseconds:03d}Z-{hashlib.sha256(index).hexdigest()[:16]}"

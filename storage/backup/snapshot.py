@@ -287,7 +287,7 @@ def finish(
         stack=checked_stack(stack),
         slipway=versions[0],
         contract_version=versions[1],
-        taken_at=datetime.now(UTC).replace(microsecond=0),
+        taken_at=datetime.now(UTC),
         complete=all(each.kept for each in faults),
         tenants=tuple(sorted(tenants)),
         objects=tuple(sorted(objects, key=lambda each: each.full_key)),

@@ -192,7 +192,7 @@ def test_a_store_with_an_authority_of_its_own_is_tested_over_tls(
         report = run(dataclasses.replace(access(server), ca=signer.pem), checks=needed)
         with pytest.raises(FailedError):
             run(dataclasses.replace(access(server), ca=authority().pem), checks=needed)
-    assert {check.outcome for check in report.checks} == {Outcome.PASSED}
+    assert [check for check in report.checks if check.outcome is not Outcome.PASSED] == []
 
 
 # --- nothing but its own is touched -----------------------------------------------------------------------
