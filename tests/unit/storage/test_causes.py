@@ -110,6 +110,8 @@ def test_an_unknown_refusal_says_what_the_store_said():
 def test_a_damaged_record_is_told_from_other_internal_errors():
     message = "We encountered an internal error: cause(xlMetaV2.Load version(3), CRC mismatch, want 0x1)"
     assert cause_of("InternalError", message) is Cause.DAMAGED
+    full = "We encountered an internal error: cause(no space left on device)"
+    assert cause_of("InternalError", full) is Cause.FULL
     assert cause_of("InternalError", "We encountered an internal error.") is Cause.OTHER
 
 
