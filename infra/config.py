@@ -1,4 +1,4 @@
-"""Every setting of a stack and of its tenants: strict, frozen, refused by file and field.
+"""Settings as they are read: each mistake refused by file and field (`infra.settings` says what can be set).
 
 A stack's settings are the object `slipway:platform` of `Pulumi.<stack>.yaml`, beside the secret
 `slipway:secret` that `slipway init` makes. Each tenant is one file in `tenants/`. The same checks run
@@ -12,20 +12,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final
 
 import pulumi
-from pydantic import AfterValidator, Discriminator, Field, Tag, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError
 
 from infra import operator_secrets, settings_page, strict_yaml
 from infra.contract import PlatformOutputs
-from infra.names import SYSTEM_NAMESPACES
 from infra.operator_secrets import OperatorSecrets
-from infra.rbac import Role
+from infra.settings import PlatformSettings, TenantSettings
 from storage.errors import UsageError
-from storage.layout import checked_name
-from storage.rotation import Phase
-from storage.settings import MinioSettings, StoreSettings, StoreTenant, Strict
 
 PROJECT: Final = "slipway"
 PLATFORM_KEY: Final = f"{PROJECT}:platform"
@@ -49,200 +45,9 @@ _TAGS: Final = {
 }
 """What pydantic puts into the location of a problem inside a union, behind the union's own name."""
 _NOT_YET: Final = {"kind": "local", "prod": "dev"}
-
-_Quantity = Annotated[
-    str,
-    Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
-        json_schema_extra={"format": "Kubernetes quantity"},
-    ),
-]
-_Url = Annotated[
-    str,
-    Field(
-        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
-        json_schema_extra={"format": "URL of scheme, host and port"},
-    ),
-]
-_ImageByDigest = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9][a-z0-9./_:-]*@sha256:[0-9a-f]{64}$",
-        json_schema_extra={"format": "image with its sha256 digest"},
-    ),
-]
-
-
-class KfpSettings(Strict):
-    """The Kubeflow Pipelines API."""
-
-    kind: Literal["embedded"] = "embedded"
-    size_gib: int = Field(default=2, ge=1, le=1024, description="Size of the volume with runs and pipelines.")
-
-
-class ServingSettings(Strict):
-    """KServe and the runtime of scikit-learn models."""
-
-    mode: Literal["standard"] = "standard"
-    model_memory: _Quantity = Field(default="1Gi", description="Memory limit of one model server.")
-    model_cpu: _Quantity = Field(default="1", description="CPU limit of one model server.")
-
-
-class ExistingCluster(Strict):
-    """A cluster that is there already, reached as kubectl reaches it."""
-
-    context: str = Field(min_length=1, description="Context in the kubeconfig.")
-    kubeconfig: str | None = Field(
-        default=None, min_length=1, description="Path of the kubeconfig; kubectl's default where absent."
-    )
-    kserve_manifests: str = Field(
-        min_length=1, description="Folder with KServe's generated crds/*.yaml and role.yaml."
-    )
-
-
-class ImageReferences(Strict):
-    """Where the cluster finds the platform's images; each by digest."""
-
-    minio: _ImageByDigest = Field(description="The artifact store.")
-    kserve_controller: _ImageByDigest = Field(description="KServe's controller.")
-    gateway: _ImageByDigest = Field(description="nginx, which routes to the models.")
-    pipelines: _ImageByDigest = Field(description="Pipelines API, pipeline steps and Slipway's own Jobs.")
-    model_server: _ImageByDigest = Field(description="MLServer and KServe's storage initializer.")
-
-
-class EndpointUrls(Strict):
-    """URLs at which the platform's Services are published outside the cluster."""
-
-    gateway: _Url = Field(description="Models, for predictions.")
-    store: _Url = Field(description="The S3 API.")
-    console: _Url = Field(description="MinIO's web console.")
-    kfp: _Url = Field(description="The pipelines API.")
-
-
-class _Common(Strict):
-    serving: ServingSettings = Field(default_factory=ServingSettings, description="Model serving.")
-    kfp: KfpSettings = Field(default_factory=KfpSettings, description="The pipelines API.")
-
-
-class LocalSettings(_Common):
-    """A bare machine: the cluster and its images are made on the spot."""
-
-    environment: Literal["local"] = Field(description="Kind of environment.")
-    store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
-
-
-class DevSettings(_Common):
-    """A team's cluster, reached by a kubeconfig context."""
-
-    environment: Literal["dev"] = Field(description="Kind of environment.")
-    store: StoreSettings = Field(default_factory=MinioSettings, description="The artifact store.")
-    cluster: ExistingCluster
-    images: ImageReferences
-    endpoints: EndpointUrls
-
-
-PlatformSettings = LocalSettings | DevSettings
 _PLATFORM: Final[TypeAdapter[PlatformSettings]] = TypeAdapter(
     Annotated[PlatformSettings, Field(discriminator="environment")]
 )
-
-
-def _tenant_name(value: str) -> str:
-    try:
-        checked_name("tenant", value)
-    except UsageError as error:
-        raise ValueError(f"{error.what} {error.why}") from None
-    if value.startswith(("kube-", "slipway-")) or value in SYSTEM_NAMESPACES:
-        raise ValueError(f"{value!r} is a namespace of the system; choose another name")
-    return value
-
-
-def _subject(value: str) -> str:
-    if value.startswith("system:"):
-        raise ValueError("names that begin with 'system:' are Kubernetes' own and can't be members")
-    return value
-
-
-_Subject = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_subject)]
-
-
-class UserMember(Strict):
-    """A person, as the cluster's authentication names them."""
-
-    user: _Subject = Field(description="Name of a user, as the cluster's authentication gives it.")
-    role: Role = Field(description="What the member may do.")
-
-
-class GroupMember(Strict):
-    """A group, as the cluster's authentication names it."""
-
-    group: _Subject = Field(description="Name of a group, in place of a user.")
-    role: Role = Field(description="What the member may do.")
-
-
-def _member_kind(value: object) -> str:
-    """Tell a group from a user by the key that is there, so that messages speak of that one."""
-    said = value if isinstance(value, dict) else value.__dict__
-    return "GroupMember" if "group" in said else "UserMember"
-
-
-Member = Annotated[
-    Annotated[UserMember, Tag("UserMember")] | Annotated[GroupMember, Tag("GroupMember")],
-    Discriminator(_member_kind),
-]
-
-
-class QuotaSettings(Strict):
-    """What all pods of a tenant may ask for together."""
-
-    cpu: _Quantity = Field(default="8", description="CPU that all pods together may request.")
-    memory: _Quantity = Field(default="16Gi", description="Memory that all pods together may request.")
-    storage: _Quantity = Field(default="50Gi", description="Size of all volumes that are claimed together.")
-    pods: int = Field(default=50, ge=1, le=5000, description="How many pods at once.")
-
-
-class ContainerDefaults(Strict):
-    """What a container gets that says nothing of its own."""
-
-    cpu_request: _Quantity = Field(default="50m", description="CPU that a container is sure of.")
-    memory_request: _Quantity = Field(default="64Mi", description="Memory that a container is sure of.")
-    cpu_limit: _Quantity = Field(default="1", description="CPU that a container may use at most.")
-    memory_limit: _Quantity = Field(default="512Mi", description="Memory that a container may use at most.")
-
-
-class TenantSettings(Strict):
-    """One team: its namespace is its name."""
-
-    name: Annotated[str, AfterValidator(_tenant_name)] = Field(description="Its namespace too.")
-    members: tuple[Member, ...] = Field(default=(), description="People and groups with roles.")
-    quota: QuotaSettings = Field(default_factory=QuotaSettings)
-    defaults: ContainerDefaults = Field(default_factory=ContainerDefaults)
-    key_generation: int = Field(
-        default=1,
-        ge=1,
-        description="Generation of the tenant's store keys. `slipway tenant rotate` adds one without an "
-        "outage; by hand, the keys before end at once.",
-    )
-    key_rotation: Phase | None = Field(
-        default=None,
-        description="Written and removed by `slipway tenant rotate`. `overlap`: the keys of the generation "
-        "before open the store as well. `closing`: they no longer do, which is still to be proven.",
-    )
-
-    @model_validator(mode="after")
-    def _rotates_from_something(self) -> Self:
-        if self.key_rotation is not None and self.key_generation == 1:
-            raise ValueError("key_rotation: there is no generation before key_generation 1")
-        return self
-
-    @property
-    def in_store(self) -> StoreTenant:
-        """Return the tenant as the store knows it."""
-        return StoreTenant(
-            name=self.name,
-            key_generation=self.key_generation,
-            former_keys=self.key_rotation is Phase.OVERLAP,
-        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,8 +15,9 @@ from typing import Final
 from pydantic import SecretStr
 
 from infra import yaml_edit
-from infra.config import PlatformSettings, load_tenant, tenant_file
+from infra.config import load_tenant, tenant_file
 from infra.contract import PlatformOutputs
+from infra.settings import PlatformSettings
 from infra.stack import Stack
 from pipelines.client import open_client
 from pipelines.unfinished import wait_for_earlier

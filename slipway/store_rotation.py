@@ -14,8 +14,9 @@ from urllib.parse import urlsplit
 from cryptography import x509
 
 from infra import yaml_edit
-from infra.config import PLATFORM_KEY, PlatformSettings, load_file
+from infra.config import PLATFORM_KEY, load_file
 from infra.contract import PlatformOutputs
+from infra.settings import PlatformSettings
 from infra.stack import Stack
 from serving.access import store_access
 from slipway.rotation import TenantSteps, administered, as_root

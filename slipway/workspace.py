@@ -5,8 +5,9 @@ from pathlib import Path
 
 from embedded import session, toolchain
 from embedded.instance import Instance, current
-from infra.config import PlatformSettings, load_file, load_tenants
+from infra.config import load_file, load_tenants
 from infra.contract import PlatformOutputs
+from infra.settings import PlatformSettings
 from infra.stack import Stack
 from storage.errors import UsageError
 from storage.report import Report, silent

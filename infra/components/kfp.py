@@ -12,7 +12,6 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import Image
-from infra.config import KfpSettings
 from infra.names import (
     KFP_NAMESPACE,
     KFP_PORT,
@@ -22,6 +21,7 @@ from infra.names import (
     STORE_CA,
     service_url,
 )
+from infra.settings import KfpSettings
 from storage.handle import StoreHandle
 from storage.pods import (
     RESTRICTED,

@@ -15,9 +15,9 @@ import yaml
 
 from infra import admission, kserve_objects
 from infra.cluster.handle import Images
-from infra.config import ServingSettings
 from infra.kserve_objects import WEBHOOK_PORT, WEBHOOK_SECRET, WEBHOOK_SERVICE, Webhook
 from infra.names import KSERVE_NAMESPACE, PART_OF, SERVING_RUNTIME
+from infra.settings import ServingSettings
 from infra.webhook_certificates import WebhookCertificates, WebhookCertificatesArgs
 from storage.errors import UsageError
 from storage.layout import Buckets

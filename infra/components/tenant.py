@@ -7,7 +7,6 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra import rbac, tenancy
-from infra.config import GroupMember, TenantSettings, UserMember
 from infra.contract import TenantOutputs
 from infra.names import (
     COLLECTOR_SECRET,
@@ -26,6 +25,7 @@ from infra.names import (
     STORE_CA,
     VIEWER,
 )
+from infra.settings import GroupMember, TenantSettings, UserMember
 from storage import keys
 from storage.handle import StoreHandle
 from storage.pods import RESTRICTED, metadata, secret_data

@@ -12,6 +12,7 @@ from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
 from infra.contract import PlatformOutputs
 from infra.kserve_objects import CRDS
 from infra.operator_secrets import OperatorSecrets
+from infra.settings import PlatformSettings, TenantSettings
 
 CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
 """The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""
@@ -62,8 +63,8 @@ def handle(manifests: Path) -> ClusterHandle:
 def deploy(
     monkeypatch,
     manifests: Path,
-    platform: config.PlatformSettings,
-    tenants: tuple[config.TenantSettings, ...],
+    platform: PlatformSettings,
+    tenants: tuple[TenantSettings, ...],
     *,
     operator: OperatorSecrets | None = None,
     engine: Engine | None = None,

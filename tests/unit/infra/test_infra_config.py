@@ -9,6 +9,7 @@ import pytest
 
 from infra import config
 from infra.rbac import Role
+from infra.settings import DevSettings, GroupMember, LocalSettings, TenantSettings, UserMember
 from storage.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
@@ -31,7 +32,7 @@ def refusal(call, *arguments) -> UsageError:
 
 def test_defaults_are_a_whole_platform(tmp_path):
     platform = config.load_file(stack_file(tmp_path, GOOD))
-    assert isinstance(platform, config.LocalSettings)
+    assert isinstance(platform, LocalSettings)
     assert platform.store.size_gib == 10
     assert platform.store.buckets.models == "slipway-models"
 
@@ -142,8 +143,8 @@ def test_a_tenant_is_a_name_and_what_its_file_adds(tmp_path):
         )
     )
     assert tenant.members == (
-        config.UserMember(user="a@b.org", role=Role.EDITOR),
-        config.GroupMember(group="g", role=Role.VIEWER),
+        UserMember(user="a@b.org", role=Role.EDITOR),
+        GroupMember(group="g", role=Role.VIEWER),
     )
     assert tenant.quota.pods == 50
 
@@ -222,7 +223,7 @@ def test_committed_schemas_are_fresh(name):
     )
 
 
-@pytest.mark.parametrize("model", [config.LocalSettings, config.DevSettings, config.TenantSettings])
+@pytest.mark.parametrize("model", [LocalSettings, DevSettings, TenantSettings])
 def test_settings_never_change_and_take_nothing_unknown(model):
     def check(schema: dict) -> None:
         for name, definition in {"": schema, **schema.get("$defs", {})}.items():

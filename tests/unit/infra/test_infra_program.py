@@ -7,14 +7,14 @@ import pytest
 from support.engine import Engine, reveal, secrets_masked
 from support.recorded_platform import CANARY, KINDS, deploy, reference, write_manifests
 
-from infra import config
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG, PART_OF, RUNNER_SECRET
+from infra.settings import LocalSettings, TenantSettings
 from storage import keys
 
 ROOT = Path(__file__).parents[3]
 TEAMS = tuple(
-    config.TenantSettings.model_validate_json(json.dumps(said))
+    TenantSettings.model_validate_json(json.dumps(said))
     for said in (
         {
             "name": "team-a",
@@ -45,7 +45,7 @@ CLUSTER_WIDE = {
 def built(tmp_path_factory) -> tuple[Engine, PlatformOutputs]:
     manifests = write_manifests(tmp_path_factory.mktemp("kserve") / "out")
     with pytest.MonkeyPatch.context() as patch:
-        return deploy(patch, manifests, config.LocalSettings(environment="local"), TEAMS)
+        return deploy(patch, manifests, LocalSettings(environment="local"), TEAMS)
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +241,7 @@ def test_logical_names_and_order_don_t_depend_on_chance(engine):
 def test_a_job_is_another_job_when_what_it_does_changes(monkeypatch, tmp_path, engine):
     manifests = write_manifests(tmp_path / "out")
     rotated = (TEAMS[0].model_copy(update={"key_generation": 2}), TEAMS[1])
-    other, _ = deploy(monkeypatch, manifests, config.LocalSettings(environment="local"), rotated)
+    other, _ = deploy(monkeypatch, manifests, LocalSettings(environment="local"), rotated)
     before, after = (each.one("store-reconcile").inputs["metadata"]["name"] for each in (engine, other))
     assert before != after, "a Job that ran is never changed; it is replaced"
     assert "ttlSecondsAfterFinished" not in engine.one("store-reconcile").inputs["spec"], (

@@ -14,11 +14,12 @@ from support.recorded_platform import CANARY, deploy, write_manifests
 from infra import config, operator_secrets, settings_page, stores
 from infra.contract import PlatformOutputs
 from infra.operator_secrets import OperatorSecrets
+from infra.settings import PlatformSettings, TenantSettings
 from storage.errors import UsageError
 from storage.keys import Role, tenant_key
 from storage.operator_keys import read_admin, read_tenants
 
-TEAMS = tuple(config.TenantSettings(name=name) for name in ("team-a", "team-ab"))
+TEAMS = tuple(TenantSettings(name=name) for name in ("team-a", "team-ab"))
 ADMIN = {"access_key": "operator", "secret_key": "canary-Admin-4tY7uQ"}
 S3 = yaml.safe_load(settings_page.S3)
 EXTERNAL = yaml.safe_load(settings_page.EXTERNAL)
@@ -28,7 +29,7 @@ NONE: dict[str, Any] = {
 Built = tuple[Engine, PlatformOutputs]
 
 
-def platform(said: dict[str, Any]) -> config.PlatformSettings:
+def platform(said: dict[str, Any]) -> PlatformSettings:
     whole = json.dumps(yaml.safe_load(settings_page.DEV) | said)
     return config._PLATFORM.validate_json(whole)
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from infra import config, settings_page
+from infra.settings import DevSettings, LocalSettings, TenantSettings
 
 ROOT = Path(__file__).parents[3]
 
@@ -45,9 +46,9 @@ def test_every_row_is_complete():
 @pytest.mark.parametrize(
     ("example", "model"),
     [
-        (settings_page.LOCAL, config.LocalSettings),
-        (settings_page.DEV, config.DevSettings),
-        (settings_page.TENANT, config.TenantSettings),
+        (settings_page.LOCAL, LocalSettings),
+        (settings_page.DEV, DevSettings),
+        (settings_page.TENANT, TenantSettings),
     ],
 )
 def test_every_setting_of_an_example_has_its_row(example, model):

@@ -8,22 +8,23 @@ import pytest
 from support.engine import Engine, reveal
 from support.recorded_platform import CANARY, deploy, write_manifests
 
-from infra import config, tenancy
+from infra import tenancy
+from infra.settings import DevSettings, LocalSettings, PlatformSettings, TenantSettings
 from storage import keys
 from storage.certificates import issue
 from storage.layout import Buckets
 
-TEAM = config.TenantSettings(name="team-a")
+TEAM = TenantSettings(name="team-a")
 DIGEST = f"sha256:{'0' * 64}"
 
 
-def _local(**store: object) -> config.PlatformSettings:
-    return config.LocalSettings.model_validate({"environment": "local", "store": store})
+def _local(**store: object) -> PlatformSettings:
+    return LocalSettings.model_validate({"environment": "local", "store": store})
 
 
-def _dev(**store: object) -> config.PlatformSettings:
+def _dev(**store: object) -> PlatformSettings:
     images = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
-    return config.DevSettings.model_validate(
+    return DevSettings.model_validate(
         {
             "environment": "dev",
             "store": store,
@@ -41,7 +42,7 @@ def _dev(**store: object) -> config.PlatformSettings:
 
 @pytest.fixture
 def record(monkeypatch, tmp_path):
-    def build(settings: config.PlatformSettings) -> tuple[Engine, dict[str, pulumi.ResourceOptions]]:
+    def build(settings: PlatformSettings) -> tuple[Engine, dict[str, pulumi.ResourceOptions]]:
         options: dict[str, pulumi.ResourceOptions] = {}
         register = pulumi.runtime.resource.register_resource
 
