@@ -1,8 +1,9 @@
-"""What every gated pipeline shares: sized steps, and the gate in front of `propose`."""
+"""What every gated pipeline shares: sized steps, the judgement, and the gate in front of `propose`."""
 
 from kfp import dsl
 from kfp.dsl import PipelineTask
 
+from pipelines.steps.evaluate import evaluate
 from pipelines.steps.propose import propose
 
 
@@ -13,16 +14,25 @@ def sized(task: PipelineTask) -> PipelineTask:
 
 
 def propose_if_passed(
+    split: PipelineTask,
     trained: PipelineTask,
-    judged: PipelineTask,
     *,
+    threshold: float,
     model_name: str,
     data_uri: str,
     data_sha256: str,
     pipeline_version: str,
     git_commit: str,
 ) -> None:
-    """The gate: `propose` runs only where evaluation said `passed`."""
+    """The gate: `propose` runs only where evaluation on the held-out rows said `passed`."""
+    judged = sized(
+        evaluate(
+            model=trained.outputs["model"],
+            model_digest=trained.outputs["Output"],
+            held_out=split.outputs["held_out"],
+            threshold=threshold,
+        )
+    )
     # A cached evaluation or candidate would lie below another run's prefix, with that run's id.
     judged.set_caching_options(False)
     with dsl.If(judged.outputs["passed"] == True, name="gate-passed"):  # noqa: E712 - a condition to compile

@@ -6,7 +6,6 @@ load -> preprocess -> train -> evaluate on held-out rows -> [passed] -> propose
 from kfp import dsl
 
 from pipelines.gate import propose_if_passed, sized
-from pipelines.steps.evaluate import evaluate
 from pipelines.steps.load_iris import load_iris
 from pipelines.steps.preprocess import preprocess
 from pipelines.steps.train import train
@@ -53,17 +52,10 @@ def iris(
             seed=seed,
         )
     )
-    judged = sized(
-        evaluate(
-            model=trained.outputs["model"],
-            model_digest=trained.outputs["Output"],
-            held_out=split.outputs["held_out"],
-            threshold=deploy_threshold,
-        )
-    )
     propose_if_passed(
+        split,
         trained,
-        judged,
+        threshold=deploy_threshold,
         model_name=model_name,
         data_uri="sklearn.datasets.load_iris",
         data_sha256=loaded.outputs["Output"],

@@ -6,7 +6,6 @@ import data -> preprocess -> train -> evaluate on held-out rows -> [passed] -> p
 from kfp import dsl
 
 from pipelines.gate import propose_if_passed, sized
-from pipelines.steps.evaluate import evaluate
 from pipelines.steps.preprocess import preprocess
 from pipelines.steps.train import train
 
@@ -57,17 +56,10 @@ def training(
             seed=seed,
         )
     )
-    judged = sized(
-        evaluate(
-            model=trained.outputs["model"],
-            model_digest=trained.outputs["Output"],
-            held_out=split.outputs["held_out"],
-            threshold=deploy_threshold,
-        )
-    )
     propose_if_passed(
+        split,
         trained,
-        judged,
+        threshold=deploy_threshold,
         model_name=model_name,
         data_uri=data_uri,
         data_sha256=data_sha256,
