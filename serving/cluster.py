@@ -108,11 +108,7 @@ class Cluster:
 
     def list_names(self, namespace: str) -> tuple[str, ...]:
         """The names of the namespace's InferenceServices."""
-        with _calling(f"list the InferenceServices of {namespace}"):
-            found: Object = self._custom.list_namespaced_custom_object(
-                _ISVC[0], _ISVC[1], namespace, _ISVC[2], _request_timeout=REQUEST_SECONDS
-            )
-        return tuple(sorted(str(item["metadata"]["name"]) for item in found["items"]))
+        return tuple(sorted(str(item["metadata"]["name"]) for item in self.services(namespace)))
 
     def services(self, namespace: str) -> list[Object]:
         """The InferenceServices of a namespace."""
