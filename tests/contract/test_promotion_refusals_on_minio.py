@@ -3,16 +3,13 @@
 import pytest
 from botocore.exceptions import ClientError
 from support.minio import running_minio
-from support.platform import outputs
-from support.promotions import FakeServing, key_of, write_run
+from support.promotions import FakeServing, emptied, key_of, promoter_on, write_run
 
 from serving.promotion import Rules
-from serving.rollout import Promoter
 from storage.causes import Cause
 from storage.client import StoreAccess, open_store
 from storage.errors import SlipwayError, StoreError
 from storage.layout import version_prefix
-from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
 FOLDER = "team-a/runs/training/run-1/train/model/"
@@ -46,22 +43,14 @@ def minio(data):
 @pytest.fixture
 def store(minio):
     client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    for bucket in ("artifacts", "models"):
-        if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
-            client.create_bucket(Bucket=bucket)
-        for entry in client.list_objects_v2(Bucket=bucket).get("Contents", []):
-            client.delete_object(Bucket=bucket, Key=entry["Key"])
+    emptied(client, "artifacts", "models")
     yield client
     client.close()
 
 
 @pytest.fixture
 def promoter(minio, store):
-    serving = FakeServing(store)
-    registry = Registry(store, "models", "team-a")
-    return Promoter(
-        outputs(minio.url), "team-a", serving, store, registry, ask=serving.ask, answer_seconds=0.6
-    )
+    return promoter_on(minio, FakeServing(store), store)
 
 
 def refused(promoter, store, message: str) -> None:

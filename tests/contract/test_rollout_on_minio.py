@@ -9,7 +9,7 @@ import pytest
 from support.minio import running_minio
 from support.pickle_corpus import CORPUS
 from support.platform import outputs
-from support.promotions import FakeServing, key_of, write_run
+from support.promotions import FakeServing, emptied, key_of, promoter_on, write_run
 
 from serving.promotion import Rules
 from serving.rollout import ConflictError, Promoter
@@ -30,12 +30,7 @@ def minio(tmp_path_factory):
 @pytest.fixture
 def store(minio):
     client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    for bucket in ("artifacts", "models"):
-        if bucket not in {found["Name"] for found in client.list_buckets()["Buckets"]}:
-            client.create_bucket(Bucket=bucket)
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-            for entry in page.get("Contents", []):
-                client.delete_object(Bucket=bucket, Key=entry["Key"])
+    emptied(client, "artifacts", "models")
     yield client
     client.close()
 
@@ -47,10 +42,7 @@ def serving(store):
 
 @pytest.fixture
 def promoter(minio, store, serving):
-    registry = Registry(store, "models", "team-a")
-    return Promoter(
-        outputs(minio.url), "team-a", serving, store, registry, ask=serving.ask, answer_seconds=0.6
-    )
+    return promoter_on(minio, serving, store)
 
 
 def champion(promoter) -> str | None:

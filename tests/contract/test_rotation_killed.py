@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.faulty_store import Fault, FaultyStore, MortalMinio, faulty_store, mortal_minio
+from support.faulty_store import Fault, FaultyStore, faulty_store
 from support.minio import Minio
+from support.mortal_minio import MortalMinio, mortal_minio
 
 from storage.client import StoreAccess, open_store
 from storage.keys import Role, StoreKey, tenant_key

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
-from support.candidates import candidate
-from support.faulty_store import MortalMinio, contents, flip_byte, mortal_minio, small_drive, staged_files
-from support.minio import Minio
-from support.platform import outputs
-from support.promotions import FakeServing, key_of, write_run
+from support.candidates import candidate, staged_files
+from support.drive import flip_byte, small_drive
+from support.minio import Minio, contents
+from support.mortal_minio import MortalMinio, mortal_minio
+from support.promotions import FakeServing, key_of, promoter_on, write_run
 
 from serving.promotion import Rules
-from serving.rollout import Promoter
 from storage.client import StoreAccess, open_store
 from storage.errors import StoreError, UsageError
 from storage.model_files import Staged
@@ -173,9 +172,7 @@ def test_a_damaged_candidate_is_not_promoted_and_the_champion_stays(store):
     client = opened(minio)
     serving = FakeServing(client)
     registry = registry_on(minio)
-    promoter = Promoter(
-        outputs(minio.url), "team-a", serving, client, registry, ask=serving.ask, answer_seconds=0.6
-    )
+    promoter = promoter_on(minio, serving, client)
     old = write_run(client, "run-1")
     promoter.promote_run("run-1", Rules())
     new = write_run(client, "run-2", seed=2)

@@ -13,10 +13,11 @@ import pytest
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 from pydantic import SecretStr
-from support.candidates import candidate
+from support.candidates import candidate, staged_files
 from support.certificates import authority, certificate
-from support.faulty_store import Fault, FaultyStore, contents, faulty_store, mortal_minio, staged_files
-from support.minio import Minio, free_port, running_minio
+from support.faulty_store import Fault, FaultyStore, faulty_store
+from support.minio import Minio, contents, free_port, running_minio
+from support.mortal_minio import mortal_minio
 from support.promotions import key_of
 
 from storage.client import RETRIES, StoreAccess, open_store

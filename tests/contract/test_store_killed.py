@@ -8,19 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.candidates import candidate
-from support.faulty_store import (
-    Fault,
-    FaultyStore,
-    MortalMinio,
-    contents,
-    faulty_store,
-    mortal_minio,
-    staged_files,
-)
-from support.minio import Minio
-from support.platform import outputs
-from support.promotions import FakeServing, key_of, write_run
+from support.candidates import candidate, staged_files
+from support.faulty_store import Fault, FaultyStore, faulty_store
+from support.minio import Minio, contents
+from support.mortal_minio import MortalMinio, mortal_minio
+from support.promotions import FakeServing, key_of, promoter_on, write_run
 
 from serving.promotion import Rules
 from serving.rollout import Promoter
@@ -98,12 +90,8 @@ def test_a_store_killed_during_an_upload_has_no_version_and_a_rerun_makes_it(sto
 # Promotion record
 
 
-def promoter_on(minio: Minio, serving: FakeServing, url: str = "", **limits: Any) -> Promoter:
-    client = opened(url or minio.url, key_of(minio), **limits)
-    registry = Registry(client, "models", "team-a", by="a test")
-    return Promoter(
-        outputs(minio.url), "team-a", serving, client, registry, ask=serving.ask, answer_seconds=0.6
-    )
+def promoter(minio: Minio, serving: FakeServing, url: str = "", **limits: Any) -> Promoter:
+    return promoter_on(minio, serving, opened(url or minio.url, key_of(minio), **limits))
 
 
 def champion(minio: Minio) -> str:
@@ -128,7 +116,7 @@ def test_a_store_killed_during_the_promotion_record_has_the_old_alias_or_the_new
     clean_client = opened(minio.url, key_of(minio))
     serving = FakeServing(clean_client)
     old = write_run(clean_client, "run-1")
-    promoter_on(minio, serving).promote_run("run-1", Rules())
+    promoter(minio, serving).promote_run("run-1", Rules())
     new = write_run(clean_client, "run-2", seed=2)
     write_run(clean_client, "run-3", seed=3)
     fault = Fault(method="PUT", path=shape.path, keep_body=shape.keep_body, lose_answer=shape.lose_answer)
@@ -136,7 +124,7 @@ def test_a_store_killed_during_the_promotion_record_has_the_old_alias_or_the_new
     fault.before, fault.after = (None, store.kill) if shape.lose_answer else (store.kill, None)
     proxy.faults = [fault]
     with pytest.raises(StoreError) as caught:
-        promoter_on(minio, serving, proxy.url, retries=0).promote_run("run-2", Rules())
+        promoter(minio, serving, proxy.url, retries=0).promote_run("run-2", Rules())
     assert caught.value.cause in ("cut", "unreachable")
     assert fault.times == 0, "it was killed where it should be"
     store.start()
@@ -144,14 +132,14 @@ def test_a_store_killed_during_the_promotion_record_has_the_old_alias_or_the_new
     log = registry_on(minio).history("churn")
     assert [entry.number for entry in log] == list(range(1, entries + 1))
     assert [entry.digest for entry in log] == [old, new][:entries]
-    promoter = promoter_on(minio, serving)
+    again = promoter(minio, serving)
     if then == "again":
-        result = promoter.promote_run("run-2", Rules())
+        result = again.promote_run("run-2", Rules())
         assert (result.promoted, result.changed) == (True, not moved)
         assert champion(minio) == new
     else:
         serving.age("team-a/churn", LONG_AGO)
-        assert not promoter.promote_run("run-3", Rules(minimums={"recall": 0.5})).promoted
+        assert not again.promote_run("run-3", Rules(minimums={"recall": 0.5})).promoted
         assert champion(minio) == (new if moved else old)
     assert f"/versions/{champion(minio)}/files" in serving.uri("team-a/churn"), "what serves is the alias's"
 
@@ -163,10 +151,10 @@ def test_a_lost_answer_to_a_record_that_was_written_is_no_conflict(store, proxy,
     client = opened(minio.url, key_of(minio))
     serving = FakeServing(client)
     write_run(client, "run-1")
-    promoter_on(minio, serving).promote_run("run-1", Rules())
+    promoter(minio, serving).promote_run("run-1", Rules())
     new = write_run(client, "run-2", seed=2)
     proxy.faults = [Fault(method="PUT", path=path, lose_answer=True, times=lost)]
-    result = promoter_on(minio, serving, proxy.url).promote_run("run-2", Rules())
+    result = promoter(minio, serving, proxy.url).promote_run("run-2", Rules())
     assert (result.digest, result.changed, result.number) == (new, True, 2)
     assert proxy.count("PUT", path) == 1 + lost, "the second attempt met the first"
     assert champion(minio) == new
@@ -179,13 +167,13 @@ def test_an_answer_that_is_lost_for_ever_ends_in_a_failure_that_serves_what_the_
     client = opened(minio.url, key_of(minio))
     serving = FakeServing(client)
     write_run(client, "run-1")
-    promoter_on(minio, serving).promote_run("run-1", Rules())
+    promoter(minio, serving).promote_run("run-1", Rules())
     new = write_run(client, "run-2", seed=2)
     proxy.faults = [Fault(method="PUT", path="/aliases/", lose_answer=True)]
     with pytest.raises(FailedError, match=f"Version {new[:12]} serves") as caught:
-        promoter_on(minio, serving, proxy.url, retries=1).promote_run("run-2", Rules())
+        promoter(minio, serving, proxy.url, retries=1).promote_run("run-2", Rules())
     assert isinstance(caught.value, StoreError)
     assert caught.value.cause == "cut"
     assert champion(minio) == new
     assert [entry.number for entry in registry_on(minio).history("churn")] == [1, 2]
-    assert not promoter_on(minio, serving).promote_run("run-2", Rules()).changed
+    assert not promoter(minio, serving).promote_run("run-2", Rules()).changed

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 from support.certificates import authority, certificate
-from support.faulty_store import Fault, contents, faulty_store, mortal_minio
-from support.minio import running_minio
+from support.faulty_store import Fault, faulty_store
+from support.minio import contents, running_minio
+from support.mortal_minio import mortal_minio
 from support.promotions import key_of
 
 from storage.client import StoreAccess

@@ -1,8 +1,12 @@
-"""A candidate with everything in place, to be bent by a test."""
+"""A candidate with everything in place, to be bent by a test, and files to publish."""
 
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from storage.candidate import Candidate, Sample
+from storage.model_files import File, Staged
 
 
 def candidate(**changes: Any) -> Candidate:
@@ -25,3 +29,14 @@ def candidate(**changes: Any) -> Candidate:
         "git_commit": "c" * 40,
     }
     return Candidate(**(fields | changes))
+
+
+def staged_files(folder: Path, files: Mapping[str, bytes]) -> Staged:
+    """Lay files out as a promotion does before it publishes them."""
+    for path, content in files.items():
+        (folder / path).write_bytes(content)
+    listed = (
+        File(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
+        for path, content in files.items()
+    )
+    return Staged(folder, tuple(sorted(listed, key=lambda file: file.path)))

@@ -1,85 +1,23 @@
-"""Faults between a client and a real store: a MinIO that can be killed, and a proxy that misbehaves.
+"""Faults between a client and a real store: a proxy that misbehaves.
 
-The proxy passes HTTP on as it came, with the `Host` that was signed, until a request meets a fault.
+It passes HTTP on as it came, with the `Host` that was signed, until a request meets a fault.
 """
 
-import hashlib
 import http.client
-import signal
 import socket
 import ssl
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Lock, Thread
 from urllib.parse import urlsplit
 
-from support.minio import Minio, new_minio, start_minio, stop_minio
-
-from storage.model_files import File, Staged
-
 _PIECE = 64 << 10
 _HOP = {"connection", "expect", "keep-alive", "transfer-encoding"}
-
-
-class MortalMinio:
-    """A MinIO that is killed without warning and comes back with the same key and drive."""
-
-    def __init__(self, data: Path, **environment: str) -> None:
-        self.server = new_minio()
-        self.data = data
-        self._environment = environment
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> Minio:
-        assert self._process is None, "it runs already"
-        self._process = start_minio(self.server, self.data, **self._environment)
-        return self.server
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is flushed, nothing is answered."""
-        assert self._process is not None, "it does not run"
-        self._process.send_signal(signal.SIGKILL)
-        assert self._process.wait(10) == -signal.SIGKILL
-        self._process = None
-
-    def stop(self) -> None:
-        if self._process is not None:
-            stop_minio(self._process)
-            self._process = None
-
-
-@contextmanager
-def small_drive(folder: Path, mib: int) -> Iterator[Callable[[int], None]]:
-    """Mount a drive of `mib` MiB on a folder; what is yielded gives it another size."""
-
-    def resize(size: int) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size}m", folder], check=True)
-
-    folder.mkdir(parents=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", folder], check=True)
-    try:
-        yield resize
-    finally:
-        # Lazily: a server that was killed a moment ago may still hold it.
-        subprocess.run(["umount", "-l", folder], check=True)
-
-
-@contextmanager
-def mortal_minio(data: Path, **environment: str) -> Iterator[MortalMinio]:
-    """Run a MinIO that may be killed and started again; it is gone at the end."""
-    minio = MortalMinio(data, **environment)
-    minio.start()
-    try:
-        yield minio
-    finally:
-        minio.stop()
 
 
 @dataclass
@@ -257,44 +195,11 @@ def _later(name: str, value: str, shift: timedelta) -> str:
     return format_datetime(parsedate_to_datetime(value) + shift, usegmt=True)
 
 
-def contents(minio: Minio) -> dict[tuple[str, str], str]:
-    """ETag of every object in the store, by bucket and key, as a client sees it that has no fault."""
-    client = minio.client()
-    return {
-        (bucket["Name"], entry["Key"]): entry["ETag"]
-        for bucket in client.list_buckets()["Buckets"]
-        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
-        for entry in page.get("Contents", ())
-    }
-
-
-def staged_files(folder: Path, files: Mapping[str, bytes]) -> Staged:
-    """Lay files out as a promotion does before it publishes them."""
-    for path, content in files.items():
-        (folder / path).write_bytes(content)
-    listed = (
-        File(path=path, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-        for path, content in files.items()
-    )
-    return Staged(folder, tuple(sorted(listed, key=lambda file: file.path)))
-
-
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Say nothing: that a client hangs up is what many a test is about."""
-
-
-def flip_byte(data: Path, bucket: str, key: str, content: bytes, at: int) -> None:
-    """Flip a bit of one byte of an object on the drive; `content` is what the object holds."""
-    folder = data / "objects" / bucket / key
-    parts = sorted(folder.rglob("part.1"))
-    file = parts[0] if parts else folder / "xl.meta"
-    raw = bytearray(file.read_bytes())
-    # Checksums lie between the blocks, so the place is found by what is there.
-    raw[raw.index(content[at : at + 16])] ^= 1
-    file.write_bytes(raw)
 
 
 @contextmanager

@@ -3,10 +3,6 @@
 import os
 import secrets
 import socket
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,10 +12,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from support.server import Process, answers, start, stop
 
 from embedded.toolchain import binary
 
-_START_SECONDS = 60.0
+stop_minio = stop
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def new_minio() -> Minio:
     return Minio(f"127.0.0.1:{free_port()}", f"root-{secrets.token_hex(4)}", secrets.token_urlsafe(24))
 
 
-def start_minio(server: Minio, data: Path, **environment: str) -> "subprocess.Popen[bytes]":
+def start_minio(server: Minio, data: Path, **environment: str) -> Process:
     """Start a server on `data` and wait until it is ready."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -86,32 +83,13 @@ def start_minio(server: Minio, data: Path, **environment: str) -> "subprocess.Po
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
     } | environment
-    with (data / "minio.log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary("minio"), "server", "--quiet", "--address", server.endpoint, str(data / "objects")],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_ready(server, process, data / "minio.log")
-    except BaseException:
-        stop_minio(process)
-        raise
-    return process
+    command = [binary("minio"), "server", "--quiet", "--address", server.endpoint, data / "objects"]
+    # On a busy machine it says that it is ready a moment before it takes a request.
+    health = f"{server.url}/minio/health/ready"
+    return start(command, environment, data / "minio.log", lambda: answers(health) and _takes(server))
 
 
-def stop_minio(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a server, by force where it takes too long."""
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def _answers(server: Minio) -> bool:
+def _takes(server: Minio) -> bool:
     try:
         server.client().list_buckets()
     except ClientError as error:
@@ -121,17 +99,12 @@ def _answers(server: Minio) -> bool:
     return True
 
 
-def _wait_until_ready(server: Minio, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(f"{server.url}/minio/health/ready", timeout=2) as answer:
-                # On a busy machine it says so a moment before it takes a request.
-                if answer.status == 200 and _answers(server):
-                    return
-        except (urllib.error.URLError, OSError):
-            pass
-        time.sleep(0.1)
-    raise AssertionError(f"MinIO did not become ready: {log.read_text(errors='replace')[-2000:]}")
+def contents(minio: Minio) -> dict[tuple[str, str], str]:
+    """ETag of every object in the store, by bucket and key, as a client sees it that has no fault."""
+    client = minio.client()
+    return {
+        (bucket["Name"], entry["Key"]): entry["ETag"]
+        for bucket in client.list_buckets()["Buckets"]
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
+        for entry in page.get("Contents", ())
+    }

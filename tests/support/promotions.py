@@ -14,12 +14,15 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 from support.minio import Minio
+from support.platform import outputs
 
 from serving.inference import FIELD_MANAGER
+from serving.rollout import Promoter
 from storage.client import split_uri
 from storage.errors import FailedError
 from storage.keys import StoreKey
 from storage.model_files import File, digest_of
+from storage.registry import Registry
 
 FEATURES = ["a", "b", "c"]
 CLASSES = ["no", "yes"]
@@ -74,6 +77,24 @@ class FakeServing:
 
 def key_of(minio: Minio) -> StoreKey:
     return StoreKey(access_key=minio.access_key, secret_key=SecretStr(minio.secret_key))
+
+
+def promoter_on(minio: Minio, serving: FakeServing, client: Any, **changes: Any) -> Promoter:
+    """A promoter of team-a with the given client, and patience for a test."""
+    registry = Registry(client, "models", "team-a", by="a test")
+    patience = {"ask": serving.ask, "answer_seconds": 0.6} | changes
+    return Promoter(outputs(minio.url), "team-a", serving, client, registry, **patience)
+
+
+def emptied(client: Any, *buckets: str) -> None:
+    """Make the buckets, or take away what another test left in them."""
+    there = {found["Name"] for found in client.list_buckets()["Buckets"]}
+    for bucket in buckets:
+        if bucket not in there:
+            client.create_bucket(Bucket=bucket)
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+            for entry in page.get("Contents", []):
+                client.delete_object(Bucket=bucket, Key=entry["Key"])
 
 
 def write_run(store: Any, run_id: str, *, seed: int = 0, name: str = "churn", **changes: Any) -> str:

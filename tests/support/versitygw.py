@@ -3,10 +3,6 @@
 import os
 import secrets
 import ssl
-import subprocess
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,11 +14,11 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from pydantic import SecretStr
 from support.minio import free_port
+from support.server import answers, running
 
 from embedded.toolchain import binary
 from storage.keys import StoreKey
 
-_START_SECONDS = 60.0
 _HEALTH = "/health"
 
 
@@ -83,32 +79,8 @@ def running_versitygw(
         **({"VGW_VERSIONING_DIR": str(folder / "versions")} if versions else {}),
         **({"VGW_CERT": str(certificate), "VGW_KEY": str(certificate)} if certificate else {}),
     }
-    with (folder / "versitygw.log").open("wb") as log:
-        process = subprocess.Popen(
-            [binary("versitygw"), "--quiet", "posix", str(folder / "objects")],
-            env=environment,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_until_ready(server, process, folder / "versitygw.log", ca)
-        yield server
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait_until_ready(server: Versitygw, process: "subprocess.Popen[bytes]", log: Path, ca: str) -> None:
     trusted = ssl.create_default_context(cadata=ca) if ca else None
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"{server.url}{_HEALTH}", timeout=2, context=trusted):
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.1)
-    raise AssertionError(f"versitygw did not become ready: {log.read_text(errors='replace')[-2000:]}")
+    command = [binary("versitygw"), "--quiet", "posix", folder / "objects"]
+    log = folder / "versitygw.log"
+    with running(command, environment, log, lambda: answers(f"{server.url}{_HEALTH}", context=trusted)):
+        yield server
