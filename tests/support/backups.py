@@ -6,10 +6,11 @@ from datetime import UTC, datetime
 
 from support.promotions import key_of
 
+from storage.backup.finish import finish
 from storage.backup.index import snapshot_id
 from storage.backup.pool import Pool
 from storage.backup.restore import TenantRestore
-from storage.backup.snapshot import TenantBackup, finish
+from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.model_files import File, Staged
 from storage.records import Lineage

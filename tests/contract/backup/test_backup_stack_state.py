@@ -14,9 +14,9 @@ from support.pulumi_cli import PASSPHRASE, Project
 from infra.stack import Stack
 from slipway import backup
 from slipway.backup import Snapshot
+from storage.backup.finish import finish
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
-from storage.backup.snapshot import finish
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
 
