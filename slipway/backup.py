@@ -23,11 +23,12 @@ from infra.stack_state import plain_secrets
 from serving import access
 from slipway import workspace
 from storage.backup.check import Fault, check
+from storage.backup.finish import Taken, finish
 from storage.backup.index import SETTINGS, STATE, Damage, Index, ModelObject, StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
 from storage.backup.restore import Restored, TenantRestore, refusal
-from storage.backup.snapshot import Taken, TenantBackup, finish
+from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
 from storage.keys import StoreKey

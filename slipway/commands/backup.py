@@ -1,15 +1,15 @@
 """`slipway backup`: snapshots of a stack at another store, and whether they would bring it back."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from slipway import backup, console, drill
 from slipway.backup import Snapshot, Where
+from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To
 from storage.backup.check import Fault
+from storage.backup.finish import Taken
 from storage.backup.index import Damage
-from storage.backup.snapshot import Taken
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -18,16 +18,6 @@ app = typer.Typer(
     "The store's key is in SLIPWAY_BACKUP_ACCESS_KEY_ID and SLIPWAY_BACKUP_SECRET_ACCESS_KEY.\n\n"
     "Example:  slipway backup list --from s3://backups/slipway --endpoint https://s3.example.com:9000",
 )
-
-StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
-To = Annotated[str, typer.Option("--to", help="Where to: s3://bucket/prefix.")]
-From = Annotated[str, typer.Option("--from", help="Where from: s3://bucket/prefix.")]
-Endpoint = Annotated[str | None, typer.Option(help="URL of the backups' store; AWS where absent.")]
-Region = Annotated[str, typer.Option(help="Region to sign requests for.")]
-CaFile = Annotated[
-    Path | None, typer.Option(help="File with the certificate of the authority of a private store.")
-]
-SnapshotId = Annotated[str | None, typer.Option("--snapshot", help="Which; the newest by default.")]
 
 
 @app.command()

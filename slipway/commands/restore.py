@@ -6,7 +6,7 @@ import typer
 
 from slipway import backup, console, workspace
 from slipway.backup import Snapshot, Where
-from slipway.commands.backup import CaFile, Endpoint, From, Region, SnapshotId, StackName
+from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId, StackName
 from storage.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)

@@ -10,26 +10,25 @@ A version of the snapshot that can't be read back whole is not restored, nor an 
 """
 
 import base64
-from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
-from storage.backup.check import manifest_of, record_of
-from storage.backup.index import Blob, Index, ModelCopy, ModelObject
+from storage.backup.check import manifest_of
+from storage.backup.index import Blob, Index, ModelObject
 from storage.backup.place import BackupPlace
+from storage.backup.plan import Plan, plan_of
 from storage.backup.pool import in_parallel, is_store_failure, spooled
 from storage.client import asking, is_precondition
 from storage.errors import SlipwayError, UsageError
-from storage.records import Alias, Entry, Held, HistoryEntry
+from storage.records import Entry
 from storage.registry import ConflictError, Registry
 from storage.report import Report, silent
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Record = TypeVar("Record", Alias, HistoryEntry)
 Outcome = Literal["restored", "unchanged", "replaced", "refused"]
 
 
@@ -47,33 +46,6 @@ class Restored(Entry):
     """Whether every byte of the version was read back from the stack's store and has its digest."""
 
     why: str = ""
-
-
-@dataclass
-class _Plan:
-    """What is to be done about one model."""
-
-    model: str
-    copy: ModelCopy
-    aliases: dict[str, Alias] = field(default_factory=dict)
-    entries: dict[int, HistoryEntry] = field(default_factory=dict)
-    held: dict[str, Held | None] = field(default_factory=dict)
-    there: set[int] = field(default_factory=set)
-    """Numbers of the store's log entries."""
-
-    parted: int = 0
-    """Number of the first log entry that is another in the store; 0 where none is."""
-
-    refused: list[Restored] = field(default_factory=list)
-
-    @property
-    def differing(self) -> dict[str, Held]:
-        """Aliases that name another version in the store."""
-        return {
-            name: held
-            for name, held in self.held.items()
-            if held is not None and held.record.digest != self.aliases[name].digest
-        }
 
 
 class TenantRestore:
@@ -112,11 +84,14 @@ class TenantRestore:
         self._replace = replace
         self._report = report
         self._registry = Registry(client, bucket, tenant)
-        self._plans: list[_Plan] | None = None
+        self._plans: list[Plan] | None = None
 
     def conflicts(self) -> list[str]:
         """Compare snapshot and store, and say what of the store would have to give way. Writes nothing."""
-        self._plans = [self._plan(model, copy) for model, copy in self._index.models(self._tenant).items()]
+        self._plans = [
+            plan_of(self._place, self._registry, model, copy)
+            for model, copy in self._index.models(self._tenant).items()
+        ]
         found = []
         for plan in self._plans:
             name = f"{self._tenant}/{plan.model}"
@@ -139,39 +114,8 @@ class TenantRestore:
         assert self._plans is not None
         return [each for plan in self._plans for each in self._restore(plan)]
 
-    # Before anything is written
-
-    def _plan(self, model: str, copy: ModelCopy) -> _Plan:
-        plan = _Plan(model, copy)
-        ours = in_parallel(partial(self._readable, HistoryEntry), copy.history.values())
-        plan.entries = {each.number: each for each in ours if isinstance(each, HistoryEntry)}
-        for name, held in copy.aliases.items():
-            record = self._readable(Alias, held)
-            if isinstance(record, str):
-                plan.refused.append(self._refused(model, name, "", record))
-            else:
-                plan.aliases[name] = record
-                plan.held[name] = self._registry.read_alias(model, name)
-        for there in self._registry.history(model):
-            plan.there.add(there.number)
-            mine = plan.entries.get(there.number)
-            if mine is not None and mine.token != there.token and not plan.parted:
-                plan.parted = there.number
-        return plan
-
-    def _readable(self, kind: type[Record], held: ModelObject) -> Record | str:
-        """A record of the snapshot, or why it can't be restored."""
-        try:
-            return record_of(self._place, held, kind)
-        except SlipwayError as error:
-            if is_store_failure(error):
-                raise
-            return str(error)
-
-    # Writing
-
-    def _restore(self, plan: _Plan) -> list[Restored]:
-        outcomes = list(plan.refused)
+    def _restore(self, plan: Plan) -> list[Restored]:
+        outcomes = [self._refused(plan.model, alias, "", why) for alias, why in plan.unreadable.items()]
         digests = sorted(plan.copy.manifests)
         name = f"{self._tenant}/{plan.model}"
         self._report(f"{name}: {len(digests)} versions, {len(plan.entries)} log entries")
@@ -188,7 +132,7 @@ class TenantRestore:
             self._report(f"{name}@{alias}: {outcomes[-1].outcome}")
         return outcomes
 
-    def _version(self, plan: _Plan, digest: str) -> str:
+    def _version(self, plan: Plan, digest: str) -> str:
         """Put a version into the store, unless it is there whole; say why where that can't be."""
         try:
             manifest = manifest_of(self._place, plan.copy, digest)
@@ -241,7 +185,7 @@ class TenantRestore:
                 raise
         return True
 
-    def _entry(self, plan: _Plan, number: int) -> None:
+    def _entry(self, plan: Plan, number: int) -> None:
         held = plan.copy.history[number]
         if self._put(held, self._place.read(held)):
             return
@@ -252,7 +196,7 @@ class TenantRestore:
                 fix="Run the command again, and look at what it says is in the way.",
             )
 
-    def _alias(self, plan: _Plan, alias: str, bad: dict[str, str]) -> Restored:
+    def _alias(self, plan: Plan, alias: str, bad: dict[str, str]) -> Restored:
         record, held = plan.aliases[alias], plan.held[alias]
         if record.digest not in plan.copy.manifests:
             return self._refused(plan.model, alias, record.digest, "Its version is not in the snapshot.")
@@ -286,7 +230,7 @@ class TenantRestore:
             why="" if verified else "It was moved meanwhile.",
         )
 
-    def _move(self, plan: _Plan, alias: str) -> None:
+    def _move(self, plan: Plan, alias: str) -> None:
         """Add what the snapshot's entry says to the store's log, and move the alias there."""
         record, held = plan.aliases[alias], plan.held[alias]
         details = {
