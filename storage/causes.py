@@ -48,6 +48,12 @@ class Explanation:
 UNREADABLE: Final = "UnreadableObject"
 """Our code for a store that has the object, began its answer, and could not read the bytes."""
 
+CUT_SHORT: Final = "IncompleteBody"
+"""Said of a body that broke off on its way, and by MinIO of a whole one while its drive is filling up.
+
+It looks at the room that is left once a second, so another attempt tells which it was.
+"""
+
 EXPLANATIONS: Final = {
     explanation.cause: explanation
     for explanation in (
@@ -65,7 +71,7 @@ EXPLANATIONS: Final = {
         Explanation(
             Cause.CUT,
             "the connection broke in the middle",
-            "The store was stopped, or something between here and there cut it off.",
+            "The store was stopped or ran out of space meanwhile, or something on the way cut it off.",
             "Look with `slipway status` whether it is up, then run the command again.",
         ),
         Explanation(
@@ -126,13 +132,14 @@ EXPLANATIONS: Final = {
             Cause.FULL,
             "the store is out of space",
             "What was there is kept, and nothing new fits.",
-            "Make its volumes larger, or delete runs that nobody needs; then run the command again.",
+            "Make its drives larger, or delete old runs with the store administrator's key; "
+            "then run the command again.",
         ),
         Explanation(
             Cause.QUOTA,
             "the bucket's quota is used up",
             "What was there is kept, and nothing new fits.",
-            "Raise the quota, or delete runs that nobody needs; then run the command again.",
+            "Raise the quota, or delete what nobody needs from the bucket; then run the command again.",
         ),
         Explanation(
             Cause.DAMAGED,
@@ -189,6 +196,7 @@ _CODES: Final = {
     "RequestLimitExceeded": Cause.BUSY,
     "OperationAborted": Cause.BUSY,
     "RequestTimeout": Cause.SLOW,
+    CUT_SHORT: Cause.CUT,
     "BadDigest": Cause.ALTERED,
     "XAmzContentSHA256Mismatch": Cause.ALTERED,
     "XAmzContentChecksumMismatch": Cause.ALTERED,

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
+from storage.causes import CUT_SHORT, UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.errors import StoreError, UsageError
 from storage.keys import StoreKey
 from storage.missing import tell_missing
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
 RETRIES: Final = 4
+_FIRST_PAUSE_SECONDS: Final = 0.5
+"""Before a body is sent again; doubled before each further attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +76,7 @@ def open_store(
         ),
     )
     client.meta.events.register("before-parse.s3", _readable_error)
+    client.meta.events.register("needs-retry.s3", _sent_again(retries))
     if access.key is None:  # a role, which AWS alone gives
         tell_missing(client)
     return client
@@ -88,6 +91,18 @@ def _readable_error(response_dict: dict[str, Any], **_: object) -> None:
     """
     if response_dict["status_code"] >= 300 and isinstance(response_dict["body"], StreamingBody):
         response_dict["body"] = f"<Error><Code>{UNREADABLE}</Code></Error>".encode()
+
+
+def _sent_again(retries: int) -> Callable[..., float | None]:
+    """Return what lets a client send a body again that the store says it did not get."""
+
+    def pause(response: tuple[object, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
+        code = response[1].get("Error", {}).get("Code") if response else None
+        return (
+            _FIRST_PAUSE_SECONDS * 2 ** (attempts - 1) if code == CUT_SHORT and attempts <= retries else None
+        )
+
+    return pause
 
 
 def ca_file(pem: str) -> Path:

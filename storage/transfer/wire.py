@@ -26,7 +26,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from storage.client import CONNECT_SECONDS, READ_SECONDS, RETRIES, StoreAccess
+from storage.causes import CUT_SHORT
+from storage.client import CONNECT_SECONDS, READ_SECONDS, RETRIES, StoreAccess, error_code
 from storage.transfer.signing import EMPTY_SHA256, Credentials, path_of, query_of, signed_headers
 
 FIRST_PAUSE_SECONDS: Final = 0.25
@@ -148,7 +149,7 @@ class Wire:
                 if attempt == last or isinstance(error, ssl.SSLCertVerificationError):
                     raise self._named(error) from error
             except ClientError as error:
-                if attempt == last or error.response["ResponseMetadata"]["HTTPStatusCode"] not in _BUSY:
+                if attempt == last or not _may_end_better(error):
                     raise
             except BaseException:
                 # It stands in the middle of an answer, or of a body.
@@ -211,6 +212,10 @@ def drained(answer: http.client.HTTPResponse) -> Mapping[str, str]:
     """Read an answer whose body says nothing to its end, so that the connection can be used again."""
     answer.read(_MAX_ANSWER_BYTES)
     return {name.lower(): value for name, value in answer.getheaders()}
+
+
+def _may_end_better(error: ClientError) -> bool:
+    return error.response["ResponseMetadata"]["HTTPStatusCode"] in _BUSY or error_code(error) == CUT_SHORT
 
 
 def _refusal(method: str, answer: http.client.HTTPResponse) -> ClientError:

@@ -2,7 +2,10 @@
 
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from support.mortal_minio import MortalMinio, mortal_minio
 from support.promotions import FakeServing, key_of, promoter_on, write_run
 
 from serving.promotion import Rules
-from storage.client import StoreAccess, open_store
+from storage.client import StoreAccess, asking, open_store
 from storage.errors import StoreError, UsageError
 from storage.model_files import Staged
 from storage.records import Lineage
@@ -99,6 +102,55 @@ def test_a_full_store_says_so_and_a_rerun_works_when_there_is_room(tmp_path):
         # It looks at the drive's size only every so often.
         eventually(lambda: publish(registry, large))
         assert sorted(registry_on(minio).list_versions("churn")) == sorted([small, large.digest])
+
+
+def test_every_answer_of_a_drive_that_fills_up_reads_as_full_and_deleted_runs_make_room(tmp_path):
+    data = tmp_path / "minio"
+    with small_drive(data / "objects", 48), mortal_minio(data) as store:
+        minio = store.server
+        client, root = opened(minio), minio.client()
+        for bucket in ("artifacts", "models"):
+            root.create_bucket(Bucket=bucket)
+        causes = Counter(fill(client, data / "objects"))
+        assert set(causes) == {"full"}
+        registry = registry_on(minio)
+        staged = files(tmp_path / "model", MIB)
+        assert told(lambda: publish(registry, staged), minio).cause == "full"
+        assert_no_version(registry, staged.digest)
+        for key in minio.keys("artifacts"):
+            root.delete_object(Bucket="artifacts", Key=key)
+        eventually(lambda: publish(registry, staged))
+        assert registry.verify("churn", staged.digest).digest == staged.digest
+
+
+def fill(client: Any, drive: Path) -> Iterator[str]:
+    """Write objects, parts and records until nothing more fits, and tell the cause of each refusal."""
+    upload = client.create_multipart_upload(Bucket="artifacts", Key="parts")["UploadId"]
+    for size in (2 * MIB, 200_000, 5_000, 300):
+        refused = 0
+        for number in count():
+            body = os.urandom(size)
+            try:
+                with asking("write it"):
+                    client.put_object(Bucket="artifacts", Key=f"{size}-{number}", Body=body, IfNoneMatch="*")
+            except StoreError as error:
+                refused += 1
+                yield error.cause
+            if refused == 20:
+                break
+    # To the last byte, which not the store but its neighbours on the drive take.
+    with suppress(OSError), (drive / "neighbour").open("wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+    part = {"Bucket": "artifacts", "Key": "parts", "UploadId": upload, "PartNumber": 1}
+    for call in (
+        lambda: client.create_multipart_upload(Bucket="artifacts", Key="others"),
+        lambda: client.upload_part(**part, Body=bytes(5 * MIB)),
+        lambda: client.put_object(Bucket="models", Key="record", Body=b"{}", IfNoneMatch="*"),
+    ):
+        with pytest.raises(StoreError) as caught, asking("write it"):
+            call()
+        yield caught.value.cause
 
 
 def test_a_quota_that_is_used_up_says_so(store, tmp_path):

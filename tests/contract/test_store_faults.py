@@ -269,6 +269,19 @@ def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, proxy, st
     assert published(client, staged) == staged.digest, "one that is cut once is sent again"
 
 
+def test_a_body_that_the_store_says_it_did_not_get_is_sent_again(minio, proxy, staged):
+    client = opened(proxy.url, key_of(minio), retries=1)
+    before = contents(minio)
+    proxy.faults = [Fault(method="PUT", status=400, code="IncompleteBody")]
+    error = told(lambda: published(client, staged), key_of(minio))
+    assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+    assert "ran out of space" in error.why
+    assert proxy.count("PUT") == 2, "not for ever"
+    assert contents(minio) == before
+    proxy.faults[0].times = 1
+    assert published(client, staged) == staged.digest
+
+
 def test_a_download_that_is_cut_off_goes_on_where_it_broke(minio, proxy, staged):
     clean = opened(minio.url, key_of(minio))
     published(clean, staged)

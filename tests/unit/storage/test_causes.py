@@ -72,6 +72,7 @@ def test_every_cause_but_the_unknown_has_words_of_its_own():
         ("SlowDownRead", "damaged"),
         (UNREADABLE, "damaged"),
         ("BadDigest", "altered"),
+        ("IncompleteBody", "cut"),
         ("AuthorizationHeaderMalformed", "region"),
         ("SomethingNew", "other"),
         ("InternalError", "other"),
