@@ -84,6 +84,8 @@ def checked_path(path: str, *, below: str = "") -> str:
         reason = "It is not relative."
     elif any(part in {"", ".", ".."} for part in path.split("/")):
         reason = "One of its parts is empty, '.' or '..'."
+    elif any(part.startswith(" ") or part.endswith((" ", ".")) for part in path.split("/")):
+        reason = "One of its parts begins with a space or ends with one or a dot, which some disks drop."
     elif unicodedata.normalize("NFC", path) != path:
         reason = "It is not in Unicode normal form C."
     elif len((below + path).encode()) > MAX_KEY_BYTES:

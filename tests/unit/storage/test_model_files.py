@@ -11,7 +11,9 @@ from storage.errors import UsageError
 from storage.model_files import MAX_FILES, File, checked_path, checked_paths, digest_of
 
 
-@pytest.mark.parametrize("path", ["model.pkl", "schema.json", "a/b/c.bin", "Größe.txt", "v1.2_x-y.pkl"])
+@pytest.mark.parametrize(
+    "path", ["model.pkl", "schema.json", "a/b/c.bin", "Größe.txt", "v1.2_x-y.pkl", "a b.csv", ".a"]
+)
 def test_plain_names_are_accepted(path):
     assert checked_path(path) == path
 
@@ -37,6 +39,14 @@ def test_plain_names_are_accepted(path):
         "a\u202eb",
         "a\u00a0b",
         "\ud800",
+        "model.pkl.",
+        "model.pkl ",
+        " model.pkl",
+        "...",
+        "a./b",
+        "a /b",
+        "a/ b",
+        " ",
         "%2e%2e/x",
         "a%2fb",
         "e\u0301.pkl",
@@ -64,6 +74,17 @@ def test_an_accepted_path_stays_below_its_folder(path):
     parts = path.split("/")
     assert not {"", ".", ".."} & set(parts)
     assert path.isprintable()
+
+
+@given(st.lists(st.text("ab .", min_size=1, max_size=4), min_size=1, max_size=3))
+def test_no_accepted_path_is_another_on_a_disk_that_drops_spaces_and_dots(parts):
+    path = "/".join(parts)
+    kept = "/".join(part.strip(" ").rstrip(" .") for part in parts)
+    if kept == path:
+        assert checked_path(path) == path
+    else:
+        with pytest.raises(UsageError, match="can't name a file"):
+            checked_path(path)
 
 
 @pytest.mark.parametrize(
