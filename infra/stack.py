@@ -180,10 +180,18 @@ class Stack:
         urns = [each["urn"] for each in exported["deployment"].get("resources") or ()]
         if foreign := [urn for urn in urns if not urn.startswith(f"urn:pulumi:{self.name}::")]:
             raise UsageError(f"The state is not one of stack {self.name}.", why=f"It holds {foreign[0]}.")
+        self.register()
+        self._ask_stack("import", stdin=json.dumps(exported))
+
+    def register(self) -> None:
+        """Make the stack known to its backend, with its settings as they are.
+
+        Raises:
+            FailedError: Pulumi refused; the settings' passphrase or key is another, for one.
+        """
         if not self.exists():
             # Not `_make`, which would give up secrets that it can't read.
             self._cli.ask("stack", "init", self.name, "--no-select")
-        self._ask_stack("import", stdin=json.dumps(exported))
 
     def _refuse_earlier_keys(self) -> None:
         """Notice a tenant's file that was put back to a generation of keys before its present one."""

@@ -1,8 +1,8 @@
-"""Backups of a whole stack: its models, its settings and its state, and the way back.
+"""Backups of a whole stack: its models, its settings and its state.
 
-Models are read with each tenant's own reading key and restored with its promoter's, so neither takes an
-administrator. Nothing secret leaves in clear: the state and the settings carry their secrets as Pulumi
-encrypted them, and what opens them (a passphrase, a key of a cloud) is never part of a backup.
+Models are read with each tenant's own reading key, so it takes no administrator. Nothing secret leaves in
+clear: the state and the settings carry their secrets as Pulumi encrypted them, and what opens them (a
+passphrase, a key of a cloud) is never part of a backup.
 """
 
 import json
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import SecretStr
 
 from infra.config import load_file
 from infra.contract import PlatformOutputs
@@ -22,16 +22,16 @@ from infra.stack import Stack
 from infra.stack_state import plain_secrets
 from serving import access
 from slipway import workspace
+from slipway.backup_key import signing_key
 from storage.backup.check import Fault, check
 from storage.backup.finish import Taken, finish
 from storage.backup.index import SETTINGS, STATE, Damage, Index, ModelObject, StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
-from storage.backup.restore import Restored, TenantRestore, refusal
 from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
-from storage.keys import StoreKey
+from storage.keys import StoreKey, backup_key
 from storage.report import Report, silent
 
 ACCESS_KEY: Final = "SLIPWAY_BACKUP_ACCESS_KEY_ID"
@@ -55,15 +55,6 @@ class Snapshot:
     place: BackupPlace
     id: str
     index: Index
-
-
-class StackFileOutcome(BaseModel):
-    """What became of one of the stack's files."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    outcome: str
 
 
 def open_place(where: Where, environment: Mapping[str, str] | None = None) -> BackupPlace:
@@ -97,11 +88,31 @@ def open_place(where: Where, environment: Mapping[str, str] | None = None) -> Ba
     return BackupPlace.at(open_store(reached), where.uri)
 
 
-def find(stack: str, where: Where, snapshot: str | None = None) -> Snapshot:
-    """Read the index of a stack's snapshot, the newest by default."""
+def find(
+    stack: str,
+    where: Where,
+    snapshot: str | None = None,
+    *,
+    unsigned: bool = False,
+    report: Report = silent,
+) -> Snapshot:
+    """Read the index of a stack's snapshot.
+
+    Args:
+        stack: whose.
+        where: its backups are kept.
+        snapshot: which; the newest by default.
+        unsigned: whether to take one without looking at its signature.
+        report: takes progress.
+
+    Raises:
+        UsageError: There is no such snapshot.
+        FailedError: It was altered, or is not signed with the stack's secret.
+    """
     place = open_place(where)
     identity = snapshot or place.newest(stack)
-    return Snapshot(place, identity, place.index(stack, identity))
+    key = None if unsigned else signing_key(stack, place, identity, report)
+    return Snapshot(place, identity, place.index(stack, identity, key))
 
 
 def snapshots(where: Where, stack: str | None = None) -> list[Snapshot]:
@@ -110,13 +121,9 @@ def snapshots(where: Where, stack: str | None = None) -> list[Snapshot]:
     return [Snapshot(place, each, place.index(name, each)) for name, each in place.snapshots(stack)]
 
 
-def verify(stack: str, where: Where, snapshot: str | None, report: Report) -> tuple[str, list[Fault]]:
-    """Read a snapshot back; return its id and what is wrong with it."""
-    found = find(stack, where, snapshot)
-    return found.id, check(found.place, found.index, report)
-
-
-# --- there -----------------------------------------------------------------------------------------------
+def verify(found: Snapshot, report: Report) -> list[Fault]:
+    """Read a snapshot back; return what is wrong with it."""
+    return check(found.place, found.index, report)
 
 
 def create(stack: str, where: Where, *, recheck: bool = False, report: Report = silent) -> Taken:
@@ -146,6 +153,7 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
         damaged += faults
     return finish(
         pool,
+        backup_key(opened.secret().get_secret_value()),
         stack=stack,
         versions=(metadata.version("slipway"), outputs.contract_version),
         tenants=outputs.tenants,
@@ -179,106 +187,3 @@ def _stack_files(opened: Stack) -> dict[str, bytes]:
         files[f"tenants/{path.name}"] = path.read_bytes()
         StackFile(name=f"tenants/{path.name}", size=0, sha256="0" * 64)
     return files
-
-
-# --- back ------------------------------------------------------------------------------------------------
-
-
-def restore(
-    outputs: PlatformOutputs,
-    snapshot: Snapshot,
-    *,
-    tenant: str | None = None,
-    replace: bool = False,
-    report: Report = silent,
-) -> list[Restored]:
-    """Restore models into a stack that is up.
-
-    Args:
-        outputs: of the stack.
-        snapshot: of this or another stack.
-        tenant: whose models; of all tenants by default.
-        replace: whether aliases that name another version are moved.
-        report: takes progress.
-
-    Raises:
-        UsageError: The stack has something else, or lacks a tenant; nothing was changed.
-        FailedError: A store failed; running it again goes on from there.
-    """
-    if tenant is not None and tenant not in snapshot.index.tenants:
-        known = ", ".join(snapshot.index.tenants) or "no tenant"
-        raise UsageError(f"The snapshot has nothing of {tenant!r}.", why=f"It has {known}.")
-    names = [tenant] if tenant is not None else list(snapshot.index.tenants)
-    for name in names:
-        outputs.tenant(name)
-    restores = [
-        TenantRestore(
-            access.open_store(outputs, name, "promoter"),
-            outputs.store.models_bucket,
-            name,
-            snapshot.place,
-            snapshot.index,
-            snapshot.id,
-            replace=replace,
-            report=report,
-        )
-        for name in names
-    ]
-    # Of all tenants, before the first is written.
-    conflicts = [line for each in restores for line in each.conflicts()]
-    if conflicts and not replace:
-        raise refusal(conflicts)
-    return [outcome for each in restores for outcome in each.run()]
-
-
-def restore_files(snapshot: Snapshot, project: Path) -> list[StackFileOutcome]:
-    """Put the stack's settings and its tenants' files back where they are missing; replace none."""
-    places = {SETTINGS: f"Pulumi.{snapshot.index.stack}.yaml"}
-    contents = {
-        places.get(each.name, each.name): snapshot.place.read(each)
-        for each in snapshot.index.files
-        if each.name != STATE
-    }
-    outcomes = []
-    for name, content in contents.items():
-        path = project / name
-        if not path.exists():
-            path.parent.mkdir(exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_bytes(content)
-            draft.replace(path)
-            outcomes.append(StackFileOutcome(name=name, outcome="restored"))
-        else:
-            same = path.read_bytes() == content
-            outcomes.append(StackFileOutcome(name=name, outcome="unchanged" if same else "kept, differs"))
-    return outcomes
-
-
-def restore_state(snapshot: Snapshot, stack: Stack) -> int:
-    """Give a stack without resources the state of the snapshot; return how many resources that has.
-
-    Raises:
-        UsageError: The stack has resources, or other settings than the snapshot.
-        FailedError: Pulumi refused; the passphrase is another, for one.
-    """
-    index = snapshot.index
-    if not stack.settings.is_file() or stack.settings.read_bytes() != snapshot.place.read(
-        index.file(SETTINGS)
-    ):
-        raise UsageError(
-            f"{stack.settings.name} is not the one of the snapshot.",
-            why="The state's secrets are encrypted together with those of the settings.",
-            fix="Move it away and run the command again, which puts the snapshot's there.",
-        )
-    exported = json.loads(snapshot.place.read(index.file(STATE)))
-    try:
-        stack.adopt(exported)
-    except FailedError as error:
-        if "passphrase" not in error.why:
-            raise
-        raise FailedError(
-            "The state's secrets can't be read here.",
-            why=error.why,
-            fix="Put the passphrase back that was kept apart from the backup; see docs/backup.md.",
-        ) from error
-    return len(exported["deployment"].get("resources") or ())

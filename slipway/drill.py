@@ -28,8 +28,10 @@ from serving import access
 from serving.cluster import Cluster
 from serving.endpoint import CHAMPION, Endpoint
 from serving.predict import NotAnsweringError, predict, url_of
-from slipway import backup, workspace
+from slipway import workspace
 from slipway.backup import Snapshot
+from slipway.backup_key import bare_stack
+from slipway.restore import restore_models, restore_state
 from storage.backup.index import SETTINGS, STATE
 from storage.backup.restore import Restored
 from storage.errors import SlipwayError, UsageError
@@ -84,7 +86,7 @@ def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
     begun = time.monotonic()
     settings = yaml.safe_load(snapshot.place.read(snapshot.index.file(SETTINGS)))
     environment = settings["config"][PLATFORM_KEY]["environment"]
-    findings = [_state(snapshot, environment, report)]
+    findings = [_state(snapshot, report)]
     if into is not None:
         if into == snapshot.index.stack:
             raise UsageError(f"{into} is the stack of the backup.", fix="Name a scratch stack with --into.")
@@ -111,7 +113,7 @@ def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> li
     """Restore every tenant's models, and have every champion answer."""
     begun = time.monotonic()
     findings = []
-    outcomes = backup.restore(outputs, snapshot, report=report)
+    outcomes = restore_models(outputs, snapshot, report=report)
     seconds = round(time.monotonic() - begun, 1)
     for each in outcomes:
         what = f"{each.tenant}/{each.model}" + (f"@{each.alias}" if each.alias else "")
@@ -125,20 +127,14 @@ def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> li
 # --- what is looked at -----------------------------------------------------------------------------------
 
 
-def _state(snapshot: Snapshot, environment: str, report: Report) -> Finding:
+def _state(snapshot: Snapshot, report: Report) -> Finding:
     """Have Pulumi take the state over in a folder of its own: it needs the passphrase that is here."""
     begun = time.monotonic()
     report("reading the stack's state")
-    with tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
-        folder = Path(name)
-        (folder / "backend").mkdir()
-        shutil.copy(workspace.project() / "Pulumi.yaml", folder)
-        stack_file = folder / f"Pulumi.{snapshot.index.stack}.yaml"
-        stack_file.write_bytes(snapshot.place.read(snapshot.index.file(SETTINGS)))
-        env = dict(workspace.tool_environment(snapshot.index.stack, report, environment=environment))
-        env["PULUMI_BACKEND_URL"] = f"file://{folder / 'backend'}"
+    settings = snapshot.place.read(snapshot.index.file(SETTINGS))
+    with bare_stack(snapshot.index.stack, settings, report) as bare:
         try:
-            count = backup.restore_state(snapshot, Stack(snapshot.index.stack, folder, env))
+            count = restore_state(snapshot, bare)
         except SlipwayError as error:
             return _finding(STATE, False, str(error), begun)
     return _finding(STATE, True, f"{count} resources, taken over by Pulumi", begun)

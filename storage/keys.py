@@ -60,3 +60,8 @@ def tenant_key(secret: str, tenant: str, role: Role, generation: int = 1) -> Sto
         access_key=f"{tenant}-{role}-{generation}",
         secret_key=SecretStr(_derive(secret, purpose, 30)),
     )
+
+
+def backup_key(secret: str) -> SecretStr:
+    """What signs the indexes of the stack's backups; who can't read the stack's secret can't make it."""
+    return SecretStr(_derive(secret, "backup-index/1", 32))

@@ -6,7 +6,7 @@ import typer
 
 from slipway import backup, console, drill
 from slipway.backup import Snapshot, Where
-from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To
+from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To, Unsigned
 from storage.backup.check import Fault
 from storage.backup.finish import Taken
 from storage.backup.index import Damage
@@ -85,19 +85,22 @@ def verify(
     region: Region = "us-east-1",
     ca_file: CaFile = None,
     snapshot: SnapshotId = None,
+    unsigned: Unsigned = False,
 ) -> None:
-    """Read every byte of a snapshot back, and hold it against its digests.
+    """Check a snapshot's signature, read every byte of it back, and hold it against its digests.
 
     Example:  slipway backup verify local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
     with console.phase("Verify the backup") as report:
-        found, faults = backup.verify(stack, Where(source, endpoint, region, ca_file), snapshot, report)
+        where = Where(source, endpoint, region, ca_file)
+        found = backup.find(stack, where, snapshot, unsigned=unsigned, report=report)
+        faults = backup.verify(found, report)
     if context.obj["json"]:
-        console.show_json({"snapshot": found, "faults": [each.model_dump() for each in faults]})
+        console.show_json({"snapshot": found.id, "faults": [each.model_dump() for each in faults]})
     elif faults:
         _show_faults(faults)
     else:
-        console.out.print(f"Snapshot {found} is whole.", markup=False)
+        console.out.print(f"Snapshot {found.id} is whole.", markup=False)
     if faults:
         raise typer.Exit(1)
 
@@ -111,6 +114,7 @@ def drill_command(
     region: Region = "us-east-1",
     ca_file: CaFile = None,
     snapshot: SnapshotId = None,
+    unsigned: Unsigned = False,
     into: Annotated[
         str | None, typer.Option(help="An existing scratch stack; `local` makes one and takes it away.")
     ] = None,
@@ -120,7 +124,8 @@ def drill_command(
     Example:  slipway backup drill local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
     with console.phase("Restore drill") as report:
-        found = backup.find(stack, Where(source, endpoint, region, ca_file), snapshot)
+        where = Where(source, endpoint, region, ca_file)
+        found = backup.find(stack, where, snapshot, unsigned=unsigned, report=report)
         done = drill.drill(found, into, report)
     if context.obj["json"]:
         console.show_json(done.model_dump(mode="json") | {"passed": done.passed})

@@ -20,3 +20,7 @@ To = Annotated[str, typer.Option("--to", help="Where to: s3://bucket/prefix.")]
 From = Annotated[str, typer.Option("--from", help="Where from: s3://bucket/prefix.")]
 Endpoint = Annotated[str | None, typer.Option(help="URL of the backups' store; AWS where absent.")]
 SnapshotId = Annotated[str | None, typer.Option("--snapshot", help="Which; the newest by default.")]
+Unsigned = Annotated[
+    bool,
+    typer.Option("--unsigned", help="Don't check the snapshot's signature: you vouch for it."),
+]

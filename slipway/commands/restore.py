@@ -6,7 +6,8 @@ import typer
 
 from slipway import backup, console, workspace
 from slipway.backup import Snapshot, Where
-from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId, StackName
+from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, Unsigned
+from slipway.restore import restore_files, restore_models, restore_state
 from storage.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -21,6 +22,7 @@ def restore(
     region: Region = "us-east-1",
     ca_file: CaFile = None,
     snapshot: SnapshotId = None,
+    unsigned: Unsigned = False,
     of: Annotated[str | None, typer.Option("--of", help="Whose backup, if another stack's.")] = None,
     tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="Of this tenant only.")] = None,
     replace: Annotated[
@@ -41,12 +43,12 @@ def restore(
         raise UsageError("--settings and --state restore no models.", fix="Restore models in a second run.")
     where = Where(source, endpoint, region, ca_file)
     if settings or state:
-        _files(context, backup.find(stack, where, snapshot), state=state)
+        _files(context, backup.find(stack, where, snapshot, unsigned=unsigned), state=state)
         return
     outputs = workspace.outputs(stack)
     with console.phase("Restore") as report:
-        found = backup.find(of or stack, where, snapshot)
-        outcomes = backup.restore(outputs, found, tenant=tenant, replace=replace, report=report)
+        found = backup.find(of or stack, where, snapshot, unsigned=unsigned, report=report)
+        outcomes = restore_models(outputs, found, tenant=tenant, replace=replace, report=report)
     if context.obj["json"]:
         rows = [each.model_dump(mode="json") for each in outcomes]
         console.show_json({"snapshot": found.id, "restored": rows})
@@ -67,8 +69,8 @@ def restore(
 def _files(context: typer.Context, found: Snapshot, *, state: bool) -> None:
     name = found.index.stack
     with console.phase("Restore the stack's files") as report:
-        outcomes = backup.restore_files(found, workspace.project())
-        resources = backup.restore_state(found, workspace.open_stack(name, report)) if state else None
+        outcomes = restore_files(found, workspace.project())
+        resources = restore_state(found, workspace.open_stack(name, report)) if state else None
     if context.obj["json"]:
         rows = [each.model_dump() for each in outcomes]
         console.show_json({"snapshot": found.id, "files": rows, "resources": resources})

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
+from pydantic import SecretStr
+
 from storage.backup.index import Damage, Index, ModelObject, StackFile, checked_stack
 from storage.backup.pool import Pool, spooled
 
@@ -23,6 +25,7 @@ class Taken:
 
 def finish(
     pool: Pool,
+    key: SecretStr,
     *,
     stack: str,
     versions: tuple[str, int],
@@ -35,6 +38,7 @@ def finish(
 
     Args:
         pool: where everything else is already.
+        key: of the stack, to sign the index with.
         stack: whose snapshot it is.
         versions: of Slipway, and of its outputs contract.
         tenants: whose models were read, also those that have none.
@@ -55,7 +59,7 @@ def finish(
         files=stored,
         damaged=faults,
     )
-    return Taken(pool.place.write(index), index, pool.uploaded, pool.uploaded_bytes)
+    return Taken(pool.place.write(index, key), index, pool.uploaded, pool.uploaded_bytes)
 
 
 def _kept_file(pool: Pool, name: str, content: bytes) -> StackFile:

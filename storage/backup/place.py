@@ -1,6 +1,7 @@
 """Where backups are kept: a prefix of a bucket at any S3 endpoint that takes If-None-Match.
 
     <prefix>/blobs/sha256/<digest>                 bytes, each once, whatever snapshot or stack needs them
+    <prefix>/snapshots/<stack>/<id>/signature      of the index, by a key that derives from the stack's secret
     <prefix>/snapshots/<stack>/<id>/backup.json    the index: what makes a snapshot, written last and once
 
 A backup that is cut off leaves blobs that no index names, and the next one uses them. The id ends in the
@@ -16,9 +17,10 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from storage.backup.index import Blob, Index, checked_id, checked_stack, snapshot_id
+from storage.backup.signature import is_signed, sign
 from storage.causes import Cause
 from storage.client import asking, is_missing, is_precondition, split_uri
 from storage.errors import FailedError, StoreError, UsageError
@@ -28,9 +30,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 INDEX: Final = "backup.json"
+SIGNATURE: Final = "signature"
 MAX_INDEX_BYTES: Final = 256 << 20
 """About a million objects."""
 
+_CALLED: Final = {INDEX: "index", SIGNATURE: "signature"}
 
 _DAMAGE: Final = (Cause.OBJECT_MISSING, Cause.DAMAGED, Cause.ALTERED)
 _FIXES: Final = {
@@ -164,59 +168,90 @@ class BackupPlace:
             )
         return found[-1][1]
 
-    def write(self, index: Index) -> str:
-        """Write a snapshot's index, which makes it one; return the snapshot's id."""
+    def write(self, index: Index, key: SecretStr) -> str:
+        """Sign and write a snapshot's index, which makes it one; return the snapshot's id."""
         content = index.encode()
         if len(content) > MAX_INDEX_BYTES:
             raise FailedError("The backup has too many objects for one index.")
         identity = snapshot_id(index.taken_at, content)
-        with keeping(f"write the index of {identity}"):
+        self._write_once(index.stack, identity, SIGNATURE, sign(key, content))
+        self._write_once(index.stack, identity, INDEX, content)
+        return identity
+
+    def _write_once(self, stack: str, identity: str, name: str, content: bytes) -> None:
+        with keeping(f"write the {_CALLED[name]} of {identity}"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
-                    Key=self._index(index.stack, identity),
+                    Key=self._of(stack, identity, name),
                     Body=content,
-                    ContentType="application/json",
+                    ContentType="application/json" if name == INDEX else "text/plain",
                     IfNoneMatch="*",
                 )
             except ClientError as error:
                 # The name holds the digest: whatever is there already is this, or `index` will say so.
                 if not is_precondition(error):
                     raise
-        return identity
 
-    def index(self, stack: str, snapshot: str) -> Index:
-        """Read a snapshot's index.
+    def forget(self, stack: str, snapshot: str) -> None:
+        """Remove a snapshot's index, then its signature; its blobs stay."""
+        for name in (INDEX, SIGNATURE):
+            with keeping(f"remove the {_CALLED[name]} of {snapshot}"):
+                self.client.delete_object(Bucket=self.bucket, Key=self._of(stack, snapshot, name))
+
+    def index(self, stack: str, snapshot: str, key: SecretStr | None = None) -> Index:
+        """Read a snapshot's index; with a `key`, only one that was signed with it.
 
         Raises:
             UsageError: There is no such snapshot.
-            FailedError: It was altered, or is not of this stack.
+            FailedError: It was altered, is not of this stack, or is not signed with the key.
         """
-        key = self._index(checked_stack(stack), checked_id(snapshot))
-        with keeping(f"read the index of {snapshot}"):
-            try:
-                body = self.client.get_object(Bucket=self.bucket, Key=key)["Body"]
-            except ClientError as error:
-                if not is_missing(error):
-                    raise
-                raise UsageError(
-                    f"Stack {stack!r} has no snapshot {snapshot}.",
-                    why=f"Nothing is at s3://{self.bucket}/{key}.",
-                    fix="`slipway backup list` names those that there are.",
-                ) from None
-            content = body.read(MAX_INDEX_BYTES + 1)
+        content = self._read(checked_stack(stack), checked_id(snapshot), INDEX)
+        if content is None:
+            raise UsageError(
+                f"Stack {stack!r} has no snapshot {snapshot}.",
+                why=f"Nothing is at s3://{self.bucket}/{self._of(stack, snapshot, INDEX)}.",
+                fix="`slipway backup list` names those that there are.",
+            )
         if hashlib.sha256(content).hexdigest()[:16] != snapshot.rpartition("-")[2]:
             raise FailedError(
                 f"The index of snapshot {snapshot} was altered in the backups' store.",
                 why="Its digest is not the one in its name.",
             )
+        if key is not None:
+            self._require_signed(stack, snapshot, content, key)
         return _parsed(content, stack, snapshot)
+
+    def _require_signed(self, stack: str, snapshot: str, content: bytes, key: SecretStr) -> None:
+        signature = self._read(stack, snapshot, SIGNATURE)
+        if signature is None:
+            raise FailedError(
+                f"Snapshot {snapshot} is not signed.",
+                why="An earlier Slipway made it, or somebody who may write to the backups' store.",
+                fix="If you know that it is yours, add --unsigned.",
+            )
+        if not is_signed(key, content, signature):
+            raise FailedError(
+                f"Snapshot {snapshot} was not signed with the secret of stack {stack}.",
+                why="Somebody without that secret made it, or the stack has another secret since.",
+                fix="If you know that it is yours, add --unsigned.",
+            )
+
+    def _read(self, stack: str, snapshot: str, name: str) -> bytes | None:
+        with keeping(f"read the {_CALLED[name]} of {snapshot}"):
+            try:
+                body = self.client.get_object(Bucket=self.bucket, Key=self._of(stack, snapshot, name))["Body"]
+            except ClientError as error:
+                if not is_missing(error):
+                    raise
+                return None
+            return body.read(MAX_INDEX_BYTES + 1)
 
     def _blob(self, sha256: str) -> str:
         return f"{self.prefix}blobs/sha256/{sha256}"
 
-    def _index(self, stack: str, snapshot: str) -> str:
-        return f"{self.prefix}snapshots/{stack}/{snapshot}/{INDEX}"
+    def _of(self, stack: str, snapshot: str, name: str) -> str:
+        return f"{self.prefix}snapshots/{stack}/{snapshot}/{name}"
 
 
 def _parsed(content: bytes, stack: str, snapshot: str) -> Index:

@@ -12,6 +12,7 @@ from storage.backup.pool import Pool
 from storage.backup.restore import TenantRestore
 from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
+from storage.keys import backup_key
 from storage.model_files import File, Staged
 from storage.records import Lineage
 
@@ -24,6 +25,7 @@ LINEAGE = Lineage(
     metrics={"accuracy": 0.9},
     frameworks={},
 )
+SIGNING = backup_key("the secret of the stack in tests of backups")
 FILES = {
     "state.json": b'{"deployment": {}}',
     "settings.yaml": b"config: {}",
@@ -56,7 +58,9 @@ def promoted(registry, tmp_path, content: bytes, model="iris", alias="champion")
     return digest
 
 
-def backed_up(store, bucket, place, *, tenants=("team-a",), report=lambda line: None, recheck=False):
+def backed_up(
+    store, bucket, place, *, tenants=("team-a",), report=lambda line: None, recheck=False, key=SIGNING
+):
     pool = Pool(place, recheck=recheck)
     objects, damaged = [], []
     for tenant in tenants:
@@ -65,6 +69,7 @@ def backed_up(store, bucket, place, *, tenants=("team-a",), report=lambda line: 
         damaged += worse
     return finish(
         pool,
+        key,
         stack="local",
         versions=("0.1.0", 2),
         tenants=tenants,

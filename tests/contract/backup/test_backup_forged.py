@@ -3,11 +3,13 @@
 import json
 
 import pytest
-from support.backups import backed_up, contents, forged, promoted
+from support.backups import SIGNING, backed_up, contents, forged, promoted
 
 from storage.backup.check import check
 from storage.backup.restore import TenantRestore
+from storage.backup.signature import sign
 from storage.errors import FailedError
+from storage.keys import backup_key
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -60,3 +62,35 @@ def test_a_record_under_another_tenant_is_refused(store, bucket, elsewhere, plac
     copy = Registry(store, elsewhere, "team-ab")
     assert copy.read_alias("iris", "champion") is None
     assert copy.history("iris") == []
+
+
+def test_an_index_takes_the_stacks_secret_to_make(store, bucket, place, backups, tmp_path):
+    """Whoever may write there may swap an index for another that is consistent, but not sign it."""
+    promoted(Registry(store, bucket, "team-a"), tmp_path, b"one")
+    taken = backed_up(store, bucket, place)
+    assert place.index("local", taken.id, SIGNING) == taken.index, "the control"
+    document = json.loads(taken.index.encode()) | {"slipway": "0.2.0"}
+    identity = forged(place, backups, document)
+    assert place.newest("local") in (identity, taken.id)
+    with pytest.raises(FailedError, match="is not signed") as caught:
+        place.index("local", identity, SIGNING)
+    assert "--unsigned" in caught.value.fix
+    beside = f"{place.prefix}snapshots/local/{{}}/signature"
+    genuine = backups.get_object(Bucket=place.bucket, Key=beside.format(taken.id))["Body"].read()
+    for signature in (genuine, b"", b"0" * 64, sign(backup_key("another secret"), taken.index.encode())):
+        backups.put_object(Bucket=place.bucket, Key=beside.format(identity), Body=signature)
+        with pytest.raises(FailedError, match="was not signed with the secret of stack local"):
+            place.index("local", identity, SIGNING)
+    assert place.index("local", identity), "it is consistent: only its signature gives it away"
+
+
+def test_a_genuine_index_is_not_another_stacks(store, bucket, place, backups, tmp_path):
+    promoted(Registry(store, bucket, "team-a"), tmp_path, b"one")
+    taken = backed_up(store, bucket, place)
+    for name in ("backup.json", "signature"):
+        source = f"{place.prefix}snapshots/local/{taken.id}/{name}"
+        target = f"{place.prefix}snapshots/other/{taken.id}/{name}"
+        content = backups.get_object(Bucket=place.bucket, Key=source)["Body"].read()
+        backups.put_object(Bucket=place.bucket, Key=target, Body=content)
+    with pytest.raises(FailedError, match="Its index is of stack local"):
+        place.index("other", taken.id, SIGNING)

@@ -1,8 +1,11 @@
 """A stack's state and settings there and back, with the real Pulumi CLI and a real store between."""
 
+import io
+import json
 import os
 import subprocess
 import textwrap
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -12,13 +15,16 @@ from support.promotions import key_of
 from support.pulumi_cli import PASSPHRASE, Project
 
 from infra.stack import Stack
-from slipway import backup
+from slipway import backup, restore, workspace
 from slipway.backup import Snapshot
+from slipway.backup_key import signing_key
 from storage.backup.finish import finish
+from storage.backup.index import StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
+from storage.keys import backup_key
 
 pytestmark = pytest.mark.contract
 
@@ -81,6 +87,7 @@ def lost(tmp_path_factory):
 def snapshot(lost, place):
     taken = finish(
         Pool(place),
+        backup_key(lost.secret().get_secret_value()),
         stack="local",
         versions=("0.1.0", 2),
         tenants=(),
@@ -115,22 +122,22 @@ def test_no_secret_is_in_what_was_written(lost, snapshot, minio):
 
 
 def test_settings_and_state_come_back(lost, snapshot, fresh):
-    outcomes = {each.name: each.outcome for each in backup.restore_files(snapshot, fresh.project)}
+    outcomes = {each.name: each.outcome for each in restore.restore_files(snapshot, fresh.project)}
     assert outcomes == {"Pulumi.local.yaml": "restored", "tenants/team-a.yaml": "restored"}
-    assert backup.restore_state(snapshot, fresh) == len(lost.resources()) > 0
+    assert restore.restore_state(snapshot, fresh) == len(lost.resources()) > 0
     assert fresh.resources() == lost.resources()
     assert secret_of(fresh) == secret_of(lost), "every key of the platform derives from it"
     assert set(fresh.preview().changes) == {"same"}
-    again = {each.outcome for each in backup.restore_files(snapshot, fresh.project)}
+    again = {each.outcome for each in restore.restore_files(snapshot, fresh.project)}
     assert again == {"unchanged"}
 
 
 def test_a_state_never_replaces_one_that_has_resources(snapshot, fresh):
-    backup.restore_files(snapshot, fresh.project)
-    backup.restore_state(snapshot, fresh)
+    restore.restore_files(snapshot, fresh.project)
+    restore.restore_state(snapshot, fresh)
     before = fresh.export()
     with pytest.raises(UsageError, match="has 2 resources") as caught:
-        backup.restore_state(snapshot, fresh)
+        restore.restore_state(snapshot, fresh)
     assert "slipway destroy local" in caught.value.fix
     assert fresh.export() == before
 
@@ -140,19 +147,19 @@ def test_a_file_that_is_there_is_kept_and_the_state_does_not_go_with_other_setti
     other.write_text("name: team-a\nkey_generation: 2\n")
     fresh.init()
     mine = fresh.settings.read_bytes()
-    outcomes = {each.name: each.outcome for each in backup.restore_files(snapshot, fresh.project)}
+    outcomes = {each.name: each.outcome for each in restore.restore_files(snapshot, fresh.project)}
     assert outcomes == {"Pulumi.local.yaml": "kept, differs", "tenants/team-a.yaml": "kept, differs"}
     assert "key_generation" in other.read_text()
     with pytest.raises(UsageError, match="not the one of the snapshot"):
-        backup.restore_state(snapshot, fresh)
+        restore.restore_state(snapshot, fresh)
     assert fresh.settings.read_bytes() == mine
 
 
 def test_another_passphrase_is_said_and_the_settings_keep_their_secret(snapshot, tmp_path):
     stack = Stack("local", project(tmp_path / "project"), surroundings(tmp_path / "env", "another one"))
-    backup.restore_files(snapshot, stack.project)
+    restore.restore_files(snapshot, stack.project)
     with pytest.raises(FailedError, match="can't be read here") as caught:
-        backup.restore_state(snapshot, stack)
+        restore.restore_state(snapshot, stack)
     assert "docs/backup.md" in caught.value.fix
     assert "secure" in yaml.safe_load(stack.settings.read_text())["config"]["slipway:secret"]
     assert stack.resources() == ()
@@ -162,4 +169,64 @@ def test_the_state_of_another_stack_is_refused(snapshot, fresh):
     stack = Stack("other", fresh.project, fresh.env)
     stack.settings.write_bytes(snapshot.place.read(snapshot.index.file("settings.yaml")))
     with pytest.raises(UsageError, match="not one of stack other"):
-        backup.restore_state(snapshot, stack)
+        restore.restore_state(snapshot, stack)
+
+
+# --- who signed it ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Say which checkout a command runs in."""
+
+    def at(stack: Stack) -> None:
+        monkeypatch.setattr(workspace, "project", lambda: stack.project)
+        monkeypatch.setattr(workspace, "tool_environment", lambda *_, **__: stack.env)
+
+    return at
+
+
+def test_the_key_is_the_same_from_the_stack_its_file_and_the_snapshot(lost, snapshot, fresh, place, here):
+    made = backup_key(secret_of(lost))
+    here(lost)
+    assert signing_key("local", place, snapshot.id) == made, "of the stack that is up"
+    here(fresh)
+    assert signing_key("local", place, snapshot.id) == made, "of the passphrase alone"
+    assert not fresh.settings.exists()
+    restore.restore_files(snapshot, fresh.project)
+    assert signing_key("local", place, snapshot.id) == made, "of its settings, without a state"
+    assert not fresh.exists()
+    assert place.index("local", snapshot.id, made) == snapshot.index
+
+
+def test_without_the_passphrase_no_signature_is_believed(snapshot, place, tmp_path, here):
+    here(Stack("local", project(tmp_path / "project"), surroundings(tmp_path / "env", "another one")))
+    with pytest.raises(FailedError, match="signature can't be checked") as caught:
+        signing_key("local", place, snapshot.id)
+    assert "passphrase" in caught.value.fix
+    assert PASSPHRASE not in str(caught.value)
+
+
+def altered(snapshot, place, change) -> str:
+    """A snapshot with other settings, by somebody who may write there and knows no passphrase."""
+    settings = yaml.safe_load(place.read(snapshot.index.file("settings.yaml")))
+    change(settings)
+    content = yaml.safe_dump(settings).encode()
+    blob = StackFile(name="settings.yaml", size=len(content), sha256=sha256(content).hexdigest())
+    place.put(io.BytesIO(content), blob)
+    files = [blob, *(each for each in snapshot.index.files if each.name != "settings.yaml")]
+    return place.write(snapshot.index.model_copy(update={"files": tuple(files)}), backup_key("known" * 9))
+
+
+def test_settings_that_name_a_secret_of_their_makers_vouch_for_nothing(snapshot, place, fresh, here):
+    """In clear, as another secret of the same stack, or under a key that their maker shares."""
+    here(fresh)
+    state = json.loads(place.read(snapshot.index.file("state.json")))
+    other = state["deployment"]["resources"][0]["outputs"]["secret"]["ciphertext"]
+    for value, words in (("known" * 9, "unencrypted"), ({"secure": other}, "can't vouch")):
+        identity = altered(snapshot, place, lambda s, v=value: s["config"].update({"slipway:secret": v}))
+        with pytest.raises(UsageError, match=words):
+            signing_key("local", place, identity)
+    identity = altered(snapshot, place, lambda s: s.update(secretsprovider="awskms://alias/shared"))
+    with pytest.raises(UsageError, match="signature can't be checked"):
+        signing_key("local", place, identity)
