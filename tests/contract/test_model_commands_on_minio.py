@@ -1,11 +1,10 @@
 """The registry's commands against a real store: what they print, how they exit, what they leave."""
 
 import json
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from support.housekeeping import FakeCluster, in_a_year, service
 from support.minio import running_minio
 from support.platform import outputs
 from support.promotions import FakeServing, key_of, write_run
@@ -14,27 +13,11 @@ from serving import access, housekeeping
 from serving.promotion import Rules
 from serving.rollout import Promoter
 from slipway import app, workspace
-from storage import collection
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError
 from storage.layout import version_prefix
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
-
-
-@dataclass
-class FakeCluster:
-    """Lists what was promoted last, unless it is down."""
-
-    serving: FakeServing
-    down: bool = False
-    more: list[dict[str, Any]] = field(default_factory=list)
-
-    def services(self, namespace: str) -> list[dict[str, Any]]:
-        if self.down:
-            raise FailedError("The cluster did not answer.")
-        return [*self.serving.live.values(), *self.more]
 
 
 class World:
@@ -91,16 +74,6 @@ def call(capsys):
         return code, json.loads(said.out) if "--json" in words and said.out else said.out + said.err
 
     return run
-
-
-def in_a_year(monkeypatch) -> None:
-    now = datetime.now(UTC) + timedelta(days=365)
-    plain = collection.Collector.__init__
-    monkeypatch.setattr(
-        collection.Collector,
-        "__init__",
-        lambda self, *given, **named: plain(self, *given, **named | {"now": lambda: now}),
-    )
 
 
 def test_show_tells_the_champion_and_any_other_version_by_its_first_digits(world, call):
@@ -163,14 +136,6 @@ def test_verify_exits_with_1_and_names_the_file_that_differs(world, call):
     assert f"schema.json of version {world.old[:12]} of churn was altered" in text
     code, checks = call("verify", "churn", "--version", world.old[:12], "--json")
     assert (code, "schema.json" in checks[0]["problem"]) == (1, True)
-
-
-def service(name: str, uri: str | None, digest: str | None) -> dict[str, Any]:
-    annotations = {"slipway.dev/model-digest": digest} if digest else {}
-    return {
-        "metadata": {"name": name, "annotations": annotations},
-        "spec": {"predictor": {"model": {"storageUri": uri} if uri else {}}},
-    }
 
 
 def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
