@@ -28,6 +28,7 @@ from storage.backup.finish import Taken, finish
 from storage.backup.index import SETTINGS, STATE, Damage, Index, ModelObject, StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
+from storage.backup.prune import Plan, Retention, carry_out, plan
 from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
@@ -126,6 +127,38 @@ def verify(found: Snapshot, report: Report) -> list[Fault]:
     return check(found.place, found.index, report)
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune removed, or would."""
+
+    plan: Plan
+    blobs: dict[str, int]
+    """Sizes, by digest."""
+
+
+def prune(
+    stack: str,
+    where: Where,
+    retention: Retention,
+    *,
+    delete: bool = False,
+    unsigned: bool = False,
+    report: Report = silent,
+) -> Pruned:
+    """Forget the stack's old snapshots and remove what no snapshot needs; without `delete` only say so.
+
+    Raises:
+        UsageError: The stack has no snapshot there.
+        FailedError: A snapshot can't be counted, another prune is under way, or the store failed.
+    """
+    place = open_place(where)
+    newest = place.newest(stack)
+    key = None if unsigned else signing_key(stack, place, newest, report)
+    report("reading every index")
+    planned = plan(place, stack, retention, key)
+    return Pruned(planned, carry_out(place, planned, report) if delete else planned.blobs)
+
+
 def create(stack: str, where: Where, *, recheck: bool = False, report: Report = silent) -> Taken:
     """Take a snapshot of the stack.
 
@@ -142,6 +175,7 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
     opened = workspace.open_stack(stack, report)
     outputs = opened.outputs()
     _require_elsewhere(outputs, where)
+    key = backup_key(opened.secret().get_secret_value())
     pool = Pool(open_place(where), recheck=recheck)
     files = _stack_files(opened)
     objects: list[ModelObject] = []
@@ -153,7 +187,7 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
         damaged += faults
     return finish(
         pool,
-        backup_key(opened.secret().get_secret_value()),
+        key,
         stack=stack,
         versions=(metadata.version("slipway"), outputs.contract_version),
         tenants=outputs.tenants,

@@ -10,14 +10,17 @@ from slipway.commands.options import CaFile, Endpoint, From, Region, SnapshotId,
 from storage.backup.check import Fault
 from storage.backup.finish import Taken
 from storage.backup.index import Damage
+from storage.backup.prune import Retention
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Snapshots of a stack at another store: create, list, verify, drill.\n\n"
+    help="Snapshots of a stack at another store: create, list, verify, drill, prune.\n\n"
     "The store's key is in SLIPWAY_BACKUP_ACCESS_KEY_ID and SLIPWAY_BACKUP_SECRET_ACCESS_KEY.\n\n"
     "Example:  slipway backup list --from s3://backups/slipway --endpoint https://s3.example.com:9000",
 )
+
+_DEFAULT = Retention()
 
 
 @app.command()
@@ -138,6 +141,58 @@ def drill_command(
     if not done.passed:
         # The table is the message: as JSON it must stay the only document.
         raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    stack: StackName,
+    source: From,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    ca_file: CaFile = None,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Keep so many of the newest snapshots, and of the complete ones.")
+    ] = _DEFAULT.newest,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="Keep snapshots up to this age, in days.")
+    ] = _DEFAULT.days,
+    grace_days: Annotated[
+        int, typer.Option(min=1, help="Keep blobs up to this age, in days, needed or not.")
+    ] = _DEFAULT.grace_days,
+    unsigned: Unsigned = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; else only say what would go.")] = False,
+) -> None:
+    """Forget a stack's old snapshots and remove the bytes that no snapshot needs; a dry run by default.
+
+    Example:  slipway backup prune local --from s3://backups/slipway --endpoint https://s3.example.com:9000
+    """
+    retention = Retention(keep, keep_days, grace_days)
+    where = Where(source, endpoint, region, ca_file)
+    with console.phase("Prune" if yes else "Look for what nothing needs") as report:
+        done = backup.prune(stack, where, retention, delete=yes, unsigned=unsigned, report=report)
+    verdicts, size = done.plan.verdicts, sum(done.blobs.values())
+    if context.obj["json"]:
+        rows = [
+            {"snapshot": v.snapshot.id, "action": "keep" if v.reasons else "remove", "reasons": v.reasons}
+            for v in verdicts
+        ]
+        console.show_json({"removed": yes, "snapshots": rows, "blobs": len(done.blobs), "bytes": size})
+        return
+    console.show_table(
+        ("snapshot", "complete", "action", "why"),
+        [
+            (
+                v.snapshot.id,
+                "yes" if v.snapshot.complete else "NO",
+                "keep" if v.reasons else "remove",
+                "; ".join(v.reasons) or "old",
+            )
+            for v in verdicts
+        ],
+    )
+    total = f"{len(done.plan.going)} of {len(verdicts)} snapshots, {len(done.blobs)} blobs, {size} bytes"
+    console.show_pairs([("removed" if yes else "would remove", total)])
 
 
 def _row(found: Snapshot) -> dict[str, object]:

@@ -7,8 +7,10 @@ from hashlib import sha256
 
 from pydantic import SecretStr
 
+from storage.backup.doomed import require_kept
 from storage.backup.index import Damage, Index, ModelObject, StackFile, checked_stack
 from storage.backup.pool import Pool, spooled
+from storage.errors import FailedError
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,9 @@ def finish(
         objects: what was kept of them.
         damaged: what could not be kept as it is.
         files: the stack's, by their names in the index.
+
+    Raises:
+        FailedError: The store failed, or a prune took blobs meanwhile; there is no new snapshot.
     """
     stored = tuple(_kept_file(pool, name, content) for name, content in sorted(files.items()))
     faults = tuple(damaged)
@@ -59,7 +64,13 @@ def finish(
         files=stored,
         damaged=faults,
     )
-    return Taken(pool.place.write(index, key), index, pool.uploaded, pool.uploaded_bytes)
+    identity = pool.place.write(index, key)
+    try:
+        require_kept(pool.place, index.blobs())
+    except FailedError:
+        pool.place.forget(stack, identity)
+        raise
+    return Taken(identity, index, pool.uploaded, pool.uploaded_bytes)
 
 
 def _kept_file(pool: Pool, name: str, content: bytes) -> StackFile:

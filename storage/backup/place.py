@@ -3,6 +3,7 @@
     <prefix>/blobs/sha256/<digest>                 bytes, each once, whatever snapshot or stack needs them
     <prefix>/snapshots/<stack>/<id>/signature      of the index, by a key that derives from the stack's secret
     <prefix>/snapshots/<stack>/<id>/backup.json    the index: what makes a snapshot, written last and once
+    <prefix>/pruning/<id>.json                     which blobs a prune under way removes
 
 A backup that is cut off leaves blobs that no index names, and the next one uses them. The id ends in the
 digest of the index, so an index that was altered is not the one that it says it is.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import IO, Final, TypeVar
 
+from storage.backup.doomed import require_none
 from storage.backup.index import Blob
 from storage.backup.place import BackupPlace, BlobError
 from storage.causes import Cause
@@ -45,7 +46,12 @@ class Pool:
     _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
-        """Ask what is there; the first thing that a backup does, so that a wrong address shows at once."""
+        """Ask what is there; the first thing that a backup does, so that a wrong address shows at once.
+
+        Raises:
+            FailedError: The store failed, or what is there is being pruned.
+        """
+        require_none(self.place)
         self._there = self.place.pooled()
 
     def keep(self, body: IO[bytes], blob: Blob) -> None:

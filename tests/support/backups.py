@@ -39,7 +39,7 @@ def opened(minio, **changes):
 
 def published(registry, tmp_path, content: bytes, model="iris") -> str:
     folder = tmp_path / hashlib.sha256(content).hexdigest()
-    folder.mkdir()
+    folder.mkdir(parents=True)
     files = {"model.pkl": content, "schema.json": b"{}"}
     for name, each in files.items():
         (folder / name).write_bytes(each)
