@@ -249,7 +249,10 @@ class Promoter:
         try:
             outcome = endpoint.reinstate(wait=isinstance(cause, Exception))
         except SlipwayError as error:
-            outcome = f"Serving the champion again failed too: {error}"
+            outcome = (
+                f"Serving the champion again failed too: {error.what} "
+                "Until the command is run again, the new version may serve."
+            )
         self.report(outcome)
         cause.add_note(outcome)
         if isinstance(cause, SlipwayError):

@@ -38,11 +38,14 @@ class Service:
         model = isvc.get("spec", {}).get("predictor", {}).get("model", {})
         return cls(metadata["name"], model.get("storageUri"), metadata.get("annotations", {}).get(DIGEST))
 
+    @property
+    def place(self) -> tuple[str, str]:
+        """Bucket and key of what it loads; both empty where that lies in no S3 store, such as in a volume."""
+        return split_uri(self.uri) if self.uri and self.uri.startswith("s3://") else ("", "")
+
     def version(self, bucket: str, tenant: str) -> VersionKey | None:
         """The version that it loads; None where that is not one of the tenant's."""
-        if self.uri is None:
-            return None
-        found, key = split_uri(self.uri)
+        found, key = self.place
         version = read_version_key(key.rstrip("/"))
         ours = version is not None and (found, version.tenant, version.path) == (bucket, tenant, "files")
         return version if ours else None
@@ -59,7 +62,7 @@ def needed(services: Sequence[Service], bucket: str, tenant: str) -> dict[str, d
         version = service.version(bucket, tenant)
         if version is not None:
             found.setdefault(version.model, {})[service.name] = version.digest
-        elif service.uri is not None and split_uri(service.uri)[0] == bucket:
+        elif service.place[0] == bucket:
             raise FailedError(
                 f"Nothing is collected: InferenceService {service.name} serves what is no version.",
                 why=f"It loads {service.uri}.",
@@ -85,7 +88,7 @@ def check_version(registry: Registry, model: str, digest: str, service: str | No
     try:
         registry.verify(model, digest)
     except SlipwayError as error:
-        return Checked(service, model, digest, f"{error.what} {error.why}".strip())
+        return Checked(service, model, digest, str(error))
     return Checked(service, model, digest, "")
 
 
@@ -116,5 +119,5 @@ def _check(
     try:
         require_kept(client, f"s3://{bucket}/{version_prefix(tenant, version.model, version.digest)}")
     except SlipwayError as error:
-        return Checked(service.name, version.model, version.digest, f"{error.what} {error.why}".strip())
+        return Checked(service.name, version.model, version.digest, str(error))
     return check_version(registry, version.model, version.digest, service.name)

@@ -148,6 +148,7 @@ def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
             "no version below s3://models/team-a/",
         ),
         (service("mute", None, None), "Nothing is no version"),
+        (service("volume", "pvc://claim/model", world.old), "pvc://claim/model is no version"),
         (service("other", good, world.new), f"but says that it is {world.new[:12]}"),
         (service("gone", good.replace(world.old, "0" * 64), "0" * 64), "has no version"),
     ):
@@ -203,6 +204,7 @@ def test_gc_deletes_nothing_where_it_cannot_know_what_is_served(world, call, mon
     assert call("gc", "--keep-history", "1", "--yes")[0] == 1
     assert len(world.registry.list_versions("churn")) == 2
     good = f"s3://models/team-a/churn/versions/{world.old}/files"
-    world.cluster.more = [service("shadow", good, world.old)]
+    volume = service("volume", "pvc://claim/model", None)
+    world.cluster.more = [service("shadow", good, world.old), volume]
     assert call("gc", "--keep-history", "1", "--yes")[0] == 0
     assert len(world.registry.list_versions("churn")) == 2
