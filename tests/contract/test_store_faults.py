@@ -1,5 +1,6 @@
 """A store that refuses or misbehaves: each cause reads differently, and the store is as it was."""
 
+import os
 import re
 import ssl
 from collections.abc import Callable, Iterator
@@ -187,11 +188,32 @@ def test_the_difference_of_the_clocks_is_told(minio, proxy, staged, shift, way):
 
 def test_a_store_that_is_not_there_is_named(minio, staged):
     nobody = f"http://127.0.0.1:{free_port()}"
+    before = contents(minio)
     error = told(lambda: published(opened(nobody, key_of(minio), retries=0), staged), key_of(minio))
     assert (error.cause, ends(error)) == ("unreachable", "nothing answers at the store's address.")
     assert error.why.startswith(f"EndpointConnectionError at {nobody}: ")
     assert "`slipway status`" in error.fix
+    assert contents(minio) == before
     assert published(opened(minio.url, key_of(minio)), staged) == staged.digest
+
+
+def test_who_has_no_key_and_no_role_is_told_before_anything_is_sent(
+    minio, proxy, staged, tmp_path, monkeypatch
+):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    client = open_store(StoreAccess(endpoint=proxy.url, region="us-east-1"))
+    before = contents(minio)
+    error = told(lambda: published(client, staged), key_of(minio))
+    assert (error.cause, ends(error)) == ("no-identity", "there is no valid identity to sign with.")
+    assert proxy.seen == []
+    assert contents(minio) == before
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.secret_key)
+    surroundings = open_store(StoreAccess(endpoint=proxy.url, region="us-east-1"))
+    assert published(surroundings, staged) == staged.digest
 
 
 @pytest.mark.parametrize(
