@@ -1,74 +1,22 @@
 """The reconcile Job against a real MinIO: reruns, rotation, removal, failures."""
 
-import io
 import json
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from support.minio import Minio, free_port, running_minio
+from support.reconciled import ARTIFACTS, DATA, MODELS, Job
 
-from storage.keys import Role, StoreKey, tenant_key
-from storage.reconcile import Store, main
+from storage.keys import Role
+from storage.reconcile import Store
 
 pytestmark = pytest.mark.contract
 
-ARTIFACTS, MODELS, DATA = "slipway-artifacts", "slipway-models", "slipway-data"
 TENANTS = ("team-a", "team-ab")
-
-
-class Job:
-    """Runs the Job as its container would and keeps what it said."""
-
-    def __init__(self, server: Minio, folder: Path) -> None:
-        self.server = server
-        self.folder = folder
-        self.stack_secret = secrets.token_hex(16)
-        self.said = ""
-        (folder / "users").mkdir(parents=True)
-
-    def wants(self, *tenants: str, generation: int = 1, days: int = 90) -> "Job":
-        state = {
-            "buckets": [ARTIFACTS, MODELS, DATA],
-            "run_retention_days": days,
-            "tenants": [{"name": name, "key_generation": generation} for name in tenants],
-        }
-        (self.folder / "desired.json").write_text(json.dumps(state))
-        for name in tenants:
-            for role in Role:
-                key = self.key(name, role, generation)
-                (self.folder / "users" / key.access_key).write_text(key.secret_key.get_secret_value())
-        return self
-
-    def key(self, tenant: str, role: Role, generation: int = 1) -> StoreKey:
-        return tenant_key(self.stack_secret, tenant, role, generation)
-
-    def run(self, **changed: str) -> int:
-        environment = {
-            "S3_ENDPOINT": self.server.url,
-            "MINIO_ROOT_USER": self.server.access_key,
-            "MINIO_ROOT_PASSWORD": self.server.secret_key,
-        } | changed
-        out = io.StringIO()
-        code = main(environment, desired=self.folder / "desired.json", users=self.folder / "users", out=out)
-        self.said = out.getvalue()
-        return code
-
-    def client(self, tenant: str, role: Role, generation: int = 1) -> Any:
-        key = self.key(tenant, role, generation)
-        return boto3.client(
-            "s3",
-            endpoint_url=self.server.url,
-            region_name="us-east-1",
-            aws_access_key_id=key.access_key,
-            aws_secret_access_key=key.secret_key.get_secret_value(),
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
 
 
 @pytest.fixture(scope="module")
