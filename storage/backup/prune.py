@@ -183,7 +183,7 @@ def _index(place: BackupPlace, stack: str, identity: str, key: SecretStr | None)
     except FailedError as error:
         raise FailedError(
             f"Nothing was pruned: snapshot {identity} of stack {stack} can't be counted.",
-            why=str(error),
+            why=f"{error.what} {error.why}".strip(),
             fix="If it is not wanted, remove its folder among the snapshots; "
             "if it is yours and only not signed, add --unsigned.",
         ) from error

@@ -2,12 +2,17 @@
 
 import pytest
 from pydantic import SecretStr
-from support.backups import LINEAGE, backed_up, contents, flipped, promoted, restored
+from support.backups import LINEAGE, SIGNING, backed_up, contents, flipped, promoted, restored
+from support.certificates import authority, certificate
+from support.faulty_store import faulty_store
 from support.versitygw import running_versitygw
 
+from slipway.backup import ACCESS_KEY, SECRET_KEY, Where, open_place
 from storage.backup.check import check
 from storage.backup.place import BackupPlace
+from storage.backup.pool import Pool
 from storage.client import StoreAccess, open_store
+from storage.errors import StoreError
 from storage.keys import StoreKey
 from storage.layout import version_prefix
 from storage.registry import Registry
@@ -134,3 +139,29 @@ def test_backups_at_another_make_of_store(store, bucket, elsewhere, tmp_path, tm
             assert (outcome.outcome, outcome.verified) == ("restored", True)
             assert contents(there, models) == contents(store, bucket)
         client.close()
+
+
+def test_backups_at_a_store_of_a_private_authority(store, bucket, elsewhere, target, tmp_path, monkeypatch):
+    """There and back over TLS, with what a command line is given: an address, a file, a key."""
+    promoted(Registry(store, bucket, "team-a"), tmp_path, b"over TLS" * 1_000_000)
+    ours, file = authority(), tmp_path / "authority.pem"
+    file.write_text(ours.pem)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    key = {ACCESS_KEY: target.access_key, SECRET_KEY: target.secret_key}
+    context = certificate(ours, "127.0.0.1", days=1, folder=tmp_path)
+    with faulty_store(target.endpoint, tls=context) as server:
+        where = Where(f"s3://{bucket}/slipway", server.url, ca=file)
+        place = open_place(where, key)
+        place.client.create_bucket(Bucket=bucket)
+        taken = backed_up(store, bucket, place)
+        assert check(place, place.index("local", taken.id, SIGNING)) == []
+        [outcome] = restored(store, elsewhere, place, taken)
+        assert (outcome.outcome, outcome.verified) == ("restored", True)
+        assert contents(store, elsewhere) == contents(store, bucket)
+        stranger = tmp_path / "stranger.pem"
+        stranger.write_text(authority().pem)
+        for other in (stranger, None):
+            with pytest.raises(StoreError, match="certificate is not trusted") as caught:
+                Pool(open_place(Where(where.uri, server.url, ca=other), key))
+            assert caught.value.cause == "certificate"
+            assert "--ca-file" in caught.value.fix

@@ -87,6 +87,11 @@ def test_the_key_is_asked_for_before_anything_else(monkeypatch, capsys):
     for name in KEY:
         monkeypatch.delenv(name, raising=False)
     where = ["--from", "s3://backups", "--endpoint", "http://127.0.0.1:9"]
-    for words in (["backup", "list"], ["backup", "verify", "local"], ["backup", "drill", "local"]):
+    for words in (
+        ["backup", "list"],
+        ["backup", "verify", "local"],
+        ["backup", "drill", "local"],
+        ["backup", "prune", "local"],
+    ):
         assert app.main([*words, *where]) == 2
         assert ACCESS_KEY in capsys.readouterr().err
