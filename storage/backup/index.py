@@ -5,6 +5,7 @@ below the tenant's own prefix and are taken apart here: one that is not spelled 
 spell it is refused, so no index can make a restore write elsewhere, or under another tenant.
 """
 
+import base64
 import hashlib
 import re
 from collections import defaultdict
@@ -92,6 +93,11 @@ class Blob(Entry):
 
     size: int = Field(ge=0)
     sha256: Digest
+
+    @property
+    def checksum(self) -> str:
+        """Its digest as S3 takes it: in base64."""
+        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
 
 
 class ModelObject(Blob):

@@ -9,7 +9,6 @@ A backup that is cut off leaves blobs that no index names, and the next one uses
 digest of the index, so an index that was altered is not the one that it says it is.
 """
 
-import base64
 import hashlib
 import io
 from collections.abc import Iterator
@@ -102,7 +101,6 @@ class BackupPlace:
             blob: what the bytes are.
             replace: whether to write even where the pool has one of this name, which is known damaged.
         """
-        checksum = base64.b64encode(bytes.fromhex(blob.sha256)).decode()
         condition = {} if replace else {"IfNoneMatch": "*"}
         body.seek(0)
         with keeping(f"write blob {blob.sha256[:12]}"):
@@ -111,7 +109,7 @@ class BackupPlace:
                     Bucket=self.bucket,
                     Key=self._blob(blob.sha256),
                     Body=body,
-                    ChecksumSHA256=checksum,
+                    ChecksumSHA256=blob.checksum,
                     **condition,  # type: ignore[arg-type]
                 )
             except ClientError as error:

@@ -9,14 +9,13 @@ store's log is kept, an entry `restored` is added to it, and the alias moves wit
 A version of the snapshot that can't be read back whole is not restored, nor an alias that names it.
 """
 
-import base64
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
 from storage.backup.check import manifest_of
-from storage.backup.index import Blob, Index, ModelObject
+from storage.backup.index import Index, ModelObject
 from storage.backup.place import BackupPlace
 from storage.backup.plan import Plan, plan_of
 from storage.backup.pool import in_parallel, is_store_failure, spooled
@@ -164,7 +163,7 @@ class TenantRestore:
             body.seek(0)
             with asking(f"write {held.full_key}"):
                 self._client.put_object(
-                    Bucket=self._bucket, Key=held.full_key, Body=body, ChecksumSHA256=_checksum(held)
+                    Bucket=self._bucket, Key=held.full_key, Body=body, ChecksumSHA256=held.checksum
                 )
 
     def _put(self, held: ModelObject, content: bytes) -> bool:
@@ -176,7 +175,7 @@ class TenantRestore:
                     Key=held.full_key,
                     Body=content,
                     ContentType="application/json",
-                    ChecksumSHA256=_checksum(held),
+                    ChecksumSHA256=held.checksum,
                     IfNoneMatch="*",
                 )
             except ClientError as error:
@@ -254,7 +253,3 @@ def refusal(conflicts: list[str]) -> UsageError:
         why="; ".join(conflicts) + ".",
         fix="Add --replace to move these aliases to the backup's versions; the log keeps what was there.",
     )
-
-
-def _checksum(blob: Blob) -> str:
-    return base64.b64encode(bytes.fromhex(blob.sha256)).decode()
