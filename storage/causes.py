@@ -225,6 +225,9 @@ _DAMAGED_RECORD: Final = "CRC mismatch"
 """What MinIO says inside an InternalError when the object's own record on the drive is damaged."""
 
 
+_TLS_CUT: Final = "EOF occurred"
+"""What OpenSSL says of a connection that ended without a farewell; it is no matter of certificates."""
+
 _NO_ROOM: Final = "no space left on device"
 """What it says there, now and then, in place of its own code for a full drive."""
 
@@ -232,12 +235,14 @@ _NO_ROOM: Final = "no space left on device"
 def cause_of(code: str, message: str = "") -> Cause:
     """Return the cause of a store's code, or of the name of one of botocore's exceptions.
 
-    `message` is the store's own text, which tells the kinds of MinIO's InternalError apart.
+    `message` is the store's own text, which tells the kinds of MinIO's InternalError apart, or OpenSSL's.
     """
     if code in ("InternalError", "500") and _DAMAGED_RECORD in message:
         return Cause.DAMAGED
     if code in ("InternalError", "500") and _NO_ROOM in message:
         return Cause.FULL
+    if code == "SSLError" and _TLS_CUT in message:
+        return Cause.CUT
     return _CODES.get(code, Cause.OTHER)
 
 

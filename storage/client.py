@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from botocore.response import StreamingBody
 
 from storage.causes import CUT_SHORT, UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
@@ -94,13 +94,25 @@ def _readable_error(response_dict: dict[str, Any], **_: object) -> None:
 
 
 def _sent_again(retries: int) -> Callable[..., float | None]:
-    """Return what lets a client send a body again that the store says it did not get."""
+    """Return what lets a client send a body again that the store did not get, or says so.
 
-    def pause(response: tuple[object, dict[str, Any]] | None, attempts: int, **_: object) -> float | None:
+    botocore itself tries again where a plain connection broke off, but not where one with TLS did.
+    """
+
+    def pause(
+        response: tuple[object, dict[str, Any]] | None,
+        attempts: int,
+        caught_exception: Exception | None = None,
+        **_: object,
+    ) -> float | None:
         code = response[1].get("Error", {}).get("Code") if response else None
-        return (
-            _FIRST_PAUSE_SECONDS * 2 ** (attempts - 1) if code == CUT_SHORT and attempts <= retries else None
+        cut = (
+            isinstance(caught_exception, SSLError)
+            and cause_of("SSLError", str(caught_exception)) is Cause.CUT
         )
+        if attempts > retries or not (cut or code == CUT_SHORT):
+            return None
+        return _FIRST_PAUSE_SECONDS * float(2 ** (attempts - 1))
 
     return pause
 
@@ -172,7 +184,7 @@ def _refused(what: str, error: ClientError) -> StoreError:
 def _unanswered(what: str, error: BotoCoreError) -> StoreError:
     """Put what the client saw instead of an answer in words."""
     name, message = type(error).__name__, str(error)
-    cause = cause_of(name)
+    cause = cause_of(name, message)
     found = explain(cause, message)
     why = certificate_reason(message) if cause is Cause.CERTIFICATE else found.why
     parts = urlsplit(str(error.kwargs.get("endpoint_url") or ""))

@@ -93,6 +93,10 @@ def test_a_code_has_its_cause(code, cause):
         (ReadTimeoutError(endpoint_url="http://127.0.0.1:9/b/k?x=y"), "slow"),
         (NoCredentialsError(), "no-identity"),
         (SSLError(endpoint_url="https://127.0.0.1:9/b", error="certificate has expired"), "certificate"),
+        (
+            SSLError(endpoint_url="https://127.0.0.1:9/b", error="EOF occurred in violation of protocol"),
+            "cut",
+        ),
     ],
 )
 def test_what_the_client_saw_has_its_cause_and_names_the_store_but_no_request(error, cause):
