@@ -93,7 +93,7 @@ def _readable_error(response_dict: dict[str, Any], **_: object) -> None:
         response_dict["body"] = f"<Error><Code>{UNREADABLE}</Code></Error>".encode()
 
 
-def _sent_again(retries: int) -> Callable[..., float | None]:
+def _sent_again(retries: int) -> Callable[..., Any]:
     """Return what lets a client send a body again that the store did not get, or says so.
 
     botocore itself tries again where a plain connection broke off, but not where one with TLS did.
