@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from pydantic import SecretStr
 from support.minio import running_minio
 from support.promotions import key_of
 from support.pulumi_cli import PASSPHRASE, Project
 
 from infra.stack import Stack
-from slipway import backup, restore, workspace
+from slipway import app, backup, restore, workspace
 from slipway.backup import Snapshot
 from slipway.backup_key import signing_key
 from storage.backup.finish import finish
@@ -83,19 +84,24 @@ def lost(tmp_path_factory):
     return stack
 
 
-@pytest.fixture(scope="module")
-def snapshot(lost, place):
+def snapshot_of(stack: Stack, place: BackupPlace, key: SecretStr) -> Snapshot:
+    """Its files alone; there are no models."""
     taken = finish(
         Pool(place),
-        backup_key(lost.secret().get_secret_value()),
+        key,
         stack="local",
         versions=("0.1.0", 2),
         tenants=(),
         objects=(),
         damaged=(),
-        files=backup._stack_files(lost),
+        files=backup._stack_files(stack),
     )
     return Snapshot(place, taken.id, place.index("local", taken.id))
+
+
+@pytest.fixture(scope="module")
+def snapshot(lost, place):
+    return snapshot_of(lost, place, backup_key(lost.secret().get_secret_value()))
 
 
 @pytest.fixture
@@ -230,3 +236,46 @@ def test_settings_that_name_a_secret_of_their_makers_vouch_for_nothing(snapshot,
     identity = altered(snapshot, place, lambda s: s.update(secretsprovider="awskms://alias/shared"))
     with pytest.raises(UsageError, match="signature can't be checked"):
         signing_key("local", place, identity)
+
+
+# --- the commands ----------------------------------------------------------------------------------------
+
+
+def test_the_commands_check_the_signature_and_prune_says_what_it_would_do(
+    lost, place, minio, here, monkeypatch, capsys
+):
+    here(lost)
+    monkeypatch.setenv(backup.ACCESS_KEY, minio.access_key)
+    monkeypatch.setenv(backup.SECRET_KEY, minio.secret_key)
+    own = BackupPlace.at(place.client, "s3://backups/of/commands")
+    made = backup_key(secret_of(lost))
+    old, new = snapshot_of(lost, own, made), snapshot_of(lost, own, made)
+    there = sorted(minio.keys("backups", own.prefix))
+
+    def run(*words: str) -> tuple[int, dict[str, object]]:
+        way = ["--from", f"s3://backups/{own.prefix}", "--endpoint", minio.url, "--json"]
+        code = app.main(["backup", *words, "local", *way])
+        return code, json.loads(capsys.readouterr().out)
+
+    prune = ("prune", "--keep", "1", "--keep-days", "0")
+    strangers = snapshot_of(lost, own, backup_key("the secret of a stranger"))
+    for words in (("verify",), prune, (*prune, "--yes")):
+        code, told = run(*words)
+        assert code == 1
+        reason = f"{strangers.id} was not signed with the secret of stack local"
+        assert reason in f"{told['error']} {told['why']}"
+    assert run("verify", "--unsigned")[0] == 0
+    own.forget("local", strangers.id)
+    assert sorted(minio.keys("backups", own.prefix)) == there
+
+    code, told = run(*prune)
+    assert code == 0
+    assert told["removed"] is False
+    assert {each["snapshot"]: each["action"] for each in told["snapshots"]} == {
+        old.id: "remove",
+        new.id: "keep",
+    }
+    assert sorted(minio.keys("backups", own.prefix)) == there, "a dry run by default"
+    assert run(*prune, "--yes")[0] == 0
+    assert own.snapshots() == [("local", new.id)]
+    assert run("verify")[1] == {"snapshot": new.id, "faults": []}
