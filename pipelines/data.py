@@ -3,7 +3,6 @@
 The `preprocess` step checks again, on the bytes it got; this module spares the user the wait.
 """
 
-import base64
 import csv
 import hashlib
 import math
@@ -16,6 +15,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
+from storage.checksums import encoded_sha256
 from storage.client import asking, is_missing, split_uri
 from storage.errors import UsageError
 
@@ -190,7 +190,7 @@ def upload(client: "S3Client", outputs: PlatformOutputs, tenant: str, data: Prep
         except ClientError as error:
             if not is_missing(error):
                 raise
-        checksum = base64.b64encode(bytes.fromhex(data.sha256)).decode()
+        checksum = encoded_sha256(data.sha256)
         with data.path.open("rb") as file:
             client.put_object(
                 Bucket=bucket, Key=key, Body=file, ChecksumSHA256=checksum, ContentType="text/csv"

@@ -12,7 +12,6 @@ The log comes before the alias: its entry is what a garbage collection on its wa
 storage.collection. So an alias is only moved to a version that its log entry names.
 """
 
-import base64
 import re
 import secrets
 from collections.abc import Mapping
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from storage.author import author
+from storage.checksums import encoded_sha256
 from storage.client import asking
 from storage.errors import FailedError, UsageError
 from storage.layout import (
@@ -289,6 +289,6 @@ class Registry:
         return manifest
 
     def _put_file(self, key: str, path: Path, file: File) -> None:
-        checksum = base64.b64encode(bytes.fromhex(file.sha256)).decode()
+        checksum = encoded_sha256(file.sha256)
         with asking(f"write {key}"), path.open("rb") as body:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ChecksumSHA256=checksum)

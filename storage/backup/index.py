@@ -5,7 +5,6 @@ below the tenant's own prefix and are taken apart here: one that is not spelled 
 spell it is refused, so no index can make a restore write elsewhere, or under another tenant.
 """
 
-import base64
 import hashlib
 import re
 from collections import defaultdict
@@ -16,6 +15,7 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from storage.checksums import encoded_sha256
 from storage.errors import UsageError
 from storage.layout import alias_key, checked_name, history_key, tenant_prefix, version_prefix
 from storage.model_files import Digest, checked_path
@@ -97,7 +97,7 @@ class Blob(Entry):
     @property
     def checksum(self) -> str:
         """Its digest as S3 takes it: in base64."""
-        return base64.b64encode(bytes.fromhex(self.sha256)).decode()
+        return encoded_sha256(self.sha256)
 
 
 class ModelObject(Blob):
