@@ -1,7 +1,7 @@
 """Compare transfers with other clients and with the limit, on this machine: `python -m bench.transfers`.
 
-One MinIO on loopback; its drive, the files and what is read back lie in one folder, in memory if that
-fits. The contenders take turns, so that what else runs here meets all of them.
+A MinIO on loopback, a new one for each contender's turn; its drive, the files and what is read back lie
+in one folder. The contenders take turns, so that what else runs here meets all of them.
 """
 
 import argparse
@@ -9,32 +9,27 @@ import hashlib
 import json
 import os
 import platform
-import secrets
 import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel
 
 from bench.contenders import BUCKET, REGION, Task
+from bench.local_store import minio
 from bench.measure import ROOT, say
 from bench.page import BEGIN, END
-from embedded.toolchain import binary
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 MIB = 1 << 20
-START_SECONDS = 60.0
 LARGE = (
     "raw HTTP x 1", "raw HTTP x 4", "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
 )  # fmt: skip
@@ -76,35 +71,34 @@ def workloads(scale: float) -> list[Workload]:
 
 def measured(folder: Path, scale: float, repeats: int) -> Iterator[Figure]:
     """Take every measurement; the contenders take turns."""
-    with store(folder / "store") as (host, port, key):
+    for workload in workloads(scale):
+        source = folder / "source"
+        written(source, workload)
+        for _ in range(repeats):
+            if workload.count == 1:
+                seconds = loopback(workload.size)
+                yield Figure(
+                    workload=workload, contender="raw TCP", up=False, seconds=seconds, processor=0, memory=0
+                )
+            for contender in SMALL if workload.size < MIB else LARGE:
+                yield from turn(folder, workload, contender)
+        shutil.rmtree(source)
+
+
+def turn(folder: Path, workload: Workload, contender: str) -> Iterator[Figure]:
+    """One contender's upload and download, with a new store: MinIO keeps for a while what is deleted."""
+    with minio(folder / "store") as (host, port, key):
         client = open_store(StoreAccess(endpoint=f"http://{host}:{port}", region=REGION, key=key))
         client.create_bucket(Bucket=BUCKET)
-        for workload in workloads(scale):
-            source = folder / "source"
-            written(source, workload)
-            for _ in range(repeats):
-                if workload.count == 1:
-                    yield Figure(
-                        workload=workload,
-                        contender="raw TCP",
-                        up=False,
-                        seconds=loopback(workload.size),
-                        processor=0,
-                        memory=0,
-                    )
-                for contender in SMALL if workload.size < MIB else LARGE:
-                    for up in (True, False):
-                        if up:
-                            emptied(client)
-                        elif contender.startswith("raw HTTP"):
-                            # What raw puts there are not the files, and may lie under other keys.
-                            taken(folder, workload, "Slipway", True, host, port, key)
-                        figure = taken(folder, workload, contender, up, host, port, key)
-                        rate = workload.count * workload.size / MIB / figure.seconds
-                        say(f"{workload.name} {contender} {'up' if up else 'down'}: {rate:.0f} MiB/s")
-                        yield figure
-            emptied(client)
-            shutil.rmtree(source)
+        client.close()
+        for up in (True, False):
+            if not up and contender.startswith("raw HTTP"):
+                # What raw puts there are not the files, and may lie under other keys.
+                taken(folder, workload, "Slipway", True, host, port, key)
+            figure = taken(folder, workload, contender, up, host, port, key)
+            rate = workload.count * workload.size / MIB / figure.seconds
+            say(f"{workload.name} {contender} {'up' if up else 'down'}: {rate:.0f} MiB/s")
+            yield figure
 
 
 def taken(
@@ -160,15 +154,6 @@ def written(folder: Path, workload: Workload) -> None:
                 file.write(os.urandom(min(MIB, workload.size - start)))
 
 
-def emptied(client: "object") -> None:
-    """Remove every object."""
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)  # type: ignore[attr-defined]
-    for page in pages:
-        keys = [{"Key": entry["Key"]} for entry in page.get("Contents", ())]
-        if keys:
-            client.delete_objects(Bucket=BUCKET, Delete={"Objects": keys, "Quiet": True})  # type: ignore[attr-defined]
-
-
 def loopback(size: int) -> float:
     """Seconds that so many bytes take from one process to another over a TCP socket, and nothing else."""
     sender = (
@@ -187,42 +172,6 @@ def loopback(size: int) -> float:
                 while sock.recv_into(buffer):
                     pass
             return time.monotonic() - started
-
-
-@contextmanager
-def store(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
-    """Run a MinIO on loopback with a key of its own."""
-    folder.mkdir()
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        host, port = found.getsockname()
-    key = StoreKey(access_key="bench", secret_key=SecretStr(secrets.token_urlsafe(24)))
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(folder),
-        "MINIO_ROOT_USER": key.access_key,
-        "MINIO_ROOT_PASSWORD": key.secret_key.get_secret_value(),
-        "MINIO_BROWSER": "off",
-        "MINIO_UPDATE": "off",
-    }
-    command = [binary("minio"), "server", "--quiet", "--address", f"{host}:{port}", str(folder / "drive")]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
-        try:
-            _wait(f"http://{host}:{port}/minio/health/ready", process)
-            yield host, port, key
-        finally:
-            process.terminate()
-
-
-def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
-                return
-        except OSError:
-            threading.Event().wait(0.1)
-    raise RuntimeError("MinIO did not become ready")
 
 
 def section(figures: list[Figure], where: str) -> list[str]:
@@ -291,10 +240,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.transfers", description=__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes")
     parser.add_argument("--repeats", type=int, default=3)
-    # Not memory by default: what MinIO has just deleted stays in its trash for a while, and at full size
-    # that filled 23 GiB of it (2026-11-23).
     where = Path(tempfile.gettempdir())
-    parser.add_argument("--folder", type=Path, default=where, help="needs 40 GiB at full size")
+    parser.add_argument("--folder", type=Path, default=where, help="needs 20 GiB at full size")
     parser.add_argument("--keep", type=Path, help="also append each figure to this file as a line of JSON")
     options = parser.parse_args()
     figures = []

@@ -1,0 +1,58 @@
+"""A MinIO on loopback for a measurement."""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from embedded.toolchain import binary
+from storage.keys import StoreKey
+
+START_SECONDS = 60.0
+
+
+@contextmanager
+def minio(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
+    """Run a new MinIO on loopback with a key of its own; nothing of it is left afterwards."""
+    folder.mkdir()
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        host, port = found.getsockname()
+    key = StoreKey(access_key="bench", secret_key=SecretStr(secrets.token_urlsafe(24)))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "MINIO_ROOT_USER": key.access_key,
+        "MINIO_ROOT_PASSWORD": key.secret_key.get_secret_value(),
+        "MINIO_BROWSER": "off",
+        "MINIO_UPDATE": "off",
+    }
+    command = [binary("minio"), "server", "--quiet", "--address", f"{host}:{port}", str(folder / "drive")]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
+        try:
+            _wait(f"http://{host}:{port}/minio/health/ready", process)
+            yield host, port, key
+        finally:
+            process.terminate()
+            process.wait(START_SECONDS)
+            shutil.rmtree(folder)
+
+
+def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+                return
+        except OSError:
+            threading.Event().wait(0.1)
+    raise RuntimeError("MinIO did not become ready")
