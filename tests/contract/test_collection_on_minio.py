@@ -5,10 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from botocore.exceptions import ClientError
 from support.candidates import candidate
-from support.minio import running_minio
-from support.promotions import key_of
 
-from storage.client import StoreAccess, open_store
 from storage.collection import COLLECT, KEEP, RESTORE, Collector
 from storage.errors import FailedError, UsageError
 from storage.layout import history_key, version_prefix
@@ -26,26 +23,10 @@ class KilledError(BaseException):
     """Stands for a process that is gone."""
 
 
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(minio):
-    opened = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    opened.create_bucket(Bucket="runs")
-    yield opened
-    opened.close()
-
-
 @pytest.fixture
-def bucket(client, request):
-    name = f"models-{abs(hash(request.node.name)):x}"[:40]
-    client.create_bucket(Bucket=name)
-    client.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    return name
+def bucket(client, bucket):
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
 
 
 class World:

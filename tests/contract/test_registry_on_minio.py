@@ -7,7 +7,6 @@ from threading import Barrier
 import pytest
 from botocore.exceptions import ClientError
 from support.candidates import candidate
-from support.minio import running_minio
 from support.promotions import key_of
 
 from storage.client import StoreAccess, open_store
@@ -21,27 +20,6 @@ from storage.registry import ConflictError, Registry
 WRITERS = 16
 LINEAGE = Lineage.of(candidate())
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def client(minio):
-    opened = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    opened.create_bucket(Bucket="runs")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def bucket(client, request):
-    name = f"models-{abs(hash(request.node.name)):x}"[:40]
-    client.create_bucket(Bucket=name)
-    return name
 
 
 @pytest.fixture
