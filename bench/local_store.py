@@ -36,7 +36,14 @@ def minio(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
         "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
     }
-    command = [binary("minio"), "server", "--quiet", "--address", f"{host}:{port}", str(folder / "drive")]
+    command = [
+        str(binary("minio")),
+        "server",
+        "--quiet",
+        "--address",
+        f"{host}:{port}",
+        str(folder / "drive"),
+    ]
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         try:
             _wait(f"http://{host}:{port}/minio/health/ready", process)

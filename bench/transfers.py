@@ -179,8 +179,9 @@ def section(figures: list[Figure], where: str) -> list[str]:
     lines = [
         "## Transfers",
         "",
-        f"Written by `python -m bench.transfers`: one MinIO on loopback, {os.cpu_count()} cores for both, "
-        f"everything in {where}, Linux {platform.release()}, Python {platform.python_version()}.",
+        "Written by `python -m bench.transfers`: a new MinIO on loopback for each turn, "
+        f"{os.cpu_count()} cores for both, everything in {where}, "
+        f"Linux {platform.release()}, Python {platform.python_version()}.",
         "Medians of one run; the contenders took turns. *raw* is a bare socket: no file, no checksum.",
         "",
     ]
