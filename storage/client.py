@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError, SSLError
 from botocore.response import StreamingBody
 
 from storage.causes import CUT_SHORT, UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
+from storage.checksums import encoded_sha256
 from storage.errors import StoreError, UsageError
 from storage.keys import StoreKey
 from storage.missing import tell_missing
@@ -77,9 +78,22 @@ def open_store(
     )
     client.meta.events.register("before-parse.s3", _readable_error)
     client.meta.events.register("needs-retry.s3", _sent_again(retries))
+    client.meta.events.register("provide-client-params.s3.PutObject", _checksum_first)
     if access.key is None:  # a role, which AWS alone gives
         tell_missing(client)
     return client
+
+
+def _checksum_first(params: dict[str, Any], **_: object) -> None:
+    """Send the checksum of bytes that are all there in a header, before them.
+
+    Over TLS botocore would send it behind them, in a last chunk of its own. A store that refuses the write
+    by its headers (If-None-Match, say) may close before that chunk, and the refusal would be lost: the
+    Versity gateway does, and a rival's win read as a broken connection.
+    """
+    body = params.get("Body")
+    if isinstance(body, bytes) and not any(name.startswith("Checksum") for name in params):
+        params["ChecksumSHA256"] = encoded_sha256(hashlib.sha256(body).hexdigest())
 
 
 def _readable_error(response_dict: dict[str, Any], **_: object) -> None:

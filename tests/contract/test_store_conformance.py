@@ -3,17 +3,19 @@
 import dataclasses
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from pydantic import SecretStr
-from support.certificates import authority, certificate
+from support.certificates import Authority, authority, certificate
 from support.minio import Minio, running_minio
 from support.moto_server import Moto, running_moto
 from support.versitygw import Versitygw, running_versitygw
 
-from storage.client import StoreAccess, open_store
+from storage.client import StoreAccess, is_precondition, open_store
 from storage.conformance import (
     BucketPolicyAdministration,
     Capability,
@@ -177,22 +179,43 @@ def test_without_a_place_for_versions_versitygw_says_that_it_keeps_none(tmp_path
     ]
 
 
+@contextmanager
+def versitygw_over_tls(folder: Path, signer: Authority) -> Iterator[Versitygw]:
+    """Start the gateway with a certificate that `signer` signed."""
+    for name in ("certificate", "store"):
+        (folder / name).mkdir()
+    certificate(signer, "127.0.0.1", days=1, folder=folder / "certificate")
+    [chain] = (folder / "certificate").iterdir()
+    with running_versitygw(folder / "store", certificate=chain, ca=signer.pem) as server:
+        yield server
+
+
 def test_a_store_with_an_authority_of_its_own_is_tested_over_tls(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = authority()
-    for name in ("certificate", "store"):
-        (tmp_path / name).mkdir()
-    certificate(signer, "127.0.0.1", days=1, folder=tmp_path / "certificate")
-    [chain] = (tmp_path / "certificate").iterdir()
     needed = of(Capability.CONDITIONAL_CREATE, Capability.WRONG_KEY, Capability.PRESIGNED)
-    with running_versitygw(tmp_path / "store", certificate=chain, ca=signer.pem) as server:
+    with versitygw_over_tls(tmp_path, signer) as server:
         # Only now: before, it would hide the gateway's binary.
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         report = run(dataclasses.replace(access(server), ca=signer.pem), checks=needed)
         with pytest.raises(FailedError):
             run(dataclasses.replace(access(server), ca=authority().pem), checks=needed)
     assert [check for check in report.checks if check.outcome is not Outcome.PASSED] == []
+
+
+def test_a_lost_condition_is_told_as_such_over_tls(tmp_path: Path) -> None:
+    """The gateway refuses before it has read the body; a checksum behind the body would hide the refusal."""
+    signer = authority()
+    with versitygw_over_tls(tmp_path, signer) as server:
+        client = open_store(dataclasses.replace(access(server), ca=signer.pem), retries=0)
+        client.create_bucket(Bucket="models")
+        client.put_object(Bucket="models", Key="alias", Body=b"first", IfNoneMatch="*")
+        for _ in range(20):
+            with pytest.raises(ClientError) as lost:
+                client.put_object(Bucket="models", Key="alias", Body=b"second", IfNoneMatch="*")
+            assert is_precondition(lost.value)
+        assert client.get_object(Bucket="models", Key="alias")["Body"].read() == b"first"
 
 
 # --- nothing but its own is touched -----------------------------------------------------------------------
