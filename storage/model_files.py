@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from storage.causes import UNREADABLE
 from storage.client import asking, split_uri
 from storage.errors import UsageError
+from storage.parallel import in_parallel
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -126,12 +127,14 @@ def stage(client: "S3Client", uri: str) -> Iterator[Staged]:
         raise UsageError(f"The model at {uri} has over {MAX_VERSION_BYTES >> 20} MiB.")
     with tempfile.TemporaryDirectory(prefix="slipway-model-") as name:
         folder = Path(name)
-        files = []
-        for path in paths:
+
+        def copy(path: str) -> File:
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as file:
-                files.append(download(client, bucket, prefix + path, path, file.write))
+                return download(client, bucket, prefix + path, path, file.write)
+
+        files = in_parallel(copy, paths)
         yield Staged(folder, tuple(sorted(files, key=lambda file: file.path)))
 
 

@@ -15,7 +15,6 @@ storage.collection. So an alias is only moved to a version that its log entry na
 import re
 import secrets
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +35,7 @@ from storage.layout import (
 )
 from storage.lifecycle import require_kept
 from storage.model_files import File, Staged, checked_paths, digest_of, listing
+from storage.parallel import in_parallel
 from storage.record_store import ABSENT, RecordStore
 from storage.records import Alias, Held, HistoryEntry, Lineage, Manifest, ModelVersion
 from storage.verification import verify
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 SHORT_DIGEST: Final = 12
 """Least digits of a digest that stand for all of it."""
-
-_READERS: Final = 8
 
 
 class ConflictError(FailedError):
@@ -77,8 +75,10 @@ class Registry:
         prefix = version_prefix(self._tenant, model, digest)
         checked_paths((file.path for file in staged.files), below=prefix + "files/")
         if self._manifest(model, digest) is None:
-            for file in staged.files:
-                self._put_file(prefix + "files/" + file.path, staged.folder / file.path, file)
+            in_parallel(
+                lambda file: self._put_file(prefix + "files/" + file.path, staged.folder / file.path, file),
+                staged.files,
+            )
             manifest = Manifest(
                 tenant=self._tenant,
                 model=model,
@@ -250,8 +250,7 @@ class Registry:
         """The log in order, or its last entries only."""
         numbers = self._numbers(model)
         wanted = numbers if last is None else numbers[max(0, len(numbers) - last) :]
-        with ThreadPoolExecutor(_READERS) as pool:
-            entries = list(pool.map(lambda number: self.read_history(model, number), wanted))
+        entries = in_parallel(lambda number: self.read_history(model, number), wanted)
         return [entry for entry in entries if entry is not None]
 
     def _last_number(self, model: str) -> int:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from storage.causes import Cause
 from storage.errors import StoreError
 from storage.layout import version_prefix
-from storage.model_files import discard, download, listing
+from storage.model_files import File, discard, download, listing
+from storage.parallel import in_parallel
 from storage.records import ModelVersion
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
             fix="Restore the version from a backup, or train the model again.",
             cause=Cause.DAMAGED,
         )
-    for file in version.files:
+
+    def compare(file: File) -> None:
         found = download(client, bucket, prefix + file.path, file.path, discard)
         if found != file:
             raise StoreError(
@@ -39,3 +41,5 @@ def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
                 f"{file.size} of {file.sha256[:12]} were published.",
                 fix="Restore the object, or train the model again: no byte of it can be trusted.",
             )
+
+    in_parallel(compare, version.files)

@@ -9,9 +9,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from storage.backup.index import Blob, Index, ModelCopy, ModelObject
 from storage.backup.place import BackupPlace, BlobError
-from storage.backup.pool import in_parallel, is_store_failure
+from storage.backup.pool import is_store_failure
 from storage.errors import FailedError, SlipwayError
 from storage.model_files import File, digest_of
+from storage.parallel import in_parallel
 from storage.records import Alias, Entry, HistoryEntry
 from storage.report import Report, silent
 

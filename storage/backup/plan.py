@@ -7,8 +7,9 @@ from typing import TypeVar
 from storage.backup.check import record_of
 from storage.backup.index import ModelCopy, ModelObject
 from storage.backup.place import BackupPlace
-from storage.backup.pool import in_parallel, is_store_failure
+from storage.backup.pool import is_store_failure
 from storage.errors import SlipwayError
+from storage.parallel import in_parallel
 from storage.records import Alias, Held, HistoryEntry
 from storage.registry import Registry
 

@@ -1,8 +1,7 @@
-"""The blobs of a backup on their way: what is there already, what has to be sent, and several at once."""
+"""The blobs of a backup on their way: what is there already, and what has to be sent."""
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -14,14 +13,10 @@ from storage.backup.place import BackupPlace, BlobError
 from storage.causes import Cause
 from storage.errors import SlipwayError, StoreError
 
-WORKERS: Final = 5
-"""Work that is itself parallel has as many again, so 25 requests at once."""
-
 SPOOL_BYTES: Final = 4 << 20
 """What a file on its way takes of memory; more of it waits on disk."""
 
 T = TypeVar("T")
-R = TypeVar("R")
 
 
 @contextmanager
@@ -83,19 +78,6 @@ class Pool:
         with self._lock:
             self._sound.add(blob.sha256)
         return True
-
-
-def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Do the work for every item, in order of the items; the first failure ends it all."""
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="backup") as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            for done in as_completed(futures):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [each.result() for each in futures]
 
 
 def is_store_failure(error: SlipwayError) -> bool:

@@ -18,9 +18,10 @@ from storage.backup.check import manifest_of
 from storage.backup.index import Index, ModelObject
 from storage.backup.place import BackupPlace
 from storage.backup.plan import Plan, plan_of
-from storage.backup.pool import in_parallel, is_store_failure, spooled
+from storage.backup.pool import is_store_failure, spooled
 from storage.client import asking, is_precondition
 from storage.errors import SlipwayError, UsageError
+from storage.parallel import in_parallel
 from storage.records import Entry
 from storage.registry import ConflictError, Registry
 from storage.report import Report, silent

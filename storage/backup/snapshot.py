@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from storage.backup.check import require_bound
 from storage.backup.index import Damage, ModelObject
-from storage.backup.pool import Pool, in_parallel, is_store_failure, spooled, unless_gone
+from storage.backup.pool import Pool, is_store_failure, spooled, unless_gone
 from storage.errors import SlipwayError, UsageError
 from storage.layout import (
     aliases_prefix,
@@ -29,6 +29,7 @@ from storage.layout import (
     version_prefix,
 )
 from storage.model_files import File, download, listing
+from storage.parallel import in_parallel
 from storage.records import Alias, HistoryEntry, ModelVersion
 from storage.registry import Registry
 from storage.report import Report, silent

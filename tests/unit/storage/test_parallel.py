@@ -1,0 +1,29 @@
+"""Work done several at a time: in order, at once, and ended by the first failure."""
+
+import threading
+
+import pytest
+
+from storage.parallel import WORKERS, in_parallel
+
+
+def test_results_come_in_the_order_of_the_items_and_the_work_goes_on_at_once() -> None:
+    together = threading.Barrier(WORKERS, timeout=30)
+
+    def work(number: int) -> int:
+        together.wait()  # passes only once as many run at the same time
+        return number * number
+
+    assert in_parallel(work, range(WORKERS)) == [number * number for number in range(WORKERS)]
+
+
+def test_the_first_failure_ends_it_and_what_has_not_begun_never_begins() -> None:
+    begun: list[int] = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        raise ValueError(number)
+
+    with pytest.raises(ValueError, match=r"^\d+$"):
+        in_parallel(work, range(1000))
+    assert len(begun) <= WORKERS
