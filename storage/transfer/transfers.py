@@ -31,6 +31,9 @@ from storage.transfer.wire import Endpoint, Patience, Request, Wire, drained
 WORKERS: Final = 8
 """Requests at a time: enough to keep two cores or a long line busy, few enough for one small store."""
 
+WORKERS_PER_CORE: Final = 2
+"""Parts that are read at a time: they keep the cores busy, and more would only take turns."""
+
 _SUMS: Final = {"x-amz-checksum-mode": "ENABLED"}
 
 
@@ -63,6 +66,12 @@ class Digest:
 
     size: int
     sha256: str
+
+
+def workers_for(sizes: Sequence[int], most: int, cores: int) -> int:
+    """Return how many requests at a time read objects of these sizes: `most`, if most bytes are in small ones."""
+    in_parts = sum(size for size in sizes if size > PART)
+    return min(most, WORKERS_PER_CORE * cores) if 2 * in_parts > sum(sizes) else most
 
 
 def unwatched(done: int, total: int) -> None:
@@ -147,7 +156,7 @@ class Transfers:
                     yield from large[-1].tasks()
 
         try:
-            run(tasks(), self._endpoint, self._workers)
+            run(tasks(), self._endpoint, workers_for(sizes, self._workers, os.cpu_count() or 1))
         finally:
             for download in large:
                 download.abandon()

@@ -314,5 +314,5 @@ def test_memory_does_not_grow_with_the_file(minio, tmp_path):
         text=True,
         check=True,
     )
-    # 8 workers of 256 KiB each, their threads, and what boto3 loads for its first request.
+    # At most 8 workers of 1 MiB each, their threads, and what boto3 loads for its first request.
     assert int(done.stdout) < 40 * 1024

@@ -20,6 +20,7 @@ from storage.transfer import parts as transfer_parts
 from storage.transfer.landing import Landing
 from storage.transfer.parts import MOST_PARTS, PART, InOrder, Stretch, part_size
 from storage.transfer.signing import UNSIGNED, Credentials, path_of, query_of, signed_headers
+from storage.transfer.transfers import workers_for
 
 NOW = datetime(2026, 11, 23, 12, 30, 5, tzinfo=UTC)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=30)
@@ -69,6 +70,22 @@ def test_parts_keep_to_the_limits_of_s3(size):
     assert each >= PART
     assert each % (1 << 20) == 0
     assert -(-size // each) <= MOST_PARTS
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cores", "workers"),
+    [
+        ([], 2, 8),
+        ([PART] * 3, 1, 8),
+        ([PART + 1], 1, 2),
+        ([PART + 1], 2, 4),
+        ([PART + 1], 64, 8),
+        ([3 * PART, *[PART] * 2], 2, 4),
+        ([3 * PART, *[PART] * 3], 2, 8),
+    ],
+)
+def test_parts_take_as_many_requests_as_the_cores_bear(sizes, cores, workers):
+    assert workers_for(sizes, 8, cores) == workers
 
 
 def test_a_hash_of_parts_that_finish_in_any_order(tmp_path, monkeypatch):
