@@ -1,6 +1,7 @@
-"""A store's administrator, by MinIO's admin API: what users made for themselves."""
+"""A store's administrator, by MinIO's clients: what users made for themselves, and why it was refused."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -9,15 +10,43 @@ from urllib.parse import urlsplit
 import urllib3
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
-from minio.error import MinioAdminException
-from urllib3.exceptions import HTTPError
+from minio.error import InvalidResponseError, MinioAdminException, S3Error, ServerError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
 
+from storage.causes import Cause, cause_of, explain
 from storage.client import StoreAccess, ca_file
-from storage.errors import FailedError, UsageError
+from storage.errors import StoreError, UsageError
 
 _CONNECT_SECONDS: Final = 3
 _READ_SECONDS: Final = 20
 _ATTEMPTS: Final = 3
+
+ERRORS: Final = (MinioAdminException, S3Error, ServerError, InvalidResponseError, HTTPError)
+"""What MinIO's clients raise of a store that refuses or can't be asked."""
+
+OTHER_KEY: Final = (
+    "Restart a store of the stack's own, so that it reads its Secret again; "
+    "of an external one set slipway:storeAdmin to its administrator's key."
+)
+OF_THE_KEY: Final = frozenset({Cause.UNKNOWN_KEY, Cause.WRONG_SECRET, Cause.FORBIDDEN})
+"""Causes whose usual remedy is for a tenant's key; here it is the administrator's."""
+
+_NETWORK: Final = {
+    ConnectTimeoutError: "ConnectTimeoutError",
+    NewConnectionError: "EndpointConnectionError",
+    ReadTimeoutError: "ReadTimeoutError",
+    SSLError: "SSLError",
+    ProtocolError: "ConnectionClosedError",
+}
+"""urllib3's exceptions and botocore's names for the same."""
 
 
 def open_admin(access: StoreAccess) -> MinioAdmin:
@@ -49,19 +78,37 @@ def accounts_of(admin: MinioAdmin, user: str) -> tuple[str, ...]:
     return tuple(sorted(str(account["accessKey"]) for account in listed))
 
 
+def code_of(error: Exception) -> str:
+    """Return the code by which `storage.causes` knows what MinIO's clients raised."""
+    match error:
+        case S3Error():
+            return str(error.code)
+        case MinioAdminException():
+            found = re.search(r'"Code":"(\w+)"', str(error))
+            return found[1] if found else type(error).__name__
+        case InvalidResponseError():
+            # Of a proxy, or an error without its type: the code if there is one, else the status.
+            found = re.search(r"<Code>(\w+)</Code>", str(error)) or re.search(r"code: (\d+)", str(error))
+            return found[1] if found else type(error).__name__
+        case ServerError():
+            return str(error.status_code)
+        case MaxRetryError() if error.reason is not None:
+            return code_of(error.reason)
+    return next((code for kind, code in _NETWORK.items() if isinstance(error, kind)), type(error).__name__)
+
+
 @contextmanager
 def administering(what: str) -> Iterator[None]:
-    """Turn the admin API's errors into a FailedError that says what was wanted."""
+    """Turn the errors of MinIO's clients into a StoreError that says what was wanted and why it failed."""
     try:
         yield
-    except MinioAdminException as error:
-        raise FailedError(
-            f"The store refused to {what}.",
-            why=f"{getattr(error, '_code', 'unknown')}: the administrator's key was not taken.",
-        ) from error
-    except HTTPError as error:
-        raise FailedError(
-            f"The store did not answer when asked to {what}.",
-            why=f"{type(error).__name__}.",
-            fix="Check with `slipway status` that it is up, and run the command again.",
+    except ERRORS as error:
+        code = code_of(error)
+        message = str(error.message) if isinstance(error, S3Error) else ""
+        found = explain(cause_of(code, message), message)
+        raise StoreError(
+            f"Could not {what}: {found.says}.",
+            cause=found.cause,
+            why=f"{code}: {found.why}".strip(" :"),
+            fix=OTHER_KEY if found.cause in OF_THE_KEY else found.fix,
         ) from error

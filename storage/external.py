@@ -16,6 +16,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from storage import keys
+from storage.desired_state import desired_state
 from storage.handle import StoreHandle, TenantCredentials
 from storage.minio import DerivedKeys
 from storage.operator_keys import OperatorKeys
@@ -30,7 +31,6 @@ from storage.pods import (
     scratch_volume,
     secret_data,
 )
-from storage.reconcile import DesiredState
 from storage.reconcile_job import user_keys
 from storage.settings import ExternalSettings, StoreTenant
 
@@ -244,17 +244,6 @@ class ExternalStore(pulumi.ComponentResource):
                 scratch_mount(),
             ],
         )
-
-
-def desired_state(settings: ExternalSettings, tenants: Sequence[StoreTenant]) -> str:
-    """Return buckets and tenants as the Job reads them. No secret is in it."""
-    buckets = settings.buckets
-    wanted = DesiredState(
-        buckets=(buckets.artifacts, buckets.models, buckets.data),
-        tenants=tuple(tenants),
-        run_retention_days=settings.run_retention_days,
-    )
-    return json.dumps(wanted.model_dump(mode="json"), indent=2, sort_keys=True)
 
 
 def _credentials(args: ExternalStoreArgs) -> TenantCredentials:

@@ -2,7 +2,7 @@
 
 S3_ENDPOINT, S3_REGION, S3_PATH_STYLE         where the store answers, and how
 MINIO_ROOT_USER, MINIO_ROOT_PASSWORD          an administrator's key; without one less can be tested
-/etc/slipway/desired.json                     buckets and tenants (storage.reconcile.DesiredState)
+/etc/slipway/desired.json                     buckets and tenants (storage.desired_state.DesiredState)
 /etc/slipway-keys/keys.json                   each tenant's keys, by tenant and role
 /etc/slipway-ca/ca.crt                        the authority of the store's certificate, if it has its own
 """
@@ -24,12 +24,12 @@ from storage.conformance.checking import Check
 from storage.conformance.context import Context
 from storage.conformance.needs import NEEDS
 from storage.conformance.result import Capability, CapabilityResult, CheckResult, Need, Outcome
+from storage.desired_state import DESIRED, DesiredState, read_desired
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.key_check import wrong_rights
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets, runs_prefix
 from storage.operator_keys import OperatorKeys, read_tenants
-from storage.reconcile import DESIRED, DesiredState, read_desired
 from storage.report import Report
 
 KEYS: Final = Path("/etc/slipway-keys/keys.json")
@@ -143,7 +143,7 @@ def main(
     try:
         wanted = read_desired(desired)
         given = read_tenants(_read(keys), keys.name, [tenant.name for tenant in wanted.tenants])
-        with asking("be tested"):
+        with asking("test the store"):
             check(_access(environ, ca), wanted, given, report)
     except SlipwayError as error:
         report(f"error: {error}")

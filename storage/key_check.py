@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from storage.causes import Cause, cause_of, explain
 from storage.client import StoreAccess, error_code, open_store
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets, runs_prefix, tenant_prefix
@@ -99,4 +100,7 @@ def _code(ask: Callable[[], object]) -> str:
 def _said(code: str) -> str:
     if code in _ALLOWED:
         return "allowed"
-    return "denied" if code in _DENIED else f"answered with {code}"
+    if code in _DENIED:
+        return "denied"
+    cause = cause_of(code)
+    return f"answered with {code}" + (f": {explain(cause).says}" if cause is not Cause.OTHER else "")

@@ -4,7 +4,6 @@ The Job runs beside MinIO, so no machine outside has to reach it. What it is to 
 ConfigMap without secrets; the users' keys are a Secret, derived from the stack's own.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from storage import certificates, keys
+from storage.desired_state import desired_state
 from storage.handle import StoreHandle
 from storage.minio_layout import MinioLayout
 from storage.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
@@ -252,17 +252,6 @@ class MinioStore(pulumi.ComponentResource):
                 self._within, pulumi.ResourceOptions(depends_on=[*after, users, state])
             ),
         )
-
-
-def desired_state(settings: MinioSettings, tenants: Sequence[StoreTenant]) -> str:
-    """Return what the store is to hold, as the reconcile Job reads it. No secret is in it."""
-    buckets = settings.buckets
-    wanted = {
-        "buckets": [buckets.artifacts, buckets.models, buckets.data],
-        "tenants": [tenant.model_dump() for tenant in tenants],
-        "run_retention_days": settings.run_retention_days,
-    }
-    return json.dumps(wanted, indent=2, sort_keys=True)
 
 
 def _authorities(issued: pulumi.Output[certificates.StoreCertificate]) -> pulumi.Output[str]:

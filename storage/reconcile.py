@@ -14,17 +14,12 @@ import json
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Final
 
-import urllib3
-from minio import Minio, MinioAdmin
 from minio.commonconfig import ENABLED, Filter
-from minio.credentials.providers import StaticProvider
-from minio.error import InvalidResponseError, MinioAdminException, S3Error, ServerError
+from minio.error import S3Error
 from minio.lifecycleconfig import (
     Expiration,
     LifecycleConfig,
@@ -32,136 +27,19 @@ from minio.lifecycleconfig import (
     Rule,
 )
 from minio.versioningconfig import VersioningConfig
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from urllib3.exceptions import HTTPError
 
 from storage import retention
-from storage.administration import accounts_of
-from storage.errors import FailedError, SlipwayError, UsageError
+from storage.administered_store import Store
+from storage.administration import accounts_of, administering
+from storage.desired_state import DESIRED, DesiredState, read_desired
+from storage.errors import SlipwayError, UsageError
 from storage.keys import Role
-from storage.layout import Buckets, checked_name
-from storage.policy import MADE_BY_US, policy, policy_name
+from storage.policy import MADE_BY_US
 from storage.report import Report
-from storage.settings import StoreTenant
 
-DESIRED: Final = Path("/etc/slipway/desired.json")
 USERS: Final = Path("/etc/slipway-users")
-_PATIENCE: Final = 90.0
 _OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-(?P<generation>[0-9]+)")
 """Access keys as storage.keys makes them."""
-
-
-class DesiredState(BaseModel):
-    """What the store is to hold."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    buckets: tuple[str, str, str]
-    """Of artifacts, models and data."""
-
-    tenants: tuple[StoreTenant, ...] = ()
-    run_retention_days: int = Field(ge=1)
-
-    def named_buckets(self) -> Buckets:
-        """Return the buckets by purpose."""
-        artifacts, models, data = self.buckets
-        return Buckets(artifacts=artifacts, models=models, data=data)
-
-    def users(self) -> dict[str, str]:
-        """Return the policy of each user, by access key."""
-        return {
-            f"{tenant.name}-{role}-{generation}": policy_name(tenant.name, role)
-            for tenant in self.tenants
-            for generation in tenant.generations
-            for role in Role
-        }
-
-    def policies(self) -> dict[str, dict[str, Any]]:
-        """Return the document of each policy, by name."""
-        buckets = self.named_buckets()
-        return {
-            policy_name(tenant.name, role): policy(tenant.name, role, buckets)
-            for tenant in self.tenants
-            for role in Role
-        }
-
-
-class Store:
-    """A MinIO and its administrator's key."""
-
-    def __init__(
-        self, endpoint: str, access_key: str, secret_key: str, region: str, ca_file: str | None = None
-    ) -> None:
-        parts = urlsplit(endpoint)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise UsageError(f"S3_ENDPOINT is {endpoint!r}, which is no URL.", fix="Give http://host:port.")
-        secure = parts.scheme == "https"
-        # Of its own, because the default one keeps trying for minutes without a word.
-        pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=3, read=20), retries=False, ca_certs=ca_file
-        )
-        self.endpoint = endpoint
-        self._region = region
-        self._pool = pool
-        self.objects = self.opened_by(access_key, secret_key)
-        self.admin = MinioAdmin(
-            endpoint=parts.netloc,
-            credentials=StaticProvider(access_key, secret_key),
-            region=region,
-            secure=secure,
-            http_client=pool,
-        )
-
-    def opened_by(self, access_key: str, secret_key: str) -> Minio:
-        """Return a client with another key."""
-        parts = urlsplit(self.endpoint)
-        secure = parts.scheme == "https"
-        return Minio(
-            parts.netloc, access_key, secret_key, secure=secure, region=self._region, http_client=self._pool
-        )
-
-    def wait(self, patience: float = _PATIENCE) -> None:
-        """Return when the store takes the administrator's key.
-
-        Raises:
-            FailedError: It does not answer in time, or it refuses the key.
-        """
-        deadline = time.monotonic() + patience
-        while True:
-            try:
-                self.objects.list_buckets()
-                self.admin.user_list()
-            except MinioAdminException as error:
-                # It serves objects a moment before it knows its users.
-                reason = _admin_code(error)
-                if reason == "AccessDenied":
-                    raise FailedError(
-                        f"The key that the store at {self.endpoint} was opened with is no administrator's.",
-                        why="It may not list users.",
-                        fix="Give the key of a user with the policy consoleAdmin.",
-                    ) from error
-            except S3Error as error:
-                if error.code in ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"):
-                    raise FailedError(
-                        f"The store at {self.endpoint} refuses the administrator's key ({error.code}).",
-                        fix="Restart the store, so that it reads its Secret again.",
-                    ) from error
-                reason = str(error.code)
-            except (HTTPError, ServerError, InvalidResponseError) as error:
-                reason = type(error).__name__
-            else:
-                return
-            if time.monotonic() > deadline:
-                raise FailedError(
-                    f"The store at {self.endpoint} did not answer within {patience:.0f} s.", why=f"{reason}."
-                )
-            time.sleep(1)
-
-
-def _admin_code(error: MinioAdminException) -> str:
-    """Return the code that the admin API answered with."""
-    found = re.search(r'"Code":"(\w+)"', str(error))
-    return found[1] if found else type(error).__name__
 
 
 def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], report: Report) -> int:
@@ -172,17 +50,22 @@ def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], r
 
     Raises:
         UsageError: A user has no secret key, or a tenant was given keys of an earlier generation.
+        StoreError: The store did not do what it was asked; says by its cause why.
     """
     missing = sorted(desired.users().keys() - secrets.keys())
     if missing:
         raise UsageError(f"There is no secret key for {', '.join(missing)}.", fix="Run `pulumi up` again.")
-    _refuse_earlier_generations(store, desired)
-    changes = [
-        *_buckets(store, desired),
-        *_policies(store, desired),
-        *_users(store, desired, secrets),
-        *_leftovers(store, desired),
-    ]
+    with administering("list the users"):
+        _refuse_earlier_generations(store, desired)
+    changes: list[str] = []
+    with administering("set up the buckets"):
+        changes += _buckets(store, desired)
+    with administering("set the policies"):
+        changes += _policies(store, desired)
+    with administering("set the users"):
+        changes += _users(store, desired, secrets)
+    with administering("remove what is no longer desired"):
+        changes += _leftovers(store, desired)
     for change in changes:
         report(change)
     return len(changes)
@@ -321,23 +204,6 @@ def _leftovers(store: Store, desired: DesiredState) -> list[str]:
     return changes
 
 
-def read_desired(path: Path) -> DesiredState:
-    """Read and check the desired state.
-
-    Raises:
-        UsageError: It is missing or not what it should be.
-    """
-    try:
-        desired = DesiredState.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no {path}.", fix="Mount the ConfigMap of the desired state.") from error
-    except ValidationError as error:
-        raise UsageError(f"{path} is not a desired state.", why=str(error)) from error
-    for tenant in desired.tenants:
-        checked_name("tenant", tenant.name)
-    return desired
-
-
 def read_secrets(folder: Path) -> dict[str, str]:
     """Read a mounted Secret: one file per access key; Kubernetes' own links start with a dot."""
     if not folder.is_dir():
@@ -371,12 +237,6 @@ def main(
     except SlipwayError as error:
         report(f"error: {error}")
         return error.exit_code
-    except S3Error as error:
-        report(f"error: the store refused: {error.code} for {error.resource}")
-        return 1
-    except (MinioAdminException, HTTPError) as error:
-        report(f"error: the store did not do what was asked: {type(error).__name__}")
-        return 1
     report(f"the store is as desired; {changed} changes")
     return 0
 

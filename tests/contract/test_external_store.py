@@ -15,6 +15,7 @@ from support.minio import Minio, running_minio
 from support.moto_server import running_moto
 
 from storage import external_check, reconcile
+from storage.administered_store import Store
 from storage.keys import Role, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
@@ -89,9 +90,9 @@ def administered(server: Minio, tmp_path: Path) -> Job:
 
 
 @pytest.fixture
-def by_hand(server: Minio, tmp_path: Path) -> Iterator[tuple[Job, reconcile.Store]]:
+def by_hand(server: Minio, tmp_path: Path) -> Iterator[tuple[Job, Store]]:
     """Users that an operator made, with names of his own."""
-    store = reconcile.Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    store = Store(server.url, server.access_key, server.secret_key, "us-east-1")
     made: Keys = {}
     for name in BUCKETS.model_dump().values():
         if not store.objects.bucket_exists(name):
@@ -146,7 +147,7 @@ def test_a_rerun_changes_nothing(administered: Job) -> None:
     assert administered.said == "the store is as desired; 0 changes\n"
 
 
-def test_keys_made_by_hand_are_taken(server: Minio, by_hand: tuple[Job, reconcile.Store]) -> None:
+def test_keys_made_by_hand_are_taken(server: Minio, by_hand: tuple[Job, Store]) -> None:
     job, _ = by_hand
     before = everything(server)
     assert job.check() == 0, job.said
@@ -154,7 +155,7 @@ def test_keys_made_by_hand_are_taken(server: Minio, by_hand: tuple[Job, reconcil
     assert "each tenant's keys" in job.said
 
 
-def test_a_key_that_may_too_much_is_refused_by_name(by_hand: tuple[Job, reconcile.Store]) -> None:
+def test_a_key_that_may_too_much_is_refused_by_name(by_hand: tuple[Job, Store]) -> None:
     job, store = by_hand
     store.admin.policy_set("readwrite", user="hand-server-team-a")
     assert job.check() == 1
@@ -163,14 +164,14 @@ def test_a_key_that_may_too_much_is_refused_by_name(by_hand: tuple[Job, reconcil
     assert "team-a.runner" not in job.said
 
 
-def test_a_key_that_may_too_little_is_refused_by_name(by_hand: tuple[Job, reconcile.Store]) -> None:
+def test_a_key_that_may_too_little_is_refused_by_name(by_hand: tuple[Job, Store]) -> None:
     job, store = by_hand
     store.admin.policy_set("hand-server-team-a", user="hand-promoter-team-a")
     assert job.check() == 1
     assert "team-a.promoter: to write in ext-models/team-a/ must be allowed, and is denied." in job.said
 
 
-def test_the_key_of_another_tenant_is_refused_by_name(by_hand: tuple[Job, reconcile.Store]) -> None:
+def test_the_key_of_another_tenant_is_refused_by_name(by_hand: tuple[Job, Store]) -> None:
     job, store = by_hand
     store.admin.policy_set("hand-editor-team-a", user="hand-editor-team-ab")
     assert job.check() == 1
@@ -193,7 +194,7 @@ def test_a_store_that_knows_no_policies_is_refused_by_name(tmp_path: Path) -> No
     )
 
 
-def test_a_wrong_key_is_told_apart(server: Minio, by_hand: tuple[Job, reconcile.Store]) -> None:
+def test_a_wrong_key_is_told_apart(server: Minio, by_hand: tuple[Job, Store]) -> None:
     job, store = by_hand
     store.admin.user_add("hand-server-team-ab", secrets.token_urlsafe(20))
     store.admin.policy_set("hand-server-team-ab", user="hand-server-team-ab")
@@ -202,7 +203,7 @@ def test_a_wrong_key_is_told_apart(server: Minio, by_hand: tuple[Job, reconcile.
     assert "SignatureDoesNotMatch" in job.said
 
 
-def test_nothing_secret_is_said(by_hand: tuple[Job, reconcile.Store]) -> None:
+def test_nothing_secret_is_said(by_hand: tuple[Job, Store]) -> None:
     job, store = by_hand
     store.admin.policy_set("readwrite", user="hand-server-team-a")
     job.check()
@@ -212,7 +213,7 @@ def test_nothing_secret_is_said(by_hand: tuple[Job, reconcile.Store]) -> None:
 
 
 def test_a_key_that_is_no_administrators_is_told_at_once(
-    server: Minio, by_hand: tuple[Job, reconcile.Store], tmp_path: Path
+    server: Minio, by_hand: tuple[Job, Store], tmp_path: Path
 ) -> None:
     store = by_hand[1]
     store.admin.policy_set("readwrite", user="hand-server-team-a")
@@ -225,6 +226,6 @@ def test_a_key_that_is_no_administrators_is_told_at_once(
 
 
 def test_what_slipway_made_has_names_of_its_own(administered: Job, server: Minio) -> None:
-    store = reconcile.Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    store = Store(server.url, server.access_key, server.secret_key, "us-east-1")
     made = json.loads(store.admin.policy_list())
     assert {policy_name(tenant, role) for tenant in TENANTS for role in Role} <= set(made)

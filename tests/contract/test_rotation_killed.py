@@ -14,9 +14,10 @@ from support.faulty_store import Fault, FaultyStore, faulty_store
 from support.minio import Minio
 from support.mortal_minio import MortalMinio, mortal_minio
 
+from storage.administered_store import Store
 from storage.client import StoreAccess, open_store
 from storage.keys import Role, StoreKey, tenant_key
-from storage.reconcile import Store, main
+from storage.reconcile import main
 
 pytestmark = pytest.mark.contract
 

@@ -272,7 +272,7 @@ def test_minio_killed_in_a_rotation_is_a_message_and_a_rerun_ends_it(
     monkeypatch: pytest.MonkeyPatch,
     which_up: int,
 ) -> None:
-    from storage.reconcile import Store
+    from storage.administered_store import Store
 
     monkeypatch.setattr(Store.wait, "__defaults__", (1.0,))
     server, processes = running
@@ -316,7 +316,7 @@ def test_another_root_key_leaves_users_and_objects_as_they_are(
 
 
 def test_no_key_is_in_the_desired_state() -> None:
-    from storage.minio import desired_state
+    from storage.desired_state import desired_state
 
     secret = secrets.token_urlsafe(32)
     tenant = StoreTenant(name="team-a", key_generation=2, former_keys=True)

@@ -12,11 +12,13 @@ import pytest
 from botocore.exceptions import ClientError
 from support.minio import Minio, running_minio
 
+from storage.administered_store import Store
 from storage.client import StoreAccess, open_store
+from storage.desired_state import DesiredState
 from storage.keys import Role, StoreKey, tenant_key
 from storage.layout import alias_key, history_key, version_prefix
 from storage.lifecycle import read_rules
-from storage.reconcile import DesiredState, Store, reconcile
+from storage.reconcile import reconcile
 
 pytestmark = pytest.mark.contract
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from support.faulty_store import Fault, faulty_store
 from support.minio import Minio, free_port, running_minio
 from support.reconciled import ARTIFACTS, DATA, MODELS, Job
 
+from storage.administered_store import Store
 from storage.keys import Role
-from storage.reconcile import Store
 
 pytestmark = pytest.mark.contract
 
@@ -136,6 +137,30 @@ def test_a_store_that_is_down_is_waited_for_and_then_named(job: Job, monkeypatch
     nobody = f"http://127.0.0.1:{free_port()}"
     assert job.wants().run(S3_ENDPOINT=nobody) == 1
     assert f"The store at {nobody} did not answer within 1 s." in job.said
+    assert "nothing answers at the store's address" in job.said
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "words"),
+    [
+        ("XMinioStorageFull", 507, "the store is out of space"),
+        ("AccessDenied", 403, "of an external one set slipway:storeAdmin"),
+        ("OfNoKnownCause", 400, "it did not say why. OfNoKnownCause"),
+    ],
+)
+def test_a_refusal_in_the_middle_is_told_by_its_cause(job: Job, code: str, status: int, words: str) -> None:
+    bucket = f"{DATA}-{status}"
+    with faulty_store(job.server.endpoint) as proxy:
+        proxy.faults = [Fault(method="PUT", path=f"/{bucket}", times=9, status=status, code=code)]
+        job.wants()
+        state = json.loads((job.folder / "desired.json").read_text())
+        state["buckets"][2] = bucket
+        (job.folder / "desired.json").write_text(json.dumps(state))
+        assert job.run(S3_ENDPOINT=proxy.url) == 1
+    assert "Could not set up the buckets: " in job.said
+    assert code in job.said
+    assert words in job.said
+    assert job.run() == 0, "the control: without the fault it is made"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,94 @@
+"""A MinIO that Slipway administers, opened with its administrator's key: objects and admin API."""
+
+import time
+from typing import Final
+from urllib.parse import urlsplit
+
+import urllib3
+from minio import Minio, MinioAdmin
+from minio.credentials.providers import StaticProvider
+
+from storage.administration import ERRORS, OF_THE_KEY, OTHER_KEY, code_of
+from storage.causes import Cause, cause_of, explain
+from storage.errors import FailedError, UsageError
+
+_PATIENCE: Final = 90.0
+
+
+class Store:
+    """A MinIO and its administrator's key."""
+
+    def __init__(
+        self, endpoint: str, access_key: str, secret_key: str, region: str, ca_file: str | None = None
+    ) -> None:
+        parts = urlsplit(endpoint)
+        if parts.scheme not in ("http", "https") or not parts.netloc:
+            raise UsageError(f"S3_ENDPOINT is {endpoint!r}, which is no URL.", fix="Give http://host:port.")
+        secure = parts.scheme == "https"
+        # Of its own, because the default one keeps trying for minutes without a word.
+        pool = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=3, read=20), retries=False, ca_certs=ca_file
+        )
+        self.endpoint = endpoint
+        self._region = region
+        self._pool = pool
+        self.objects = self.opened_by(access_key, secret_key)
+        self.admin = MinioAdmin(
+            endpoint=parts.netloc,
+            credentials=StaticProvider(access_key, secret_key),
+            region=region,
+            secure=secure,
+            http_client=pool,
+        )
+
+    def opened_by(self, access_key: str, secret_key: str) -> Minio:
+        """Return a client with another key."""
+        parts = urlsplit(self.endpoint)
+        secure = parts.scheme == "https"
+        return Minio(
+            parts.netloc, access_key, secret_key, secure=secure, region=self._region, http_client=self._pool
+        )
+
+    def wait(self, patience: float = _PATIENCE) -> None:
+        """Return when the store takes the administrator's key.
+
+        Raises:
+            FailedError: It does not answer in time, or it refuses the key.
+        """
+        deadline = time.monotonic() + patience
+        while (code := self._not_yet()) is not None:
+            if time.monotonic() > deadline:
+                found = explain(cause_of(code), "it gave no reason that is known")
+                raise FailedError(
+                    f"The store at {self.endpoint} did not answer within {patience:.0f} s.",
+                    why=f"{code}: {found.says}. {found.why}".strip(),
+                    fix=found.fix,
+                )
+            time.sleep(1)
+
+    def _not_yet(self) -> str | None:
+        """Return the code of a refusal that may pass; raises FailedError for one that will not."""
+        try:
+            self.objects.list_buckets()
+        except ERRORS as error:
+            code = code_of(error)
+            if cause_of(code) in OF_THE_KEY:
+                raise FailedError(
+                    f"The store at {self.endpoint} refuses the administrator's key ({code}).",
+                    why=explain(cause_of(code)).why,
+                    fix=OTHER_KEY,
+                ) from error
+            return code
+        # It serves objects a moment before it knows its users.
+        try:
+            self.admin.user_list()
+        except ERRORS as error:
+            code = code_of(error)
+            if cause_of(code) is Cause.FORBIDDEN:
+                raise FailedError(
+                    f"The key that the store at {self.endpoint} was opened with is no administrator's.",
+                    why="It may not list users.",
+                    fix="Give the key of a user with the policy consoleAdmin.",
+                ) from error
+            return code
+        return None
