@@ -60,7 +60,7 @@ def issue(secret: str, generation: int, hosts: Sequence[str]) -> StoreCertificat
     certificate = (
         _builder(subject, current.subject, key.public_key(), names)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(sign=False), critical=True)
+        .add_extension(key_usage(sign=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(
@@ -84,7 +84,7 @@ def _authority(secret: str, generation: int, names: Sequence[x509.GeneralName]) 
     return (
         _builder(name, name, key.public_key(), names)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(sign=True), critical=True)
+        .add_extension(key_usage(sign=True), critical=True)
         .add_extension(_constraints(names), critical=True)
         .sign(key, hashes.SHA256(), ecdsa_deterministic=True)
     )
@@ -135,7 +135,8 @@ def _constraints(names: Sequence[x509.GeneralName]) -> x509.NameConstraints:
     return x509.NameConstraints(permitted_subtrees=[*domains, *networks], excluded_subtrees=None)
 
 
-def _usage(*, sign: bool) -> x509.KeyUsage:
+def key_usage(*, sign: bool) -> x509.KeyUsage:
+    """Return what a key is for: to sign certificates, or to prove who a server is; never both."""
     return x509.KeyUsage(
         digital_signature=not sign,
         key_cert_sign=sign,

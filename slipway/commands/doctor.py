@@ -1,12 +1,12 @@
 """`slipway doctor`: whether this machine is fit for a platform, and a store for Slipway."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from embedded import toolchain
 from slipway import console, render, store_test, workspace
+from slipway.commands.options import CaFile, Region
 from slipway.store_test import Means
 from storage.conformance import requirements
 from storage.errors import FailedError, UsageError
@@ -31,16 +31,14 @@ def doctor(
         str | None,
         typer.Option(help="URL of any store; its key is in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."),
     ] = None,
-    region: Annotated[str, typer.Option(help="Region to sign requests for.")] = "us-east-1",
+    region: Region = "us-east-1",
     bucket: Annotated[
         str | None, typer.Option(help="Stay in this bucket; its settings are not changed nor tested.")
     ] = None,
     administration: Annotated[
         Means, typer.Option(help="How a key is limited there, to test policies.")
     ] = Means.NONE,
-    ca: Annotated[
-        Path | None, typer.Option(help="File with the certificate of the authority of a private store.")
-    ] = None,
+    ca: CaFile = None,
 ) -> None:
     """Say what this machine has, what would be built, and what is missing with the way to mend it.
 

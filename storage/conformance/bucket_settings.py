@@ -44,67 +44,36 @@ def an_overwritten_object_comes_back(context: Context) -> None:
 @check(Capability.LIFECYCLE)
 def objects_expire_below_a_prefix(context: Context) -> None:
     """A rule that expires objects below a prefix after some days is kept as it was given."""
-    rule = _kept(
-        context,
-        "expiry",
-        {
-            "ID": "runs",
-            "Status": "Enabled",
-            "Filter": {"Prefix": "runs/"},
-            "Expiration": {"Days": 7},
-        },
-    )
-    must(rule.get("Expiration", {}).get("Days") == 7, "the rule's days were not kept")
+    _kept(context, "runs", prefix="runs/", action="Expiration", value={"Days": 7})
 
 
 @check(Capability.LIFECYCLE)
 def old_versions_expire(context: Context) -> None:
     """A rule that removes replaced versions after some days is kept as it was given."""
-    rule = _kept(
-        context,
-        "replaced",
-        {
-            "ID": "replaced",
-            "Status": "Enabled",
-            "Filter": {"Prefix": "data/"},
-            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
-        },
-    )
-    kept = rule.get("NoncurrentVersionExpiration", {}).get("NoncurrentDays")
-    must(kept == 30, "the rule's days were not kept")
+    action = "NoncurrentVersionExpiration"
+    _kept(context, "replaced", prefix="data/", action=action, value={"NoncurrentDays": 30})
 
 
 @check(Capability.ABANDONED_UPLOADS)
 def incomplete_uploads_are_removed(context: Context) -> None:
     """A rule that removes incomplete uploads after some days is kept as it was given."""
-    rule = _kept(
-        context,
-        "uploads",
-        {
-            "ID": "uploads",
-            "Status": "Enabled",
-            "Filter": {"Prefix": "runs/"},
-            "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 1},
-        },
-    )
-    kept = rule.get("AbortIncompleteMultipartUpload", {}).get("DaysAfterInitiation")
-    must(kept == 1, "the rule's days were not kept")
+    action = "AbortIncompleteMultipartUpload"
+    _kept(context, "uploads", prefix="runs/", action=action, value={"DaysAfterInitiation": 1})
 
 
-def _kept(context: Context, purpose: str, rule: dict[str, Any]) -> dict[str, Any]:
-    """Give a bucket a rule; return what the bucket then says it has."""
-    bucket = context.own_bucket(purpose)
-    context.client.put_bucket_lifecycle_configuration(
-        Bucket=bucket,
-        LifecycleConfiguration={"Rules": [rule]},  # type: ignore[list-item]
-    )
+def _kept(context: Context, name: str, *, prefix: str, action: str, value: dict[str, int]) -> None:
+    """Give a bucket a rule, and hold what the bucket then says against it."""
+    bucket = context.own_bucket(name)
+    rule: Any = {"ID": name, "Status": "Enabled", "Filter": {"Prefix": prefix}, action: value}
+    context.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     answer = context.client.get_bucket_lifecycle_configuration(Bucket=bucket)
     found: list[dict[str, Any]] = [{**each} for each in answer["Rules"]]
-    must([each.get("ID") for each in found] == [rule.get("ID")], "the bucket has other rules")
+    must([each.get("ID") for each in found] == [name], "the bucket has other rules")
     [only] = found
     must(only.get("Status") == "Enabled", "the rule is not in force")
-    must(only.get("Filter", {}).get("Prefix") == rule["Filter"]["Prefix"], "the rule has another prefix")
-    return only
+    must(only.get("Filter", {}).get("Prefix") == prefix, "the rule has another prefix")
+    [(field, days)] = value.items()
+    must(only.get(action, {}).get(field) == days, "the rule's days were not kept")
 
 
 @check(Capability.ENCRYPTION)
