@@ -102,9 +102,12 @@ class Stack:
             fix=f"Put the file back as it was, or take the platform away with `slipway destroy {self.name}`.",
         )
 
-    def secret(self) -> SecretStr:
-        """Return the stack's secret, from which every key derives; it passes through a pipe only."""
-        return SecretStr(self._ask_config("get", config.SECRET_KEY).rstrip("\n"))
+    def secret(self, name: str = config.SECRET_KEY) -> SecretStr:
+        """Return a secret of the settings, by default the one from which every key derives.
+
+        It passes through a pipe only.
+        """
+        return SecretStr(self._ask_config("get", name).rstrip("\n"))
 
     def up(self, *, refresh: bool = False) -> Summary:
         """Make the world what the program says.

@@ -24,15 +24,13 @@ from pipelines.unfinished import wait_for_earlier
 from serving import credentials
 from serving.access import store_access
 from serving.cluster import Cluster
-from storage.administration import accounts_of, administering, open_admin
-from storage.client import StoreAccess
+from slipway.administrator import Administered, administrator, require_administered, service_accounts
 from storage.errors import FailedError, UsageError
-from storage.keys import Role, StoreKey, root_key, tenant_key
+from storage.keys import Role, StoreKey, tenant_key
 from storage.layout import Buckets
 from storage.proof import Prover
 from storage.report import Report, silent
 from storage.rotation import KeyState, Rotated, rotate
-from storage.settings import MinioSettings
 
 RUN_SECONDS: Final = 1800.0
 """How long runs that began with the old key are waited for."""
@@ -57,7 +55,8 @@ def rotate_tenant(
     """
     path = tenant_file(stack.project / "tenants", tenant)
     with _alone(path.parent):
-        steps = TenantSteps(stack, administered(settings), tenant, path, report, run_seconds)
+        store = require_administered(settings, stack.name)
+        steps = TenantSteps(stack, store, tenant, path, report, run_seconds)
         steps.check()
         return rotate(steps, report)
 
@@ -67,7 +66,7 @@ class TenantSteps:
     """The steps of `storage.rotation`, on one stack."""
 
     stack: Stack
-    store: MinioSettings
+    store: Administered
     tenant: str
     path: Path
     report: Report = silent
@@ -134,7 +133,8 @@ class TenantSteps:
 
     def accounts(self, generation: int) -> tuple[str, ...]:
         """Return the access keys that users of the generation made for themselves."""
-        return service_accounts(self._platform(), self._root(), self.tenant, generation)
+        key = administrator(self.stack, self.store)
+        return service_accounts(self._platform(), key, self.tenant, generation)
 
     def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
         """Use each role's old key, and each of the accounts'."""
@@ -177,44 +177,11 @@ class TenantSteps:
             self._secret = self.stack.secret()
         return self._secret.get_secret_value()
 
-    def _root(self) -> StoreKey:
-        return root_key(self._stack_secret(), self.store.root_key_generation)
-
-
-def service_accounts(
-    outputs: PlatformOutputs, root: StoreKey, tenant: str, generation: int
-) -> tuple[str, ...]:
-    """Return the access keys that a tenant's users of one generation made for themselves."""
-    access = as_root(outputs, root, tenant)
-    admin = open_admin(access)
-    with administering(f"list the service accounts of {tenant}"):
-        return tuple(
-            account for role in Role for account in accounts_of(admin, f"{tenant}-{role}-{generation}")
-        )
-
-
-def as_root(outputs: PlatformOutputs, root: StoreKey, tenant: str) -> StoreAccess:
-    """Return the administrator's way to the store; a tenant's namespace tells which authority to trust."""
-    found = store_access(outputs, tenant, "editor")
-    return StoreAccess(
-        endpoint=found.endpoint, region=found.region, key=root, ca=found.ca, path_style=found.path_style
-    )
-
 
 def buckets_of(outputs: PlatformOutputs) -> Buckets:
     """Return the buckets that the outputs name."""
     store = outputs.store
     return Buckets(artifacts=store.artifacts_bucket, models=store.models_bucket, data=store.data_bucket)
-
-
-def administered(settings: PlatformSettings) -> MinioSettings:
-    """Return the settings of the store whose keys are ours to replace; UsageError for any other."""
-    if isinstance(settings.store, MinioSettings):
-        return settings.store
-    raise UsageError(
-        f"Keys of a store of kind {settings.store.kind!r} are not Slipway's to replace.",
-        why="On S3 there are none; those of an external store are made and replaced by who runs it.",
-    )
 
 
 @contextmanager

@@ -19,7 +19,8 @@ from infra.contract import PlatformOutputs
 from infra.settings import PlatformSettings
 from infra.stack import Stack
 from serving.access import store_access
-from slipway.rotation import TenantSteps, administered, as_root
+from slipway.administrator import as_administrator, require_own
+from slipway.rotation import TenantSteps
 from storage.client import StoreAccess
 from storage.errors import FailedError, UsageError
 from storage.keys import root_key
@@ -46,13 +47,13 @@ def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silen
         UsageError: The store's administrator is not ours.
         FailedError: The store does not answer, or answers to the wrong key; a rerun continues.
     """
-    store, outputs = administered(settings), stack.outputs()
+    store, outputs = require_own(settings), stack.outputs()
     tenant = _any_tenant(outputs)
     secret = stack.secret().get_secret_value()
     bucket = outputs.store.models_bucket
 
     def opens(generation: int) -> str:
-        return answer(as_root(outputs, root_key(secret, generation), tenant), bucket, "")()
+        return answer(as_administrator(outputs, root_key(secret, generation), tenant), bucket, "")()
 
     said = opens(store.root_key_generation)
     if said not in (OPEN, UNKNOWN):
@@ -64,7 +65,13 @@ def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silen
     report("bringing the platform up")
     stack.up()
     for each, wanted in ((generation, OPEN), (generation - 1, UNKNOWN)):
-        expect(wanted, as_root(outputs, root_key(secret, each), tenant), bucket, "", f"list s3://{bucket}")
+        expect(
+            wanted,
+            as_administrator(outputs, root_key(secret, each), tenant),
+            bucket,
+            "",
+            f"list s3://{bucket}",
+        )
     report(f"administrator's key {generation} opens the store, {generation - 1} is unknown to it")
     _tenants_still_open(stack, store, stack.outputs(), report)
     return Replaced(generation, continued)
@@ -79,7 +86,7 @@ def rotate_certificate(stack: Stack, settings: PlatformSettings, report: Report 
         UsageError: The store's certificate is not ours.
         FailedError: The store does not answer, or shows the wrong certificate; a rerun continues.
     """
-    store, outputs = administered(settings), stack.outputs()
+    store, outputs = require_own(settings), stack.outputs()
     tenant = _any_tenant(outputs)
     trusted = _access(outputs, tenant).ca
     if trusted is None:

@@ -7,9 +7,9 @@ import typer
 
 from infra.config import load_tenant, load_tenants, tenant_file
 from slipway import console, rotation, workspace
+from slipway.administrator import administered, administrator, service_accounts
 from slipway.commands.options import Stack
-from storage.keys import Role, root_key
-from storage.settings import MinioSettings
+from storage.keys import Role
 
 Name = Annotated[str, typer.Argument(help="Tenant, for example team-a.")]
 
@@ -61,10 +61,10 @@ def show(context: typer.Context, name: Name, stack: Stack = "local") -> None:
     outputs = opened.outputs()
     place = outputs.tenant(name)
     accounts: dict[int, tuple[str, ...]] = {}
-    if isinstance(settings.store, MinioSettings):
-        root = root_key(opened.secret().get_secret_value(), settings.store.root_key_generation)
+    if (store := administered(settings)) is not None:
+        key = administrator(opened, store)
         accounts = {
-            generation: rotation.service_accounts(outputs, root, name, generation)
+            generation: service_accounts(outputs, key, name, generation)
             for generation in declared.in_store.generations
         }
     found = [account for each in accounts.values() for account in each]
