@@ -69,7 +69,7 @@ class Digest:
 
 
 def workers_for(sizes: Sequence[int], most: int, cores: int) -> int:
-    """Return how many requests at a time read objects of these sizes: `most`, if most bytes are in small ones."""
+    """Return how many requests at a time read objects of these sizes: `most` for mainly small ones."""
     in_parts = sum(size for size in sizes if size > PART)
     return min(most, WORKERS_PER_CORE * cores) if 2 * in_parts > sum(sizes) else most
 
