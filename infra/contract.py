@@ -43,6 +43,12 @@ class StoreOutputs(Contract):
         "null where a public authority did."
     )
     keyless: bool = Field(description="Whether workloads prove who they are without a key.")
+    root_key_generation: int | None = Field(
+        default=None, description="Generation of the administrator's key; null where it is not Slipway's."
+    )
+    certificate_generation: int | None = Field(
+        default=None, description="Generation of the store's certificate; null where it is not Slipway's."
+    )
     artifacts_bucket: str
     models_bucket: str
     data_bucket: str

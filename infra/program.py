@@ -121,6 +121,8 @@ def _outputs(
     kfp: KubeflowPipelines,
     tenants: dict[str, TenantOutputs],
 ) -> PlatformOutputs:
+    said = configuration.platform.store
+    own = said if isinstance(said, MinioSettings) else None
     return PlatformOutputs(
         contract_version=CONTRACT_VERSION,
         stack=configuration.stack,
@@ -142,6 +144,8 @@ def _outputs(
             path_style=store.path_style,
             ca_config_map=STORE_CA if store.ca_certificate is not None else None,
             keyless=store.keyless,
+            root_key_generation=own.root_key_generation if own else None,
+            certificate_generation=own.certificate_generation if own else None,
             artifacts_bucket=store.buckets.artifacts,
             models_bucket=store.buckets.models,
             data_bucket=store.buckets.data,

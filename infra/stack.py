@@ -18,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 
 from infra import config
 from infra.contract import PlatformOutputs
+from infra.earlier_keys import refuse_earlier_keys
 from infra.pulumi_cli import PulumiCli, error_in
 from infra.stack_events import EventLog, Summary, Timing
 from infra.stack_state import FileBackend, adoptable, without_pending
@@ -197,20 +198,13 @@ class Stack:
             self._cli.ask("stack", "init", self.name, "--no-select")
 
     def _refuse_earlier_keys(self) -> None:
-        """Notice a tenant's file that was put back to a generation of keys before its present one."""
+        """Refuse a file that was put back to keys before the present ones."""
         folder = self.project / "tenants"
         if not (folder.is_dir() and self.exists()):
             return
-        held = json.loads(self._ask_stack("output", "--json")).get("tenants") or {}
-        for tenant in config.load_tenants(folder):
-            known = (held.get(tenant.name) or {}).get("key_generation") or 0
-            if tenant.key_generation < known:
-                raise UsageError(
-                    f"tenants/{tenant.name}.yaml: key_generation: {tenant.key_generation} was replaced "
-                    f"by {known}.",
-                    why="Its keys are dead, and whoever had them would be let in again.",
-                    fix=f"Set key_generation: {known}, or rotate: slipway tenant rotate {tenant.name}",
-                )
+        outputs = json.loads(self._ask_stack("output", "--json"))
+        store = config.load_file(self.settings).store
+        refuse_earlier_keys(outputs, self.settings.name, store, config.load_tenants(folder))
 
     def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
         if validate:

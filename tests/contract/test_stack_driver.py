@@ -41,6 +41,8 @@ OUTPUTS: dict[str, Any] = {
         "path_style": True,
         "ca_config_map": None,
         "keyless": False,
+        "root_key_generation": 1,
+        "certificate_generation": 1,
         "artifacts_bucket": "artifacts",
         "models_bucket": "models",
         "data_bucket": "data",

@@ -101,6 +101,8 @@ def test_on_aws_nobody_holds_a_key(on_aws: Built) -> None:
         "path_style": False,
         "ca_config_map": None,
         "keyless": True,
+        "root_key_generation": None,
+        "certificate_generation": None,
     }
     for tenant in outputs.tenants.values():
         assert {getattr(tenant, f"{role}_secret") for role in Role} == {None}
