@@ -21,15 +21,22 @@ class Landing:
         self._final = path
         self.path = path.with_name(f"{path.name}.{os.getpid()}.part")
         self.descriptor = -1
+        self._made = False
         self._lock = threading.Lock()
 
     def open(self) -> None:
         """Make an empty file beside the final name, and the folders above."""
         with on_disk("write", self._final):
-            self._final.parent.mkdir(parents=True, exist_ok=True)
-            self.path.unlink(missing_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self.descriptor = os.open(self.path, flags, 0o666)
+            # Tried first and mended after: asking for each of many small files costs more than making them.
+            try:
+                self.descriptor = self._create()
+            except FileNotFoundError:
+                self._final.parent.mkdir(parents=True, exist_ok=True)
+                self.descriptor = self._create()
+            except FileExistsError:  # of a killed process that had our number
+                self.path.unlink()
+                self.descriptor = self._create()
+            self._made = True
 
     def write(self, chunk: memoryview, offset: int) -> None:
         """Write all of a chunk at its place."""
@@ -45,13 +52,18 @@ class Landing:
         self._close()
         with on_disk("write", self._final):
             self.path.replace(self._final)
+        self._made = False
 
     def abandon(self) -> None:
         """Remove the file, if it has not landed."""
         if self.descriptor >= 0:
             self._close()
-        with suppress(OSError):
-            self.path.unlink(missing_ok=True)
+        if self._made:
+            with suppress(OSError):
+                self.path.unlink(missing_ok=True)
+
+    def _create(self) -> int:
+        return os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
     def _close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
