@@ -131,9 +131,14 @@ class Stack:
         return self._operate("refresh", "--yes", "--skip-preview")
 
     def destroy(self) -> Summary:
-        """Take away everything that the stack made; its settings and history stay."""
+        """Take away everything that the stack made; its settings and history stay.
+
+        Raises:
+            UsageError: something of it is protected; nothing was taken away.
+        """
         if not self.exists():
             return Summary(changes={}, seconds=0.0)
+        self._refuse_protected()
         return self._operate("destroy", "--yes", "--skip-preview", validate=False)
 
     def outputs(self) -> PlatformOutputs:
@@ -196,6 +201,18 @@ class Stack:
         if not self.exists():
             # Not `_make`, which would give up secrets that it can't read.
             self._cli.ask("stack", "init", self.name, "--no-select")
+
+    def _refuse_protected(self) -> None:
+        """Refuse first: Pulumi does so only when it gets there, with all that uses the volumes gone."""
+        resources = self.export()["deployment"].get("resources") or ()
+        kept = [each["urn"].rpartition("::")[2] for each in resources if each.get("protect")]
+        if kept:
+            raise UsageError(
+                f"Stack {self.name} protects {', '.join(kept)}; nothing was taken away.",
+                why="They hold what can't be made again: models, data, what runs wrote.",
+                fix=f"To lose it all, set store.protect_volumes (protect_buckets on AWS) to false in "
+                f"{self.settings.name}, run `slipway up {self.name}`, then `slipway destroy {self.name}`.",
+            )
 
     def _refuse_earlier_keys(self) -> None:
         """Refuse a file that was put back to keys before the present ones."""

@@ -66,6 +66,13 @@ def folder(tmp_path: Path) -> Path:
         textwrap.dedent(
             f"""\
             import os, pulumi, time
+            class Part(pulumi.ComponentResource):
+                def __init__(self, name, **options):
+                    super().__init__("slipway:test:Part", name, opts=pulumi.ResourceOptions(**options))
+
+            if "PROTECT" in os.environ:
+                volume = Part("volume", protect=os.environ["PROTECT"] == "yes")
+                Part("server", depends_on=[volume])
             for name, value in {OUTPUTS!r}.items():
                 pulumi.export(name, value)
             if os.environ.get("FAIL"):
@@ -185,6 +192,26 @@ def test_up_then_preview_then_destroy(stack: Stack) -> None:
     assert stack.destroy().changes == {"delete": 1}
     assert stack.resources() == ()
     assert stack.destroy().changed is False, "twice is fine"
+
+
+def test_what_is_protected_is_not_destroyed_nor_what_uses_it(folder: Path, env: dict[str, str]) -> None:
+    guarded = Stack("local", folder, {**env, "PROTECT": "yes"})
+    guarded.init()
+    guarded.up()
+    there = guarded.resources()
+    assert {urn.rpartition("::")[2] for urn in there} == {"slipway-local", "volume", "server"}
+
+    with pytest.raises(UsageError) as refused:
+        guarded.destroy()
+
+    assert "protects volume; nothing was taken away" in refused.value.what
+    assert "protect_volumes" in str(refused.value.fix)
+    assert guarded.resources() == there, "the server is there too, not only its volume"
+
+    given_up = Stack("local", folder, {**env, "PROTECT": "no"})
+    given_up.up()
+    assert given_up.destroy().changes == {"delete": 3}
+    assert given_up.resources() == ()
 
 
 def test_outputs_are_the_contract(stack: Stack) -> None:
