@@ -95,7 +95,8 @@ def test_a_full_store_says_so_and_a_rerun_works_when_there_is_room(tmp_path):
         large = files(tmp_path / "large", 16 * MIB, 16 * MIB, 16 * MIB)
         error = told(lambda: publish(registry, large), minio)
         assert (error.cause, error.what.partition(": ")[2]) == ("full", "the store is out of space.")
-        assert error.why.startswith("XMinioStorageFull: ")
+        # Its own code, or now and then an InternalError with the kernel's "no space left on device".
+        assert error.why.startswith(("XMinioStorageFull: ", "InternalError: "))
         assert_no_version(registry_on(minio), large.digest)
         assert registry_on(minio).verify("churn", small).digest == small, "what was there is kept"
         resize(160)
