@@ -56,6 +56,8 @@ def prepared(task: Task) -> Callable[[], object]:
     match name:
         case "raw HTTP":
             return _raw(task, int(connections))
+        case "raw HTTP, files":
+            return _raw_files(task, int(connections))
         case "Slipway" | "Slipway, SHA-256 known":
             return _slipway(task, known="SHA-256" in name)
         case "boto3":
@@ -206,6 +208,33 @@ def _raw(task: Task, connections: int) -> Callable[[], object]:
     return go
 
 
+def _raw_files(task: Task, connections: int) -> Callable[[], object]:
+    """The limit with files at its end: as `_raw`, but the kernel sends the bytes, and what comes lands."""
+    pieces = [(_head(task, *piece), piece) for piece in _pieces(task, connections)]
+
+    def work(mine: list[tuple[bytes, tuple[str, int, int]]]) -> None:
+        buffer = memoryview(bytearray(BUFFER))
+        with socket.create_connection((task.host, task.port)) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for head, (key, start, end) in mine:
+                sock.sendall(head)
+                name = key if task.count > 1 else "0"
+                if task.up:
+                    with (task.source / name).open("rb") as file:
+                        sock.sendfile(file, start, end - start)
+                    _swallow(sock, buffer)
+                else:
+                    descriptor = os.open(task.target / name, os.O_WRONLY | os.O_CREAT, 0o666)
+                    _swallow(sock, buffer, descriptor, start)
+                    os.close(descriptor)
+
+    def go() -> None:
+        with ThreadPoolExecutor(connections) as pool:
+            list(pool.map(work, [pieces[number::connections] for number in range(connections)]))
+
+    return go
+
+
 def _pieces(task: Task, connections: int) -> Iterator[tuple[str, int, int]]:
     """Key, start and end of each request: one an object, or a stretch of the only one for each connection."""
     if task.count > 1 or connections == 1:
@@ -240,8 +269,8 @@ def _head(task: Task, key: str, start: int, end: int) -> bytes:
     return f"{verb} /{BUCKET}/{key} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
-def _swallow(sock: socket.socket, buffer: memoryview) -> None:
-    """Read one answer to its end."""
+def _swallow(sock: socket.socket, buffer: memoryview, descriptor: int = -1, offset: int = 0) -> None:
+    """Read one answer to its end, and write its body to a file if there is one."""
     count = 0
     while (end := bytes(buffer[:count]).find(b"\r\n\r\n")) < 0:
         got = sock.recv_into(buffer[count:])
@@ -251,12 +280,31 @@ def _swallow(sock: socket.socket, buffer: memoryview) -> None:
     head = bytes(buffer[:end]).decode().lower()
     if not head.startswith(("http/1.1 200", "http/1.1 206")):
         raise RuntimeError(head.split("\r\n")[0])
-    left = int(head.partition("content-length: ")[2].partition("\r\n")[0]) - (count - end - 4)
-    while left:
-        got = sock.recv_into(buffer)
+    left = int(head.partition("content-length: ")[2].partition("\r\n")[0])
+    got = buffer[end + 4 : count]
+    while True:
+        if descriptor >= 0:
+            offset += os.pwrite(descriptor, got, offset)
+        left -= len(got)
+        if not left:
+            return
+        got = buffer[: sock.recv_into(buffer)]
         if not got:
             raise RuntimeError("the store hung up")
-        left -= got
+
+
+def _touch_memory(task: Task) -> None:
+    """Have the memory that the files will be cached in.
+
+    A virtual machine gets it from its host when it is first written, which can take longer than a
+    transfer, and gives it back some seconds after it is freed.
+    """
+    path = task.target / "memory"
+    with path.open("wb") as file:
+        zeros = bytes(BUFFER)
+        for _ in range(0, task.count * task.size, BUFFER):
+            file.write(zeros)
+    path.unlink()
 
 
 def _peak() -> int:
@@ -269,6 +317,7 @@ def main() -> None:
     """Do one task and print its figures."""
     task = Task.model_validate_json(sys.argv[1])
     go = prepared(task)
+    _touch_memory(task)
     before = os.times()
     started = time.monotonic()
     go()

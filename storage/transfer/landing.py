@@ -22,7 +22,6 @@ class Landing:
         self.path = path.with_name(f"{path.name}.{os.getpid()}.part")
         self.descriptor = -1
         self._made = False
-        self._lock = threading.Lock()
 
     def open(self) -> None:
         """Make an empty file beside the final name, and the folders above."""
@@ -40,8 +39,8 @@ class Landing:
 
     def write(self, chunk: memoryview, offset: int) -> None:
         """Write all of a chunk at its place."""
-        # The kernel lets one thread write to a file at a time, and has the others spin meanwhile.
-        with self._lock, on_disk("write", self._final):
+        # No lock of ours: the kernel has one for each file, and ours on top of it cost a third of the rate.
+        with on_disk("write", self._final):
             while chunk:
                 written = os.pwrite(self.descriptor, chunk, offset)
                 chunk = chunk[written:]

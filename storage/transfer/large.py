@@ -14,7 +14,7 @@ from awscrt import checksums
 from storage.client import asking
 from storage.errors import FailedError, SlipwayError
 from storage.transfer.landing import Landing, altered, checked_sums, received
-from storage.transfer.parts import InOrder, Stretch, encoded, on_disk, part_size
+from storage.transfer.parts import InOrder, Stretch, encoded, on_disk, part_size, span_size
 from storage.transfer.pool import Tally, Task
 from storage.transfer.signing import UNSIGNED
 from storage.transfer.wire import Request, Wire, drained
@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 class _Parts:
     """What is common to both directions: how many parts, which are done, and what their checksums are."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.each = part_size(size)
+    def __init__(self, size: int, each: int) -> None:
+        self.size, self.each = size, each
         self.count = -(-size // self.each)
         self.crcs: dict[int, int] = {}
         self._left = self.count
@@ -69,7 +68,7 @@ class LargeUpload:
         self._client, self._bucket, self._key, self._path = client, bucket, key, path
         self._sha256 = sha256
         self._tally = tally
-        self._parts = _Parts(size)
+        self._parts = _Parts(size, part_size(size))
         self._etags: dict[int, str] = {}
         self._hash = InOrder(self._stretch) if sha256 else None
         self._lock = threading.Lock()
@@ -173,7 +172,7 @@ class LargeDownload:
         self._bucket, self._key = bucket, key
         self._sha256 = sha256
         self._tally = tally
-        self._parts = _Parts(size)
+        self._parts = _Parts(size, span_size(size))
         self._landing = Landing(path)
         self._hash = InOrder(self._stretch) if sha256 else None
         self._lock = threading.Lock()

@@ -19,6 +19,9 @@ CHUNK: Final = 1 << 20
 PART: Final = 16 << 20
 """Least bytes of a part of a large object; a smaller object goes in one request."""
 
+MOST_SPAN: Final = 64 << 20
+"""Most bytes that are read in one request: a store looks an object up anew for each."""
+
 MOST_PARTS: Final = 10_000
 """S3's own limit."""
 
@@ -26,6 +29,11 @@ MOST_PARTS: Final = 10_000
 def part_size(size: int) -> int:
     """Return the bytes of each part but the last, in whole MiB, so that S3's limit on parts is kept."""
     return max(PART, -(-size // MOST_PARTS) + (1 << 20) - 1 >> 20 << 20)
+
+
+def span_size(size: int) -> int:
+    """Return the bytes of each read of a large object but the last: a quarter of it, within limits."""
+    return min(max(PART, -(-size // 4)), MOST_SPAN)
 
 
 def encoded(crc: int) -> str:

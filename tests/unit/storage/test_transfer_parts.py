@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from storage.errors import FailedError
 from storage.transfer import parts as transfer_parts
 from storage.transfer.landing import Landing
-from storage.transfer.parts import MOST_PARTS, PART, InOrder, Stretch, part_size
+from storage.transfer.parts import MOST_PARTS, MOST_SPAN, PART, InOrder, Stretch, part_size, span_size
 from storage.transfer.signing import UNSIGNED, Credentials, path_of, query_of, signed_headers
 from storage.transfer.transfers import workers_for
 
@@ -70,6 +70,12 @@ def test_parts_keep_to_the_limits_of_s3(size):
     assert each >= PART
     assert each % (1 << 20) == 0
     assert -(-size // each) <= MOST_PARTS
+
+
+def test_a_large_object_is_read_in_quarters_that_are_neither_tiny_nor_huge():
+    assert span_size(PART + 1) == PART
+    assert span_size(4 * MOST_SPAN - 5) == MOST_SPAN - 1
+    assert span_size(5 << 40) == MOST_SPAN
 
 
 @pytest.mark.parametrize(
