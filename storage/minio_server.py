@@ -28,6 +28,24 @@ _GROUP: Final = 65532
 _STALE: Final = {"MINIO_API_STALE_UPLOADS_EXPIRY": "24h", "MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL": "6h"}
 """When what an interrupted multipart upload left goes: MinIO refuses a lifecycle rule for it."""
 
+_SETTLING_SECONDS: Final = 30
+"""How long the others may take to find a pod that is back at another address: what DNS remembers of it."""
+
+_DRAIN_SECONDS: Final = 5
+"""How long a pod that is to end still answers, until nobody is sent to it any more."""
+
+ALIKE: Final = (
+    'spec.template.metadata.annotations["slipway.dev/root-key"]',
+    "spec.template.spec.containers[*].image",
+    "spec.template.spec.containers[*].args",
+    "spec.template.spec.containers[*].env",
+)
+"""What MinIO wants to be the same on every server of a store before one joins.
+
+A first pod with another of these would wait for a second one of its kind for ever, so all are restarted
+at once: the StatefulSet is replaced. Its volumes are claims of their own, and stay.
+"""
+
 
 @dataclass(frozen=True, kw_only=True)
 class MinioServerArgs:
@@ -120,6 +138,7 @@ class MinioServer:
                 "service_name": layout.peers_service if layout.distributed else layout.service,
                 # No pod of several is ready before most are there.
                 "pod_management_policy": "Parallel" if layout.distributed else "OrderedReady",
+                "min_ready_seconds": _SETTLING_SECONDS if layout.distributed else None,
                 "persistent_volume_claim_retention_policy": {
                     "when_deleted": "Retain",
                     "when_scaled": "Retain",
@@ -145,7 +164,12 @@ class MinioServer:
                 self._within,
                 # The claims are there already; the templates only name them and can't be changed, so
                 # that a larger size would replace the StatefulSet for nothing.
-                pulumi.ResourceOptions(depends_on=claims, ignore_changes=["spec.volumeClaimTemplates"]),
+                pulumi.ResourceOptions(
+                    depends_on=claims,
+                    ignore_changes=["spec.volumeClaimTemplates"],
+                    replace_on_changes=[*ALIKE] if layout.distributed else None,
+                    delete_before_replace=layout.distributed,
+                ),
             ),
         )
 
@@ -153,6 +177,9 @@ class MinioServer:
         layout = self._args.layout
         return k8s.core.v1.PodSpecArgs(
             automount_service_account_token=False,
+            # Of the Service `minio` they would be MINIO_…: a pod made before it has none, one made after it
+            # has some, and a server whose MINIO_… are not those of its peers never joins them.
+            enable_service_links=False,
             security_context=confined_pod(volume_group=_GROUP),
             termination_grace_period_seconds=30,
             topology_spread_constraints=self._spread() if layout.distributed else None,
@@ -174,6 +201,9 @@ class MinioServer:
             "GOMEMLIMIT": f"{memory_mib * 5 // 6}MiB",
             **_STALE,
         }
+        if layout.distributed:
+            # A pod that is made again has another address; MinIO would keep to the old one for 30 s.
+            plain["MINIO_DNS_CACHE_TTL"] = "2s"
         return k8s.core.v1.ContainerArgs(
             name="minio",
             image=args.image,
@@ -188,8 +218,9 @@ class MinioServer:
                 k8s.core.v1.ContainerPortArgs(name="console", container_port=layout.console_port),
             ],
             startup_probe=http_probe("/minio/health/live", layout.port, period=2, failures=90, tls=True),
-            readiness_probe=http_probe("/minio/health/ready", layout.port, period=2, tls=True),
+            readiness_probe=self._readiness(),
             liveness_probe=http_probe("/minio/health/live", layout.port, failures=6, tls=True),
+            lifecycle={"pre_stop": {"sleep": {"seconds": _DRAIN_SECONDS}}} if layout.distributed else None,
             security_context=confined(),
             resources=resources(cpu="100m", memory="192Mi", memory_limit=f"{memory_mib}Mi"),
             volume_mounts=[
@@ -201,6 +232,12 @@ class MinioServer:
                 scratch_mount(),
             ],
         )
+
+    def _readiness(self) -> k8s.core.v1.ProbeArgs:
+        """Ask one of several whether it can read: `ready` says so before it has found the others."""
+        layout = self._args.layout
+        path = "/minio/health/cluster/read" if layout.distributed else "/minio/health/ready"
+        return http_probe(path, layout.port, period=2, tls=True)
 
     def _spread(self) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
         """Keep the pods evenly apart: two on one machine are lost together."""

@@ -112,6 +112,26 @@ def test_four_nodes_find_each_other_and_are_kept_apart(record):
     assert {each["metadata"]["name"] for each in spec["volumeClaimTemplates"]} == {"data0", "data1"}
 
 
+def test_several_servers_go_one_after_another_and_no_client_meets_one_that_is_alone(record):
+    engine, _ = record(_dev(nodes=4))
+    server = engine.one("store-server").inputs["spec"]
+    assert server["minReadySeconds"] >= 10
+    pod = server["template"]["spec"]
+    assert pod["enableServiceLinks"] is False, "a server whose MINIO_... are its own never joins the others"
+    [container] = pod["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/minio/health/cluster/read"
+    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] < pod["terminationGracePeriodSeconds"]
+
+
+def test_one_server_waits_for_nobody(record):
+    engine, _ = record(_local())
+    server = engine.one("store-server").inputs["spec"]
+    [container] = server["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/minio/health/ready"
+    assert "minReadySeconds" not in server
+    assert "lifecycle" not in container
+
+
 def test_probes_and_what_an_interrupted_upload_left(record):
     engine, _ = record(_local())
     [container] = engine.one("store-server").inputs["spec"]["template"]["spec"]["containers"]
