@@ -205,8 +205,10 @@ def section(figures: list[Figure], where: str) -> list[str]:
             "processor | peak memory |",
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
-        for contender in SMALL if small else ("raw TCP", *LARGE):
+        for contender in ("raw TCP", *(SMALL if small else LARGE)):
             mine = [figure for figure in rows if figure.contender == contender]
+            if not mine:
+                continue
             memory = max(figure.memory for figure in mine) // MIB
             cells = [contender, *_cells(rows, contender, up=True), *_cells(rows, contender, up=False)]
             lines.append("| " + " | ".join([*cells, f"{memory} MiB" if memory else "-"]) + " |")

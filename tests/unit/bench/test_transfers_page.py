@@ -1,0 +1,47 @@
+"""The table of transfers: rates, shares and what was not measured."""
+
+from bench.transfers import Figure, Workload, section
+
+MIB = 1 << 20
+ONE = Workload(name="1 x 64 MiB", count=1, size=64 * MIB)
+MANY = Workload(name="100 x 16 KiB", count=100, size=16 << 10)
+
+
+def figure(
+    contender: str, seconds: float, *, up: bool = False, workload: Workload = ONE, memory: int = 0
+) -> Figure:
+    return Figure(
+        workload=workload, contender=contender, up=up, seconds=seconds, processor=0.5, memory=memory
+    )
+
+
+def row(lines: list[str], contender: str) -> list[str]:
+    (found,) = (line for line in lines if line.startswith(f"| {contender} |"))
+    return [cell.strip() for cell in found.strip("|").split("|")][1:]
+
+
+def test_rates_are_medians_beside_raw_and_boto3() -> None:
+    lines = section(
+        [
+            figure("raw HTTP x 1", 0.5),
+            figure("boto3", 4.0),
+            *(figure("Slipway", seconds, memory=70 * MIB) for seconds in (1.0, 0.8, 9.0)),
+        ],
+        "memory",
+    )
+    assert row(lines, "Slipway")[4:] == ["64", "50%", "4.0", "0.5 s", "70 MiB"]
+    assert row(lines, "raw HTTP x 1")[-1] == "-"
+
+
+def test_small_files_are_counted_and_large_ones_weighed() -> None:
+    lines = section(
+        [figure("Slipway", 2.0, up=True), figure("Slipway", 2.0, up=True, workload=MANY)], "memory"
+    )
+    (large, small) = (line for line in lines if line.startswith("| Slipway |"))
+    assert (large.split("|")[2].strip(), small.split("|")[2].strip()) == ("32", "50")
+
+
+def test_what_was_not_measured_has_no_row_or_a_dash() -> None:
+    lines = section([figure("Slipway", 1.0, up=True)], "memory")
+    assert row(lines, "Slipway")[4:8] == ["-"] * 4
+    assert not [line for line in lines if line.startswith(("| raw TCP |", "| boto3 |"))]
