@@ -89,7 +89,8 @@ def doctor(report: "Examination") -> None:
 def store(report: "StoreReport", refusals: Sequence["Refusal"], *, as_json: bool) -> None:
     """Print what a store can do, and what Slipway refuses to do there."""
     if as_json:
-        console.show_model(report)
+        refused = [refusal.model_dump(mode="json") for refusal in refusals]
+        console.show_json({**report.model_dump(mode="json"), "refusals": refused})
         return
     console.show_table(
         ("capability", "result", "needed", "what was found"),

@@ -19,8 +19,10 @@ from infra.contract import PlatformOutputs
 from serving import credentials
 from serving.access import store_access
 from serving.cluster import Cluster
+from slipway.store_rotation import first_certificate, shown_generation
 from storage import proof
 from storage.client import StoreAccess, open_store
+from storage.errors import FailedError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -233,3 +235,27 @@ def test_minio_killed_during_a_rotation_and_another_administrators_key(
     summary: dict[str, Any] = renewed.json
     assert (summary["replaced"], summary["generation"], summary["continued"]) == ("root_key", 2, False)
     assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == proof.OPEN
+
+
+def test_another_certificate_under_load(clone: Checkout, first_up: Finished) -> None:
+    assert first_up.code == 0
+    outputs = read_outputs(clone)
+    former = str(store_access(outputs, "team-a", "editor").ca)
+    shown = shown_generation(outputs.store.endpoint, first_certificate(former))
+    with Probe(outputs).watching() as probe:
+        renewed = clone.slipway("store", "rotate", "--certificate", "--json")
+        time.sleep(2)
+    assert renewed.code == 0, renewed.err[-3000:]
+    assert (renewed.json["replaced"], renewed.json["generation"]) == ("certificate", shown + 1)
+    assert probe.failures == [], "clients try again while the one server restarts"
+    assert min(probe.counts.values()) > 50, probe.counts
+    print(f"another certificate under {probe.counts}; it took {renewed.json['seconds']} s")
+    trusted = str(store_access(outputs, "team-a", "editor").ca)
+    assert shown_generation(outputs.store.endpoint, trusted) == shown + 1
+    with pytest.raises(FailedError, match="SSLCertVerificationError"):
+        shown_generation(outputs.store.endpoint, first_certificate(former))
+    predictors = [checksums(Cluster.of(outputs), model) for model in ("iris", "wisconsin")]
+    again = clone.slipway("up", "local", "--json")
+    assert again.code == 0, again.err
+    assert set(again.json["changes"]) == {"same"}
+    assert [checksums(Cluster.of(outputs), model) for model in ("iris", "wisconsin")] == predictors

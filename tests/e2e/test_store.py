@@ -113,3 +113,17 @@ def test_the_store_speaks_tls_alone_and_to_those_who_know_its_authority(outputs:
         unknown.list_objects_v2(Bucket=outputs.store.data_bucket, Prefix=f"{TENANT}/")
     known = open_store(outputs, TENANT, "editor")
     assert known.list_objects_v2(Bucket=outputs.store.data_bucket, Prefix=f"{TENANT}/")["KeyCount"] >= 0
+
+
+def test_the_platforms_own_store_passes_slipways_test_of_stores(
+    clone: Checkout, outputs: PlatformOutputs, cluster: client.CoreV1Api
+) -> None:
+    administrator = cluster.read_namespaced_secret("store-root", "slipway-store").data
+    done = clone.slipway("doctor", "--store", "--stack", "local", "--json")
+    assert done.code == 0, done.err
+    assert done.json["usable"] is True
+    assert [each["capability"] for each in done.json["refusals"]] == ["abandoned-uploads"]
+    for value in administrator.values():
+        assert base64.b64decode(value).decode() not in done.out + done.err
+    store = open_store(outputs, TENANT, "editor")
+    assert store.list_objects_v2(Bucket=outputs.store.models_bucket, Prefix=f"{TENANT}/")["KeyCount"] > 0

@@ -82,6 +82,7 @@ def test_json_is_one_document(keys, answers, capsys, lacking, code):
     document = json.loads(capsys.readouterr().out)
     assert document["usable"] is (code == 0)
     assert {each["capability"] for each in document["capabilities"]} == set(Capability)
+    assert [each["capability"] for each in document["refusals"]] == [*lacking]
 
 
 @pytest.mark.parametrize("lacking", KEYS)
