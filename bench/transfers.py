@@ -5,6 +5,7 @@ in one folder. The contenders take turns, so that what else runs here meets all 
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -181,17 +183,30 @@ def loopback(size: int) -> float:
             return time.monotonic() - started
 
 
+def filesystem(folder: Path) -> str:
+    """What a folder lies on: memory in small pages is slower than in huge ones, and a disk than both."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    _, _, kind, options, *_ = max(
+        (mount for mount in mounts if folder.resolve().is_relative_to(mount[1])),
+        key=lambda mount: len(mount[1]),
+    )
+    huge = ", huge pages" if "huge=always" in options.split(",") else ""
+    return f"memory ({kind}{huge})" if kind == "tmpfs" else kind
+
+
 def section(figures: list[Figure], where: str) -> list[str]:
     """The figures as a section of the page."""
+    rounds = max(Counter((each.workload.name, each.contender, each.up) for each in figures).values())
     lines = [
         "## Transfers",
         "",
-        "Written by `python -m bench.transfers`: a new MinIO on loopback for each turn, "
-        f"{os.cpu_count()} cores for both, everything in {where}, "
+        f"Written by `python -m bench.transfers` on {datetime.date.today().isoformat()}: "
+        "a new MinIO on loopback for each turn, "
+        f"{os.cpu_count()} cores for both, all files and the store's drive in {where}, "
         f"Linux {platform.release()}, Python {platform.python_version()}.",
-        "Medians of one run; the contenders took turns, in another order each round. *raw* is a bare socket: "
-        "no file, no checksum; *files*: the kernel sends the files' bytes, and what comes is written. "
-        "Each contender has the memory that its files are cached in before the clock starts.",
+        f"Medians of {rounds}; the contenders took turns, in another order each round. *raw* is a bare "
+        "socket: no file, no checksum; *files*: the kernel sends the files' bytes, and what comes is "
+        "written. Each contender has the memory that its files are cached in before the clock starts.",
         "",
     ]
     for workload in dict.fromkeys(figure.workload.name for figure in figures):
@@ -263,7 +278,7 @@ def main() -> int:
             if options.keep:
                 with options.keep.open("a") as file:
                     file.write(figure.model_dump_json() + "\n")
-    put_into(PAGE, section(figures, str(options.folder)))
+    put_into(PAGE, section(figures, filesystem(options.folder)))
     return 0
 
 

@@ -172,7 +172,7 @@ class LargeDownload:
         self._bucket, self._key = bucket, key
         self._sha256 = sha256
         self._tally = tally
-        self._parts = _Parts(size, span_size(size))
+        self._parts = _Parts(size, span_size(size, tally.total))
         self._landing = Landing(path)
         self._hash = InOrder(self._stretch) if sha256 else None
         self._lock = threading.Lock()

@@ -31,9 +31,13 @@ def part_size(size: int) -> int:
     return max(PART, -(-size // MOST_PARTS) + (1 << 20) - 1 >> 20 << 20)
 
 
-def span_size(size: int) -> int:
-    """Return the bytes of each read of a large object but the last: a quarter of it, within limits."""
-    return min(max(PART, -(-size // 4)), MOST_SPAN)
+def span_size(size: int, together: int) -> int:
+    """Return the bytes of each read of a large object but the last: a quarter of it, within limits.
+
+    Of many objects that are read together, `together` bytes in all, each is read in fewer pieces: the
+    workers have enough to do, and every request costs the store more than its bytes.
+    """
+    return min(max(PART, -(-size // 4), together // 16), MOST_SPAN)
 
 
 def encoded(crc: int) -> str:

@@ -15,7 +15,8 @@ class Tally:
     """Adds up what is done and says so."""
 
     def __init__(self, total: int, progress: Progress) -> None:
-        self._total = total
+        self.total = total
+        """Bytes of the whole transfer."""
         self._progress = progress
         self._done = 0
         self._lock = threading.Lock()
@@ -24,7 +25,7 @@ class Tally:
         """`size` bytes more are done."""
         with self._lock:
             self._done += size
-            self._progress(self._done, self._total)
+            self._progress(self._done, self.total)
 
 
 def run(tasks: Iterator[Task], endpoint: Endpoint, workers: int) -> None:

@@ -1,6 +1,8 @@
 """The table of transfers: rates, shares and what was not measured."""
 
-from bench.transfers import Figure, Workload, section
+from pathlib import Path
+
+from bench.transfers import Figure, Workload, filesystem, section
 
 MIB = 1 << 20
 ONE = Workload(name="1 x 64 MiB", count=1, size=64 * MIB)
@@ -45,3 +47,10 @@ def test_what_was_not_measured_has_no_row_or_a_dash() -> None:
     lines = section([figure("Slipway", 1.0, up=True)], "memory")
     assert row(lines, "Slipway")[4:8] == ["-"] * 4
     assert not [line for line in lines if line.startswith(("| raw TCP |", "| boto3 |"))]
+
+
+def test_the_page_names_what_the_files_lie_on_and_no_path(tmp_path: Path) -> None:
+    assert filesystem(Path("/proc")) == "proc"
+    assert "/" not in filesystem(tmp_path)
+    lines = section([figure("Slipway", 1.0), figure("Slipway", 2.0)], "memory")
+    assert any(line.startswith("Medians of 2;") for line in lines)

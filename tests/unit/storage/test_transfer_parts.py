@@ -73,9 +73,14 @@ def test_parts_keep_to_the_limits_of_s3(size):
 
 
 def test_a_large_object_is_read_in_quarters_that_are_neither_tiny_nor_huge():
-    assert span_size(PART + 1) == PART
-    assert span_size(4 * MOST_SPAN - 5) == MOST_SPAN - 1
-    assert span_size(5 << 40) == MOST_SPAN
+    assert span_size(PART + 1, PART + 1) == PART
+    assert span_size(4 * MOST_SPAN - 5, 4 * MOST_SPAN - 5) == MOST_SPAN - 1
+    assert span_size(5 << 40, 5 << 40) == MOST_SPAN
+
+
+def test_many_objects_together_are_read_in_fewer_pieces():
+    assert span_size(MOST_SPAN, 5 * MOST_SPAN) == 5 * MOST_SPAN // 16
+    assert span_size(MOST_SPAN, 64 * MOST_SPAN) == MOST_SPAN
 
 
 @pytest.mark.parametrize(
