@@ -1,4 +1,4 @@
-"""The store on AWS under the recording engine: what is made, who may do what, and what nobody may."""
+"""The store on AWS under the recording engine: what is made, and that a server of its API takes it."""
 
 import json
 import subprocess
@@ -9,76 +9,19 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import assume, given
-from hypothesis import strategies as st
 from pulumi.runtime import mocks
-from support.aws_engine import KMS_KEY, AwsEngine
-from support.engine import Engine, reveal, secrets_masked
-from support.iam import decision
+from support.aws_engine import AwsEngine
+from support.checkout import ROOT
+from support.engine import secrets_masked
 from support.moto_server import running_moto
-
-from storage import aws, s3
-from storage.keys import Role
-from storage.layout import Buckets
-from storage.policy import policy
-from storage.settings import S3Settings, StoreTenant
-
-ROOT = Path(__file__).parents[3]
-REGION = "eu-central-1"
-KEY = KMS_KEY
-ISSUER = "oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"
-IRSA = {"kind": "irsa", "provider_arn": f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"}
-POD_IDENTITY = {"kind": "pod-identity", "cluster_name": "team-cluster"}
-ACCOUNTS = {Role.RUNNER: "pipeline-runner", Role.SERVER: "model-server", Role.EDITOR: "default-editor"}
-TENANTS = (StoreTenant(name="team-a"), StoreTenant(name="team-ab"))
-CI = "arn:aws:iam::111122223333:role/ci"
-BUCKETS = Buckets(artifacts="x-artifacts", models="x-models", data="x-data")
-NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
-KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)
-ACTIONS = (
-    "s3:GetObject",
-    "s3:PutObject",
-    "s3:DeleteObject",
-    "s3:DeleteObjectVersion",
-    "s3:GetObjectVersion",
-    "s3:AbortMultipartUpload",
+from support.s3_store import (
+    KEY,
+    PURPOSES,
+    REGION,
+    deploy,
+    documents,
+    inputs,
 )
-
-
-def settings(**changes: object) -> S3Settings:
-    said = {"kind": "s3", "region": REGION, "identity": IRSA, "buckets": BUCKETS.model_dump()}
-    return S3Settings.model_validate_json(json.dumps(said | changes))
-
-
-def deploy(**changes: object) -> tuple[AwsEngine, s3.S3Store]:
-    made: list[s3.S3Store] = []
-
-    def program() -> None:
-        args = s3.S3StoreArgs(settings=settings(**changes), tenants=TENANTS, accounts=ACCOUNTS)
-        made.append(s3.S3Store("store", args))
-
-    engine = AwsEngine().deploy(program)
-    assert isinstance(engine, AwsEngine)
-    return engine, made[0]
-
-
-@pytest.fixture(scope="module")
-def built() -> tuple[AwsEngine, s3.S3Store]:
-    return deploy()
-
-
-@pytest.fixture(scope="module")
-def engine(built: tuple[AwsEngine, s3.S3Store]) -> AwsEngine:
-    return built[0]
-
-
-def inputs(engine: Engine, name: str) -> dict[str, Any]:
-    found = reveal(engine.one(name).inputs)
-    assert isinstance(found, dict)
-    return found
-
-
-PURPOSES = {"artifacts": "x-artifacts", "models": "x-models", "data": "x-data"}
 
 
 @pytest.mark.parametrize(("purpose", "name"), PURPOSES.items())
@@ -148,191 +91,6 @@ def test_a_key_that_is_made_is_rotated_and_can_be_saved_for_a_month(engine: AwsE
     key = inputs(engine, "store-key")
     assert (key["enableKeyRotation"], key["deletionWindowInDays"]) == (True, 30)
     assert inputs(engine, "store-key-alias")["targetKeyId"] == "made"
-
-
-def documents(engine: Engine) -> dict[str, dict[str, Any]]:
-    found = {
-        made.name: json.loads(reveal(made.inputs)[field])
-        for made in engine.made
-        for field in ("policy", "assumeRolePolicy")
-        if field in made.inputs
-    }
-    assert len(found) == 3 + 2 * len(engine.of("Role"))
-    return found
-
-
-def test_only_a_refusal_names_everybody(engine: AwsEngine) -> None:
-    for name, document in documents(engine).items():
-        for statement in document["Statement"]:
-            assert statement.get("Principal") != "*" or statement["Effect"] == "Deny", name
-            assert "*" not in statement["Action"], name
-            assert statement["Effect"] == "Deny" or "s3:*" not in statement["Action"], name
-
-
-PUT = ("s3:PutObject", f"arn:aws:s3:::{BUCKETS.models}/team-a/iris/x")
-SECURE = {"aws:SecureTransport": "true", "s3:TlsVersion": "1.3"}
-_KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
-
-
-@pytest.mark.parametrize(
-    ("said", "refused"),
-    [
-        ({}, False),
-        ({"s3:TlsVersion": "1.2"}, False),
-        ({"s3:x-amz-server-side-encryption": "aws:kms", _KEY_HEADER: KEY}, False),
-        ({"aws:SecureTransport": "false"}, True),
-        ({"s3:TlsVersion": "1.1"}, True),
-        ({"s3:x-amz-server-side-encryption": "AES256"}, True),
-        ({"s3:x-amz-server-side-encryption": "aws:kms", _KEY_HEADER: f"{KEY}-of-another"}, True),
-    ],
-)
-def test_a_bucket_refuses_plain_http_old_tls_and_another_key(
-    engine: AwsEngine, said: dict[str, str], refused: bool
-) -> None:
-    document = documents(engine)["store-models-policy"]
-    assert decision([document], *PUT, SECURE | said) == ("deny" if refused else "none")
-
-
-@given(mine=NAMES, theirs=NAMES, role=st.sampled_from(list(Role)), key=KEYS)
-def test_a_role_reaches_its_tenant_and_no_other(mine: str, theirs: str, role: Role, key: str) -> None:
-    assume(mine != theirs)
-    document = aws.role_policy(mine, role, BUCKETS, region=REGION, kms_key_arn=KEY)
-    for bucket in PURPOSES.values():
-        arn = f"arn:aws:s3:::{bucket}"
-        for action in ACTIONS:
-            assert decision([document], action, f"{arn}/{theirs}/{key}", {}) == "none"
-        for prefix in (f"{theirs}/{key}", "", mine):
-            assert decision([document], "s3:ListBucket", arn, {"s3:prefix": prefix}) == "none"
-        assert decision([document], "s3:ListBucket", arn, {}) == "none", "a bucket's head lists it all"
-
-
-@given(tenant=NAMES, role=st.sampled_from(list(Role)), key=KEYS)
-def test_iam_says_the_same_as_minio(tenant: str, role: Role, key: str) -> None:
-    in_iam = aws.role_policy(tenant, role, BUCKETS, region=REGION, kms_key_arn=KEY)
-    in_minio = policy(tenant, role, BUCKETS)
-    for bucket in PURPOSES.values():
-        arn = f"arn:aws:s3:::{bucket}"
-        for resource in (
-            f"{arn}/{tenant}/{key}",
-            f"{arn}/{tenant}/runs/{key}",
-            f"{arn}/{tenant}/m/versions/x",
-        ):
-            for action in ACTIONS:
-                assert decision([in_iam], action, resource, {}) == decision([in_minio], action, resource, {})
-        context = {"s3:prefix": f"{tenant}/runs/{key}"}
-        said = [decision([each], "s3:ListBucket", arn, context) for each in (in_iam, in_minio)]
-        assert said[0] == said[1]
-
-
-@pytest.mark.parametrize(
-    ("role", "bucket", "uses"),
-    [
-        (Role.SERVER, BUCKETS.models, {"kms:Decrypt"}),
-        (Role.SERVER, BUCKETS.artifacts, set()),
-        (Role.RUNNER, BUCKETS.artifacts, {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (Role.RUNNER, BUCKETS.models, {"kms:Decrypt"}),
-        (Role.PROMOTER, BUCKETS.models, {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (Role.PROMOTER, BUCKETS.data, set()),
-    ],
-)
-def test_the_key_is_used_by_way_of_s3_for_what_the_role_may_read_or_write(
-    role: Role, bucket: str, uses: set[str]
-) -> None:
-    document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
-    s3_alone = {
-        "kms:ViaService": f"s3.{REGION}.amazonaws.com",
-        "kms:EncryptionContext:aws:s3:arn": f"arn:aws:s3:::{bucket}",
-    }
-    actions = ("kms:Decrypt", "kms:GenerateDataKey", "kms:ScheduleKeyDeletion")
-    assert {each for each in actions if decision([document], each, KEY, s3_alone) == "allow"} == uses
-    for context in ({}, s3_alone | {"kms:ViaService": f"ec2.{REGION}.amazonaws.com"}):
-        assert not [each for each in actions if decision([document], each, KEY, context) != "none"]
-
-
-def test_every_action_is_one_of_iam() -> None:
-    known = {
-        "kms:Decrypt",
-        "kms:GenerateDataKey",
-        *(f"s3:{each}" for each in ("GetBucketLocation", "ListBucket", "ListBucketVersions")),
-        *(f"s3:{each}" for each in ("GetLifecycleConfiguration", "GetBucketVersioning")),
-        *(f"s3:{each}" for each in ("ListMultipartUploadParts", "AbortMultipartUpload")),
-        *(f"s3:{each}" for each in ("GetObject", "PutObject", "DeleteObject")),
-        *(f"s3:{each}" for each in ("GetObjectVersion", "DeleteObjectVersion")),
-    }
-    for role in Role:
-        document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
-        assert {action for each in document["Statement"] for action in each["Action"]} <= known
-        assert len(json.dumps(document)) < 10_240, "IAM takes no longer one"
-
-
-def test_exactly_the_tenants_accounts_take_their_roles(engine: AwsEngine) -> None:
-    trusted = {}
-    for made in engine.of("Role"):
-        [statement] = json.loads(made.inputs["assumeRolePolicy"])["Statement"]
-        assert statement["Principal"] == {"Federated": IRSA["provider_arn"]}
-        assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity"]
-        said = statement["Condition"]["StringEquals"]
-        assert said[f"{ISSUER}:aud"] == "sts.amazonaws.com"
-        trusted[made.name] = said[f"{ISSUER}:sub"]
-    assert trusted == {
-        f"store-{tenant}-{role}-role": f"system:serviceaccount:{tenant}:{account}"
-        for tenant in ("team-a", "team-ab")
-        for role, account in ACCOUNTS.items()
-    }
-    names = [made.inputs["name"] for made in engine.of("Role")]
-    assert len(set(names)) == len(names)
-
-
-def test_people_take_the_roles_that_they_are_given() -> None:
-    people = [{"tenant": "team-a", "role": "promoter", "principal": CI}]
-    engine, _ = deploy(people=people)
-    extra = inputs(engine, "store-team-a-promoter-role")
-    [statement] = json.loads(extra["assumeRolePolicy"])["Statement"]
-    assert (statement["Principal"], statement["Action"]) == ({"AWS": [CI]}, ["sts:AssumeRole"])
-    assert len(engine.of("Role")) == 7
-    shared, _ = deploy(people=[{"tenant": "team-a", "role": "editor", "principal": CI}])
-    trust = json.loads(inputs(shared, "store-team-a-editor-role")["assumeRolePolicy"])["Statement"]
-    assert [[*each["Principal"]] for each in trust] == [["Federated"], ["AWS"]]
-
-
-@given(
-    tenant=st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True), role=st.sampled_from(list(Role))
-)
-def test_a_role_has_a_name_that_iam_takes(tenant: str, role: Role) -> None:
-    assert len(aws.role_name(tenant, role, BUCKETS)) <= 64
-
-
-def test_with_irsa_the_account_carries_its_role(built: tuple[AwsEngine, s3.S3Store]) -> None:
-    store = built[1].handle
-    carried = store.credentials.annotations(TENANTS[0], Role.SERVER)
-    assert set(carried) == {"eks.amazonaws.com/role-arn"}
-    assert store.credentials.annotations(TENANTS[0], Role.PROMOTER) == {}
-    assert store.credentials.key(TENANTS[0], Role.SERVER) is None
-    assert (store.endpoint, store.internal_endpoint) == (f"https://s3.{REGION}.amazonaws.com",) * 2
-    assert (store.keyless, store.path_style, store.tls, store.port) == (True, False, True, 443)
-    assert (store.namespace, store.ca_certificate, store.identity_agent) == (None, None, None)
-
-
-def test_with_pod_identity_an_association_gives_the_role() -> None:
-    engine, store = deploy(identity=POD_IDENTITY)
-    association = inputs(engine, "store-team-a-server-association")
-    assert association == {
-        "clusterName": "team-cluster",
-        "namespace": "team-a",
-        "serviceAccount": "model-server",
-        "roleArn": f"arn:aws:iam::111122223333:role/{aws.role_name('team-a', Role.SERVER, BUCKETS)}",
-    }
-    assert len(engine.of("PodIdentityAssociation")) == 6
-    [statement] = json.loads(inputs(engine, "store-team-a-server-role")["assumeRolePolicy"])["Statement"]
-    assert statement["Principal"] == {"Service": "pods.eks.amazonaws.com"}
-    assert statement["Action"] == ["sts:AssumeRole", "sts:TagSession"]
-    assert statement["Condition"]["StringEquals"] == {
-        "aws:RequestTag/eks-cluster-name": "team-cluster",
-        "aws:RequestTag/kubernetes-namespace": "team-a",
-        "aws:RequestTag/kubernetes-service-account": "model-server",
-    }
-    assert store.handle.credentials.annotations(TENANTS[0], Role.SERVER) == {}
-    assert store.handle.identity_agent == "169.254.170.23/32"
 
 
 def test_china_has_its_own_names() -> None:
