@@ -278,18 +278,22 @@ def test_a_slow_answer_is_told_apart_and_a_torn_upload_is_no_version(minio, prox
     assert clean.verify("churn", staged.digest).digest == staged.digest
 
 
-def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, proxy, staged):
-    client = opened(proxy.url, key_of(minio), retries=1)
-    proxy.faults = [Fault(method="PUT", path="model.pkl", keep_body=BIG // 2)]
-    error = told(lambda: published(client, staged), key_of(minio))
-    assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
-    assert proxy.count("PUT", "model.pkl") == 2
-    clean = registry_on(opened(minio.url, key_of(minio)))
-    assert staged.digest not in clean.list_versions("churn")
-    left = [name for _, name in contents(minio) if staged.digest in name]
-    assert [name for name in left if name.endswith(("model.pkl", "manifest.json"))] == []
-    proxy.faults[0].times = 1
-    assert published(client, staged) == staged.digest, "one that is cut once is sent again"
+@pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
+def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, secured, staged, tmp_path):
+    ours = authority()
+    tls = certificate(ours, "127.0.0.1", days=1, folder=tmp_path) if secured else None
+    with faulty_store(minio.endpoint, tls=tls) as proxy:
+        client = opened(proxy.url, key_of(minio), ca=ours.pem if secured else None, retries=1)
+        proxy.faults = [Fault(method="PUT", path="model.pkl", keep_body=BIG // 2)]
+        error = told(lambda: published(client, staged), key_of(minio))
+        assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+        assert proxy.count("PUT", "model.pkl") == 2
+        clean = registry_on(opened(minio.url, key_of(minio)))
+        assert staged.digest not in clean.list_versions("churn")
+        left = [name for _, name in contents(minio) if staged.digest in name]
+        assert [name for name in left if name.endswith(("model.pkl", "manifest.json"))] == []
+        proxy.faults[0].times = 1
+        assert published(client, staged) == staged.digest, "one that is cut once is sent again"
 
 
 def test_a_body_that_the_store_says_it_did_not_get_is_sent_again(minio, proxy, staged):
