@@ -5,15 +5,12 @@ in one folder. The contenders take turns, so that what else runs here meets all 
 """
 
 import argparse
-import datetime
 import hashlib
 import json
 import os
-import platform
 import random
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,47 +19,15 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from bench.contenders import BUCKET, REGION, Task
 from bench.local_store import minio
 from bench.measure import ROOT, say
 from bench.page import BEGIN, END
+from bench.transfers_page import LARGE, MIB, SMALL, Figure, Workload, filesystem, section
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-MIB = 1 << 20
-LARGE = (
-    "raw HTTP x 1", "raw HTTP x 4", "raw HTTP, files x 4",
-    "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
-)  # fmt: skip
-SMALL = (
-    "raw HTTP x 1", "raw HTTP x 8", "raw HTTP, files x 8",
-    "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
-)  # fmt: skip
-
-
-class Workload(BaseModel):
-    """So many files of one size."""
-
-    name: str
-    count: int
-    size: int
-
-
-class Figure(BaseModel):
-    """One transfer by one contender."""
-
-    workload: Workload
-    contender: str
-    up: bool
-    seconds: float
-    processor: float
-    """Seconds of processor time, the store's not among them."""
-
-    memory: int
-    """Peak of the process, in bytes; 0 where it is not measured."""
 
 
 def workloads(scale: float) -> list[Workload]:
@@ -76,22 +41,36 @@ def workloads(scale: float) -> list[Workload]:
     ]
 
 
-def measured(folder: Path, scale: float, repeats: int) -> Iterator[Figure]:
-    """Take every measurement; the contenders take turns."""
+def measured(folder: Path, scale: float, repeats: int, kept: list[Figure]) -> Iterator[Figure]:
+    """Take every measurement that is not among those kept; the contenders take turns."""
+    had = Counter((figure.workload.name, figure.contender) for figure in kept if not figure.up)
     for workload in workloads(scale):
         source = folder / "source"
         written(source, workload)
-        for _ in range(repeats):
-            if workload.count == 1:
+        for number in range(repeats):
+            if workload.count == 1 and had[workload.name, "raw TCP"] <= number:
                 seconds = loopback(workload.size)
                 yield Figure(
                     workload=workload, contender="raw TCP", up=False, seconds=seconds, processor=0, memory=0
                 )
-            contenders = SMALL if workload.size < MIB else LARGE
+            contenders = [
+                each
+                for each in (SMALL if workload.size < MIB else LARGE)
+                if had[workload.name, each] <= number
+            ]
             # In another order each time: what a turn leaves in the machine's memory meets the next one.
             for contender in random.sample(contenders, len(contenders)):
                 yield from turn(folder, workload, contender)
         shutil.rmtree(source)
+
+
+def whole_turns(keep: Path) -> list[Figure]:
+    """The figures of a run that was cut off; an upload whose download was never measured is left out."""
+    figures = [Figure.model_validate_json(line) for line in keep.read_text().splitlines()]
+    if figures and figures[-1].up:
+        figures.pop()
+    keep.write_text("".join(figure.model_dump_json() + "\n" for figure in figures))
+    return figures
 
 
 def turn(folder: Path, workload: Workload, contender: str) -> Iterator[Figure]:
@@ -183,76 +162,6 @@ def loopback(size: int) -> float:
             return time.monotonic() - started
 
 
-def filesystem(folder: Path) -> str:
-    """What a folder lies on: memory in small pages is slower than in huge ones, and a disk than both."""
-    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
-    _, _, kind, options, *_ = max(
-        (mount for mount in mounts if folder.resolve().is_relative_to(mount[1])),
-        key=lambda mount: len(mount[1]),
-    )
-    huge = ", huge pages" if "huge=always" in options.split(",") else ""
-    return f"memory ({kind}{huge})" if kind == "tmpfs" else kind
-
-
-def section(figures: list[Figure], where: str) -> list[str]:
-    """The figures as a section of the page."""
-    rounds = max(Counter((each.workload.name, each.contender, each.up) for each in figures).values())
-    lines = [
-        "## Transfers",
-        "",
-        f"Written by `python -m bench.transfers` on {datetime.date.today().isoformat()}: "
-        "a new MinIO on loopback for each turn, "
-        f"{os.cpu_count()} cores for both, all files and the store's drive in {where}, "
-        f"Linux {platform.release()}, Python {platform.python_version()}.",
-        f"Medians of {rounds}; the contenders took turns, in another order each round. *raw* is a bare "
-        "socket: no file, no checksum; *files*: the kernel sends the files' bytes, and what comes is "
-        "written. Each contender has the memory that its files are cached in before the clock starts.",
-        "",
-    ]
-    for workload in dict.fromkeys(figure.workload.name for figure in figures):
-        rows = [figure for figure in figures if figure.workload.name == workload]
-        small = rows[0].workload.size < MIB
-        unit = "files/s" if small else "MiB/s"
-        lines += [
-            f"### {workload}",
-            "",
-            f"| client | up, {unit} | of raw | x boto3 | processor | down, {unit} | of raw | x boto3 | "
-            "processor | peak memory |",
-            "|---|---|---|---|---|---|---|---|---|---|",
-        ]
-        for contender in ("raw TCP", *(SMALL if small else LARGE)):
-            mine = [figure for figure in rows if figure.contender == contender]
-            if not mine:
-                continue
-            memory = max(figure.memory for figure in mine) // MIB
-            cells = [contender, *_cells(rows, contender, up=True), *_cells(rows, contender, up=False)]
-            lines.append("| " + " | ".join([*cells, f"{memory} MiB" if memory else "-"]) + " |")
-        lines.append("")
-    return lines
-
-
-def _cells(rows: list[Figure], contender: str, *, up: bool) -> list[str]:
-    def rate(name: str) -> float:
-        found = [figure for figure in rows if figure.contender == name and figure.up == up]
-        if not found:
-            return 0.0
-        work = found[0].workload
-        done = work.count if work.size < MIB else work.count * work.size / MIB
-        return done / statistics.median(figure.seconds for figure in found)
-
-    mine = [figure for figure in rows if figure.contender == contender and figure.up == up]
-    if not mine:
-        return ["-", "-", "-", "-"]
-    own, raw, boto3 = rate(contender), rate("raw HTTP x 1"), rate("boto3")
-    processor = statistics.median(figure.processor for figure in mine)
-    return [
-        f"{own:.0f}",
-        f"{own / raw:.0%}" if raw else "-",
-        f"{own / boto3:.1f}" if boto3 else "-",
-        f"{processor:.1f} s" if processor else "-",
-    ]
-
-
 def put_into(page: Path, lines: list[str]) -> None:
     """Replace the section in the page, or append it."""
     text = page.read_text()
@@ -269,11 +178,15 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=3)
     where = Path(tempfile.gettempdir())
     parser.add_argument("--folder", type=Path, default=where, help="needs 20 GiB at full size")
-    parser.add_argument("--keep", type=Path, help="also append each figure to this file as a line of JSON")
+    parser.add_argument(
+        "--keep",
+        type=Path,
+        help="append each figure to this file as a line of JSON; what it holds already is not measured again",
+    )
     options = parser.parse_args()
-    figures = []
+    figures = whole_turns(options.keep) if options.keep and options.keep.exists() else []
     with tempfile.TemporaryDirectory(prefix="slipway-bench-", dir=options.folder) as name:
-        for figure in measured(Path(name), options.scale, options.repeats):
+        for figure in measured(Path(name), options.scale, options.repeats, list(figures)):
             figures.append(figure)
             if options.keep:
                 with options.keep.open("a") as file:

@@ -40,7 +40,8 @@ slipway doctor --store --endpoint https://s3.example.com --region us-east-1
 
 The test works in buckets that it makes for itself, or with `--bucket` below a prefix of its own in a given
 one, and takes everything away again; what it could not take away is named. With `--bucket` no setting of
-the bucket is touched, so what needs one is not tested. `--json` gives the whole report. The exit code is
+the bucket is touched, so what needs one is not tested. `--json` gives the whole report and what
+Slipway refuses there (`refusals`). The exit code is
 0 where the store is usable, 1 where it is not, and 2 where the test could not be begun for want of a key
 or a URL.
 

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from bench.transfers import Figure, Workload, filesystem, section
+from bench.transfers import whole_turns
+from bench.transfers_page import Figure, Workload, filesystem, section
 
 MIB = 1 << 20
 ONE = Workload(name="1 x 64 MiB", count=1, size=64 * MIB)
@@ -54,3 +55,11 @@ def test_the_page_names_what_the_files_lie_on_and_no_path(tmp_path: Path) -> Non
     assert "/" not in filesystem(tmp_path)
     lines = section([figure("Slipway", 1.0), figure("Slipway", 2.0)], "memory")
     assert any(line.startswith("Medians of 2;") for line in lines)
+
+
+def test_a_run_that_was_cut_off_goes_on_with_its_whole_turns(tmp_path: Path) -> None:
+    keep = tmp_path / "figures"
+    kept = [figure("boto3", 4.0, up=True), figure("boto3", 3.0), figure("Slipway", 2.0, up=True)]
+    keep.write_text("".join(each.model_dump_json() + "\n" for each in kept))
+    assert whole_turns(keep) == kept[:2]
+    assert len(keep.read_text().splitlines()) == 2

@@ -1,0 +1,112 @@
+"""The section of the page of benchmarks that tells of transfers: what is in a figure, and its tables."""
+
+import datetime
+import os
+import platform
+import statistics
+from collections import Counter
+from pathlib import Path
+
+from pydantic import BaseModel
+
+MIB = 1 << 20
+LARGE = (
+    "raw HTTP x 1", "raw HTTP x 4", "raw HTTP, files x 4",
+    "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
+)  # fmt: skip
+SMALL = (
+    "raw HTTP x 1", "raw HTTP x 8", "raw HTTP, files x 8",
+    "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
+)  # fmt: skip
+
+
+class Workload(BaseModel):
+    """So many files of one size."""
+
+    name: str
+    count: int
+    size: int
+
+
+class Figure(BaseModel):
+    """One transfer by one contender."""
+
+    workload: Workload
+    contender: str
+    up: bool
+    seconds: float
+    processor: float
+    """Seconds of processor time, the store's not among them."""
+
+    memory: int
+    """Peak of the process, in bytes; 0 where it is not measured."""
+
+
+def filesystem(folder: Path) -> str:
+    """What a folder lies on: memory in small pages is slower than in huge ones, and a disk than both."""
+    mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
+    _, _, kind, options, *_ = max(
+        (mount for mount in mounts if folder.resolve().is_relative_to(mount[1])),
+        key=lambda mount: len(mount[1]),
+    )
+    huge = ", huge pages" if "huge=always" in options.split(",") else ""
+    return f"memory ({kind}{huge})" if kind == "tmpfs" else kind
+
+
+def section(figures: list[Figure], where: str) -> list[str]:
+    """The figures as a section of the page."""
+    rounds = max(Counter((each.workload.name, each.contender, each.up) for each in figures).values())
+    lines = [
+        "## Transfers",
+        "",
+        f"Written by `python -m bench.transfers` on {datetime.date.today().isoformat()}: "
+        "a new MinIO on loopback for each turn, "
+        f"{os.cpu_count()} cores for both, all files and the store's drive in {where}, "
+        f"Linux {platform.release()}, Python {platform.python_version()}.",
+        f"Medians of {rounds}; the contenders took turns, in another order each round. *raw* is a bare "
+        "socket: no file, no checksum; *files*: the kernel sends the files' bytes, and what comes is "
+        "written. Each contender has the memory that its files are cached in before the clock starts.",
+        "",
+    ]
+    for workload in dict.fromkeys(figure.workload.name for figure in figures):
+        rows = [figure for figure in figures if figure.workload.name == workload]
+        small = rows[0].workload.size < MIB
+        unit = "files/s" if small else "MiB/s"
+        lines += [
+            f"### {workload}",
+            "",
+            f"| client | up, {unit} | of raw | x boto3 | processor | down, {unit} | of raw | x boto3 | "
+            "processor | peak memory |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        for contender in ("raw TCP", *(SMALL if small else LARGE)):
+            mine = [figure for figure in rows if figure.contender == contender]
+            if not mine:
+                continue
+            memory = max(figure.memory for figure in mine) // MIB
+            cells = [contender, *_cells(rows, contender, up=True), *_cells(rows, contender, up=False)]
+            lines.append("| " + " | ".join([*cells, f"{memory} MiB" if memory else "-"]) + " |")
+        lines.append("")
+    return lines
+
+
+def _cells(rows: list[Figure], contender: str, *, up: bool) -> list[str]:
+    def rate(name: str) -> float:
+        found = [figure for figure in rows if figure.contender == name and figure.up == up]
+        if not found:
+            return 0.0
+        work = found[0].workload
+        done = work.count if work.size < MIB else work.count * work.size / MIB
+        return done / statistics.median(figure.seconds for figure in found)
+
+    mine = [figure for figure in rows if figure.contender == contender and figure.up == up]
+    if not mine:
+        return ["-", "-", "-", "-"]
+    own, raw, boto3 = rate(contender), rate("raw HTTP x 1"), rate("boto3")
+    processor = statistics.median(figure.processor for figure in mine)
+    return [
+        f"{own:.0f}",
+        f"{own / raw:.0%}" if raw else "-",
+        f"{own / boto3:.1f}" if boto3 else "-",
+        f"{processor:.1f} s" if processor else "-",
+    ]
