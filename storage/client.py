@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, SSLError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 
-from storage.causes import CUT_SHORT, UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
+from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.checksums import encoded_sha256
 from storage.errors import StoreError, UsageError
 from storage.keys import StoreKey
@@ -26,9 +26,13 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
-RETRIES: Final = 4
-_FIRST_PAUSE_SECONDS: Final = 0.5
-"""Before a body is sent again; doubled before each further attempt."""
+RETRIES: Final = 5
+"""With the pauses before them 15.5 s: a store on one node is away for up to half of that when it restarts."""
+
+FIRST_PAUSE_SECONDS: Final = 0.5
+"""Before the second attempt; doubled before each further one."""
+
+_AWAY: Final = frozenset({Cause.UNREACHABLE, Cause.CUT})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,7 @@ def open_store(
         ),
     )
     client.meta.events.register("before-parse.s3", _readable_error)
-    client.meta.events.register("needs-retry.s3", _sent_again(retries))
+    client.meta.events.register_first("needs-retry.s3", _patience(retries))
     client.meta.events.register("provide-client-params.s3.PutObject", _checksum_first)
     if access.key is None:  # a role, which AWS alone gives
         tell_missing(client)
@@ -107,10 +111,12 @@ def _readable_error(response_dict: dict[str, Any], **_: object) -> None:
         response_dict["body"] = f"<Error><Code>{UNREADABLE}</Code></Error>".encode()
 
 
-def _sent_again(retries: int) -> Callable[..., Any]:
-    """Return what lets a client send a body again that the store did not get, or says so.
+def _patience(retries: int) -> Callable[..., Any]:
+    """Return what makes a client wait for a store that is away, as one is while it restarts.
 
-    botocore itself tries again where a plain connection broke off, but not where one with TLS did.
+    botocore's own pauses are random, so that all of them together may last one second or twenty, and it
+    gives up at once where a connection with TLS broke off. To a store that is busy its random pauses are
+    the right ones: many clients then don't come back at the same moment.
     """
 
     def pause(
@@ -119,14 +125,9 @@ def _sent_again(retries: int) -> Callable[..., Any]:
         caught_exception: Exception | None = None,
         **_: object,
     ) -> float | None:
-        code = response[1].get("Error", {}).get("Code") if response else None
-        cut = (
-            isinstance(caught_exception, SSLError)
-            and cause_of("SSLError", str(caught_exception)) is Cause.CUT
-        )
-        if attempts > retries or not (cut or code == CUT_SHORT):
-            return None
-        return _FIRST_PAUSE_SECONDS * float(2 ** (attempts - 1))
+        code = response[1].get("Error", {}).get("Code") if response else type(caught_exception).__name__
+        away = code is not None and cause_of(code, str(caught_exception)) in _AWAY
+        return FIRST_PAUSE_SECONDS * 2.0 ** (attempts - 1) if away and attempts <= retries else None
 
     return pause
 

@@ -27,11 +27,15 @@ from botocore.exceptions import (
 )
 
 from storage.causes import CUT_SHORT
-from storage.client import CONNECT_SECONDS, READ_SECONDS, RETRIES, StoreAccess, error_code
+from storage.client import (
+    CONNECT_SECONDS,
+    FIRST_PAUSE_SECONDS,
+    READ_SECONDS,
+    RETRIES,
+    StoreAccess,
+    error_code,
+)
 from storage.transfer.signing import EMPTY_SHA256, Credentials, path_of, query_of, signed_headers
-
-FIRST_PAUSE_SECONDS: Final = 0.25
-"""Before the second attempt; doubled before each further one."""
 
 _BUSY: Final = frozenset({429, 500, 502, 503, 504})
 _MAX_ANSWER_BYTES: Final = 1 << 20
