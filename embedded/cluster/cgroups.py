@@ -142,7 +142,11 @@ class Cgroups:
         return any((root / self.name).is_dir() for root in self.hierarchies.mounts.values())
 
     def remove(self, timeout: float = 5.0) -> None:
-        """Remove every group of the instance in every hierarchy; the kernel takes a moment to let go."""
+        """Remove every group of the instance in every hierarchy; the kernel takes a moment to let go.
+
+        A process that joined since `end` is killed: the supervisor of a start that was interrupted may
+        have been about to.
+        """
         deadline = time.monotonic() + timeout
         for root in set(self.hierarchies.mounts.values()):
             for folder, _, _ in os.walk(root / self.name, topdown=False):
@@ -154,6 +158,7 @@ class Cgroups:
                     except OSError as error:
                         if error.errno != errno.EBUSY or time.monotonic() > deadline:
                             raise
+                        self.kill()
                         time.sleep(0.02)
                     else:
                         break

@@ -21,7 +21,7 @@ from support.cluster import (
 )
 
 from embedded.cluster import delete, start, status, stop
-from embedded.cluster.cgroups import Hierarchies
+from embedded.cluster.cgroups import Cgroups, Hierarchies
 from embedded.instance import Instance
 from storage.errors import FailedError, UsageError
 
@@ -127,6 +127,23 @@ def test_an_interrupted_start_converges(cluster, after):
     starting.wait(30)
     start(cluster)
     assert_data_is_kept(cluster)
+
+
+def test_groups_are_removed_although_a_process_joined_them_late():
+    """As the supervisor of an interrupted start does, after all that was in them has been killed."""
+    cgroups = Cgroups.of(f"slt-late-{os.getpid():x}")
+    cgroups.make()
+    late = subprocess.Popen(["sleep", "60"])
+    try:
+        cgroups.join(late.pid)
+        assert late.pid in cgroups.pids("system"), "the positive control"
+        cgroups.remove(timeout=2)
+        assert late.wait(5) == -signal.SIGKILL
+        assert not cgroups.exists()
+    finally:
+        late.kill()
+        late.wait()
+        cgroups.remove()
 
 
 def test_a_start_during_a_stop_waits_and_starts(cluster):
