@@ -29,11 +29,11 @@ from botocore.exceptions import (
 from storage.causes import CUT_SHORT
 from storage.client import (
     CONNECT_SECONDS,
-    FIRST_PAUSE_SECONDS,
     READ_SECONDS,
     RETRIES,
     StoreAccess,
     error_code,
+    pause_after,
 )
 from storage.transfer.signing import EMPTY_SHA256, Credentials, path_of, query_of, signed_headers
 
@@ -141,7 +141,6 @@ class Wire:
             BotoCoreError: It can't be reached, or doesn't answer.
             StoppedError: The transfer was given up meanwhile.
         """
-        pause = FIRST_PAUSE_SECONDS
         last = self._endpoint.patience.retries + 1
         for attempt in range(1, last + 1):
             if self.stop.is_set():
@@ -159,8 +158,7 @@ class Wire:
                 # It stands in the middle of an answer, or of a body.
                 self.close()
                 raise
-            self.stop.wait(pause)
-            pause *= 2
+            self.stop.wait(pause_after(attempt))
         raise AssertionError("the last attempt returns or raises")
 
     def _once(self, request: Request, take: Callable[[http.client.HTTPResponse], T]) -> T:

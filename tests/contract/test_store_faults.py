@@ -21,7 +21,7 @@ from support.minio import Minio, contents, free_port, running_minio
 from support.mortal_minio import mortal_minio
 from support.promotions import key_of
 
-from storage.client import StoreAccess, open_store
+from storage.client import RETRIES, StoreAccess, open_store
 from storage.errors import StoreError
 from storage.keys import StoreKey
 from storage.model_files import RESUMPTIONS, Staged
@@ -262,6 +262,7 @@ def test_a_busy_store_is_asked_again_and_not_for_ever(minio, proxy, staged, stat
     assert contents(minio) == before
     proxy.faults = [Fault(status=status, code=code, times=2)]
     assert published(client, staged) == staged.digest
+    assert RETRIES == 5, "what commands use"
 
 
 def test_a_slow_answer_is_told_apart_and_a_torn_upload_is_no_version(minio, proxy, staged):
