@@ -69,6 +69,7 @@ _CODE: Final = CodeLayer(
     "code",
     (
         "storage",
+        "tabular",
         "pipelines",
         "serving",
         "embedded/__init__.py",

@@ -15,7 +15,7 @@ from slipway import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
-PACKAGES = ("embedded", "infra", "pipelines", "serving", "slipway", "storage", "bench")
+PACKAGES = ("embedded", "infra", "pipelines", "serving", "slipway", "storage", "tabular", "bench")
 ADRS = ROOT / "docs" / "adr"
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
