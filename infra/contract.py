@@ -4,13 +4,14 @@
 credential is named by the Kubernetes Secret that holds it.
 """
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import UsageError
+from storage.settings import Strict
 
-CONTRACT_VERSION: Final = 2
+CONTRACT_VERSION: Final = 3
 
 
 class Contract(BaseModel):
@@ -68,6 +69,44 @@ class ImageOutputs(Contract):
     steps: str = Field(description="The image that pipeline steps run in.")
 
 
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Minimums(Strict):
+    """Least figures on held-out rows, beyond what the run itself demands."""
+
+    accuracy: _Share | None = Field(default=None, description="Least accuracy on held-out rows.")
+    f1_weighted: _Share | None = Field(
+        default=None, description="Least F1 on held-out rows, weighted by the size of the classes."
+    )
+
+    def demanded(self) -> dict[str, float]:
+        """Return the least value by metric, for those that have one."""
+        return {name: least for name, least in self if least is not None}
+
+
+class Gates(Strict):
+    """What promotion demands of every model of a tenant; no run can lower it."""
+
+    minimums: Minimums = Field(default_factory=Minimums)
+    min_held_out_rows: int = Field(
+        default=10, ge=1, description="Least number of held-out rows to decide on."
+    )
+    min_gain: float = Field(
+        default=0.0,
+        ge=-1,
+        le=1,
+        allow_inf_nan=False,
+        description="How far accuracy must lie above that of always answering the most frequent class.",
+    )
+    compare: Literal["always", "never"] = Field(
+        default="always", description="Whether the champion is evaluated on the same rows and binds."
+    )
+    max_drop: _Share = Field(
+        default=0.0, description="How far below the champion's accuracy a model may lie."
+    )
+
+
 class TenantOutputs(Contract):
     """One tenant: its namespace, identities, places and the names of its Secrets."""
 
@@ -87,12 +126,13 @@ class TenantOutputs(Contract):
     editor_secret: str | None
     promoter_secret: str | None
     collector_secret: str | None
+    gates: Gates = Field(description="What promotion demands of this tenant's models.")
 
 
 class PlatformOutputs(Contract):
     """Everything that a stack tells the outside."""
 
-    contract_version: Literal[2]
+    contract_version: Literal[3]
     stack: str
     environment: Literal["local", "kind", "dev", "prod"]
     kubeconfig: str | None = Field(

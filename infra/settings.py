@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
+from infra.contract import Gates
 from infra.names import SYSTEM_NAMESPACES
 from infra.rbac import Role
 from storage.errors import UsageError
@@ -175,6 +176,7 @@ class TenantSettings(Strict):
     members: tuple[Member, ...] = Field(default=(), description="People and groups with roles.")
     quota: QuotaSettings = Field(default_factory=QuotaSettings)
     defaults: ContainerDefaults = Field(default_factory=ContainerDefaults)
+    gates: Gates = Field(default_factory=Gates)
     key_generation: int = Field(
         default=1,
         ge=1,

@@ -111,6 +111,14 @@ defaults:
   memory_request: 128Mi
   cpu_limit: "2"
   memory_limit: 1Gi
+gates:
+  minimums:
+    accuracy: 0.9
+    f1_weighted: 0.85
+  min_held_out_rows: 50
+  min_gain: 0.05
+  compare: always
+  max_drop: 0.01
 key_generation: 2
 key_rotation: overlap
 """
@@ -265,9 +273,9 @@ def _type(root: Schema, value: Schema) -> str:
         return "one of " + ", ".join(f"`{each}`" for each in value["enum"])
     if value["type"] in _PLAIN:
         return _PLAIN[value["type"]]
-    if value["type"] == "integer":
+    if value["type"] in {"integer", "number"}:
         low, high = value.get("minimum"), value.get("maximum")
-        return f"integer, {low} to {high}" if high is not None else f"integer, {low} or more"
+        return f"{value['type']}, {low} to {high}" if high is not None else f"{value['type']}, {low} or more"
     return str(value.get("format", "text"))
 
 

@@ -3,9 +3,13 @@
               run prefix            models prefix            data prefix
     runner    read, write, delete   read                     read
     server    -                     read                     -
-    editor    read                  read                     read, write
-    promoter  read                  read, write              -
+    editor    read                  read                     read, write, delete
+    promoter  read                  read, write              read
     collector -                     read, delete versions    -
+                                    and aliases
+
+Promotion reads the data to evaluate a model for itself. Deleting data hides it under a marker, as
+replacing it does: nobody of a tenant deletes an old version of it.
 
 Whoever promotes, or checks what is served, may also read the lifecycle of the models bucket, and the
 collector whether it keeps old versions. Nothing but the tenant's own prefixes is named. A prefix ends
@@ -27,8 +31,10 @@ _WRITE: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:P
 _DELETE: Final = ("s3:DeleteObject",)
 _DELETE_FOR_GOOD: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion")
 _WHAT_EXPIRES: Final = ("s3:GetLifecycleConfiguration",)
-_OF_EVERY_MODEL: Final = "*/versions/"
-"""Below a tenant's prefix: the versions of any model, but neither aliases nor the log."""
+_VERSIONS: Final = "*/versions/"
+"""Below a tenant's prefix: the versions of any model."""
+_ALIASES: Final = "*/aliases/"
+"""Below a tenant's prefix: the aliases of any model. Nobody deletes its log."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +97,13 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
                 _Grant(buckets.models, own, _READ, about=_WHAT_EXPIRES),
-                _Grant(buckets.data, own, _READ + _WRITE),
+                _Grant(buckets.data, own, _READ + _WRITE + _DELETE),
             )
         case Role.PROMOTER:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
                 _Grant(buckets.models, own, _READ + _WRITE, about=_WHAT_EXPIRES),
+                _Grant(buckets.data, own, _READ),
             )
         case Role.COLLECTOR:
             return (
@@ -107,5 +114,6 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
                     listing=("s3:ListBucket", "s3:ListBucketVersions"),
                     about=("s3:GetBucketVersioning",),
                 ),
-                _Grant(buckets.models, own + _OF_EVERY_MODEL, _DELETE_FOR_GOOD),
+                _Grant(buckets.models, own + _VERSIONS, _DELETE_FOR_GOOD),
+                _Grant(buckets.models, own + _ALIASES, _DELETE),
             )

@@ -295,6 +295,7 @@ def _outputs(args: TenantArgs) -> TenantOutputs:
         models_uri=buckets.models_uri(name),
         data_uri=buckets.data_uri(name),
         key_generation=args.settings.key_generation,
+        gates=args.settings.gates,
         **{
             f"{role.value}_secret": None if args.store.keyless else secret
             for role, secret in _SECRETS.items()

@@ -123,13 +123,15 @@ def test_no_other_key_collects_anything(world, gc, role, tenant):
     assert world.stored() < before
 
 
-def test_the_collectors_key_deletes_versions_of_its_tenant_and_nothing_else(world):
+def test_the_collectors_key_deletes_versions_and_aliases_of_its_tenant_alone(world):
     collector = world.opened(Role.COLLECTOR)
     foreign = version_prefix("team-ab", "churn", world.old) + "manifest.json"
     world.root.put_object(Bucket="models", Key=foreign, Body=b"{}")
+    world.root.put_object(Bucket="models", Key=alias_key("team-ab", "churn", "champion"), Body=b"{}")
     run = world.job.server.keys("artifacts")[0]
+    alias = alias_key("team-a", "churn", "champion")
     kept = [
-        ("models", alias_key("team-a", "churn", "champion")),
+        ("models", alias_key("team-ab", "churn", "champion")),
         ("models", history_key("team-a", "churn", 1)),
         ("models", foreign),
         ("artifacts", run),
@@ -142,6 +144,9 @@ def test_the_collectors_key_deletes_versions_of_its_tenant_and_nothing_else(worl
             assert caught.value.response["Error"]["Code"] == "AccessDenied"
             assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
         assert world.job.server.read(bucket, key)
-    own = version_prefix("team-a", "churn", world.old) + "manifest.json"
-    collector.delete_object(Bucket="models", Key=own)
-    assert own not in world.job.server.keys("models")
+    version = world.root.head_object(Bucket="models", Key=alias)["VersionId"]
+    with pytest.raises(ClientError, match="AccessDenied"):
+        collector.delete_object(Bucket="models", Key=alias, VersionId=version)
+    for own in (version_prefix("team-a", "churn", world.old) + "manifest.json", alias):
+        collector.delete_object(Bucket="models", Key=own)
+        assert own not in world.job.server.keys("models")

@@ -149,6 +149,7 @@ class Platform:
             **{f"{who}_service_account": who for who in ("editor", "viewer", "runner", "server")},
             "key_generation": self.held,
             **{f"{role}_secret": f"store-{role}" for role in Role},
+            "gates": {},
         }
         store = {
             "kind": "external",
@@ -163,7 +164,7 @@ class Platform:
         }
         nowhere = "http://127.0.0.1:1"
         said = {
-            "contract_version": 2,
+            "contract_version": 3,
             "stack": self.name,
             "environment": "dev",
             "kubeconfig": None,

@@ -21,7 +21,7 @@ from storage.errors import FailedError, UsageError
 pytestmark = pytest.mark.contract
 
 OUTPUTS: dict[str, Any] = {
-    "contract_version": 2,
+    "contract_version": 3,
     "stack": "local",
     "environment": "local",
     "kubeconfig": None,

@@ -44,14 +44,14 @@ MAY = {
     (Role.EDITOR, "run"): READ,
     (Role.EDITOR, "version"): READ,
     (Role.EDITOR, "record"): READ,
-    (Role.EDITOR, "data"): READ | WRITE,
+    (Role.EDITOR, "data"): READ | WRITE | {"delete"},
     (Role.PROMOTER, "run"): READ,
     (Role.PROMOTER, "version"): READ | WRITE,
     (Role.PROMOTER, "record"): READ | WRITE,
-    (Role.PROMOTER, "data"): NOTHING,
+    (Role.PROMOTER, "data"): READ,
     (Role.COLLECTOR, "run"): NOTHING,
     (Role.COLLECTOR, "version"): READ | {"delete", "delete version"},
-    (Role.COLLECTOR, "record"): READ,
+    (Role.COLLECTOR, "record"): READ | {"delete"},
     (Role.COLLECTOR, "data"): NOTHING,
 }
 

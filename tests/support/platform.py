@@ -1,9 +1,13 @@
 """Outputs of a stack that exists in tests only."""
 
+from collections.abc import Mapping
+
 from infra.contract import PlatformOutputs
 
 
-def outputs(store: str = "http://127.0.0.1:9", **changes: object) -> PlatformOutputs:
+def outputs(
+    store: str = "http://127.0.0.1:9", *, gates: Mapping[str, object] | None = None, **changes: object
+) -> PlatformOutputs:
     tenant = {
         "namespace": "team-a",
         "editor_service_account": "default-editor",
@@ -19,9 +23,10 @@ def outputs(store: str = "http://127.0.0.1:9", **changes: object) -> PlatformOut
         "server_secret": "store-server",
         "promoter_secret": "store-promoter",
         "collector_secret": "store-collector",
+        "gates": gates or {},
     }
     fields = {
-        "contract_version": 2,
+        "contract_version": 3,
         "stack": "test",
         "environment": "local",
         "kubeconfig": None,

@@ -44,7 +44,7 @@ def outputs() -> PlatformOutputs:
     """What a platform with one tenant says of itself."""
     tenant = {name: f"the-{name}" for name in TenantOutputs.model_fields}
     return PlatformOutputs(
-        contract_version=2,
+        contract_version=3,
         stack="local",
         environment="local",
         kubeconfig=None,
@@ -73,7 +73,12 @@ def outputs() -> PlatformOutputs:
         versions={},
         tenants={
             "team-a": TenantOutputs(
-                **{**tenant, "pipeline_root": "s3://slipway-artifacts/team-a/runs", "key_generation": 1}
+                **{
+                    **tenant,
+                    "pipeline_root": "s3://slipway-artifacts/team-a/runs",
+                    "key_generation": 1,
+                    "gates": {},
+                }
             )
         },
     )
