@@ -1,27 +1,15 @@
 """The InferenceService of a model version: a manifest from data. Pure."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra import serving_form
 from infra.contract import PlatformOutputs
-from infra.names import PART_OF
+from infra.serving_form import API_VERSION, DIGEST, DOMAIN, LINEAGE, PROMOTION
 from storage.errors import UsageError
 
-API_VERSION: Final = "serving.kserve.io/v1beta1"
-DOMAIN: Final = "slipway.dev"
 FIELD_MANAGER: Final = "slipway-promotion"
-DIGEST: Final = f"{DOMAIN}/model-digest"
-PROMOTION: Final = f"{DOMAIN}/promotion"
-
-REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}
-LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
-_MODES: Final = {"standard": "Standard", "knative": "Knative"}
-_SCALING: Final = {
-    # "none" makes no HorizontalPodAutoscaler, which would only warn that it finds no metrics, and
-    # lets KServe hold the Deployment at minReplicas. Knative scales by itself.
-    "standard": {"serving.kserve.io/autoscalerClass": "none"},
-    "knative": {},
-}
 
 
 @dataclass(frozen=True)
@@ -53,14 +41,15 @@ def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> d
     """The InferenceService that serves `version` for `tenant`, its old pod kept until the new is ready.
 
     Raises:
-        UsageError: The version doesn't lie below the tenant's own models.
+        UsageError: The version doesn't lie below the tenant's own models, or a value of its lineage
+            can't stand on an InferenceService.
     """
     place = outputs.tenants[tenant]
-    home = f"{place.models_uri}/{version.model}/versions/{version.digest}/"
-    if not version.storage_uri.startswith(home):
+    home = f"{place.models_uri}/{version.model}/versions/{version.digest}/files"
+    if version.storage_uri != home:
         raise UsageError(
             f"{version.storage_uri} is not a version of {tenant}'s model {version.model}.",
-            why=f"It does not begin with {home}.",
+            why=f"That version lies at {home}.",
         )
     return {
         "apiVersion": API_VERSION,
@@ -68,42 +57,30 @@ def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> d
         "metadata": {
             "name": version.model,
             "namespace": place.namespace,
-            "labels": {**PART_OF, f"{DOMAIN}/tenant": tenant},
-            "annotations": {
-                "serving.kserve.io/deploymentMode": _MODES[outputs.serving.mode],
-                **_SCALING[outputs.serving.mode],
-                **version.annotations(),
-            },
+            "labels": serving_form.labels(tenant),
+            "annotations": {**serving_form.annotations(outputs.serving.mode), **_lineage(version)},
         },
-        "spec": {"predictor": _predictor(outputs, place.server_service_account, version)},
+        "spec": {
+            "predictor": serving_form.predictor(
+                mode=outputs.serving.mode,
+                account=place.server_service_account,
+                runtime=outputs.serving.runtime,
+                storage_uri=version.storage_uri,
+                pod_annotations={DIGEST: version.digest},
+            )
+        },
     }
 
 
-def _predictor(outputs: PlatformOutputs, service_account: str, version: ServedVersion) -> dict[str, Any]:
-    predictor: dict[str, Any] = {
-        "minReplicas": 1,
-        "maxReplicas": 1,
-        "serviceAccountName": service_account,
-        # The predictor never asks the Kubernetes API anything.
-        "automountServiceAccountToken": False,
-        "annotations": {DIGEST: version.digest},
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "model": {
-            "modelFormat": {"name": "sklearn", "version": "1"},
-            "protocolVersion": "v2",
-            "runtime": outputs.serving.runtime,
-            "storageUri": version.storage_uri,
-            "resources": {"requests": dict(REQUESTS), "limits": dict(LIMITS)},
-            "securityContext": {
-                "allowPrivilegeEscalation": False,
-                "capabilities": {"drop": ["ALL"]},
-                "runAsNonRoot": True,
-            },
-        },
-    }
-    if outputs.serving.mode == "standard":
-        predictor["deploymentStrategy"] = {
-            "type": "RollingUpdate",
-            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-        }
-    return predictor
+def _lineage(version: ServedVersion) -> dict[str, str]:
+    lineage = version.annotations()
+    for key, pattern in LINEAGE.items():
+        if not re.fullmatch(pattern, lineage[key]):
+            raise UsageError(
+                f"{lineage[key][:50]!r} can't stand in the annotation {key} of an InferenceService.",
+                why=f"It does not match {pattern}.",
+            )
+    return lineage
+
+
+__all__ = ["API_VERSION", "DIGEST", "DOMAIN", "FIELD_MANAGER", "PROMOTION", "ServedVersion", "manifest"]

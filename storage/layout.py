@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from storage.errors import UsageError
 
-_LABEL: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""Names of tenants, models and aliases."""
+DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _VERSION_KEY: Final = re.compile(
-    rf"(?P<tenant>{_LABEL.pattern})/(?P<model>{_LABEL.pattern})"
-    rf"/versions/(?P<digest>{_DIGEST.pattern})/(?P<path>.*)",
+    rf"(?P<tenant>{NAME.pattern})/(?P<model>{NAME.pattern})"
+    rf"/versions/(?P<digest>{DIGEST.pattern})/(?P<path>.*)",
     re.DOTALL,
 )
 HISTORY_DIGITS: Final = 8
@@ -33,7 +34,7 @@ def checked_name(kind: str, value: str) -> str:
 
     40 characters at most: KServe appends `-predictor-<hash>` and a DNS label holds 63.
     """
-    if not _LABEL.fullmatch(value):
+    if not NAME.fullmatch(value):
         raise UsageError(
             f"{value!r} can't name a {kind}.",
             why="Names are 1 to 40 lower-case letters, digits and hyphens, starting with a letter.",
@@ -81,7 +82,7 @@ def model_prefix(tenant: str, model: str) -> str:
 
 def version_prefix(tenant: str, model: str, digest: str) -> str:
     """Key prefix of one immutable version; `digest` is 64 hexadecimal digits."""
-    if not _DIGEST.fullmatch(digest):
+    if not DIGEST.fullmatch(digest):
         raise UsageError(f"{digest!r} is not a model digest.", why="It takes 64 hexadecimal digits.")
     return f"{model_prefix(tenant, model)}versions/{digest}/"
 

@@ -89,11 +89,19 @@ def test_the_pod_is_restricted():
         "pvc://x",
         "http://169.254.169.254/latest",
         "hf://x/y",
+        URI + "/more",
     ],
 )
 def test_what_is_not_the_tenants_own_version_is_refused(uri):
     with pytest.raises(UsageError, match="is not a version of team-a's model"):
         manifest(outputs(), "team-a", version(storage_uri=uri))
+
+
+@pytest.mark.parametrize("value", ["", "two words", "a\n", "<b>", "x" * 201])
+@pytest.mark.parametrize("field", ["run_id", "pipeline_version", "git_commit", "data_sha256"])
+def test_lineage_that_admission_would_refuse_is_refused(field, value):
+    with pytest.raises(UsageError, match="can't stand in the annotation"):
+        manifest(outputs(), "team-a", version(**{field: value}))
 
 
 @pytest.fixture

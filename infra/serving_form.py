@@ -1,0 +1,94 @@
+"""The one form of an InferenceService: promotion writes it, and admission lets in nothing else. Pure.
+
+Every value is given by the caller, so that promotion fills in strings and the admission policy
+fills in expressions that the API server evaluates.
+"""
+
+from typing import Any, Final
+
+from infra.names import PART_OF
+
+API_VERSION: Final = "serving.kserve.io/v1beta1"
+DOMAIN: Final = "slipway.dev"
+MODEL_FORMAT: Final = {"name": "sklearn", "version": "1"}
+REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}
+LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
+"""Quantities as Kubernetes itself writes them: KServe's webhook would rewrite `1000m` to `1`."""
+
+DIGEST: Final = f"{DOMAIN}/model-digest"
+PROMOTION: Final = f"{DOMAIN}/promotion"
+STORE_KEY: Final = f"{DOMAIN}/store-key"
+"""On the pods: a checksum of the key that they started with. Key rotation writes it."""
+
+_TEXT: Final = r"[0-9A-Za-z._:+-]{1,200}"
+LINEAGE: Final = {
+    PROMOTION: r"[1-9][0-9]{0,7}",
+    f"{DOMAIN}/run-id": _TEXT,
+    f"{DOMAIN}/pipeline-digest": _TEXT,
+    f"{DOMAIN}/git-commit": _TEXT,
+    f"{DOMAIN}/data-digest": _TEXT,
+}
+"""Annotations that say where a version comes from -> what each may hold, as a regular expression."""
+
+STORE_KEY_CHECKSUM: Final = r"[0-9a-f]{16}"
+
+_MODES: Final = {"standard": "Standard", "knative": "Knative"}
+_SCALING: Final = {
+    # "none" makes no HorizontalPodAutoscaler, which would only warn that it finds no metrics, and
+    # lets KServe hold the Deployment at minReplicas. Knative scales by itself.
+    "standard": {"serving.kserve.io/autoscalerClass": "none"},
+    "knative": {},
+}
+
+
+def labels(tenant: str) -> dict[str, str]:
+    """Return the labels of an InferenceService of the tenant."""
+    return {**PART_OF, f"{DOMAIN}/tenant": tenant}
+
+
+def annotations(mode: str) -> dict[str, str]:
+    """Return the annotations that tell KServe how to serve, in `standard` or `knative` mode."""
+    return {"serving.kserve.io/deploymentMode": _MODES[mode], **_SCALING[mode]}
+
+
+def defaulted_annotations() -> dict[str, str]:
+    """Return the annotations that KServe's webhook adds (setPredictorModelDefaults, v0.17.0)."""
+    return {"modelFormat": MODEL_FORMAT["name"]}
+
+
+def predictor(
+    *, mode: str, account: str, runtime: str, storage_uri: str, pod_annotations: object
+) -> dict[str, Any]:
+    """Return `spec.predictor`, whose old pod stays until the new one is ready."""
+    form: dict[str, Any] = {
+        "minReplicas": 1,
+        "maxReplicas": 1,
+        "serviceAccountName": account,
+        # The predictor never asks the Kubernetes API anything.
+        "automountServiceAccountToken": False,
+        "annotations": pod_annotations,
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "model": {
+            "modelFormat": dict(MODEL_FORMAT),
+            "protocolVersion": "v2",
+            "runtime": runtime,
+            "storageUri": storage_uri,
+            "resources": {"requests": dict(REQUESTS), "limits": dict(LIMITS)},
+            "securityContext": {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "runAsNonRoot": True,
+            },
+        },
+    }
+    if mode == "standard":
+        form["deploymentStrategy"] = {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+        }
+    return form
+
+
+def defaulted(form: dict[str, Any]) -> dict[str, Any]:
+    """Return `spec.predictor` as KServe's webhook leaves it: a container in Go always has a name."""
+    return {**form, "model": {**form["model"], "name": ""}}
