@@ -1,0 +1,209 @@
+"""One pass over a file, by which the kind of each column is decided from all of its cells."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tabular.columns import Labels, NumberColumn, TextColumn
+from tabular.limits import MAX_CATEGORIES, MAX_CLASSES, MAX_ROWS, MAX_TEXT
+from tabular.numbers import BLANKS, Numbers, is_number, parse, resembles_number, why_odd
+from tabular.schema import ReadOptions
+from tabular.source import Source
+from tabular.split import Codes, Keys, add_column, column_hash, first_keys
+from tabular.table_error import TableError, shown, some
+
+Keep = Callable[[dict[str, pa.Array]], None]
+"""Takes each batch as it was read: float32 and text columns by name."""
+
+
+class TurnsToTextError(Exception):
+    """Columns that were read as numbers hold text: the pass must be made again."""
+
+    def __init__(self, first_text: Mapping[str, int]) -> None:
+        """Keep the row of the first text of each column."""
+        super().__init__(f"text in {sorted(first_text)}")
+        self.first_text = dict(first_text)
+
+
+class Scan:
+    """A pass over the rows of a source, with what is kept of them."""
+
+    def __init__(self, source: Source, options: ReadOptions, first_text: Mapping[str, int]) -> None:
+        """Prepare a pass that takes the columns of `first_text` as text and the others as numbers."""
+        self.source = source
+        self.path: Path = source.path
+        self.target = options.target
+        self.rows = 0
+        self.labels = Labels()
+        self.numbers: dict[str, NumberColumn] = {}
+        self.texts: dict[str, TextColumn] = {}
+        self.first_text = dict(first_text)
+        self._keys: list[Keys] = []
+        self._codes: list[Codes] = []
+        self._missing = frozenset(word.strip(BLANKS) for word in (*options.missing, ""))
+        # A word such as -999 is a number, so it has to be looked for in columns of numbers too.
+        self._missing_numbers = [float(word) for word in self._missing if is_number(word)]
+        self._turning: dict[str, int] = {}
+        self._doubtful: dict[str, tuple[int, str]] = {}
+        self.features = tuple(n for n in source.names if n != options.target and n not in options.drop)
+        for name in self.features:
+            if name in self.first_text or source.is_text(name):
+                self.texts[name] = TextColumn()
+            else:
+                self.numbers[name] = NumberColumn()
+
+    def run(self, keep: Keep) -> None:
+        """Make the pass.
+
+        Raises:
+            TableError: A cell or a column is refused.
+            TurnsToTextError: The pass must be made again with more columns as text.
+        """
+        for batch in self.source.batches():
+            if batch.num_rows:
+                keep(self._take(batch))
+                self.rows += batch.num_rows
+            if self.rows > MAX_ROWS:
+                raise TableError(self.path, f"It has more than {MAX_ROWS:,} rows, which is the limit.")
+            if self._turning:
+                raise TurnsToTextError(self._turning)
+        for name, (row, text) in self._doubtful.items():
+            raise self._refuse(name, row, f"{shown(text)} {why_odd(text)}.", "Correct it or drop the row.")
+
+    @property
+    def keys(self) -> Keys:
+        """Hash of the features of each row."""
+        return np.concatenate(self._keys) if self._keys else np.zeros(0, dtype=np.uint64)
+
+    @property
+    def codes(self) -> Codes:
+        """Class of each row, numbered in the order of the sorted classes."""
+        order = sorted(self.labels.codes)
+        place = np.zeros(len(order), dtype=np.uint16)
+        for index, name in enumerate(order):
+            place[self.labels.codes[name]] = index
+        return place[np.concatenate(self._codes)] if self._codes else np.zeros(0, dtype=np.uint16)
+
+    def _take(self, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+        labels = batch[self.target]
+        codes = self._label_codes(labels)
+        keys = first_keys(batch.num_rows)
+        columns: dict[str, pa.Array] = {}
+        for name in self.features:
+            column = batch[name]
+            if name in self.texts:
+                columns[name] = column
+                hashed = self._take_text(name, column, codes)
+            else:
+                columns[name] = pa.array(self._take_numbers(name, column, codes).values)
+                hashed = column_hash(columns[name])
+            keys = add_column(keys, hashed)
+        columns[self.target] = labels
+        self._keys.append(keys)
+        self._codes.append(codes)
+        return columns
+
+    def _label_codes(self, labels: pa.Array) -> Codes:
+        codes = self.labels.add(labels)
+        self._refuse_text(self.target, labels, self.labels.codes)
+        if codes is None:
+            names = list(self.labels.codes)
+            if all(is_number(name) for name in names):
+                raise regression(self.path, self.target)
+            raise TableError(
+                self.path,
+                f"The target {shown(self.target)} has more than {MAX_CLASSES} classes: {some(names)}.",
+                "Choose another column with `--target`, or join rare classes.",
+            )
+        return codes
+
+    def _take_text(self, name: str, column: pa.Array, codes: Codes) -> Keys:
+        kept = self.texts[name]
+        hashed = kept.add(column, codes)
+        self._refuse_text(name, column, kept.counts)
+        if kept.crowded:
+            if name in self.first_text and any(is_number(text) for text in kept.counts):
+                row = self.first_text[name]
+                raise TableError(
+                    self.path,
+                    f"Column {shown(name)} holds numbers and text; the first text is in "
+                    f"{self.source.place(row)}.",
+                    f"Correct it, name it with `--missing`, or leave the column out with `--drop {name}`.",
+                )
+            raise TableError(
+                self.path,
+                f"Column {shown(name)} is text with more than {MAX_CATEGORIES} different values, "
+                f"such as an identifier has: {some(list(kept.counts))}.",
+                f"Leave it out with `--drop {name}`, or group its values.",
+            )
+        return hashed
+
+    def _take_numbers(self, name: str, column: pa.Array, codes: Codes) -> Numbers:
+        numbers = parse(column)
+        odd = numbers.odd
+        if self._missing_numbers:
+            odd = np.union1d(odd, np.flatnonzero(np.isin(numbers.exact, self._missing_numbers)))
+        if len(odd) and pa.types.is_floating(column.type):
+            self._look_at_numbers(name, numbers.exact, odd)
+        elif len(odd):
+            self._look_at_text(name, column, odd)
+        if name not in self._turning and name not in self._doubtful:
+            self.numbers[name].add(numbers, codes)
+        return numbers
+
+    def _look_at_text(self, name: str, column: pa.Array, odd: NDArray[np.int64]) -> None:
+        """Decide what cells are that aren't plain numbers: missing, text, or meant as numbers."""
+        cells = column.take(pa.array(odd))
+        for text in pc.unique(cells).to_pylist():
+            first = self.rows + int(odd[pc.index(cells, text).as_py()])
+            number = is_number(text)
+            if text.strip(BLANKS) in self._missing or (number and float(text) in self._missing_numbers):
+                raise self._missing_cell(name, first)
+            if number or resembles_number(text):
+                self._doubtful.setdefault(name, (first, text))
+            else:
+                self._turning.setdefault(name, first)
+
+    def _look_at_numbers(self, name: str, exact: NDArray[np.float64], odd: NDArray[np.int64]) -> None:
+        """Decide what cells of a typed file are that aren't finite numbers, or are words for missing."""
+        cells = exact[odd]
+        missing = np.isnan(cells) | np.isin(cells, self._missing_numbers)
+        if missing.any():
+            raise self._missing_cell(name, self.rows + int(odd[missing][0]))
+        self._doubtful.setdefault(name, (self.rows + int(odd[0]), f"{cells[0]:g}"))
+
+    def _refuse_text(self, name: str, column: pa.Array, distinct: Mapping[str, object]) -> None:
+        """Refuse missing and overlong cells of a column of text, of which the distinct ones are known."""
+        bad = [text for text in distinct if text.strip(BLANKS) in self._missing]
+        if bad:
+            row = min(pc.index(column, text).as_py() for text in bad)
+            raise self._missing_cell(name, self.rows + row)
+        if long := [text for text in distinct if len(text) > MAX_TEXT]:
+            row = pc.index(column, long[0]).as_py()
+            raise self._refuse(name, self.rows + row, f"{len(long[0])} characters; the limit is {MAX_TEXT}.")
+
+    def _missing_cell(self, name: str, row: int) -> TableError:
+        words = " ".join(repr(word) for word in sorted(self._missing))
+        if name == self.target:
+            return self._refuse(name, row, "The target is missing.", f"Drop the row. Missing are: {words}.")
+        return self._refuse(
+            name, row, "The value is missing.", f"Fill it or drop the row. Missing are: {words}."
+        )
+
+    def _refuse(self, name: str, row: int, why: str, fix: str = "") -> TableError:
+        place = self.source.place(row)
+        return TableError(self.path, f"{place[:1].upper()}{place[1:]}, column {shown(name)}: {why}", fix)
+
+
+def regression(path: Path, target: str) -> TableError:
+    """The refusal of a target of numbers with many values."""
+    return TableError(
+        path,
+        f"The target {shown(target)} is a number with many values, so this is a regression; "
+        "`--task regression` is not there yet.",
+        "Group the numbers into classes, or choose another column with `--target`.",
+    )
