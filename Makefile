@@ -9,6 +9,9 @@ PY := $(VENV)/bin/python
 SLIPWAY := $(VENV)/bin/slipway
 INSTALLED := $(VENV)/.installed
 
+# Where a shell forbids Python to keep bytecode, every command compiles what it imports again, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install tools up down test check unit bench golden format
 
 help: ## List the targets
@@ -26,6 +29,8 @@ $(INSTALLED): pyproject.toml uv.lock
 		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
 		$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv sync --frozen --quiet --inexact
+	@$(PY) -c "import infra.program, slipway.commands.stack, embedded.plugins.language.program, \
+		embedded.plugins.platform.provider"
 	@touch $@
 
 tools: install ## Build the tools, those of the tests too, and install the Debian packages that this machine lacks
