@@ -1,0 +1,151 @@
+"""From a table, or from columns by name, to what a model is asked with. Pure, and without pyarrow.
+
+The model server uses this too, and has no pyarrow; a table is recognised by what it offers.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from storage.errors import UsageError
+from tabular.schema import CATEGORIES, NUMBERS, Feature, TableSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_FLOAT32: Final = float(np.finfo(np.float32).max)
+
+Column = NDArray[Any]
+Feeds = dict[str, NDArray[Any]]
+
+
+class InputError(UsageError):
+    """A column can't be used; the message names it and says what the model expects."""
+
+
+def from_table(schema: TableSchema, table: "pa.Table") -> Feeds:
+    """Model inputs from a table; its other columns, such as the target, are left alone.
+
+    Raises:
+        InputError: A feature is missing, has another type, or a cell can't be used.
+    """
+    there = set(table.column_names)
+    if missing := [each.name for each in schema.features if each.name not in there]:
+        raise InputError(f"The table has no column {missing[0]!r}.", why=_meaning(schema, missing[0]))
+    return from_columns(
+        schema, {each.name: _of_arrow(each, table.column(each.name)) for each in schema.features}
+    )
+
+
+def _of_arrow(feature: Feature, column: Any) -> Column:  # noqa: ANN401 - pyarrow's, which isn't imported
+    if column.null_count:
+        raise InputError(
+            f"Column {feature.name!r} has {column.null_count} missing cells.", why=_kind(feature)
+        )
+    if feature.kind == "number":
+        found: Column = column.to_numpy()
+        return found
+    # One Python string for each distinct value, not for each cell.
+    encoded = column.combine_chunks().dictionary_encode()
+    values = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    return values[encoded.indices.to_numpy()]
+
+
+def from_rows(schema: TableSchema, rows: Sequence[Mapping[str, object]]) -> Feeds:
+    """Model inputs from rows, each of which names every feature and nothing else.
+
+    Raises:
+        InputError: A name is missing or unknown, or a cell can't be used.
+    """
+    names = [each.name for each in schema.features]
+    for number, row in enumerate(rows, 1):
+        if missing := [name for name in names if name not in row]:
+            raise InputError(f"Row {number} has no {missing[0]!r}.", why=_meaning(schema, missing[0]))
+        if surplus := sorted(row.keys() - set(names)):
+            raise InputError(f"Row {number} has {surplus[0]!r}, which the model does not know.")
+    columns = {}
+    for feature in schema.features:
+        cells = np.empty(len(rows), dtype=object)
+        cells[:] = [row[feature.name] for row in rows]
+        columns[feature.name] = cells
+    return from_columns(schema, columns)
+
+
+def from_columns(schema: TableSchema, columns: Mapping[str, Column]) -> Feeds:
+    """Model inputs from one array a feature, in the order of the schema whatever that of the columns.
+
+    Raises:
+        InputError: A cell is no text, or no finite number in the range of float32.
+    """
+    feeds: Feeds = {}
+    if schema.numbers:
+        feeds[NUMBERS] = np.stack(
+            [numbers(each, columns[each.name]) for each in schema.features if each.kind == "number"], axis=1
+        )
+    if schema.categorical:
+        feeds[CATEGORIES] = np.stack(
+            [texts(each, columns[each.name]) for each in schema.features if each.kind == "category"], axis=1
+        )
+    return feeds
+
+
+def numbers(feature: Feature, cells: Column) -> NDArray[np.float32]:
+    """One numeric column as float32.
+
+    Raises:
+        InputError: A cell is no number, is missing, or leaves the range of float32.
+    """
+    found = cells if cells.dtype == np.float32 else _float64(feature, cells)
+    # NaN fails this comparison as well.
+    if not (usable := np.abs(found) <= MAX_FLOAT32).all():
+        row = int(np.flatnonzero(~usable)[0])
+        raise InputError(
+            f"Column {feature.name!r} has {found[row]} in row {row + 1}.",
+            why="A number must be finite and in the range of float32.",
+        )
+    return found.astype(np.float32, copy=False)
+
+
+def _float64(feature: Feature, cells: Column) -> NDArray[np.float64]:
+    if cells.dtype == object:
+        for row, cell in enumerate(cells, 1):
+            # bool is an int to Python, and None a missing cell.
+            if isinstance(cell, bool) or not isinstance(cell, int | float | np.integer | np.floating):
+                raise _wrong(feature, cell, row)
+    elif cells.dtype.kind not in "iuf":
+        raise _wrong(feature, cells[0] if len(cells) else "text", 1)
+    try:
+        return cells.astype(np.float64)
+    except OverflowError as error:
+        raise InputError(
+            f"Column {feature.name!r} has a number that is too large.",
+            why="A number must be finite and in the range of float32.",
+        ) from error
+
+
+def texts(feature: Feature, cells: Column) -> NDArray[np.object_]:
+    """One categorical column as text.
+
+    Raises:
+        InputError: A cell is something else than text.
+    """
+    found = cells.astype(object)
+    for row, cell in enumerate(found, 1):
+        if not isinstance(cell, str):
+            raise _wrong(feature, cell, row)
+    return found
+
+
+def _wrong(feature: Feature, cell: object, row: int) -> InputError:
+    shown = "nothing" if cell is None else repr(cell)[:60]
+    return InputError(f"Column {feature.name!r} has {shown} in row {row}.", why=_kind(feature))
+
+
+def _kind(feature: Feature) -> str:
+    return "It takes a number." if feature.kind == "number" else "It takes text."
+
+
+def _meaning(schema: TableSchema, name: str) -> str:
+    return _kind(next(each for each in schema.features if each.name == name))

@@ -1,0 +1,82 @@
+"""What may be asked, by name, and what is refused with the name of the column."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from support.models import with_categories
+
+from tabular import inputs
+from tabular.schema import CATEGORIES, NUMBERS
+
+SCHEMA = with_categories(60).schema
+ROW = {"n0": 0.5, "n1": 1, "colour": "red", "code": "01"}
+
+
+def test_rows_become_inputs_in_the_order_of_the_schema() -> None:
+    feeds = inputs.from_rows(SCHEMA, [dict(reversed(ROW.items())), ROW | {"n0": -1.5}])
+    assert feeds[NUMBERS].tolist() == [[0.5, 1.0], [-1.5, 1.0]]
+    assert feeds[NUMBERS].dtype == np.float32
+    assert feeds[CATEGORIES].tolist() == [["red", "01"], ["red", "01"]]
+
+
+def test_table_becomes_inputs_whatever_its_order() -> None:
+    table = pa.table(
+        {
+            "code": pa.chunked_array([["01"], ["1", "01"]]),
+            "target": ["a", "b", "c"],
+            "n1": pa.array([1, 2, 3], pa.float32()),
+            "colour": ["red", "new", "red"],
+            "n0": pa.array([4, 5, 6], pa.float32()),
+        }
+    )
+    feeds = inputs.from_table(SCHEMA, table)
+    assert feeds[NUMBERS].tolist() == [[4, 1], [5, 2], [6, 3]]
+    assert feeds[CATEGORIES].tolist() == [["red", "01"], ["new", "1"], ["red", "01"]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n0": None}, "Column 'n0' has nothing in row 1. It takes a number"),
+        ({"n0": "1"}, "Column 'n0' has '1' in row 1. It takes a number"),
+        ({"n0": True}, "Column 'n0' has True"),
+        ({"n0": float("nan")}, "Column 'n0' has nan in row 1. A number must be finite"),
+        ({"n0": float("inf")}, "Column 'n0' has inf"),
+        ({"n0": 1e39}, r"Column 'n0' has 1e\+39"),
+        ({"n0": 10**400}, "Column 'n0' has a number that is too large"),
+        ({"n0": [1]}, r"Column 'n0' has \[1\]"),
+        ({"colour": 1}, "Column 'colour' has 1 in row 1. It takes text"),
+        ({"colour": None}, "Column 'colour' has nothing in row 1"),
+        ({"other": 1}, "Row 1 has 'other', which the model does not know"),
+    ],
+)
+def test_cells_that_are_refused(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(inputs.InputError, match=words):
+        inputs.from_rows(SCHEMA, [ROW | change])
+
+
+def test_row_without_a_feature_is_refused() -> None:
+    with pytest.raises(inputs.InputError, match=r"Row 2 has no 'colour'\. It takes text"):
+        inputs.from_rows(SCHEMA, [ROW, {name: cell for name, cell in ROW.items() if name != "colour"}])
+
+
+def test_table_without_a_feature_is_refused() -> None:
+    with pytest.raises(inputs.InputError, match=r"The table has no column 'n0'\. It takes a number"):
+        inputs.from_table(SCHEMA, pa.table({"n1": [1.0]}))
+
+
+def test_table_with_missing_cells_is_refused() -> None:
+    columns = {name: [cell, None] for name, cell in ROW.items()}
+    with pytest.raises(inputs.InputError, match="Column 'n0' has 1 missing cells"):
+        inputs.from_table(SCHEMA, pa.table(columns))
+
+
+def test_table_with_text_for_numbers_is_refused() -> None:
+    with pytest.raises(inputs.InputError, match=r"Column 'n0' has '0.5' in row 1\. It takes a number"):
+        inputs.from_table(SCHEMA, pa.table({name: [str(cell)] for name, cell in ROW.items()}))
+
+
+def test_largest_float32_is_accepted() -> None:
+    assert inputs.from_rows(SCHEMA, [ROW | {"n0": inputs.MAX_FLOAT32}])[NUMBERS][0, 0] == inputs.MAX_FLOAT32
