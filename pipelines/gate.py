@@ -1,9 +1,10 @@
-"""What every gated pipeline shares: sized steps, the judgement, and the gate in front of `propose`."""
+"""What every gated pipeline shares: sized steps, the data and its split, the gate before `propose`."""
 
 from kfp import dsl
 from kfp.dsl import PipelineTask
 
 from pipelines.steps.evaluate import evaluate
+from pipelines.steps.preprocess import preprocess
 from pipelines.steps.propose import propose
 
 
@@ -11,6 +12,27 @@ def sized(task: PipelineTask) -> PipelineTask:
     """Give a step's pod requests and limits, which a tenant's quota may insist on."""
     task.set_cpu_request("100m").set_cpu_limit("1")
     return task.set_memory_request("256Mi").set_memory_limit("1Gi")
+
+
+def split_data(
+    data_uri: str, data_sha256: str, *, test_split: float, seed: int, read_options: str
+) -> PipelineTask:
+    """Import the data from the store, read it and split it."""
+    imported = dsl.importer(
+        artifact_uri=data_uri,
+        artifact_class=dsl.Dataset,
+        reimport=True,
+        metadata={"sha256": data_sha256},
+    )
+    return sized(
+        preprocess(
+            data=imported.output,
+            data_sha256=data_sha256,
+            test_split=test_split,
+            seed=seed,
+            read_options=read_options,
+        )
+    )
 
 
 def propose_if_passed(

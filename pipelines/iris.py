@@ -1,48 +1,44 @@
-"""The iris pipeline: the data set that scikit-learn ships, a decision tree, the same gate.
+"""The iris pipeline: a decision tree, the same gate; its data is iris unless another is named.
 
-load -> preprocess -> train -> evaluate on held-out rows -> [passed] -> propose
+import data -> preprocess -> train -> evaluate on held-out rows -> [passed] -> propose
 """
 
 from kfp import dsl
 
-from pipelines.gate import propose_if_passed, sized
-from pipelines.steps.load_iris import load_iris
-from pipelines.steps.preprocess import preprocess
+from pipelines.gate import propose_if_passed, sized, split_data
 from pipelines.steps.train import train
 
 NAME = "iris"
 
 
-@dsl.pipeline(name=NAME, description="A decision tree on iris, judged on held-out rows.")  # type: ignore[untyped-decorator]
+@dsl.pipeline(name=NAME, description="A decision tree, judged on held-out rows.")  # type: ignore[untyped-decorator]
 def iris(
+    data_uri: str,
+    data_sha256: str,
     model_name: str = "iris",
     test_split: float = 0.2,
     seed: int = 42,
+    read_options: str = "{}",
     max_depth: int = 4,
     deploy_threshold: float = 0.85,
     pipeline_version: str = "unknown",
     git_commit: str = "unknown",
 ) -> None:
-    """A decision tree on iris.
+    """A decision tree.
 
     Args:
+        data_uri: S3 URI of a CSV or Parquet file.
+        data_sha256: SHA-256 of that file.
         model_name: Name to serve the model under.
         test_split: Share of the rows to hold out for evaluation.
         seed: Makes the split and the model repeatable.
+        read_options: How to read the file: `tabular.schema.ReadOptions` as JSON.
         max_depth: Depth of the tree.
         deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
         pipeline_version: Filled in by `pipelines.run`: digest of this pipeline as compiled.
         git_commit: Filled in by `pipelines.run`: the commit it was compiled from.
     """
-    loaded = sized(load_iris())
-    split = sized(
-        preprocess(
-            data=loaded.outputs["data"],
-            data_sha256=loaded.outputs["Output"],
-            test_split=test_split,
-            seed=seed,
-        )
-    )
+    split = split_data(data_uri, data_sha256, test_split=test_split, seed=seed, read_options=read_options)
     trained = sized(
         train(
             data=split.outputs["train"],
@@ -57,8 +53,8 @@ def iris(
         trained,
         threshold=deploy_threshold,
         model_name=model_name,
-        data_uri="sklearn.datasets.load_iris",
-        data_sha256=loaded.outputs["Output"],
+        data_uri=data_uri,
+        data_sha256=data_sha256,
         pipeline_version=pipeline_version,
         git_commit=git_commit,
     )

@@ -5,8 +5,7 @@ import data -> preprocess -> train -> evaluate on held-out rows -> [passed] -> p
 
 from kfp import dsl
 
-from pipelines.gate import propose_if_passed, sized
-from pipelines.steps.preprocess import preprocess
+from pipelines.gate import propose_if_passed, sized, split_data
 from pipelines.steps.train import train
 
 NAME = "training"
@@ -19,6 +18,7 @@ def training(
     model_name: str,
     test_split: float = 0.2,
     seed: int = 42,
+    read_options: str = "{}",
     n_estimators: int = 100,
     max_depth: int = 10,
     deploy_threshold: float = 0.85,
@@ -28,24 +28,19 @@ def training(
     """Gated tabular classification.
 
     Args:
-        data_uri: S3 URI of a CSV file with a `target` column.
+        data_uri: S3 URI of a CSV or Parquet file.
         data_sha256: SHA-256 of that file.
         model_name: Name to serve the model under.
         test_split: Share of the rows to hold out for evaluation.
         seed: Makes the split and the model repeatable.
+        read_options: How to read the file: `tabular.schema.ReadOptions` as JSON.
         n_estimators: Trees of the forest.
         max_depth: Depth of each tree.
         deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
         pipeline_version: Filled in by `pipelines.run`: digest of this pipeline as compiled.
         git_commit: Filled in by `pipelines.run`: the commit it was compiled from.
     """
-    imported = dsl.importer(
-        artifact_uri=data_uri,
-        artifact_class=dsl.Dataset,
-        reimport=True,
-        metadata={"sha256": data_sha256},
-    )
-    split = sized(preprocess(data=imported.output, data_sha256=data_sha256, test_split=test_split, seed=seed))
+    split = split_data(data_uri, data_sha256, test_split=test_split, seed=seed, read_options=read_options)
     trained = sized(
         train(
             data=split.outputs["train"],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import parquet
 
 from tabular.csv_file import CsvFile
 from tabular.numbers import BLANKS
@@ -26,6 +27,20 @@ class TrainingData:
         self.table = table
         self.held_out = held_out
         self.summary = summary
+
+    def write(self, train: Path, held_out: Path) -> None:
+        """Write the rows of each side of the split as a Parquet file."""
+        text = [each.name for each in self.table.schema if pa.types.is_string(each.type)]
+        with (
+            parquet.ParquetWriter(train, self.table.schema, use_dictionary=text) as to_train,
+            parquet.ParquetWriter(held_out, self.table.schema, use_dictionary=text) as to_held_out,
+        ):
+            first = 0
+            for batch in self.table.to_batches():
+                out = self.held_out[first : first + batch.num_rows]
+                to_train.write_batch(batch.filter(pa.array(~out)))
+                to_held_out.write_batch(batch.filter(pa.array(out)))
+                first += batch.num_rows
 
     @property
     def schema(self) -> TableSchema:
