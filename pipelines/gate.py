@@ -50,7 +50,9 @@ def propose_if_passed(
     judged = sized(
         evaluate(
             model=trained.outputs["model"],
-            model_digest=trained.outputs["Output"],
+            model_digest=trained.outputs["model_digest"],
+            fitted=trained.outputs["fitted"],
+            fitted_sha256=trained.outputs["fitted_sha256"],
             held_out=split.outputs["held_out"],
             threshold=threshold,
         )
@@ -63,7 +65,7 @@ def propose_if_passed(
                 model=trained.outputs["model"],
                 evaluation=judged.outputs["evaluation"],
                 model_name=model_name,
-                model_digest=trained.outputs["Output"],
+                model_digest=trained.outputs["model_digest"],
                 data_uri=data_uri,
                 data_sha256=data_sha256,
                 run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,

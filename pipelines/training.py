@@ -19,6 +19,7 @@ def training(
     test_split: float = 0.2,
     seed: int = 42,
     read_options: str = "{}",
+    algorithm: str = "random-forest",
     n_estimators: int = 100,
     max_depth: int = 10,
     deploy_threshold: float = 0.85,
@@ -34,6 +35,7 @@ def training(
         test_split: Share of the rows to hold out for evaluation.
         seed: Makes the split and the model repeatable.
         read_options: How to read the file: `tabular.schema.ReadOptions` as JSON.
+        algorithm: `random-forest`, `decision-tree` or `logistic-regression`.
         n_estimators: Trees of the forest.
         max_depth: Depth of each tree.
         deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
@@ -45,7 +47,7 @@ def training(
         train(
             data=split.outputs["train"],
             schema=split.outputs["schema"],
-            algorithm="random-forest",
+            algorithm=algorithm,
             n_estimators=n_estimators,
             max_depth=max_depth,
             seed=seed,

@@ -25,14 +25,17 @@ class Sample(Record):
 
 
 class Evaluation(Record):
-    """What `evaluate` found on held-out rows."""
+    """What the run's step `evaluate` measured on held-out rows."""
 
     confusion: tuple[tuple[int, ...], ...]
     held_out_rows: int
     metrics: dict[str, float]
+    baseline: dict[str, float] = Field(description="Of always answering the most common class.")
+    majority: str = Field(description="That class.")
+    few: dict[str, int] = Field(description="Classes with few held-out rows, and how many they have.")
+    differing_rows: int = Field(description="Rows that scikit-learn answers differently than ONNX.")
     model_digest: Digest
     passed: bool
-    samples: tuple[Sample, ...]
     threshold: float
 
 

@@ -66,6 +66,16 @@ def digest_of(files: Iterable[File]) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
+def listed(folder: Path) -> tuple[File, ...]:
+    """List the files of a folder on this disk, hashed."""
+    found = []
+    for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        found.append(File(path=path.relative_to(folder).as_posix(), sha256=sha256, size=path.stat().st_size))
+    return tuple(found)
+
+
 def checked_path(path: str, *, below: str = "") -> str:
     """Return a file's path relative to its version if it can't escape; UsageError otherwise.
 

@@ -50,7 +50,8 @@ def _of_arrow(feature: Feature, column: Any) -> Column:  # noqa: ANN401 - pyarro
     # One Python string for each distinct value, not for each cell.
     encoded = column.combine_chunks().dictionary_encode()
     values = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    return values[encoded.indices.to_numpy()]
+    cells: Column = values[encoded.indices.to_numpy()]
+    return cells
 
 
 def from_rows(schema: TableSchema, rows: Sequence[Mapping[str, object]]) -> Feeds:
@@ -135,6 +136,10 @@ def texts(feature: Feature, cells: Column) -> NDArray[np.object_]:
     for row, cell in enumerate(found, 1):
         if not isinstance(cell, str):
             raise _wrong(feature, cell, row)
+    try:
+        "".join(found.tolist()).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"Column {feature.name!r} has text that is not Unicode.") from error
     return found
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnxruntime
-from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from storage.errors import FailedError
 from tabular import graph, inputs
+from tabular.predictions import Predictions
 from tabular.schema import LABEL, PROBABILITIES, ModelSchema
 
 if TYPE_CHECKING:
@@ -27,18 +27,8 @@ FILES: Final = frozenset({MODEL, SCHEMA})
 """Exactly these make a model."""
 
 MAX_SCHEMA_BYTES: Final = 4 << 20
-BATCH_ROWS: Final = 16_384
-"""Rows a call, so that a large table does not take memory for all its encoded columns at once."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Answers, one a row."""
-
-    labels: NDArray[np.object_]
-    """Class of each row, as text."""
-    probabilities: NDArray[np.float32]
-    """Rows x classes, in the order of the schema."""
+BATCH_CELLS: Final = 2 << 20
+"""Encoded numbers a call (8 MiB), so that many rows do not take memory for all of them at once."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +68,16 @@ class Model:
             FailedError: The graph did not give one class and one row of probabilities for each row.
         """
         rows = len(next(iter(feeds.values())))
-        answers = [self._answer(batch) for batch in _batches(feeds, rows)]
+        answers = [self._answer(batch) for batch in _batches(feeds, rows, self._batch_rows)]
         return Predictions(
             np.concatenate([each.labels for each in answers]),
             np.concatenate([each.probabilities for each in answers]),
         )
+
+    @property
+    def _batch_rows(self) -> int:
+        width = len(self.schema.numbers) + sum(len(each.categories) for each in self.schema.features)
+        return max(1, BATCH_CELLS // width)
 
     def _answer(self, feeds: inputs.Feeds) -> Predictions:
         labels, probabilities = self.session.run([LABEL, PROBABILITIES], feeds)
@@ -135,6 +130,6 @@ def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
         raise FailedError("onnxruntime can't load the model.", why=str(error)[:300]) from error
 
 
-def _batches(feeds: inputs.Feeds, rows: int) -> Iterator[inputs.Feeds]:
-    for start in range(0, max(rows, 1), BATCH_ROWS):
-        yield {name: values[start : start + BATCH_ROWS] for name, values in feeds.items()}
+def _batches(feeds: inputs.Feeds, rows: int, most: int) -> Iterator[inputs.Feeds]:
+    for start in range(0, max(rows, 1), most):
+        yield {name: values[start : start + most] for name, values in feeds.items()}

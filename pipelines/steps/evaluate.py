@@ -11,109 +11,78 @@ from pipelines.steps.step import step
 def evaluate(
     model: dsl.Input[dsl.Model],
     model_digest: str,
+    fitted: dsl.Input[dsl.Artifact],
+    fitted_sha256: str,
     held_out: dsl.Input[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
     confusion: dsl.Output[dsl.ClassificationMetrics],
     evaluation: dsl.Output[dsl.Artifact],
     threshold: float = 0.85,
-    samples: int = 64,
 ) -> NamedTuple("Verdict", [("accuracy", float), ("f1_weighted", float), ("passed", bool)]):  # type: ignore[valid-type]
-    """Predict the held-out rows and compare the accuracy with the threshold.
+    """Predict the held-out rows as the model server will, and compare the accuracy with the threshold.
 
-    The model is loaded only if its files have the digest that `train` returned, and by an unpickler
-    that resolves the names below and no other.
+    Files are loaded only if they have the digests that `train` returned. The pickle is loaded here, in
+    the run that wrote it, and nowhere else: to count the rows that ONNX answers differently.
 
     Args:
         model: The model's folder.
         model_digest: What `train` returned for it.
+        fitted: The scikit-learn pipeline as a pickle.
+        fitted_sha256: What `train` returned for it.
         held_out: Rows that training did not see.
-        metrics: Accuracy and weighted F1.
+        metrics: Accuracy and weighted F1, and those of always answering the most common class.
         confusion: The confusion matrix.
-        evaluation: All of it as JSON, with some rows and their predictions for the smoke check.
+        evaluation: All of it as JSON: `storage.candidate.Evaluation`.
         threshold: Accuracy that the model must reach.
-        samples: How many rows to keep for the smoke check, at most.
 
     Returns:
         The figures, and whether the model passed.
     """
     import hashlib
     import json
-    import math
     import pickle
     from pathlib import Path
 
-    import numpy as np
-    import pandas as pd
-    from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
+    import pyarrow.parquet as pq
 
-    trusted = {
-        "numpy dtype",
-        "numpy ndarray",
-        "numpy._core.multiarray _reconstruct",
-        "numpy._core.multiarray scalar",
-        "sklearn.ensemble._forest RandomForestClassifier",
-        "sklearn.pipeline Pipeline",
-        "sklearn.preprocessing._data StandardScaler",
-        "sklearn.tree._classes DecisionTreeClassifier",
-        "sklearn.tree._tree Tree",
-    }
-
-    class Reader(pickle.Unpickler):
-        def find_class(self, module: str, name: str) -> object:
-            if f"{module} {name}" not in trusted:
-                raise ValueError(f"the model names {module}.{name}, which is not on the allow-list")
-            return super().find_class(module, name)
+    from storage.model_files import digest_of, listed
+    from tabular.evaluation import evaluate as judged
+    from tabular.model import Model
 
     if not 0 <= threshold <= 1:
         raise ValueError(f"the threshold is {threshold}; it must lie between 0 and 1")
-    folder = Path(model.path)
-    files = []
-    for path in sorted(folder.iterdir()):
-        content = path.read_bytes()
-        files.append({"path": path.name, "sha256": hashlib.sha256(content).hexdigest(), "size": len(content)})
-    canonical = json.dumps(files, sort_keys=True, separators=(",", ":"))
-    actual = hashlib.sha256(canonical.encode()).hexdigest()
+    folder, pickled = Path(model.path), Path(fitted.path).read_bytes()
+    actual = digest_of(listed(folder))
     if actual != model_digest:
         raise ValueError(f"the model's files have digest {actual}, training wrote {model_digest}")
+    if hashlib.sha256(pickled).hexdigest() != fitted_sha256:
+        raise ValueError("the pickle is not the one that training wrote")
 
-    schema = json.loads((folder / "schema.json").read_text())
-    with (folder / "model.pkl").open("rb") as file:
-        fitted = Reader(file).load()
-    frame = pd.read_csv(held_out.path)
-    x = frame[schema["features"]].to_numpy(dtype="float64")
-    y = frame["target"].to_numpy(dtype="int64")
-    predicted = fitted.predict(x)
-
-    accuracy = float(accuracy_score(y, predicted))
-    f1 = float(f1_score(y, predicted, average="weighted"))
-    passed = math.isfinite(accuracy) and accuracy >= threshold
-    matrix = confusion_matrix(y, predicted, labels=list(range(len(schema["classes"])))).tolist()
-    metrics.log_metric("accuracy", accuracy)
-    metrics.log_metric("f1_weighted", f1)
-    metrics.log_metric("threshold", threshold)
-    confusion.log_confusion_matrix(schema["classes"], matrix)
-
-    # Readers refuse a record beyond 1 MiB; as text a number takes at most 30 bytes, a row 90 more.
-    fitting = max(1, (1 << 19) // (30 * x.shape[1] + 90))
-    left, rest = min(samples, len(x), fitting), len(x)
-    kept = []
-    # Each class gives its share of rows, the rare ones first and at least one, from all over its rows.
-    for own in sorted((np.flatnonzero(y == label) for label in np.unique(y)), key=len):
-        share = min(left, max(1, round(left * len(own) / rest)))
-        kept += [int(own[(2 * i + 1) * len(own) // (2 * share)]) for i in range(share)]
-        left, rest = left - share, rest - len(own)
-    found = {
-        "confusion": matrix,
-        "held_out_rows": len(x),
-        "metrics": {"accuracy": accuracy, "f1_weighted": f1},
+    served = Model.load(folder)
+    scores, differing = judged(served, pickle.loads(pickled), pq.read_table(held_out.path))  # noqa: S301
+    accuracy, f1 = scores.metrics["accuracy"], scores.metrics["f1_weighted"]
+    passed = accuracy >= threshold
+    figures = dict(scores.metrics) | {f"baseline_{name}": value for name, value in scores.baseline.items()}
+    for name, value in (figures | {"threshold": threshold, "differing_rows": differing}).items():
+        metrics.log_metric(name, value)
+    confusion.log_confusion_matrix(list(served.schema.classes), [list(row) for row in scores.confusion])
+    record = {
+        "baseline": dict(scores.baseline),
+        "confusion": scores.confusion,
+        "differing_rows": differing,
+        "few": dict(scores.few),
+        "held_out_rows": scores.rows,
+        "majority": scores.majority,
+        "metrics": dict(scores.metrics),
         "model_digest": actual,
         "passed": passed,
-        "samples": [
-            {"features": x[i].tolist(), "label": int(y[i]), "prediction": int(predicted[i])}
-            for i in sorted(kept)
-        ],
         "threshold": threshold,
     }
-    Path(evaluation.path).write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
-    print(f"accuracy {accuracy:.4f} on {len(x)} held-out rows, threshold {threshold}: passed={passed}")
+    Path(evaluation.path).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
+    print(f"accuracy {accuracy:.4f} on {scores.rows} held-out rows, threshold {threshold}: passed={passed}")
+    print(f"always answering {scores.majority!r} reaches {scores.baseline['accuracy']:.4f}")
+    for name, count in scores.few.items():
+        print(f"warning: {count} held-out rows of class {name!r}; the figures say little of it")
+    if differing:
+        print(f"warning: scikit-learn answers {differing} of {scores.rows} rows differently")
     return accuracy, f1, passed

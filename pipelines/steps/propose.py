@@ -18,11 +18,13 @@ def propose(
     pipeline_version: str,
     git_commit: str,
 ) -> None:
-    """Write the candidate record that `serving.rollout` reads.
+    """Write the candidate record that `serving.rollout` reads: `storage.candidate.Candidate`.
+
+    Promotion evaluates the model for itself; the figures are there to be compared.
 
     Args:
         model: The model's folder.
-        evaluation: What `evaluate` found on held-out rows.
+        evaluation: What `evaluate` measured on held-out rows.
         candidate: The record, as JSON.
         model_name: Name to serve the model under.
         model_digest: Digest of the model's files.
@@ -35,27 +37,22 @@ def propose(
     import json
     from pathlib import Path
 
-    found = json.loads(Path(evaluation.path).read_text())
-    if not found["passed"] or found["model_digest"] != model_digest:
+    measured = json.loads(Path(evaluation.path).read_text())
+    if not measured["passed"] or measured["model_digest"] != model_digest:
         raise ValueError("the evaluation is not a pass of this model")
-    schema = json.loads((Path(model.path) / "schema.json").read_text())
     record = {
-        "classes": schema["classes"],
         "data_sha256": data_sha256,
         "data_uri": data_uri,
-        "features": schema["features"],
-        "frameworks": schema["frameworks"],
         "git_commit": git_commit,
-        "held_out_rows": found["held_out_rows"],
-        "metrics": found["metrics"],
+        "held_out_rows": measured["held_out_rows"],
+        "metrics": measured["metrics"],
         "model": model_name,
         "model_digest": model_digest,
         "model_uri": model.uri,
         "pipeline_version": pipeline_version,
         "run_id": run_id,
-        "samples": found["samples"],
-        "schema_version": 1,
-        "threshold": found["threshold"],
+        "schema_version": 2,
+        "threshold": measured["threshold"],
     }
     Path(candidate.path).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
-    print(f"{model_name} {model_digest[:12]} is a candidate: {found['metrics']}")
+    print(f"{model_name} {model_digest[:12]} is a candidate: {measured['metrics']}")

@@ -19,6 +19,8 @@ class Workbench:
 
     root: Path
     made: dict[str, Any] = field(default_factory=dict)
+    model_digest: str = ""
+    fitted_sha256: str = ""
 
     def artifact(self, name: str, kind: type[Any] = dsl.Artifact) -> Any:
         """An artifact that exists or is about to be written."""
@@ -42,18 +44,22 @@ class Workbench:
         return self.load("schema")
 
     def fit(self, **options: Any) -> str:
-        return train.python_func(
+        self.model_digest, self.fitted_sha256 = train.python_func(
             data=self.artifact("train"),
             schema=self.artifact("schema"),
             model=self.artifact("model", dsl.Model),
+            fitted=self.artifact("fitted"),
             metrics=self.artifact("train_metrics", dsl.Metrics),
             **options,
         )
+        return self.model_digest
 
-    def judge(self, digest: str, **options: Any) -> tuple[float, float, bool]:
+    def judge(self, **options: Any) -> tuple[float, float, bool]:
         return evaluate.python_func(
             model=self.artifact("model"),
-            model_digest=digest,
+            model_digest=self.model_digest,
+            fitted=self.artifact("fitted"),
+            fitted_sha256=self.fitted_sha256,
             held_out=self.artifact("held_out"),
             metrics=self.artifact("metrics", dsl.Metrics),
             confusion=self.artifact("confusion", dsl.ClassificationMetrics),
@@ -61,7 +67,7 @@ class Workbench:
             **options,
         )
 
-    def put_forward(self, digest: str, **options: Any) -> dict[str, Any]:
+    def put_forward(self, **options: Any) -> dict[str, Any]:
         arguments = {
             "model_name": "cancer",
             "data_uri": "s3://data/team-a/x.csv",
@@ -74,7 +80,7 @@ class Workbench:
             model=self.artifact("model"),
             evaluation=self.artifact("evaluation"),
             candidate=self.artifact("candidate"),
-            model_digest=digest,
+            model_digest=self.model_digest,
             **(arguments | options),
         )
         return self.load("candidate")

@@ -55,6 +55,8 @@ def test_training_takes_the_parameters_of_its_contract():
         "model_name": None,
         "test_split": 0.2,
         "seed": 42,
+        "read_options": "{}",
+        "algorithm": "random-forest",
         "n_estimators": 100,
         "max_depth": 10,
         "deploy_threshold": 0.85,

@@ -29,7 +29,7 @@ def _change(folder: Path, **changes: Any) -> None:
 
 def test_answers_do_not_depend_on_batches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Model.load(folder).predict(DATA.train)
-    monkeypatch.setattr(model, "BATCH_ROWS", 7)
+    monkeypatch.setattr(model, "BATCH_CELLS", 8 * 7)
     pieces = Model.load(folder).predict(DATA.train)
     assert pieces.labels.tolist() == whole.labels.tolist()
     assert np.array_equal(pieces.probabilities, whole.probabilities)

@@ -1,0 +1,16 @@
+"""What a model answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Answers, one a row."""
+
+    labels: NDArray[np.object_]
+    """Class of each row, as text."""
+    probabilities: NDArray[np.float32]
+    """Rows x classes, in the order of the schema."""
