@@ -37,7 +37,7 @@ COMMANDS: Final = {
     "store": _Entry("store", "The artifact store: replace its key or certificate.", whole=True),
     "pipeline": _Entry("pipeline", "Training pipelines: compile, upload, run, list, logs.", whole=True),
     "model": _Entry("model", "Models: promote, list, predict; versions, history, verify, gc.", whole=True),
-    "data": _Entry("data", "A tenant's data: upload, download, list.", whole=True),
+    "data": _Entry("data", "A tenant's data: check, upload, download, list.", whole=True),
     "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
     "restore": _Entry("restore", "Bring back models, settings or state from a backup."),
     "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),

@@ -2,16 +2,18 @@
 
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
 from infra.stack import Stack
-from slipway import console, training
+from slipway import console, examples, training
+from slipway.job import Job
 from storage.errors import UsageError
 from storage.report import Report
+from tabular.summary import Summary
 
 T = TypeVar("T")
 SLOWEST: int = 8
@@ -37,22 +39,26 @@ class JourneySummary(BaseModel):
     """The resources that the platform waited for longest, slowest first; they overlap in time."""
     outputs: PlatformOutputs
     models: tuple[training.TrainedModel, ...]
+    left_out: tuple[str, ...] = ()
+    """Built-in models that were not trained, and why."""
 
 
 class Journey:
     """A quickstart on its way; keeps the time of each phase."""
 
-    def __init__(self, *, stack: str, data: Path | None, threshold: float) -> None:
-        """Remember what to do; nothing is started."""
+    def __init__(self, *, stack: str, own: Job, checked: Summary | None) -> None:
+        """Remember what to do; nothing is started.
+
+        Args:
+            stack: Name of the stack.
+            own: The user's job, for any tenant; `run` chooses the tenant.
+            checked: What `own.check` returned.
+        """
         self.stack = stack
-        self.data = data
-        self.threshold = threshold
+        self.own = own
+        self.checked = checked
         self._phases: list[Phase] = []
         self._slowest: tuple[Phase, ...] = ()
-
-    def check(self) -> None:
-        """Refuse what can be known to be wrong before anything is started."""
-        self._own("").check()
 
     def time(self, name: str, work: Callable[[], T]) -> T:
         """Do the work and keep how long it took under `name`."""
@@ -73,28 +79,37 @@ class Journey:
         return stack.outputs()
 
     def run(self, outputs: PlatformOutputs) -> JourneySummary:
-        """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up."""
+        """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up.
+
+        A built-in model is left out where a model of the user's has its name.
+        """
         tenant = self._tenant(outputs)
-        jobs = (
-            self._own(tenant),
-            training.Job(tenant=tenant, pipeline="iris", model="iris"),
-        )
-        models = tuple(self._one(outputs, job) for job in jobs)
+        own = replace(self.own, tenant=tenant)
+        jobs = [own, Job(tenant=tenant, pipeline="iris", model="iris")]
+        models, left_out = [], []
+        for job in jobs:
+            if job is not own and job.model == own.model:
+                left_out.append(f"The built-in model {job.model} is left out: your model has its name.")
+            elif job.data is None and examples.is_taken(outputs, job):
+                left_out.append(f"The built-in model {job.model} is left out: another model has its name.")
+            else:
+                models.append(self._one(outputs, job))
         return JourneySummary(
-            phases=tuple(self._phases), slowest=self._slowest, outputs=outputs, models=models
+            phases=tuple(self._phases),
+            slowest=self._slowest,
+            outputs=outputs,
+            models=tuple(models),
+            left_out=tuple(left_out),
         )
 
-    def _own(self, tenant: str) -> training.Job:
-        return training.Job(
-            tenant=tenant,
-            pipeline="training",
-            model=self._model_name(),
-            data=self.data,
-            threshold=self.threshold,
+    def _one(self, outputs: PlatformOutputs, job: Job) -> training.TrainedModel:
+        checked = self.checked if job.data is not None else None
+        if job.data is not None and examples.is_served(outputs, job):
+            # A built-in model has given way to the user's of the same name, whatever its columns are.
+            job = replace(job, replace=True)
+        result = self._shown(
+            f"train {job.model}", lambda report: training.train(outputs, job, checked, report)
         )
-
-    def _one(self, outputs: PlatformOutputs, job: training.Job) -> training.TrainedModel:
-        result = self._shown(f"train {job.model}", lambda report: training.train(outputs, job, report))
         return self._shown(
             f"promote {job.model}", lambda report: training.promote(outputs, job, result, report)
         )
@@ -102,13 +117,6 @@ class Journey:
     def _shown(self, name: str, work: Callable[[Report], T]) -> T:
         with console.phase(name.capitalize()) as report:
             return self.time(name, lambda: work(report))
-
-    def _model_name(self) -> str:
-        if self.data is None:
-            return "wisconsin"
-        plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in self.data.stem.lower()).strip("-")
-        named = plain if plain[:1].isalpha() else f"model-{plain}"
-        return named[:40].rstrip("-")
 
     def _tenant(self, outputs: PlatformOutputs) -> str:
         if not outputs.tenants:

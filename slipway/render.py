@@ -12,11 +12,17 @@ if TYPE_CHECKING:
     from embedded.plugins.selection import Plugin
     from embedded.toolchain import Examination
     from infra.contract import PlatformOutputs
-    from pipelines.run import RunResult
     from serving.rollout import PromotionResult
     from slipway.quickstart import JourneySummary
-    from slipway.training import TrainedModel
+    from slipway.training import TrainedModel, TrainingRun
     from storage.conformance import Refusal, StoreReport
+    from tabular.summary import Summary
+
+
+CLASSES = 20
+"""How many classes a summary of data lists."""
+COLUMNS = 12
+"""How many columns of a kind it names."""
 
 
 def _mib(size: float) -> str:
@@ -144,6 +150,8 @@ def journey(summary: "JourneySummary") -> None:
     )
     for model in summary.models:
         trained(model)
+    for line in summary.left_out:
+        console.out.print(line, markup=False)
     served = next((model for model in summary.models if model.curl), None)
     if served:
         console.show_pairs([("", served.curl)], title="Try it")
@@ -154,6 +162,7 @@ def trained(model: "TrainedModel", *, as_json: bool = False) -> None:
     if as_json:
         console.show_model(model)
         return
+    data(model.data)
     pairs: list[tuple[str, object]] = [
         ("run", f"{model.run_id} {model.run_state}"),
         ("gate", model.decision),
@@ -168,16 +177,54 @@ def trained(model: "TrainedModel", *, as_json: bool = False) -> None:
     console.show_pairs(pairs, title=f"Model {model.name}")
 
 
-def run(result: "RunResult", *, as_json: bool) -> None:
-    """Print how a run went, task by task."""
+def run(result: "TrainingRun", *, as_json: bool) -> None:
+    """Print the data of a run, and how it went, task by task."""
     if as_json:
         console.show_model(result)
         return
+    data(result.data)
     console.show_pairs([("run", result.run_id), ("state", result.state)])
     console.show_table(
         ("task", "state", "seconds"),
         [(t.name, t.state, "-" if t.seconds is None else f"{t.seconds:.1f}") for t in result.tasks],
     )
+
+
+def data(summary: "Summary") -> None:
+    """Print a table as read: its size, columns by kind, classes with counts, and warnings."""
+    numbers = [plain(each.name) for each in summary.columns if each.kind == "number"]
+    texts = [f"{plain(each.name)} ({each.values})" for each in summary.columns if each.kind == "category"]
+    pairs: list[tuple[str, object]] = [
+        (
+            "rows",
+            f"{summary.rows:,}: {summary.split_rows.train:,} to train on, "
+            f"{summary.split_rows.held_out:,} held out",
+        ),
+        ("numbers", _listed(numbers)),
+        ("categories", _listed(texts)),
+        ("target", plain(summary.read.target)),
+    ]
+    if summary.dropped:
+        pairs.append(("dropped", _listed([plain(name) for name in summary.dropped])))
+    console.show_pairs(pairs, title=f"Data {summary.file}")
+    shown = summary.classes[:CLASSES]
+    console.show_table(
+        ("class", "rows", "held out"), [(plain(each.label), each.rows, each.held_out) for each in shown]
+    )
+    if len(summary.classes) > CLASSES:
+        console.out.print(f"... and {len(summary.classes) - CLASSES} more classes", markup=False)
+    for warning in summary.warnings:
+        console.out.print(Text(f"! {warning}", style="yellow"))
+
+
+def plain(text: str) -> str:
+    """A name out of a file in one line, without anything that a terminal would act on."""
+    return text if text.isprintable() and text.strip() == text and text else repr(text)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:COLUMNS]) or "-"
+    return shown + (f" and {len(names) - COLUMNS} more" if len(names) > COLUMNS else "")
 
 
 def promotion(result: "PromotionResult", *, as_json: bool) -> None:

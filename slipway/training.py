@@ -4,9 +4,7 @@ import json
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,12 +14,11 @@ from pipelines import data as datasets
 from pipelines import outcome, run, upload
 from serving import access, predict, rollout
 from serving.promotion import Rules
+from slipway.job import Job
 from storage.candidate import Candidate
-from storage.errors import UsageError
-from storage.layout import checked_name
 from storage.report import Report, silent
+from tabular.summary import Summary
 
-Pipeline = Literal["training", "iris"]
 SHOWN: int = 5
 """How many rows a prediction is shown for."""
 
@@ -35,6 +32,7 @@ class TrainedModel(BaseModel):
     pipeline: str
     run_id: str
     run_state: str
+    data: Summary
     decision: str
     version: str | None = None
     endpoint: str | None = None
@@ -45,61 +43,62 @@ class TrainedModel(BaseModel):
     curl: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """What to train, for whom."""
+class TrainingRun(run.RunResult):
+    """How a run went, and the data that it was given."""
 
-    tenant: str
-    pipeline: Pipeline
-    model: str
-    data: Path | None = None
-    """CSV with a `target` column; None takes the Wisconsin diagnostic data set. Not used by iris."""
-    threshold: float | None = None
-    """Accuracy on held-out rows that the model must reach; None takes the pipeline's default."""
-
-    def check(self) -> None:
-        """Refuse what can be known to be wrong before anything is uploaded or started."""
-        checked_name("model", self.model)
-        if self.threshold is not None and not 0 <= self.threshold <= 1:
-            raise UsageError(f"--threshold {self.threshold:g} can't be an accuracy.", fix="Give 0 to 1.")
-        if self.data is not None and self.pipeline == "iris":
-            raise UsageError(
-                "The pipeline iris takes no data: it brings its own.",
-                fix="Leave --data away, or run training.",
-            )
-        if self.data is not None:
-            datasets.prepare(self.data)
+    data: Summary
 
 
-def train(outputs: PlatformOutputs, job: Job, report: Report = silent) -> run.RunResult:
-    """Upload the pipeline and its data, run it, and wait; raises FailedError where the run fails."""
+def train(
+    outputs: PlatformOutputs, job: Job, checked: Summary | None, report: Report = silent
+) -> TrainingRun:
+    """Upload the pipeline and its data, run it, and wait.
+
+    Args:
+        outputs: The stack's outputs.
+        job: What to train.
+        checked: What `job.check` returned.
+        report: Takes lines of progress.
+
+    Raises:
+        FailedError: The run failed.
+    """
     opened = kfp_client.open_client(outputs, job.tenant)
     report("uploading the pipeline")
     uploaded = upload.upload(opened, outputs, job.tenant, job.pipeline)
-    parameters: dict[str, run.Value] = {"model_name": job.model}
+    stored, data = _store_data(outputs, job, checked, report)
+    parameters: dict[str, run.Value] = {
+        "model_name": job.model,
+        "data_uri": stored.uri,
+        "data_sha256": stored.sha256,
+        "test_split": job.split.test_split,
+        "seed": job.split.seed,
+        "read_options": job.read.model_dump_json(exclude_defaults=True),
+    }
     if job.threshold is not None:
         parameters["deploy_threshold"] = job.threshold
-    if job.pipeline == "training":
-        stored = _store_data(outputs, job, report)
-        parameters |= {"data_uri": stored.uri, "data_sha256": stored.sha256}
     run_id = run.start(opened, outputs, job.tenant, uploaded, parameters)
     report(f"run {run_id}")
     result = run.wait(opened, run_id, pipeline=job.pipeline, report=report)
     result.require_success()
-    return result
+    return TrainingRun(**result.model_dump(), data=data)
 
 
-def _store_data(outputs: PlatformOutputs, job: Job, report: Report) -> datasets.StoredData:
-    store = access.open_store(outputs, job.tenant, "editor")
+def _store_data(
+    outputs: PlatformOutputs, job: Job, checked: Summary | None, report: Report
+) -> tuple[datasets.StoredData, Summary]:
     with tempfile.TemporaryDirectory() as folder:
-        prepared = datasets.prepare(job.data) if job.data else datasets.wisconsin(Path(folder))
-        report(f"{prepared.name}: {prepared.rows} rows, {len(prepared.features)} features")
-        return datasets.upload(store, outputs, job.tenant, prepared)
+        if job.data is not None and checked is not None:
+            prepared = datasets.PreparedData(path=job.data, summary=checked)
+        else:
+            prepared = datasets.sample(job.sample, Path(folder), job.split)
+        data = prepared.summary
+        report(f"{prepared.path.name}: {data.rows} rows, {len(data.columns)} features; uploading")
+        store = access.store_access(outputs, job.tenant, "editor")
+        return datasets.upload(store, outputs, job.tenant, prepared), data
 
 
-def promote(
-    outputs: PlatformOutputs, job: Job, result: run.RunResult, report: Report = silent
-) -> TrainedModel:
+def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Report = silent) -> TrainedModel:
     """Promote what the run proposed, and ask the endpoint for its held-out rows; or say why not."""
     promoter = rollout.open_promoter(outputs, job.tenant, report)
     left = outcome.read(promoter.runs, outputs, job.tenant, result.run_id, job.pipeline)
@@ -108,6 +107,7 @@ def promote(
         "pipeline": job.pipeline,
         "run_id": result.run_id,
         "run_state": result.state,
+        "data": result.data,
     }
     if left.candidate is None:
         return TrainedModel(**told, decision=f"not promoted: {left.summary}")

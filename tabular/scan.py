@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from tabular.columns import Labels, NumberColumn, TextColumn
 from tabular.limits import MAX_CATEGORIES, MAX_CLASSES, MAX_ROWS, MAX_TEXT
-from tabular.numbers import BLANKS, Numbers, is_number, parse, resembles_number, why_odd
+from tabular.missing import Missing, missing_cell, odd_cell, refusal
+from tabular.numbers import Numbers, is_number, parse, resembles_number
 from tabular.schema import ReadOptions
 from tabular.source import Source
 from tabular.split import Codes, Keys, add_column, column_hash, first_keys
@@ -44,9 +45,7 @@ class Scan:
         self.first_text = dict(first_text)
         self._keys: list[Keys] = []
         self._codes: list[Codes] = []
-        self._missing = frozenset(word.strip(BLANKS) for word in (*options.missing, ""))
-        # A word such as -999 is a number, so it has to be looked for in columns of numbers too.
-        self._missing_numbers = [float(word) for word in self._missing if is_number(word)]
+        self._missing = Missing(options.missing)
         self._turning: dict[str, int] = {}
         self._doubtful: dict[str, tuple[int, str]] = {}
         self.features = tuple(n for n in source.names if n != options.target and n not in options.drop)
@@ -72,7 +71,7 @@ class Scan:
             if self._turning:
                 raise TurnsToTextError(self._turning)
         for name, (row, text) in self._doubtful.items():
-            raise self._refuse(name, row, f"{shown(text)} {why_odd(text)}.", "Correct it or drop the row.")
+            raise odd_cell(self.path, self.source.place(row), name, text)
 
     @property
     def keys(self) -> Keys:
@@ -144,9 +143,7 @@ class Scan:
 
     def _take_numbers(self, name: str, column: pa.Array, codes: Codes) -> Numbers:
         numbers = parse(column)
-        odd = numbers.odd
-        if self._missing_numbers:
-            odd = np.union1d(odd, np.flatnonzero(np.isin(numbers.exact, self._missing_numbers)))
+        odd = self._missing.odd(numbers)
         if len(odd) and pa.types.is_floating(column.type):
             self._look_at_numbers(name, numbers.exact, odd)
         elif len(odd):
@@ -160,10 +157,9 @@ class Scan:
         cells = column.take(pa.array(odd))
         for text in pc.unique(cells).to_pylist():
             first = self.rows + int(odd[pc.index(cells, text).as_py()])
-            number = is_number(text)
-            if text.strip(BLANKS) in self._missing or (number and float(text) in self._missing_numbers):
+            if self._missing.is_cell(text):
                 raise self._missing_cell(name, first)
-            if number or resembles_number(text):
+            if resembles_number(text):
                 self._doubtful.setdefault(name, (first, text))
             else:
                 self._turning.setdefault(name, first)
@@ -171,32 +167,28 @@ class Scan:
     def _look_at_numbers(self, name: str, exact: NDArray[np.float64], odd: NDArray[np.int64]) -> None:
         """Decide what cells of a typed file are that aren't finite numbers, or are words for missing."""
         cells = exact[odd]
-        missing = np.isnan(cells) | np.isin(cells, self._missing_numbers)
+        missing = np.isnan(cells) | self._missing.among(cells)
         if missing.any():
             raise self._missing_cell(name, self.rows + int(odd[missing][0]))
         self._doubtful.setdefault(name, (self.rows + int(odd[0]), f"{cells[0]:g}"))
 
     def _refuse_text(self, name: str, column: pa.Array, distinct: Mapping[str, object]) -> None:
         """Refuse missing and overlong cells of a column of text, of which the distinct ones are known."""
-        bad = [text for text in distinct if text.strip(BLANKS) in self._missing]
+        bad = [text for text in distinct if self._missing.is_text(text)]
         if bad:
             row = min(pc.index(column, text).as_py() for text in bad)
             raise self._missing_cell(name, self.rows + row)
         if long := [text for text in distinct if len(text) > MAX_TEXT]:
-            row = pc.index(column, long[0]).as_py()
-            raise self._refuse(name, self.rows + row, f"{len(long[0])} characters; the limit is {MAX_TEXT}.")
+            row = self.rows + pc.index(column, long[0]).as_py()
+            raise refusal(
+                self.path,
+                self.source.place(row),
+                name,
+                f"{len(long[0])} characters; the limit is {MAX_TEXT}.",
+            )
 
     def _missing_cell(self, name: str, row: int) -> TableError:
-        words = " ".join(repr(word) for word in sorted(self._missing))
-        if name == self.target:
-            return self._refuse(name, row, "The target is missing.", f"Drop the row. Missing are: {words}.")
-        return self._refuse(
-            name, row, "The value is missing.", f"Fill it or drop the row. Missing are: {words}."
-        )
-
-    def _refuse(self, name: str, row: int, why: str, fix: str = "") -> TableError:
-        place = self.source.place(row)
-        return TableError(self.path, f"{place[:1].upper()}{place[1:]}, column {shown(name)}: {why}", fix)
+        return missing_cell(self.path, self.source.place(row), name, self._missing)
 
 
 def regression(path: Path, target: str) -> TableError:

@@ -1,16 +1,19 @@
 """`slipway data`: what a tenant's pipelines read, up and down."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from serving import access
-from slipway import console, workspace
-from slipway.commands.options import Stack, Tenant
+from slipway import console, render
+from slipway.commands.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit
+from slipway.job import read_options, split_options
 from storage.report import Report
-from storage.tenant_data import TenantData
-from storage.transfer.pool import Progress
+from tabular.schema import TARGET
+
+if TYPE_CHECKING:
+    from storage.tenant_data import TenantData
+    from storage.transfer.pool import Progress
 
 MIB = 1 << 20
 LINES = 10
@@ -21,8 +24,32 @@ Prefix = Annotated[str, typer.Option(help="Folder in the tenant's data; all of i
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="A tenant's data: upload, download, list.\n\nExample:  slipway data list --tenant team-a",
+    help="A tenant's data: check, upload, download, list.\n\nExample:  slipway data check churn.csv",
 )
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    target: Target = TARGET,
+    drop: Drop = None,
+    missing: Missing = None,
+    test_split: TestSplit = 0.2,
+    seed: Seed = 42,
+) -> None:
+    """Say how a pipeline would read a file, or why it can't; it takes no platform.
+
+    Example:  slipway data check churn.csv --target churned --drop customer
+    """
+    options, split = read_options(target, drop or [], missing), split_options(test_split, seed)
+    from tabular.reader import inspect
+
+    summary = inspect(file, options, split)
+    if context.obj["json"]:
+        console.show_model(summary)
+    else:
+        render.data(summary)
 
 
 @app.command()
@@ -76,12 +103,16 @@ def list_command(
         console.show_table(("path", "bytes"), rows)
 
 
-def _data(stack: str, tenant: str) -> TenantData:
+def _data(stack: str, tenant: str) -> "TenantData":
+    from serving import access
+    from slipway import workspace
+    from storage.tenant_data import TenantData
+
     outputs = workspace.outputs(stack)
     return TenantData(access.store_access(outputs, tenant, "editor"), outputs.store.data_bucket, tenant)
 
 
-def _progress(report: Report) -> Progress:
+def _progress(report: Report) -> "Progress":
     """Say how far it is: at each percent on a terminal, ten times elsewhere."""
     steps = 100 if console.err.is_terminal else LINES
     last = 0

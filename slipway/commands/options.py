@@ -24,3 +24,16 @@ Unsigned = Annotated[
     bool,
     typer.Option("--unsigned", help="Don't check the snapshot's signature: you vouch for it."),
 ]
+
+# Of tabular data.
+Target = Annotated[str, typer.Option("--target", help="Column to predict.")]
+Drop = Annotated[list[str] | None, typer.Option("--drop", help="Column to leave out; may be repeated.")]
+Missing = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--missing",
+        help="Cell that counts as missing, instead of NA, N/A, #N/A, NaN, nan, null, NULL; may be repeated.",
+    ),
+]
+TestSplit = Annotated[float, typer.Option("--test-split", help="Share of the rows to hold out.")]
+Seed = Annotated[int, typer.Option("--seed", help="Makes split and model repeatable.")]

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 
-from pipelines import client as kfp_client
-from pipelines import compile as golden
-from pipelines import upload as uploads
-from slipway import console, render, training, workspace
-from slipway.commands.options import Stack, Tenant
+from slipway import console, render
+from slipway.commands.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit
+from slipway.job import Job, read_options, split_options
 from storage.errors import FailedError, UsageError
+from tabular.schema import TARGET
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +18,8 @@ app = typer.Typer(
     "Example:  slipway pipeline run training --model churn --data churn.csv",
 )
 
+PIPELINES = ("iris", "training")
+"""Names in `pipelines.compile`, which takes seconds to import."""
 Name = Annotated[str, typer.Argument(help="Pipeline: training or iris.")]
 
 
@@ -31,6 +31,8 @@ def compile_command(
 
     Example:  slipway pipeline compile --check
     """
+    from pipelines import compile as golden
+
     if check:
         golden.check()
         return
@@ -44,6 +46,10 @@ def upload(context: typer.Context, name: Name, tenant: Tenant = "team-a", stack:
 
     Example:  slipway pipeline upload training --tenant team-a
     """
+    from pipelines import client as kfp_client
+    from pipelines import upload as uploads
+    from slipway import workspace
+
     outputs = workspace.outputs(stack)
     done = uploads.upload(kfp_client.open_client(outputs, tenant), outputs, tenant, name)
     if context.obj["json"]:
@@ -58,7 +64,14 @@ def run(
     context: typer.Context,
     name: Name,
     model: Annotated[str, typer.Option("--model", "-m", help="Name to serve the model under.")],
-    data: Annotated[Path | None, typer.Option(help="CSV with a `target` column; else Wisconsin.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="CSV or Parquet file; else a data set of scikit-learn's.")
+    ] = None,
+    target: Target = TARGET,
+    drop: Drop = None,
+    missing: Missing = None,
+    test_split: TestSplit = 0.2,
+    seed: Seed = 42,
     threshold: Annotated[float | None, typer.Option(help="Held-out accuracy that the model needs.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Promote it if its gate passed.")] = False,
     tenant: Tenant = "team-a",
@@ -66,22 +79,25 @@ def run(
 ) -> None:
     """Run a pipeline on real data and wait for it.
 
-    Example:  slipway pipeline run training --model churn --data churn.csv --promote
+    Example:  slipway pipeline run training --model churn --data churn.csv --target churned --promote
     """
-    if name not in golden.PIPELINES:
-        known = ", ".join(sorted(golden.PIPELINES))
-        raise UsageError(f"There is no pipeline {name!r}.", fix=f"Choose one of {known}.")
-    job = training.Job(
+    if name not in PIPELINES:
+        raise UsageError(f"There is no pipeline {name!r}.", fix=f"Choose one of {', '.join(PIPELINES)}.")
+    job = Job(
         tenant=tenant,
         pipeline="iris" if name == "iris" else "training",
         model=model,
         data=data,
+        read=read_options(target, drop or [], missing),
+        split=split_options(test_split, seed),
         threshold=threshold,
     )
-    job.check()
+    checked = job.check()
+    from slipway import training, workspace
+
     outputs = workspace.outputs(stack)
     with console.phase(f"Train {model}") as report:
-        result = training.train(outputs, job, report)
+        result = training.train(outputs, job, checked, report)
     if promote:
         with console.phase(f"Promote {model}") as report:
             trained = training.promote(outputs, job, result, report)
@@ -96,6 +112,9 @@ def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack
 
     Example:  slipway pipeline list --tenant team-a
     """
+    from pipelines import client as kfp_client
+    from slipway import workspace
+
     outputs = workspace.outputs(stack)
     opened = kfp_client.open_client(outputs, tenant)
     namespace = outputs.tenant(tenant).namespace
@@ -126,6 +145,10 @@ def logs(
 
     Example:  slipway pipeline logs RUN_ID train
     """
+    import httpx
+
+    from slipway import workspace
+
     outputs = workspace.outputs(stack)
     if outputs.kfp.backend != "embedded":
         raise UsageError(

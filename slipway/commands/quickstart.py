@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from slipway import console, render
-from slipway.commands.stack import ready
-from slipway.quickstart import Journey
+from slipway.commands.options import Drop, Missing, Seed, Target, TestSplit
+from slipway.job import Job, model_name, read_options, split_options
+from tabular.schema import TARGET
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -16,15 +17,32 @@ app = typer.Typer(rich_markup_mode=None)
 def quickstart(
     context: typer.Context,
     stack: Annotated[str, typer.Argument(help="Stack.")] = "local",
-    data: Annotated[Path | None, typer.Option(help="CSV file with a `target` column.")] = None,
+    data: Annotated[Path | None, typer.Option(help="CSV or Parquet file.")] = None,
+    target: Target = TARGET,
+    drop: Drop = None,
+    missing: Missing = None,
+    test_split: TestSplit = 0.2,
+    seed: Seed = 42,
     threshold: Annotated[float, typer.Option(help="Held-out accuracy that a model needs.")] = 0.85,
 ) -> None:
     """From a bare machine to a served model: platform, training, gate, promotion, prediction.
 
     Example:  slipway quickstart local --data churn.csv
     """
-    journey = Journey(stack=stack, data=data, threshold=threshold)
-    journey.check()
+    own = Job(
+        tenant="",
+        pipeline="training",
+        model="wisconsin" if data is None else model_name(data),
+        data=data,
+        read=read_options(target, drop or [], missing),
+        split=split_options(test_split, seed),
+        threshold=threshold,
+    )
+    checked = own.check()
+    from slipway.commands.stack import ready
+    from slipway.quickstart import Journey
+
+    journey = Journey(stack=stack, own=own, checked=checked)
     opened = journey.time("tools", lambda: ready(stack))
     summary = journey.run(journey.platform(opened))
     if context.obj["json"]:

@@ -28,6 +28,7 @@ TENANT = "team-a"
 class Stack:
     outputs: PlatformOutputs
     client: Any
+    access: StoreAccess
     store: Any
     folder: Path
 
@@ -41,7 +42,10 @@ class Stack:
         return result, outcome.read(self.store, self.outputs, TENANT, run_id, pipeline)
 
     def cancer(self) -> dict[str, str]:
-        stored = data.upload(self.store, self.outputs, TENANT, data.wisconsin(self.folder / "data"))
+        return self.sample("wisconsin")
+
+    def sample(self, name: data.Sample) -> dict[str, str]:
+        stored = data.upload(self.access, self.outputs, TENANT, data.sample(name, self.folder / "data"))
         return {"data_uri": stored.uri, "data_sha256": stored.sha256}
 
     def promoter(self) -> Promoter:
@@ -55,7 +59,8 @@ def stack(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stack")
     with running_minio(folder) as minio, pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(folder))
-        store = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
+        access = StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1")
+        store = open_store(access)
         for bucket in ("artifacts", "models", "data"):
             store.create_bucket(Bucket=bucket)
         (folder / "launcher.yaml").write_text(launcher_objects(minio))
@@ -63,7 +68,7 @@ def stack(tmp_path_factory):
         try:
             kfp = outputs(minio.url).kfp.model_copy(update={"endpoint": server.url})
             platform = outputs(minio.url, kfp=kfp.model_dump())
-            yield Stack(platform, open_client(platform, TENANT), store, folder)
+            yield Stack(platform, open_client(platform, TENANT), access, store, folder)
         finally:
             server.stop()
             store.close()
@@ -114,7 +119,7 @@ def test_a_threshold_out_of_reach_is_a_successful_run_that_promotes_nothing(stac
 
 
 def test_iris_is_proposed_and_promoted(stack):
-    result, found = stack.run("iris")
+    result, found = stack.run("iris", **stack.sample("iris"))
     assert found.candidate.classes == ("setosa", "versicolor", "virginica")
     assert stack.promoter().promote_run(result.run_id, Rules()).promoted
 
@@ -130,11 +135,11 @@ def test_data_changed_after_the_run_was_asked_for_fails_the_run_by_reason(stack)
 
 
 def test_data_is_uploaded_once(stack):
-    prepared = data.wisconsin(stack.folder / "again")
-    first = data.upload(stack.store, stack.outputs, TENANT, prepared)
-    again = data.upload(stack.store, stack.outputs, TENANT, prepared)
+    prepared = data.sample("wisconsin", stack.folder / "again")
+    first = data.upload(stack.access, stack.outputs, TENANT, prepared)
+    again = data.upload(stack.access, stack.outputs, TENANT, prepared)
     assert (again.uri, again.created) == (first.uri, False)
-    assert first.uri == f"s3://data/team-a/{prepared.sha256}/wisconsin.csv"
+    assert first.uri == f"s3://data/team-a/{prepared.summary.sha256}/wisconsin.csv"
 
 
 @pytest.mark.parametrize(

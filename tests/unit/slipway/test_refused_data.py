@@ -5,28 +5,39 @@ import json
 import pytest
 from support.commands import StartedError, raising
 
-from slipway import app
-from slipway.commands import quickstart as quickstart_command
+from slipway import app, render
+from slipway.commands import stack as stack_command
 
+ROWS = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(20)).encode()
 BAD_DATA: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "It is empty."),
-    "not text": (b"a,target\n\xff\xfe,1\n", "It is not UTF-8 text."),
-    "no header": (b"\n\n", "It has no header."),
+    "not text": (b"a,target\n\xff\xfe,1\n", "It is not UTF-8 text: line 2 holds the byte 0xFF."),
+    "no header": (b"\n\n", "It is empty."),
     "no target": (b"a,b\n1,2\n", "No column is named 'target'"),
     "no feature": (b"target\nx\ny\n", "There is no feature column"),
     "no rows": (b"a,target\n", "It has a header and no rows."),
-    "twice": (b"a,a,target\n1,2,x\n1,2,y\n", "Two columns are named 'a'."),
+    "twice": (b"a,a,target\n1,2,x\n1,2,y\n", "Columns 1 and 2 are both named 'a'."),
     "ragged": (b"a,target\n1,x\n1\n", "Line 3 has 1 cells, the header has 2."),
-    "one class": (b"a,target\n1,x\n2,x\n", "The target has one class only: 'x'."),
-    "rare class": (b"a,target\n1,x\n2,x\n3,y\n", "Too few rows to hold one out"),
-    "missing target": (b"a,target\n1,x\n2,\n", "Line 3 has no target."),
-    "words": (b"a,target\n1,x\nred,x\n3,y\n4,y\n", "Not numeric: 'a' (a has 'red' in line 3)"),
-    "missing value": (
-        b"a,target\n1,x\n,x\n3,y\n4,y\n",
-        "Missing or infinite values in 'a' (first in line 3)",
+    "one class": (b"a,target\n1,x\n2,x\n", "has one class only: 'x'."),
+    "rare class": (b"a,target\n99,z\n" + ROWS, "Too few distinct rows to hold one out"),
+    "few rows": (b"a,target\n1,x\n2,x\n3,y\n4,y\n", "A test split of 0.2 of 4 distinct rows has no room"),
+    "missing target": (b"a,target\n1,x\n2,\n", "Line 3, column 'target': The value is missing."),
+    "missing value": (b"a,target\n1,x\n,x\n" + ROWS, "Line 3, column 'a': The value is missing."),
+    "infinite": (b"a,target\n1,x\ninf,x\n" + ROWS, "Line 3, column 'a': 'inf' is not a finite number"),
+    "open quote": (b'a,target\n1,"x\n', "A quote in the row that begins in line 2 is not closed."),
+    "saved index": (b",a,target\n0,1,x\n", "Column 1 has no name"),
+    "an identifier": (
+        b"a,target\n" + b"".join(b"id-%d,%d\n" % (i, i % 2) for i in range(20)),
+        "such as an identifier has",
     ),
-    "infinite": (b"a,target\n1,x\ninf,x\n3,y\n4,y\n", "Missing or infinite values in 'a' (first in line 3)"),
-    "open quote": (b'a,target\n"1,x\n', "unexpected end of data"),
+    "a thousand classes": (
+        b"a,target\n" + b"".join(b"%d,c%d\n" % (i, i // 2) for i in range(2000)),
+        "has more than 256 classes",
+    ),
+    "a number to predict": (
+        b"a,target\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(100)),
+        "so this is a regression; `--task regression` is not there yet.",
+    ),
 }
 
 
@@ -37,7 +48,7 @@ def test_bad_data_is_refused_before_anything_starts(kind, tmp_path, project, not
     path.write_bytes(content)
     assert app.main(["quickstart", "local", "--data", str(path)]) == 2
     said = capsys.readouterr()
-    assert f"{path} can't be trained on." in said.err
+    assert f"{path} can't be used." in said.err
     assert why in said.err
     assert "Preparing" not in said.err
     assert said.out == ""
@@ -53,18 +64,64 @@ def test_data_that_is_no_file_is_refused(tmp_path, project, nothing_starts, caps
 def test_data_too_large_is_refused_unread(tmp_path, project, nothing_starts, capsys):
     path = tmp_path / "large.csv"
     with path.open("wb") as file:
-        file.truncate(129 << 20)
+        file.truncate((2 << 30) + (1 << 20))
     assert app.main(["quickstart", "local", "--data", str(path)]) == 2
-    assert "It has 129 MiB; the limit is 128 MiB." in capsys.readouterr().err
+    assert "It has 2049 MiB; the limit is 2048 MiB." in capsys.readouterr().err
 
 
-def test_good_data_goes_on(tmp_path, project, nothing_starts, monkeypatch):
+@pytest.mark.parametrize("name", ["churn.csv", "colon:x.csv", "100% \u00fc & \u2028.csv", "-dash.csv"])
+def test_good_data_goes_on_whatever_its_name_is(tmp_path, name, project, nothing_starts, monkeypatch):
     """The control of the refusals above."""
-    path = tmp_path / "churn.csv"
-    path.write_text("a,target\n1,x\n2,x\n3,y\n4,y\n")
-    monkeypatch.setattr(quickstart_command, "ready", raising(StartedError()))
+    path = tmp_path / name
+    path.write_bytes(b"a,target\n" + ROWS)
+    monkeypatch.setattr(stack_command, "ready", raising(StartedError()))
     with pytest.raises(StartedError):
         app.main(["quickstart", "local", "--data", str(path)])
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (["--test-split", "1"], "--test-split 1 can't be a share"),
+        (["--test-split", "nan"], "--test-split nan can't be a share"),
+        (["--seed", "-1"], "--seed -1 can't be used"),
+        (["--target", " "], "--target is empty"),
+        (["--drop", "b"], "There is no column 'b' to drop"),
+        (["--drop", "target"], "The target 'target' can't be dropped"),
+    ],
+)
+@pytest.mark.parametrize("command", [["data", "check"], ["quickstart", "local", "--data"]], ids=" ".join)
+def test_an_option_that_does_not_fit_is_refused(
+    command, options, what, tmp_path, project, nothing_starts, capsys
+):
+    path = tmp_path / "churn.csv"
+    path.write_bytes(b"a,target\n" + ROWS)
+    assert app.main([*command, str(path), *options]) == 2
+    assert what in capsys.readouterr().err
+
+
+def test_options_of_a_file_want_a_file(project, nothing_starts, capsys):
+    assert app.main(["pipeline", "run", "training", "--model", "m", "--target", "x"]) == 2
+    assert "Name it with --data." in capsys.readouterr().err
+
+
+def test_the_check_shows_the_data_as_read_without_a_platform(tmp_path, nothing_starts, capsys):
+    path = tmp_path / "churn.csv"
+    rows = [f"{i},{i * 7 % 31},{('red', 'blue')[i % 2]},{('01', '1')[i % 3 // 2]}\n" for i in range(90)]
+    path.write_text("id,a,colour,churned\n" + "".join(rows))
+    arguments = ["data", "check", str(path), "--target", "churned", "--drop", "id"]
+    assert app.main(arguments) == 0
+    shown = capsys.readouterr().out
+    for text in ("90: ", " held out", "colour (2)", "churned", "id", "one number written differently"):
+        assert text in shown
+    assert app.main([*arguments, "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert [(each["label"], each["rows"]) for each in summary["classes"]] == [("01", 60), ("1", 30)]
+
+
+@pytest.mark.parametrize("text", ["\x1b[31mred", "a\nb", ""])
+def test_a_name_that_a_terminal_would_act_on_is_quoted(text):
+    assert render.plain(text) == repr(text)
 
 
 @pytest.mark.parametrize("threshold", ["2", "-0.1", "nan", "inf"])
@@ -83,8 +140,8 @@ def test_a_threshold_that_no_model_can_be_held_to_is_refused(
     [
         (["training", "--model", "Churn!"], "'Churn!' can't name a model."),
         (["nosuch", "--model", "churn"], "There is no pipeline 'nosuch'."),
-        (["training", "--model", "churn", "--data", "nosuch.csv"], "nosuch.csv can't be trained on."),
-        (["iris", "--model", "iris", "--data", "nosuch.csv"], "The pipeline iris takes no data"),
+        (["training", "--model", "churn", "--data", "nosuch.csv"], "nosuch.csv can't be used."),
+        (["iris", "--model", "iris", "--data", "nosuch.csv"], "nosuch.csv can't be used."),
     ],
 )
 def test_a_run_that_can_not_be_is_refused_before_the_platform_is_asked(

@@ -139,7 +139,7 @@ def test_a_cell_that_is_not_a_number_is_refused_by_line(
         (",x,target\n0,2,a\n", "Column 1 has no name"),
         ("x,target\n1,a\n2,a\n", "one class only: 'a'"),
         ("x,target\n1,a\n2,b\n3,a\n4,a \n5,b\n", "differ only in the spaces"),
-        ("x,target\n1,#N/A\n", "Line 2, column 'target': The target is missing."),
+        ("x,target\n1,#N/A\n", "Line 2, column 'target': The value is missing."),
         ("x,target\n1,a\n2,b\n3,a\n4,b\n", "A test split of 0.2 of 4 distinct rows"),
         ("x,target\n0,a\n" + "".join(f"{i},b\n" for i in range(1, 90)), "in the classes 'a'"),
         ("x,target\n-0,a\n0.0,a\n" + "".join(f"{i},b\n" for i in range(1, 90)), "in the classes 'a'"),
