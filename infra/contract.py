@@ -106,6 +106,12 @@ class Gates(Strict):
         default=0.0, description="How far below the champion's accuracy a model may lie."
     )
 
+    def at_least(self, accuracy: float) -> "Gates":
+        """Return these gates with a least accuracy that is raised to this, never lowered."""
+        least = max(accuracy, self.minimums.accuracy or 0.0)
+        raised = self.minimums.model_copy(update={"accuracy": least})
+        return self.model_copy(update={"minimums": raised})
+
 
 class TenantOutputs(Contract):
     """One tenant: its namespace, identities, places and the names of its Secrets."""

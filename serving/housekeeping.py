@@ -1,13 +1,20 @@
 """Keeping a tenant's models in order: garbage goes, and what is served is checked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from infra.contract import PlatformOutputs
 from serving import access, served
 from serving.cluster import Cluster
+from storage import data_needs
 from storage.collection import Collector, Outcome, outcome
+from storage.model_deletion import Contents, ModelDeletion
 from storage.needs import Window
+from storage.registry import Registry
 from storage.report import Report, silent
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 def collect(
@@ -25,6 +32,46 @@ def collect(
         UsageError: No such tenant.
         FailedError: The cluster can't be asked what is served, or the store failed.
     """
+    _, collector = _collector(outputs, tenant)
+    report("asking what is served, and reading aliases and logs")
+    verdicts = collector.plan(window, model)
+    if not delete:
+        return [outcome(verdict, verdict.action, verdict.reasons) for verdict in verdicts]
+    return collector.carry_out(verdicts, report)
+
+
+def delete_model(
+    outputs: PlatformOutputs,
+    tenant: str,
+    model: str,
+    *,
+    with_aliases: bool = False,
+    delete: bool = False,
+    report: Report = silent,
+) -> tuple[Contents, list[Outcome]]:
+    """Delete a model that nothing serves, or only say what would go.
+
+    Raises:
+        UsageError: No such tenant or model, or it may not be deleted so; nothing was changed.
+        FailedError: The cluster can't be asked what is served, or the store failed.
+    """
+    client, collector = _collector(outputs, tenant)
+    deletion = ModelDeletion(client, outputs.store.models_bucket, tenant, collector)
+    report("asking what is served, and reading aliases")
+    contents = deletion.plan(model, with_aliases=with_aliases)
+    if not delete:
+        return contents, [outcome(each, each.action, each.reasons) for each in contents.verdicts]
+    return contents, deletion.carry_out(contents, report)
+
+
+def needed_data(outputs: PlatformOutputs, tenant: str, client: "S3Client") -> Mapping[str, Sequence[str]]:
+    """Return what needs each file of a tenant's data, by its URI; raises as `storage.data_needs`."""
+    registry = Registry(client, outputs.store.models_bucket, tenant)
+    return data_needs.needed_data(client, registry, outputs.tenant(tenant).pipeline_root)
+
+
+def _collector(outputs: PlatformOutputs, tenant: str) -> tuple["S3Client", Collector]:
+    """The store opened with the collector's key, and a collector that asks the cluster what is served."""
     place, bucket = outputs.tenant(tenant), outputs.store.models_bucket
     cluster = Cluster.of(outputs)
 
@@ -32,12 +79,8 @@ def collect(
         services = [served.Service.of(isvc) for isvc in cluster.services(place.namespace)]
         return served.needed(services, bucket, tenant)
 
-    collector = Collector(access.open_store(outputs, tenant, "collector"), bucket, tenant, ask)
-    report("asking what is served, and reading aliases and logs")
-    verdicts = collector.plan(window, model)
-    if not delete:
-        return [outcome(verdict, verdict.action, verdict.reasons) for verdict in verdicts]
-    return collector.carry_out(verdicts, report)
+    client = access.open_store(outputs, tenant, "collector")
+    return client, Collector(client, bucket, tenant, ask)
 
 
 def check_served(outputs: PlatformOutputs, tenant: str, report: Report = silent) -> list[served.Checked]:

@@ -1,40 +1,24 @@
-"""Whether a candidate may replace the champion: a decision from data, with its reason in words. Pure."""
+"""Whether a candidate may replace the champion: a decision from figures, with its reason in words. Pure.
+
+All figures are promotion's own; a run's figures are compared with them and decide nothing. What a run
+demands of itself, its threshold, can only be raised by the gates of the tenant.
+"""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
-
+from infra.contract import Gates
+from serving.record import ChampionFigures
 from storage.candidate import Candidate
+from storage.errors import FailedError
+from tabular.metrics import ACCURACY, FEW_ROWS, Scores
 
-ACCURACY: Final = "accuracy"
-
-
-class Rules(BaseModel):
-    """What promotion demands, beyond the threshold of the run itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    minimums: Mapping[str, float] = Field(
-        default_factory=dict, description="Metric -> least value on held-out rows."
-    )
-    min_held_out_rows: int = Field(default=10, ge=1, description="Fewer say nothing.")
-    compare: Literal["always", "same-data", "never"] = Field(
-        default="same-data",
-        description="Whether the champion's figures bind; on other data they aren't comparable.",
-    )
-    max_drop: float = Field(default=0.0, ge=0, description="How far below the champion is tolerated.")
-
-
-@dataclass(frozen=True)
-class Champion:
-    """What serves now, as its promotion recorded it."""
-
-    digest: str
-    metrics: Mapping[str, float | None]
-    data_sha256: str
+TOLERANCE: Final = 1e-9
+"""Shares of rows are compared; what is smaller than this is the rounding of a subtraction."""
+NAMED: Final = 5
+"""How many classes a warning names."""
 
 
 @dataclass(frozen=True)
@@ -43,36 +27,98 @@ class Decision:
 
     promote: bool
     reason: str
+    replaced: str = ""
+    """What `--replace` accepted; empty where it was not needed."""
 
 
-def decide(candidate: Candidate, rules: Rules, champion: Champion | None) -> Decision:
-    """Hold the candidate against its threshold, the rules and the champion.
+def require_same_figures(candidate: Candidate, found: Scores) -> None:
+    """Refuse a candidate whose run reports something else than promotion measured.
 
-    A figure that is missing or not a number closes the gate: what can't be judged isn't promoted.
+    Raises:
+        FailedError: It does; the message names both figures.
     """
-    demands = {ACCURACY: candidate.threshold}
-    for metric, least in rules.minimums.items():
-        # Not max(): it drops a NaN or keeps it, depending on the order of its arguments.
-        known = demands.get(metric, least)
-        demands[metric] = known if known > least or math.isnan(known) else least
+    if candidate.held_out_rows != found.rows:
+        raise _differs("held-out rows", candidate.held_out_rows, found.rows)
+    for name in sorted({*candidate.metrics, *found.metrics}):
+        reported, measured = candidate.metrics.get(name), found.metrics.get(name)
+        if reported is None or measured is None or not math.isclose(reported, measured, abs_tol=1e-6):
+            raise _differs(name, reported, measured)
+
+
+def _differs(name: str, reported: float | None, measured: float | None) -> FailedError:
+    return FailedError(
+        "The run's figures are not those of its model.",
+        why=f"{name}: the run reports {_shown(reported)}, promotion measured {_shown(measured)}.",
+        fix="Run the pipeline again; nobody but its own steps may write a candidate.",
+    )
+
+
+def decide(
+    candidate: Candidate,
+    found: Scores,
+    gates: Gates,
+    champion: ChampionFigures | None,
+    *,
+    not_compared: str = "nothing is served yet",
+    replace: bool = False,
+) -> Decision:
+    """Hold what promotion measured against the run's threshold, the gates and the champion.
+
+    Args:
+        candidate: For its threshold.
+        found: The candidate's figures on held-out rows, and those of the baseline.
+        gates: What the tenant demands.
+        champion: Both models' figures on the same rows; None where there is nothing to compare.
+        not_compared: Why there is nothing to compare.
+        replace: Whether a person accepts a comparison on rows that the champion was trained on.
+    """
+    demands = demanded(candidate.threshold, gates)
     refusals = [
         problem
         for metric, least in sorted(demands.items())
-        if (problem := _below(metric, candidate.metrics.get(metric), least))
+        if (problem := _below(metric, found.metrics.get(metric), least))
     ]
-    if candidate.held_out_rows < rules.min_held_out_rows:
-        refusals.append(f"judged on {candidate.held_out_rows} rows, it takes {rules.min_held_out_rows}")
+    if found.rows < gates.min_held_out_rows:
+        refusals.append(f"evaluated on {found.rows} rows; at least {gates.min_held_out_rows} are demanded")
+    refusals += _no_gain(found, gates)
     if refusals:
         return Decision(False, "; ".join(refusals))
     reached = ", ".join(
-        f"{metric} {candidate.metrics[metric]:.4f} >= {least:g}" for metric, least in sorted(demands.items())
+        f"{metric} {found.metrics[metric]:.4f} >= {least:g}" for metric, least in sorted(demands.items())
     )
-    if champion is None:
-        return Decision(True, f"{reached}; nothing is served yet")
-    if champion.digest == candidate.model_digest:
-        return Decision(True, f"{reached}; it is the champion already")
-    worse, words = _against(candidate, rules, champion)
-    return Decision(not worse, words if worse else f"{reached}; {words}")
+    refusal, words, replaced = (
+        ("", not_compared, "") if champion is None else _against(champion, gates, replace=replace)
+    )
+    if refusal:
+        return Decision(False, refusal)
+    return Decision(True, "; ".join([reached, words, *warnings(candidate, found, gates)]), replaced)
+
+
+def demanded(threshold: float, gates: Gates) -> dict[str, float]:
+    """Return the least value of each metric: the higher of the run's own demand and the tenant's."""
+    demands = {ACCURACY: threshold}
+    for metric, least in gates.minimums.demanded().items():
+        # Not max(): it drops a NaN or keeps it, depending on the order of its arguments.
+        known = demands.get(metric, least)
+        demands[metric] = known if known > least or math.isnan(known) else least
+    return demands
+
+
+def warnings(candidate: Candidate, found: Scores, gates: Gates) -> list[str]:
+    """Return what a person should know although the gate is open."""
+    said = []
+    least = demanded(candidate.threshold, gates)[ACCURACY]
+    baseline = found.baseline[ACCURACY]
+    if baseline >= least - TOLERANCE:
+        said.append(
+            f"warning: always answering {found.majority!r} reaches accuracy {baseline:.4f} too, "
+            f"and {least:g} is demanded"
+        )
+    if found.few:
+        shown = ", ".join(f"{name!r} {count}" for name, count in list(found.few.items())[:NAMED])
+        more = f" and {len(found.few) - NAMED} more" if len(found.few) > NAMED else ""
+        said.append(f"warning: fewer than {FEW_ROWS} held-out rows of a class: {shown}{more}")
+    return said
 
 
 def _below(metric: str, value: float | None, least: float) -> str | None:
@@ -80,18 +126,38 @@ def _below(metric: str, value: float | None, least: float) -> str | None:
         return f"the threshold of {metric} is {least}, which nothing can be held against"
     if value is None or not math.isfinite(value):
         return f"{metric} is {'missing' if value is None else value}, so the gate can't be evaluated"
-    return f"{metric} {value:.4f} is below {least:g}" if value < least else None
+    return f"{metric} {value:.4f} is below {least:g}" if value < least - TOLERANCE else None
 
 
-def _against(candidate: Candidate, rules: Rules, champion: Champion) -> tuple[bool, str]:
-    """Whether the candidate is worse than the champion, and the words for it."""
-    if rules.compare == "never":
-        return False, "the champion was not compared"
-    if rules.compare == "same-data" and champion.data_sha256 != candidate.data_sha256:
-        return False, "the champion was judged on other data"
-    mine, theirs = candidate.metrics.get(ACCURACY), champion.metrics.get(ACCURACY)
-    if mine is None or theirs is None or not (math.isfinite(mine) and math.isfinite(theirs)):
-        return True, "the champion has no accuracy on record, so the gate can't be evaluated"
-    if mine < theirs - rules.max_drop:
-        return True, f"accuracy {mine:.4f} is below the champion's {theirs:.4f} less {rules.max_drop:g}"
-    return False, f"the champion has {theirs:.4f}"
+def _no_gain(found: Scores, gates: Gates) -> list[str]:
+    gain = found.metrics[ACCURACY] - found.baseline[ACCURACY]
+    if gain >= gates.min_gain - TOLERANCE:
+        return []
+    return [
+        f"accuracy {found.metrics[ACCURACY]:.4f} is not {gates.min_gain:g} above "
+        f"{found.baseline[ACCURACY]:.4f}, which always answering {found.majority!r} reaches"
+    ]
+
+
+def _against(champion: ChampionFigures, gates: Gates, *, replace: bool) -> tuple[str, str, str]:
+    """Return why the candidate is refused, else what is said of the champion and what was accepted."""
+    mine, theirs = _accuracy(champion.candidate), _accuracy(champion.metrics)
+    where = f"on the same {champion.rows} rows"
+    if mine >= theirs - gates.max_drop - TOLERANCE:
+        return "", f"the champion has {theirs:.4f} {where}", ""
+    worse = f"accuracy {mine:.4f} is below the champion's {theirs:.4f} {where}"
+    worse += f" less {gates.max_drop:g}" if gates.max_drop else ""
+    if champion.unseen:
+        return worse, "", ""
+    if replace:
+        accepted = f"{worse}, some of which it was trained on"
+        return "", f"--replace accepts: {accepted}", accepted
+    return f"{worse}, some of which it was trained on; --replace accepts that", "", ""
+
+
+def _accuracy(metrics: Mapping[str, float]) -> float:
+    return metrics[ACCURACY]
+
+
+def _shown(value: float | None) -> str:
+    return "nothing" if value is None else f"{value:.6g}"

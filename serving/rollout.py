@@ -1,7 +1,7 @@
 """Promotion: from a run's candidate to a model that serves, or to the old one still serving.
 
-    candidate -> decide -> stage and check -> publish (immutable) -> InferenceService -> ready
-    -> smoke check on held-out rows -> log entry -> alias `champion` by compare-and-set
+    candidate -> stage and check -> evaluate and decide -> publish (immutable) -> InferenceService
+    -> ready -> smoke check on held-out rows -> log entry -> alias `champion` by compare-and-set
 
 The alias is the truth about what should serve. Whatever fails after the InferenceService was
 touched, what the alias names is applied again; where it names nothing, the service is removed.
@@ -12,47 +12,29 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
-from infra.contract import PlatformOutputs, TenantOutputs
-from serving import access, artifact, inference, smoke
+from infra.contract import Gates, PlatformOutputs, TenantOutputs
+from serving import access, artifact, inference, predict, smoke
+from serving.champion import Champion
+from serving.chosen import Chosen, PromotionResult
 from serving.cluster import Cluster
 from serving.endpoint import CHAMPION, READY_SECONDS, Endpoint, Serving, Stray
-from serving.predict import predict, url_of
-from serving.promotion import Champion, Decision, Rules, decide
-from serving.smoke import ANSWER_SECONDS, Ask, SmokeCheck
+from serving.judge import Judge, Judgement
+from serving.record import PromotionRecord, SmokeCheck
+from serving.smoke import ANSWER_SECONDS, Ask
 from storage.candidate import Candidate
 from storage.errors import FailedError, SlipwayError, UsageError
 from storage.layout import checked_name
 from storage.model_files import stage
-from storage.records import Held, Lineage, ModelVersion
+from storage.records import Held, Lineage
 from storage.registry import ConflictError, Registry
 from storage.report import Report, silent
 from storage.runs import find_run, read_candidate, read_evaluation
+from tabular.schema import ModelSchema
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-
-class PromotionResult(BaseModel):
-    """How a promotion ended; `promoted` is False where the gate was closed."""
-
-    model_config = ConfigDict(frozen=True)
-
-    promoted: bool
-    changed: bool
-    reason: str
-    model: str | None = None
-    digest: str | None = None
-    previous_digest: str | None = None
-    storage_uri: str | None = None
-    number: int | None = None
-    endpoint: str | None = None
-    metrics: dict[str, float | None] = {}
-    smoke: SmokeCheck | None = None
-    seconds: dict[str, float] = {}
 
 
 @dataclass
@@ -62,26 +44,36 @@ class Promoter:
     outputs: PlatformOutputs
     tenant: str
     cluster: Serving
-    runs: "S3Client"
+    store: "S3Client"
     registry: Registry
-    ask: Ask = predict
+    ask: Ask = predict.ask
     report: Report = silent
     ready_seconds: float = READY_SECONDS
     answer_seconds: float = ANSWER_SECONDS
     _seconds: dict[str, float] = field(default_factory=dict)
 
-    def promote_run(self, run_id: str, rules: Rules, pipeline: str | None = None) -> PromotionResult:
-        """Promote the candidate of a run, if it has one and the rules let it pass."""
-        run_uri = find_run(self.runs, self._place.pipeline_root, run_id, pipeline)
-        candidate = read_candidate(self.runs, run_uri)
+    def promote_run(
+        self, run_id: str, gates: Gates | None = None, pipeline: str | None = None, *, replace: bool = False
+    ) -> PromotionResult:
+        """Promote the candidate of a run, if it has one and the gates let it pass; raises as `promote`."""
+        run_uri = find_run(self.store, self._place.pipeline_root, run_id, pipeline)
+        candidate = read_candidate(self.store, run_uri)
         if candidate is None:
             return PromotionResult(promoted=False, changed=False, reason=self._why_not(run_id, run_uri))
-        return self.promote(candidate, rules)
+        return self.promote(candidate, gates, replace=replace)
 
-    def promote(self, candidate: Candidate, rules: Rules) -> PromotionResult:
-        """Promote a candidate, if the rules let it pass.
+    def promote(
+        self, candidate: Candidate, gates: Gates | None = None, *, replace: bool = False
+    ) -> PromotionResult:
+        """Promote a candidate, if promotion's own evaluation passes the gates.
+
+        Args:
+            candidate: What a run proposes.
+            gates: What is demanded; the tenant's own where absent.
+            replace: Whether a person accepts that it can't be compared with the champion.
 
         Raises:
+            UsageError: It may not be promoted so; nothing was changed.
             ConflictError: Another promotion won; what it promoted serves.
             FailedError: Something failed; what served before serves.
         """
@@ -92,20 +84,31 @@ class Promoter:
         stray = endpoint.stray(held)
         if stray:
             self.report(str(stray))
-        decision = decide(candidate, rules, self._champion(candidate.model, held))
-        self.report(f"decision: {'promote' if decision.promote else 'keep'}: {decision.reason}")
-        if not decision.promote:
-            self._settle(endpoint, stray)
-            return PromotionResult(
-                promoted=False,
-                changed=False,
-                reason=decision.reason,
-                model=candidate.model,
-                metrics=candidate.metrics,
-            )
-        version = self._publish(candidate)
+        # Everything is checked before anything is published or applied.
+        with self._timed("check and copy"), stage(self.store, candidate.model_uri) as staged:
+            self.report(f"checking {candidate.model_digest[:12]}: digest, files, graph")
+            model = artifact.load(staged, candidate.model_digest)
+            judge = Judge(self.store, gates or self._place.gates, self.report)
+            with self._timed("evaluate"):
+                judged = judge.judge(candidate, model, self._champion(held), replace=replace)
+            decision = judged.decision
+            self.report(f"decision: {'promote' if decision.promote else 'keep'}: {decision.reason}")
+            if not decision.promote:
+                self._settle(endpoint, stray)
+                return PromotionResult(
+                    promoted=False,
+                    changed=False,
+                    reason=decision.reason,
+                    model=candidate.model,
+                    evaluation=judged.evaluation,
+                )
+            # The gate is closed where nobody can say whether the version would stay.
+            self.registry.require_kept(candidate.model, staged.digest)
+            chosen = self._chosen(endpoint, candidate, model.schema, judged, judge.gates, held)
+            lineage = Lineage.of(candidate, judged.evaluation.metrics, model.schema.frameworks)
+            self.registry.publish(candidate.model, staged, lineage)
         try:
-            return self._roll_out(endpoint, candidate, version, held, decision)
+            return self._roll_out(endpoint, chosen)
         except BaseException as error:
             self._reinstate(endpoint, error)
             raise
@@ -133,7 +136,7 @@ class Promoter:
         self._seconds[what] = time.monotonic() - begun
 
     def _why_not(self, run_id: str, run_uri: str) -> str:
-        found = read_evaluation(self.runs, run_uri)
+        found = read_evaluation(self.store, run_uri)
         if found is None:
             return f"run {run_id} has no candidate and no evaluation; did it finish?"
         return (
@@ -142,107 +145,93 @@ class Promoter:
         )
 
     def _require_own(self, candidate: Candidate) -> None:
-        """The candidate is a run's word; it may only name what lies in this tenant's runs."""
+        """The candidate is a run's word; it may only name what lies in this tenant's runs and data."""
         checked_name("model", candidate.model)
-        root = self._place.pipeline_root.rstrip("/") + "/"
-        parts = candidate.model_uri.removeprefix(root).split("/")
-        if not candidate.model_uri.startswith(root) or {"", ".", ".."} & set(parts):
-            raise UsageError(
-                f"The candidate's model is not one of {self.tenant}'s runs.",
-                why=f"{candidate.model_uri} does not lie below {root}.",
-            )
+        for what, uri, root in (
+            ("model", candidate.model_uri, self._place.pipeline_root),
+            ("data", candidate.data_uri, self._place.data_uri),
+        ):
+            below = root.rstrip("/") + "/"
+            if not uri.startswith(below) or {"", ".", ".."} & set(uri.removeprefix(below).split("/")):
+                raise UsageError(
+                    f"The candidate's {what} is not {self.tenant}'s.",
+                    why=f"{uri} does not lie below {below}.",
+                )
 
-    def _champion(self, model: str, held: Held | None) -> Champion | None:
+    def _champion(self, held: Held | None) -> Champion | None:
+        """What the alias names, if the log says how it got there."""
         if held is None:
             return None
+        model = held.record.model
         entry = self.registry.read_history(model, held.record.history)
         if entry is None or entry.digest != held.record.digest:
             raise FailedError(
                 f"The log of {model} does not say how its champion got there.",
                 why=f"Entry {held.record.history} is missing or names another version.",
             )
-        found = entry.details.get("candidate", {})
-        return Champion(entry.digest, found.get("metrics", {}), found.get("data_sha256", ""))
+        return Champion(self.store, self.registry, held)
 
-    def _publish(self, candidate: Candidate) -> ModelVersion:
-        self.report(f"checking {candidate.model_digest[:12]}: digest, files, allow-list")
-        with self._timed("check and copy"), stage(self.runs, candidate.model_uri) as staged:
-            artifact.check(staged, candidate)
-            # Before anything is published or applied; the gate is closed where nobody can say.
-            self.registry.require_kept(candidate.model, staged.digest)
-            return self.registry.publish(candidate.model, staged, Lineage.of(candidate))
-
-    def _roll_out(
+    def _chosen(
         self,
         endpoint: Endpoint,
         candidate: Candidate,
-        version: ModelVersion,
+        schema: ModelSchema,
+        judged: Judgement,
+        gates: Gates,
         held: Held | None,
-        decision: Decision,
-    ) -> PromotionResult:
-        url = url_of(self.outputs, self.tenant, candidate.model)
-        again = held is not None and held.record.digest == version.digest
-        number = held.record.number + (0 if again else 1) if held else 1
-        if held is not None and again:
+    ) -> Chosen:
+        """Say what is to be served, before it is published: a value may not fit an InferenceService."""
+        uri = f"{self._place.models_uri}/{candidate.model}/versions/{candidate.model_digest}/files"
+        if held is not None and held.record.digest == candidate.model_digest:
             # The champion once more: it keeps the lineage of the run that promoted it.
-            manifest = endpoint.recorded(held)
+            manifest, number = endpoint.recorded(held), held.record.number
         else:
-            manifest = self._manifest(candidate, version, number)
-        with self._timed("roll out"):
-            endpoint.serve(manifest, version.storage_uri)
-        with self._timed("first answer"):
-            answered = smoke.check(self.ask, url, candidate, self.report, self.answer_seconds)
-        details = {
-            "candidate": candidate.model_dump(exclude={"samples"}),
-            "manifest": manifest,
-            "previous": held.record.digest if held else None,
-            "reason": decision.reason,
-            "smoke": answered.model_dump(),
-        }
-        if again:
-            self._note_again(candidate, version, details)
-        else:
-            entry = self.registry.append_history(candidate.model, "promoted", version.digest, details)
-            moved = self.registry.move_alias(
-                candidate.model, CHAMPION, version.digest, expected=held, history=entry.number
+            number = held.record.number + 1 if held else 1
+            served = inference.ServedVersion(
+                model=candidate.model,
+                digest=candidate.model_digest,
+                storage_uri=uri,
+                promotion=number,
+                run_id=candidate.run_id,
+                pipeline_version=candidate.pipeline_version,
+                git_commit=candidate.git_commit,
+                data_sha256=candidate.data_sha256,
             )
-            self.report(f"{candidate.model}@{CHAMPION} is {version.digest[:12]}, promotion {moved.number}")
-        return PromotionResult(
-            promoted=True,
-            changed=not again,
-            reason=decision.reason,
-            model=candidate.model,
-            digest=version.digest,
-            previous_digest=held.record.digest if held else None,
-            storage_uri=version.storage_uri,
-            number=number,
-            endpoint=url,
-            metrics=candidate.metrics,
-            smoke=answered,
-            seconds={name: round(value, 2) for name, value in self._seconds.items()},
-        )
+            manifest = inference.manifest(self.outputs, self.tenant, served)
+        return Chosen(candidate, schema, judged, gates, held, manifest, uri, number)
 
-    def _note_again(self, candidate: Candidate, version: ModelVersion, details: dict[str, Any]) -> None:
+    def _roll_out(self, endpoint: Endpoint, chosen: Chosen) -> PromotionResult:
+        candidate, held = chosen.candidate, chosen.held
+        url = predict.url_of(self.outputs, self.tenant, candidate.model)
+        with self._timed("roll out"):
+            endpoint.serve(chosen.manifest, chosen.storage_uri)
+        with self._timed("first answer"):
+            sample = chosen.judged.sample
+            answered = smoke.check(self.ask, url, chosen.schema, sample, self.report, self.answer_seconds)
+        record = chosen.record(answered)
+        if chosen.again:
+            self._note_again(record)
+        else:
+            digest = candidate.model_digest
+            details = record.model_dump(mode="json")
+            entry = self.registry.append_history(candidate.model, "promoted", digest, details)
+            moved = self.registry.move_alias(
+                candidate.model, CHAMPION, digest, expected=held, history=entry.number
+            )
+            self.report(f"{candidate.model}@{CHAMPION} is {digest[:12]}, promotion {moved.number}")
+        seconds = {name: round(value, 2) for name, value in self._seconds.items()}
+        return chosen.result(url, answered, seconds)
+
+    def _note_again(self, record: PromotionRecord) -> None:
         """Log a run that made the very bytes that are served: they are one version with two origins."""
-        known = {
-            entry.run_id for entry in self.registry.history(candidate.model) if entry.digest == version.digest
-        }
+        candidate = record.candidate
+        history = self.registry.history(candidate.model)
+        known = {entry.run_id for entry in history if entry.digest == candidate.model_digest}
         if candidate.run_id not in known:
-            self.registry.append_history(candidate.model, "reproduced", version.digest, details)
+            self.registry.append_history(
+                candidate.model, "reproduced", candidate.model_digest, record.model_dump(mode="json")
+            )
             self.report(f"run {candidate.run_id} made the same bytes as the champion: logged")
-
-    def _manifest(self, candidate: Candidate, version: ModelVersion, number: int) -> dict[str, Any]:
-        served = inference.ServedVersion(
-            model=candidate.model,
-            digest=version.digest,
-            storage_uri=version.storage_uri,
-            promotion=number,
-            run_id=candidate.run_id,
-            pipeline_version=candidate.pipeline_version,
-            git_commit=candidate.git_commit,
-            data_sha256=candidate.data_sha256,
-        )
-        return inference.manifest(self.outputs, self.tenant, served)
 
     def _reinstate(self, endpoint: Endpoint, cause: BaseException) -> None:
         """Serve again what the alias names, and add to the failure how that went."""
@@ -266,16 +255,22 @@ def promote(
     run_id: str,
     *,
     pipeline: str | None = None,
-    rules: Rules | None = None,
+    minimum: float | None = None,
+    replace: bool = False,
     report: Report = silent,
 ) -> PromotionResult:
     """Promote the candidate of a finished run to the tenant's endpoint.
 
+    `minimum` is an accuracy beyond what the tenant's gates demand; it lowers nothing.
+
     Raises:
-        UsageError: No such tenant or run.
+        UsageError: No such tenant or run, or it needs `replace`.
         FailedError: It failed on the way; what served before still serves.
     """
-    return open_promoter(outputs, tenant, report).promote_run(run_id, rules or Rules(), pipeline)
+    gates = outputs.tenant(tenant).gates
+    if minimum is not None:
+        gates = gates.at_least(minimum)
+    return open_promoter(outputs, tenant, report).promote_run(run_id, gates, pipeline, replace=replace)
 
 
 def open_promoter(outputs: PlatformOutputs, tenant: str, report: Report = silent) -> Promoter:

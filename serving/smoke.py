@@ -1,35 +1,60 @@
-"""The smoke check: does the endpoint answer held-out rows as the evaluated model did?"""
+"""The smoke check: does the endpoint answer held-out rows as promotion's own evaluation did?"""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+import numpy as np
+import pyarrow as pa
 
+from serving.held_out import HeldOut, Labels, drawn
 from serving.predict import NotAnsweringError
-from storage.candidate import Candidate
+from serving.record import SmokeCheck
 from storage.errors import FailedError
 from storage.report import Report
+from tabular.predictions import Predictions
+from tabular.schema import ModelSchema
 
 ANSWER_SECONDS: Final = 30.0
 """From Ready to an answer through Service and gateway; measured in tenths of a second when idle."""
 RETRY_SECONDS: Final = 0.5
+MOST_ROWS: Final = 64
+MOST_CELLS: Final = 50_000
+"""Cells of one request; with more features it holds fewer rows."""
+SHOWN: Final = 5
+"""How many rows a person is shown; from all over the sample, as it may be in the order of the classes."""
+TOLERANCE: Final = 1e-5
+"""How far a probability may lie from the evaluated one."""
 
-Ask = Callable[[str, Sequence[Sequence[float]]], list[int]]
-
-
-class SmokeCheck(BaseModel):
-    """What the endpoint answered to held-out rows."""
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    agreed: int
-    accuracy: float
+Ask = Callable[[str, ModelSchema, pa.Table], Predictions]
 
 
-def check(ask: Ask, url: str, candidate: Candidate, report: Report, within: float) -> SmokeCheck:
-    """Ask for held-out rows until the endpoint answers as evaluation did.
+@dataclass(frozen=True)
+class Sample:
+    """Held-out rows of all classes, their true classes, and what the evaluated model answered."""
+
+    table: pa.Table
+    labels: Labels
+    answers: Predictions
+
+    @classmethod
+    def of(cls, rows: HeldOut, answers: Predictions) -> "Sample":
+        """Draw a sample of held-out rows, stratified by class."""
+        most = max(1, min(MOST_ROWS, MOST_CELLS // len(rows.schema.features)))
+        labels = rows.labels
+        chosen = drawn(labels, most)
+        return cls(
+            rows.table.take(pa.array(chosen)),
+            labels[chosen],
+            Predictions(answers.labels[chosen], answers.probabilities[chosen]),
+        )
+
+
+def check(
+    ask: Ask, url: str, schema: ModelSchema, sample: Sample, report: Report, within: float
+) -> SmokeCheck:
+    """Ask for a sample of held-out rows until the endpoint answers as evaluation did.
 
     For a moment after Ready the gateway may still reach the old pod, so a difference is
     believed only if it stays.
@@ -38,28 +63,47 @@ def check(ask: Ask, url: str, candidate: Candidate, report: Report, within: floa
         NotAnsweringError: It gave no answer `within` so many seconds.
         FailedError: It answered something else.
     """
-    if not candidate.samples:
-        raise FailedError("The candidate brings no held-out rows to check its endpoint with.")
     begun = time.monotonic()
-    rows = [sample.features for sample in candidate.samples]
-    expected = [sample.prediction for sample in candidate.samples]
     while True:
         late = time.monotonic() - begun > within
         try:
-            answers = ask(url, rows)
+            answers = ask(url, schema, sample.table)
         except NotAnsweringError:
             if late:
                 raise
         else:
-            if answers == expected:
+            differing = _difference(answers, sample.answers)
+            if not differing:
                 break
             if late:
-                wrong = sum(a != e for a, e in zip(answers, expected, strict=True))
-                raise FailedError(
-                    "The endpoint does not answer as the evaluated model did.",
-                    why=f"{wrong} of {len(rows)} held-out rows differ.",
-                )
+                raise FailedError("The endpoint does not answer as the evaluated model did.", why=differing)
         time.sleep(RETRY_SECONDS)
-    right = sum(a == sample.label for a, sample in zip(answers, candidate.samples, strict=True))
-    report(f"{len(rows)} held-out rows answered as evaluated, {right} of them right")
-    return SmokeCheck(rows=len(rows), agreed=len(rows), accuracy=right / len(rows))
+    rows = sample.table.num_rows
+    right = int((answers.labels == sample.labels).sum())
+    report(f"{rows} held-out rows answered as evaluated, {right} of them right")
+    step = max(1, rows // SHOWN)
+    return SmokeCheck(
+        rows=rows,
+        agreed=rows,
+        accuracy=right / rows,
+        largest_difference=_largest(answers, sample.answers),
+        expected=tuple(sample.labels[::step][:SHOWN]),
+        answered=tuple(answers.labels[::step][:SHOWN]),
+    )
+
+
+def _difference(answers: Predictions, expected: Predictions) -> str:
+    """Return in words how answers differ from the evaluated ones; empty where they agree."""
+    rows = len(expected.labels)
+    if len(answers.labels) != rows or answers.probabilities.shape != expected.probabilities.shape:
+        return f"For {rows} rows it gave {len(answers.labels)} labels."
+    wrong = int((answers.labels != expected.labels).sum())
+    if wrong:
+        return f"{wrong} of {rows} held-out rows have another label."
+    largest = _largest(answers, expected)
+    # Not `largest > TOLERANCE`: NaN compares as false.
+    return "" if largest <= TOLERANCE else f"A probability differs by {largest:.3g}."
+
+
+def _largest(answers: Predictions, expected: Predictions) -> float:
+    return float(np.abs(answers.probabilities - expected.probabilities).max())

@@ -165,14 +165,19 @@ def trained(model: "TrainedModel", *, as_json: bool = False) -> None:
     data(model.data)
     pairs: list[tuple[str, object]] = [
         ("run", f"{model.run_id} {model.run_state}"),
-        ("gate", model.decision),
+        ("gate", plain(model.decision)),
     ]
     if model.version:
         pairs += [("version", model.version), ("endpoint", model.endpoint)]
     if model.accuracy is not None:
         pairs += [
-            ("prediction", f"{model.predicted} for held-out rows labelled {model.expected}"),
-            ("accuracy", f"{model.accuracy:.4f} on {model.rows} held-out rows over HTTP"),
+            ("accuracy", f"{model.accuracy:.4f} on {model.rows} held-out rows, measured by promotion"),
+            ("baseline", f"{model.baseline:.4f} for always answering {model.most_frequent!r}"),
+        ]
+    if model.asked:
+        pairs += [
+            ("prediction", plain(f"{model.predicted} for held-out rows labelled {model.expected}")),
+            ("endpoint check", f"{model.asked} held-out rows answered over HTTP as evaluated"),
         ]
     console.show_pairs(pairs, title=f"Model {model.name}")
 
@@ -233,7 +238,20 @@ def promotion(result: "PromotionResult", *, as_json: bool) -> None:
         console.show_model(result)
         return
     verdict = "promoted" if result.promoted else "not promoted"
-    pairs: list[tuple[str, object]] = [(verdict, result.reason)]
+    pairs: list[tuple[str, object]] = [(verdict, plain(result.reason))]
+    measured = result.evaluation
+    if measured is not None:
+        pairs += [
+            (
+                name,
+                f"{value:.4f} on {measured.held_out.rows} held-out rows; "
+                f"baseline {measured.baseline[name]:.4f}",
+            )
+            for name, value in measured.metrics.items()
+        ]
+        pairs += [("warning", plain(text)) for text in measured.held_out.warnings]
+    if result.replaced:
+        pairs.append(("replaced", plain(result.replaced)))
     if result.promoted:
         pairs += [("version", result.digest), ("endpoint", result.endpoint)]
         pairs += [(name, f"{seconds:.1f} s") for name, seconds in result.seconds.items()]

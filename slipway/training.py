@@ -3,8 +3,9 @@
 import json
 import shlex
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,15 +13,10 @@ from infra.contract import PlatformOutputs
 from pipelines import client as kfp_client
 from pipelines import data as datasets
 from pipelines import outcome, run, upload
-from serving import access, predict, rollout
-from serving.promotion import Rules
+from serving import access, rollout
 from slipway.job import Job
-from storage.candidate import Candidate
 from storage.report import Report, silent
 from tabular.summary import Summary
-
-SHOWN: int = 5
-"""How many rows a prediction is shown for."""
 
 
 class TrainedModel(BaseModel):
@@ -37,7 +33,13 @@ class TrainedModel(BaseModel):
     version: str | None = None
     endpoint: str | None = None
     rows: int = 0
+    """Held-out rows that promotion evaluated on."""
     accuracy: float | None = None
+    baseline: float | None = None
+    """Accuracy of always answering the most frequent class."""
+    most_frequent: str = ""
+    asked: int = 0
+    """Held-out rows that the endpoint was asked; it answered all of them as evaluated."""
     expected: str = ""
     predicted: str = ""
     curl: str | None = None
@@ -99,10 +101,10 @@ def _store_data(
 
 
 def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Report = silent) -> TrainedModel:
-    """Promote what the run proposed, and ask the endpoint for its held-out rows; or say why not."""
+    """Promote what the run proposed, or say why not; the figures are promotion's own."""
     promoter = rollout.open_promoter(outputs, job.tenant, report)
-    left = outcome.read(promoter.runs, outputs, job.tenant, result.run_id, job.pipeline)
-    told = {
+    left = outcome.read(promoter.store, outputs, job.tenant, result.run_id, job.pipeline)
+    told: dict[str, Any] = {
         "name": job.model,
         "pipeline": job.pipeline,
         "run_id": result.run_id,
@@ -111,43 +113,30 @@ def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Rep
     }
     if left.candidate is None:
         return TrainedModel(**told, decision=f"not promoted: {left.summary}")
-    promoted = promoter.promote_run(result.run_id, Rules(), job.pipeline)
-    if not promoted.promoted:
+    promoted = promoter.promote_run(result.run_id, pipeline=job.pipeline, replace=job.replace)
+    measured = promoted.evaluation
+    if measured is not None:
+        told |= {
+            "rows": measured.held_out.rows,
+            "accuracy": measured.metrics["accuracy"],
+            "baseline": measured.baseline["accuracy"],
+            "most_frequent": measured.most_frequent,
+        }
+    if promoted.smoke is None:
         return TrainedModel(**told, decision=f"not promoted: {promoted.reason}")
-    report("asking the endpoint")
     return TrainedModel(
         **told,
         decision=f"promoted: {promoted.reason}",
         version=promoted.digest,
-        **answers(outputs, job.tenant, left.candidate),
+        endpoint=f"{promoted.endpoint}/infer",
+        asked=promoted.smoke.rows,
+        expected=", ".join(promoted.smoke.expected),
+        predicted=", ".join(promoted.smoke.answered),
+        curl=_curl(f"{promoted.endpoint}/infer", promoted.request),
     )
 
 
-def answers(outputs: PlatformOutputs, tenant: str, candidate: Candidate) -> dict[str, object]:
-    """What the served model answers for the candidate's held-out rows, and how often it is right."""
-    url = predict.url_of(outputs, tenant, candidate.model)
-    rows = [list(sample.features) for sample in candidate.samples]
-    labels = [sample.label for sample in candidate.samples]
-    given = predict.predict(url, rows)
-    right = sum(answer == label for answer, label in zip(given, labels, strict=True))
-    return {
-        "endpoint": f"{url}/infer",
-        "rows": len(rows),
-        "accuracy": right / len(rows),
-        "expected": _shown(candidate.classes, labels),
-        "predicted": _shown(candidate.classes, given),
-        "curl": _curl(f"{url}/infer", rows[0]),
-    }
-
-
-def _shown(classes: Sequence[str], answers: Sequence[int]) -> str:
-    """A few of the answers in words, from all over the rows: they may be in the order of their class."""
-    step = max(1, len(answers) // SHOWN)
-    return ", ".join(classes[answer] for answer in answers[::step][:SHOWN])
-
-
-def _curl(url: str, row: list[float]) -> str:
-    body = predict.request_body([row])
+def _curl(url: str, body: Mapping[str, object]) -> str:
     return (
         f"curl -s {shlex.quote(url)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
     )

@@ -1,12 +1,15 @@
 """What a run leaves for promotion: its evaluation and, past the gate, its candidate. Pure.
 
-The pipelines write these as JSON, promotion reads them; both sides meet here.
+The pipelines write these as JSON, promotion reads them; both sides meet here. A run's files are the
+word of whoever could write them: promotion takes the model and the name of its data from a candidate,
+and evaluates for itself. The run's figures are there to be compared.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+SCHEMA_VERSION: Final = 2
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -14,14 +17,6 @@ class Record(BaseModel):
     """Strict where it must be; NaN stays readable, so that the gate can refuse it by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Sample(Record):
-    """A held-out row with its label and what the model answered in evaluation."""
-
-    features: tuple[float, ...]
-    label: int
-    prediction: int
 
 
 class Evaluation(Record):
@@ -42,19 +37,15 @@ class Evaluation(Record):
 class Candidate(Record):
     """A model that passed the gate of its run."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     model: str
     model_uri: str
     model_digest: Digest
-    metrics: dict[str, float | None]
-    threshold: float
-    held_out_rows: int
-    samples: tuple[Sample, ...]
-    classes: tuple[str, ...]
-    features: tuple[str, ...]
-    frameworks: dict[str, str]
     data_uri: str
-    data_sha256: str
+    data_sha256: Digest
     run_id: str = Field(min_length=1, max_length=200)
     pipeline_version: str
     git_commit: str
+    metrics: dict[str, float | None]
+    threshold: float
+    held_out_rows: int

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from storage.client import asking
 from storage.errors import FailedError
-from storage.layout import tenant_prefix
+from storage.layout import model_prefix, tenant_prefix
 from storage.needs import Facts, Window, announced, reasons
 from storage.registry import Registry
 from storage.report import Report, silent
@@ -99,6 +99,17 @@ class Collector:
         chosen = [stored for stored in found if model in (None, stored.model)]
         facts = {name: self._facts(name, served) for name in {stored.model for stored in chosen}}
         return [self._verdict(stored, facts[stored.model], window) for stored in chosen]
+
+    def plan_deletion(self, model: str) -> list[Verdict]:
+        """Decide that every stored version of a model goes, whatever its age and the log; changes nothing.
+
+        Raises:
+            FailedError: The bucket keeps no versions, or something can't be asked.
+        """
+        self._require_versioning()
+        facts = self._facts(model, self._served())
+        found = stored_versions(self._client, self._bucket, model_prefix(self._tenant, model))
+        return [Verdict(stored, COLLECT, ("the model is deleted",), facts) for stored in found]
 
     def carry_out(self, verdicts: Iterable[Verdict], report: Report = silent) -> list[Outcome]:
         """Do what was decided; each version is looked at again before it goes."""

@@ -8,8 +8,9 @@
     collector -                     read, delete versions    -
                                     and aliases
 
-Promotion reads the data to evaluate a model for itself. Deleting data hides it under a marker, as
-replacing it does: nobody of a tenant deletes an old version of it.
+Promotion reads the data to evaluate a model for itself. Deleting data or an alias hides it under a
+marker, as replacing it does: nobody of a tenant deletes an old version of it. That is denied, as MinIO
+takes leave to delete an object for leave to delete its versions.
 
 Whoever promotes, or checks what is served, may also read the lifecycle of the models bucket, and the
 collector whether it keeps old versions. Nothing but the tenant's own prefixes is named. A prefix ends
@@ -29,6 +30,7 @@ MADE_BY_US: Final = "slipway-"
 _READ: Final = ("s3:GetObject",)
 _WRITE: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 _DELETE: Final = ("s3:DeleteObject",)
+_VERSIONS_OF_OBJECTS: Final = ("s3:DeleteObjectVersion",)
 _DELETE_FOR_GOOD: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion")
 _WHAT_EXPIRES: Final = ("s3:GetLifecycleConfiguration",)
 _VERSIONS: Final = "*/versions/"
@@ -45,6 +47,7 @@ class _Grant:
     listing: tuple[str, ...] = ("s3:ListBucket",)
     about: tuple[str, ...] = ()
     """Actions on the bucket as a whole; they tell how it is set up and no key in it."""
+    denied: tuple[str, ...] = ()
 
 
 def policy_name(tenant: str, role: Role) -> str:
@@ -79,6 +82,9 @@ def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
                 "Resource": [f"arn:aws:s3:::{grant.bucket}"],
             },
         ]
+        if grant.denied:
+            objects = f"arn:aws:s3:::{grant.bucket}/{grant.prefix}*"
+            statements.append({"Effect": "Deny", "Action": [*grant.denied], "Resource": [objects]})
     return {"Version": "2012-10-17", "Statement": statements}
 
 
@@ -97,7 +103,7 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
                 _Grant(buckets.models, own, _READ, about=_WHAT_EXPIRES),
-                _Grant(buckets.data, own, _READ + _WRITE + _DELETE),
+                _Grant(buckets.data, own, _READ + _WRITE + _DELETE, denied=_VERSIONS_OF_OBJECTS),
             )
         case Role.PROMOTER:
             return (
@@ -115,5 +121,5 @@ def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
                     about=("s3:GetBucketVersioning",),
                 ),
                 _Grant(buckets.models, own + _VERSIONS, _DELETE_FOR_GOOD),
-                _Grant(buckets.models, own + _ALIASES, _DELETE),
+                _Grant(buckets.models, own + _ALIASES, _DELETE, denied=_VERSIONS_OF_OBJECTS),
             )

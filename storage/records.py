@@ -1,5 +1,6 @@
 """What the registry keeps: versions, aliases and the promotion log, as they stand in the store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -28,16 +29,18 @@ class Lineage(Entry):
     frameworks: dict[str, str]
 
     @classmethod
-    def of(cls, candidate: Candidate) -> "Lineage":
-        """Take over what a run says of its candidate."""
+    def of(
+        cls, candidate: Candidate, metrics: Mapping[str, float], frameworks: Mapping[str, str]
+    ) -> "Lineage":
+        """Return what a candidate was made from, with the figures that promotion measured."""
         return cls(
             run_id=candidate.run_id,
             pipeline_digest=candidate.pipeline_version,
             git_commit=candidate.git_commit,
             data_uri=candidate.data_uri,
             data_sha256=candidate.data_sha256,
-            metrics=candidate.metrics,
-            frameworks=candidate.frameworks,
+            metrics=dict(metrics),
+            frameworks=dict(frameworks),
         )
 
 

@@ -107,7 +107,9 @@ def _read(client: "S3Client", uri: str, model: type[R]) -> R:
         fields: Any = json.loads(content)
         return model.model_validate(fields)
     except (ValueError, RecursionError, ValidationError) as error:
-        raise FailedError(f"{uri} is not a valid record.", why=_first(error)) from error
+        raise FailedError(
+            f"{uri} is not a valid record.", why=_first(error), fix="Run the pipeline again."
+        ) from error
 
 
 def _first(error: Exception) -> str:

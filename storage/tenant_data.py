@@ -2,15 +2,23 @@
 
 import stat
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-from storage.client import StoreAccess, open_store
+from storage.client import StoreAccess, asking, open_store
 from storage.errors import UsageError
 from storage.layout import tenant_prefix
 from storage.model_files import checked_path, listing
+from storage.parallel import in_parallel
 from storage.transfer.pool import Progress
 from storage.transfer.transfers import Download, Transfers, Upload, unwatched
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+NAMED: Final = 3
+"""How many needs of a file a message names."""
 
 
 class TenantData:
@@ -48,6 +56,58 @@ class TenantData:
         """
         files = downloads(self.list_files(prefix), data_prefix(self._tenant, prefix), folder)
         return len(files), Transfers(self._access).download(self._bucket, files, progress)
+
+    def delete(
+        self, path: str, needed: Callable[["S3Client"], Mapping[str, Sequence[str]]], *, delete: bool
+    ) -> dict[str, int]:
+        """Delete a file, or a folder with all that is in it, or only say what would go.
+
+        Args:
+            path: In the tenant's data.
+            needed: Says what needs which file, by its URI; raises where nobody can say.
+            delete: Else nothing is changed.
+
+        Returns:
+            Bytes of each file, by its path.
+
+        Raises:
+            UsageError: There is nothing, or something needs one of the files; nothing was deleted.
+            FailedError: The store failed.
+        """
+        own = tenant_prefix(self._tenant)
+        folder = data_prefix(self._tenant, path)
+        if folder == own:
+            raise UsageError("A file or a folder of the data must be named.", fix="See `slipway data list`.")
+        client = open_store(self._access)
+        try:
+            listed = listing(client, self._bucket, own)
+            name = folder.removeprefix(own).rstrip("/")
+            chosen = {
+                each: size for each, size in listed.items() if each == name or each.startswith(f"{name}/")
+            }
+            if not chosen:
+                raise UsageError(f"There is no data {path!r}.", fix="See `slipway data list`.")
+            _require_free([f"s3://{self._bucket}/{own}{each}" for each in chosen], needed(client))
+            if delete:
+                in_parallel(lambda each: self._delete(client, own + each), list(chosen))
+            return chosen
+        finally:
+            client.close()
+
+    def _delete(self, client: "S3Client", key: str) -> None:
+        with asking(f"delete {key}"):
+            client.delete_object(Bucket=self._bucket, Key=key)
+
+
+def _require_free(uris: Sequence[str], needed: Mapping[str, Sequence[str]]) -> None:
+    for uri in uris:
+        if reasons := needed.get(uri):
+            more = f" and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
+            raise UsageError(
+                f"{uri} is needed, so nothing was deleted.",
+                why=f"It is the data of {', '.join(reasons[:NAMED])}{more}.",
+                fix="Delete the model first with `slipway model delete`; candidates expire with their runs.",
+            )
 
 
 def data_prefix(tenant: str, prefix: str) -> str:

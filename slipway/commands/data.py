@@ -1,4 +1,4 @@
-"""`slipway data`: what a tenant's pipelines read, up and down."""
+"""`slipway data`: what a tenant's pipelines read: up, down and away."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +12,7 @@ from storage.report import Report
 from tabular.schema import TARGET
 
 if TYPE_CHECKING:
+    from infra.contract import PlatformOutputs
     from storage.tenant_data import TenantData
     from storage.transfer.pool import Progress
 
@@ -24,7 +25,7 @@ Prefix = Annotated[str, typer.Option(help="Folder in the tenant's data; all of i
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="A tenant's data: check, upload, download, list.\n\nExample:  slipway data check churn.csv",
+    help="A tenant's data: check, upload, download, list, delete.\n\nExample:  slipway data check churn.csv",
 )
 
 
@@ -103,12 +104,46 @@ def list_command(
         console.show_table(("path", "bytes"), rows)
 
 
-def _data(stack: str, tenant: str) -> "TenantData":
-    from serving import access
+@app.command()
+def delete(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(help="File or folder in the tenant's data.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Delete data that no version of a model and no candidate of a run was made from.
+
+    The store keeps what was deleted for 30 days as an old version, as it does with replaced data.
+
+    Example:  slipway data delete 2025 --tenant team-a --yes
+    """
+    from serving import housekeeping
     from slipway import workspace
-    from storage.tenant_data import TenantData
 
     outputs = workspace.outputs(stack)
+    with console.phase("Delete" if yes else "Look for what needs it") as report:
+        report("reading the registry and the candidates of runs")
+        files = _data_of(outputs, tenant).delete(
+            path, lambda client: housekeeping.needed_data(outputs, tenant, client), delete=yes
+        )
+    if context.obj["json"]:
+        console.show_json({"deleted": yes, "files": files})
+        return
+    console.show_table(("path", "bytes"), sorted(files.items()))
+    console.show_pairs([("deleted" if yes else "would delete", f"{len(files)} files")])
+
+
+def _data(stack: str, tenant: str) -> "TenantData":
+    from slipway import workspace
+
+    return _data_of(workspace.outputs(stack), tenant)
+
+
+def _data_of(outputs: "PlatformOutputs", tenant: str) -> "TenantData":
+    from serving import access
+    from storage.tenant_data import TenantData
+
     return TenantData(access.store_access(outputs, tenant, "editor"), outputs.store.data_bucket, tenant)
 
 

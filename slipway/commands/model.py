@@ -8,16 +8,15 @@ import typer
 
 from serving import predict, rollout
 from serving.endpoint import class_names
-from serving.promotion import Rules
 from slipway import console, render, workspace
-from slipway.commands import model_registry
+from slipway.commands import model_registry, model_removal
 from slipway.commands.options import Stack, Tenant
 from storage.errors import FailedError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Models: promote, list, predict; versions, history, verify, gc.\n\n"
+    help="Models: promote, list, predict; versions, history, verify, gc, delete.\n\n"
     "Example:  slipway model list --tenant team-a",
 )
 
@@ -27,24 +26,38 @@ def promote(
     context: typer.Context,
     run: Annotated[str, typer.Option("--run", "-r", help="Run whose candidate to promote.")],
     minimum: Annotated[
-        float | None, typer.Option(help="Least accuracy, beyond the run's own threshold.")
+        float | None,
+        typer.Option(min=0, max=1, help="Least accuracy, beyond the run's threshold and the tenant's gates."),
     ] = None,
+    replace: Annotated[
+        bool,
+        typer.Option(
+            "--replace",
+            help="Replace a champion of other features or classes, or one that can't be compared with.",
+        ),
+    ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Promote the candidate of a run; whatever fails, the old version serves.
+    """Promote the candidate of a run, if promotion's own evaluation passes; else the old version serves.
 
     Example:  slipway model promote --run RUN_ID --tenant team-a
     """
     outputs = workspace.outputs(stack)
-    rules = Rules(minimums={} if minimum is None else {"accuracy": minimum})
     with console.phase("Promote") as report:
-        result = rollout.promote(outputs, tenant, run, rules=rules, report=report)
+        result = rollout.promote(outputs, tenant, run, minimum=minimum, replace=replace, report=report)
     render.promotion(result, as_json=context.obj["json"])
 
 
 @app.command("list")
-def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack = "local") -> None:
+def list_command(
+    context: typer.Context,
+    every: Annotated[
+        bool, typer.Option("--all", help="Deleted models too, of which only the log is left.")
+    ] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
     """List the tenant's models with their champion.
 
     Example:  slipway model list --tenant team-a
@@ -62,6 +75,7 @@ def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack
                 "promotion": held.record.number if held else None,
             }
         )
+    rows = [row for row in rows if every or row["versions"] or row["champion"]]
     if context.obj["json"]:
         console.show_json(rows)
     else:
@@ -123,6 +137,7 @@ for command in (
     model_registry.versions,
     model_registry.history,
     model_registry.verify,
-    model_registry.gc,
+    model_removal.gc,
+    model_removal.delete,
 ):
     app.command()(command)

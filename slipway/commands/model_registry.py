@@ -1,4 +1,4 @@
-"""`slipway model show`, `versions`, `history`, `verify`, `gc`: what the registry holds, kept in order."""
+"""`slipway model show`, `versions`, `history`, `verify`: what the registry holds."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,14 +10,11 @@ from infra.contract import PlatformOutputs
 from serving import access, housekeeping, rollout, served
 from slipway import console, workspace
 from slipway.commands.options import Stack, Tenant
-from storage.collection import COLLECT, Outcome
 from storage.errors import UsageError
-from storage.needs import Window
 from storage.records import ModelVersion
 from storage.registry import SHORT_DIGEST, Registry
 
 Name = Annotated[str, typer.Argument(help="Model.")]
-_DEFAULT = Window()
 
 
 def open_registry(outputs: PlatformOutputs, tenant: str) -> Registry:
@@ -175,55 +172,6 @@ def verify(
         )
     if any(check.problem for check in checks):
         raise typer.Exit(1)
-
-
-def gc(
-    context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="This model only.")] = None,
-    keep_history: Annotated[
-        int, typer.Option(min=1, help="Keep the versions of a model's last log entries.")
-    ] = _DEFAULT.entries,
-    keep_days: Annotated[
-        int, typer.Option(min=0, help="Keep the versions of log entries up to this age, in days.")
-    ] = _DEFAULT.days,
-    grace_days: Annotated[
-        int, typer.Option(min=1, help="Keep files up to this age, in days, published or not.")
-    ] = _DEFAULT.grace_days,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
-    tenant: Tenant = "team-a",
-    stack: Stack = "local",
-) -> None:
-    """Delete for good the versions that no alias, endpoint or recent log entry needs; a dry run by default.
-
-    Example:  slipway model gc --tenant team-a --keep-history 5
-    """
-    window = Window(keep_history, keep_days, grace_days)
-    outputs = workspace.outputs(stack)
-    with console.phase("Collect" if yes else "Look for what nothing needs") as report:
-        outcomes = housekeeping.collect(outputs, tenant, window, model=model, delete=yes, report=report)
-    if context.obj["json"]:
-        console.show_json({"deleted": yes, "versions": [asdict(each) for each in outcomes]})
-        return
-    console.show_table(
-        ("model", "version", "action", "objects", "bytes", "why"),
-        [
-            (
-                o.model,
-                o.digest[:SHORT_DIGEST],
-                o.action,
-                o.files,
-                o.size,
-                "; ".join(o.reasons) or "not needed",
-            )
-            for o in outcomes
-        ],
-    )
-    console.show_pairs([("deleted" if yes else "would delete", _total(outcomes))])
-
-
-def _total(outcomes: list[Outcome]) -> str:
-    gone = [outcome for outcome in outcomes if outcome.action == COLLECT]
-    return f"{len(gone)} of {len(outcomes)} versions, {sum(outcome.size for outcome in gone)} bytes"
 
 
 def _digest(registry: Registry, model: str, version: str | None) -> str:

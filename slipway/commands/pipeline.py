@@ -74,6 +74,9 @@ def run(
     seed: Seed = 42,
     threshold: Annotated[float | None, typer.Option(help="Held-out accuracy that the model needs.")] = None,
     promote: Annotated[bool, typer.Option("--promote", help="Promote it if its gate passed.")] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Promote it over a champion that it can't be compared with.")
+    ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
@@ -91,6 +94,7 @@ def run(
         read=read_options(target, drop or [], missing),
         split=split_options(test_split, seed),
         threshold=threshold,
+        replace=replace,
     )
     checked = job.check()
     from slipway import training, workspace

@@ -4,14 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from botocore.exceptions import ClientError
-from support.candidates import candidate
+from support.candidates import lineage
 
 from storage.collection import COLLECT, KEEP, RESTORE, Collector
 from storage.errors import FailedError, UsageError
 from storage.layout import history_key, version_prefix
 from storage.model_files import stage
 from storage.needs import Window
-from storage.records import Lineage
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -47,7 +46,7 @@ class World:
         for name, body in (("model.pkl", content.encode()), ("schema.json", b"{}")):
             self.client.put_object(Bucket="runs", Key=f"m-{content}/{name}", Body=body)
         with stage(self.client, f"s3://runs/m-{content}") as staged:
-            return self.registry.publish("iris", staged, Lineage.of(candidate())).digest
+            return self.registry.publish("iris", staged, lineage()).digest
 
     def promote(self, digest: str) -> None:
         entry = self.registry.append_history("iris", "promoted", digest, {})

@@ -12,7 +12,6 @@ from support.promotions import FakeServing, promoter_on, write_run
 from support.reconciled import Job
 
 from serving import access, housekeeping
-from serving.promotion import Rules
 from slipway import app, workspace
 from storage.client import StoreAccess, open_store
 from storage.keys import Role
@@ -37,7 +36,7 @@ class World:
             write_run(self.root, run, seed=seed) for seed, run in enumerate(runs)
         )
         for run in runs:
-            assert promoter.promote_run(run, Rules()).promoted
+            assert promoter.promote_run(run).promoted
         uri = f"s3://models/{version_prefix('team-a', 'churn', self.shadow)}files"
         self.cluster.more = [service("shadow", uri, self.shadow)]
         self.registry = Registry(self.root, "models", "team-a")
@@ -150,3 +149,18 @@ def test_the_collectors_key_deletes_versions_and_aliases_of_its_tenant_alone(wor
     for own in (version_prefix("team-a", "churn", world.old) + "manifest.json", alias):
         collector.delete_object(Bucket="models", Key=own)
         assert own not in world.job.server.keys("models")
+
+
+def test_the_collectors_own_key_deletes_a_model(world, capsys):
+    words = ["model", "delete", "churn", "--with-aliases", "--yes"]
+    world.cluster.more = []
+    world.cluster.serving.live.clear()
+    world.cluster.keys = world.secrets(Role.PROMOTER)
+    before = world.stored()
+    assert app.main(words) == 1
+    assert world.stored() == before
+    world.cluster.keys = world.secrets(Role.COLLECTOR)
+    assert app.main(words) == 0
+    assert world.registry.list_versions("churn") == []
+    assert world.registry.read_alias("churn", "champion") is None
+    assert [entry.number for entry in world.registry.history("churn")] == [1, 2, 3]

@@ -1,12 +1,13 @@
 """A tenant's data by the command line, against a real store: what travels, and what is refused first."""
 
+import hashlib
 import json
 import os
 
 import pytest
 from support.minio import running_minio
 from support.platform import outputs
-from support.promotions import key_of
+from support.promotions import FakeServing, emptied, key_of, promoter_on, table_text, write_run
 
 from serving import access
 from slipway import app, workspace
@@ -109,3 +110,63 @@ def test_nothing_to_move_is_the_callers_mistake(bucket, tmp_path):
     assert app.main(["data", "upload", str(tmp_path / "empty")]) == 2
     assert app.main(["data", "upload", str(tmp_path / "missing")]) == 2
     assert app.main(["data", "download", str(tmp_path / "to"), "--prefix", "missing"]) == 2
+
+
+@pytest.fixture
+def left(minio, bucket):
+    """A promoted version of one file, a candidate on another, and two files that nothing needs."""
+    client = minio.client()
+    emptied(client, "artifacts", "models", "data")
+    serving = FakeServing(client)
+    write_run(client, "run-1")
+    assert promoter_on(minio, serving, client).promote_run("run-1").promoted
+    emptied(client, "artifacts")
+    write_run(client, "run-2", content=table_text(seed=5))
+    for key in ("free/a.csv", "free/b.csv", "freer.csv"):
+        client.put_object(Bucket="data", Key=f"team-a/{key}", Body=b"x")
+    client.put_object(Bucket="data", Key="team-ab/free/a.csv", Body=b"x")
+    client.put_object(Bucket="artifacts", Key="team-a/runs/training/run-3/x/candidate", Body=b"{")
+    return minio
+
+
+def test_data_that_nothing_needs_is_deleted_by_order(left, bucket, capsys):
+    before = left.keys("data")
+    assert app.main(["data", "delete", "free", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "deleted": False,
+        "files": {"free/a.csv": 1, "free/b.csv": 1},
+    }
+    assert left.keys("data") == before
+    assert app.main(["data", "delete", "free/", "--yes"]) == 0
+    assert set(before) - set(left.keys("data")) == {"team-a/free/a.csv", "team-a/free/b.csv"}
+    assert app.main(["data", "delete", "freer.csv", "--yes"]) == 0
+    assert "team-a/freer.csv" not in left.keys("data")
+
+
+@pytest.mark.parametrize(("which", "reason"), [(0, "of churn"), (1, "the candidate of run run-2")])
+def test_data_that_a_version_or_a_candidate_names_is_kept(left, bucket, capsys, which, reason):
+    before = left.keys("data")
+    contents = (table_text(), table_text(seed=5))
+    path = f"{hashlib.sha256(contents[which]).hexdigest()}/churn.csv"
+    for given in (path, path.split("/", maxsplit=1)[0]):
+        capsys.readouterr()
+        assert app.main(["data", "delete", given, "--yes"]) == 2
+        said = capsys.readouterr().err
+        assert "is needed, so nothing was deleted" in said
+        assert reason in said
+    assert left.keys("data") == before
+
+
+@pytest.mark.parametrize("path", ["", "/", "..", "../team-ab/free", "nothing", "fre"])
+def test_a_path_that_names_no_data_deletes_nothing(left, bucket, path):
+    before = left.keys("data")
+    assert app.main(["data", "delete", path, "--yes"]) == 2
+    assert left.keys("data") == before
+
+
+def test_nothing_is_deleted_where_nobody_can_say_what_needs_it(left, bucket):
+    before = left.keys("data")
+    [manifest] = [key for key in left.keys("models") if key.endswith("/manifest.json")]
+    left.client().put_object(Bucket="models", Key=manifest, Body=b"{")
+    assert app.main(["data", "delete", "free", "--yes"]) == 1
+    assert left.keys("data") == before

@@ -10,11 +10,11 @@ from support.platform import outputs
 from support.promotions import FakeServing, key_of, write_run
 
 from serving import access, housekeeping
-from serving.promotion import Rules
 from serving.rollout import Promoter
 from slipway import app, workspace
 from storage.client import StoreAccess, open_store
 from storage.layout import version_prefix
+from storage.model_deletion import ModelDeletion
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -37,7 +37,7 @@ class World:
 
     def promote(self, run_id: str, seed: int) -> str:
         digest = write_run(self.store, run_id, seed=seed)
-        self.promoter.promote_run(run_id, Rules())
+        self.promoter.promote_run(run_id)
         return digest
 
 
@@ -50,7 +50,7 @@ def minio(tmp_path_factory):
 @pytest.fixture
 def world(minio, monkeypatch):
     store = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    for bucket in ("artifacts", "models"):
+    for bucket in ("artifacts", "models", "data"):
         if bucket not in {found["Name"] for found in store.list_buckets()["Buckets"]}:
             store.create_bucket(Bucket=bucket)
             store.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -81,16 +81,17 @@ def test_show_tells_the_champion_and_any_other_version_by_its_first_digits(world
     assert code == 0
     assert (shown["digest"], shown["aliases"]) == (world.new, ["champion"])
     assert shown["lineage"]["run_id"] == "run-2"
-    assert shown["lineage"]["data_uri"] == "s3://data/team-a/x.csv"
+    assert shown["lineage"]["data_uri"].startswith("s3://data/team-a/")
+    assert shown["lineage"]["metrics"] == {"accuracy": 1.0, "f1_weighted": 1.0}, "promotion's own"
     assert (shown["by"], [file["path"] for file in shown["files"]]) == (
         "tester",
-        ["model.pkl", "schema.json"],
+        ["model.onnx", "schema.json"],
     )
     code, shown = call("show", "churn", "--version", world.old[:12], "--json")
     assert (code, shown["digest"], shown["aliases"]) == (0, world.old, [])
     code, text = call("show", "churn")
     assert code == 0
-    for told in (world.new, "run-2", "c" * 40, "accuracy", "model.pkl"):
+    for told in (world.new, "run-2", "c" * 40, "accuracy", "model.onnx"):
         assert told in text
 
 
@@ -105,6 +106,8 @@ def test_show_tells_the_champion_and_any_other_version_by_its_first_digits(world
         (("verify", "churn", "--served"), "not clear what to verify"),
         (("verify", "churn", "--all", "--version", "0" * 12), "not clear what to verify"),
         (("gc", "--keep-history", "0"), "keep-history"),
+        (("delete", "nosuch", "--yes"), "has no model 'nosuch'"),
+        (("delete", "../x", "--yes"), "can't name a model"),
         (("show", "../x"), "can't name a model"),
     ],
 )
@@ -208,3 +211,96 @@ def test_gc_deletes_nothing_where_it_cannot_know_what_is_served(world, call, mon
     world.cluster.more = [service("shadow", good, world.old), volume]
     assert call("gc", "--keep-history", "1", "--yes")[0] == 0
     assert len(world.registry.list_versions("churn")) == 2
+
+
+def kept(world) -> set[tuple[str, str]]:
+    """Every object of the models bucket with its versions and delete markers."""
+    listed = world.store.list_object_versions(Bucket="models")
+    return {
+        (each["Key"], each["VersionId"])
+        for kind in ("Versions", "DeleteMarkers")
+        for each in listed.get(kind, [])
+    }
+
+
+def test_a_model_that_is_served_is_never_deleted(world, call):
+    before = kept(world)
+    code, text = call("delete", "churn", "--with-aliases", "--yes")
+    assert (code, "InferenceService churn serves it" in text) == (2, True)
+    assert "kubectl -n team-a delete inferenceservice churn" in text
+    world.serving.delete("team-a", "churn")
+    world.cluster.more = [
+        service("shadow", f"s3://models/team-a/churn/versions/{world.old}/files", world.old)
+    ]
+    code, text = call("delete", "churn", "--with-aliases", "--yes")
+    assert (code, "InferenceService shadow serves it" in text) == (2, True)
+    world.cluster.down = True
+    assert call("delete", "churn", "--with-aliases", "--yes")[0] == 1
+    assert kept(world) == before
+
+
+def test_a_model_is_deleted_by_order_and_its_log_stays(world, call):
+    world.serving.delete("team-a", "churn")
+    before = kept(world)
+    code, text = call("delete", "churn", "--yes")
+    assert (code, f"Aliases point to it: champion at {world.new[:12]}." in text) == (2, True)
+    assert "--with-aliases" in text
+    code, said = call("delete", "churn", "--with-aliases", "--json")
+    assert (code, said["deleted"], said["aliases"]) == (0, False, {"champion": world.new})
+    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+        world.old: "collect",
+        world.new: "collect",
+    }
+    assert kept(world) == before, "only said what would go"
+    code, text = call("delete", "churn", "--with-aliases", "--yes")
+    assert (code, "2 of 2 versions" in text) == (0, True)
+    assert {key.split("/")[2] for key, _ in kept(world)} == {"aliases", "history"}
+    assert world.registry.read_alias("churn", "champion") is None
+    assert [entry.digest for entry in world.registry.history("churn")] == [world.old, world.new]
+    assert call("list", "--json")[1] == []
+    assert [each["model"] for each in call("list", "--all", "--json")[1]] == ["churn"]
+    assert call("delete", "churn", "--yes")[0] == 2, "there is nothing left"
+
+
+def test_a_deleted_model_can_be_promoted_again(world, call):
+    world.serving.delete("team-a", "churn")
+    assert call("delete", "churn", "--with-aliases", "--yes")[0] == 0
+    assert world.promote("run-4", 4)
+    assert world.registry.read_alias("churn", "champion").record.number == 1
+    assert [entry.number for entry in world.registry.history("churn")] == [1, 2, 3]
+
+
+def test_an_alias_that_moves_during_a_deletion_stops_it(world, call, monkeypatch):
+    world.serving.delete("team-a", "churn")
+    plan = ModelDeletion.plan
+
+    def moved(self, model, **named):
+        contents = plan(self, model, **named)
+        held = world.registry.read_alias("churn", "champion")
+        entry = world.registry.append_history("churn", "restored", world.old, {})
+        world.registry.move_alias("churn", "champion", world.old, expected=held, history=entry.number)
+        return contents
+
+    monkeypatch.setattr(ModelDeletion, "plan", moved)
+    code, text = call("delete", "churn", "--with-aliases", "--yes")
+    assert (code, "was moved meanwhile" in text) == (1, True)
+    assert set(world.registry.list_versions("churn")) == {world.old, world.new}
+
+
+def test_a_version_promoted_during_a_deletion_stays(world, call, monkeypatch):
+    world.serving.delete("team-a", "churn")
+    plan = ModelDeletion.plan
+
+    def promoted(self, model, **named):
+        contents = plan(self, model, **named)
+        world.registry.append_history("churn", "promoted", world.new, {})
+        return contents
+
+    monkeypatch.setattr(ModelDeletion, "plan", promoted)
+    code, said = call("delete", "churn", "--with-aliases", "--yes", "--json")
+    assert code == 0
+    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+        world.old: "collect",
+        world.new: "keep",
+    }
+    assert world.registry.list_versions("churn") == [world.new]

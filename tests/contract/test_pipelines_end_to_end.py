@@ -14,7 +14,6 @@ from infra.contract import PlatformOutputs
 from pipelines import data, outcome, run
 from pipelines.client import open_client
 from pipelines.upload import upload
-from serving.promotion import Rules
 from serving.rollout import Promoter
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, UsageError
@@ -98,7 +97,7 @@ def test_training_on_wisconsin_data_is_proposed_and_promoted(stack):
     assert found.candidate.run_id == result.run_id
     assert len(found.candidate.pipeline_version) == 64
     assert "threshold 0.85 reached" in found.summary
-    promoted = stack.promoter().promote_run(result.run_id, Rules())
+    promoted = stack.promoter().promote_run(result.run_id)
     assert promoted.promoted
     assert promoted.digest == found.candidate.model_digest
     assert promoted.smoke.agreed == promoted.smoke.rows == 64
@@ -113,15 +112,17 @@ def test_a_threshold_out_of_reach_is_a_successful_run_that_promotes_nothing(stac
     assert found.candidate is None
     assert not found.evaluation.passed
     assert "missed" in found.summary
-    promotion = stack.promoter().promote_run(result.run_id, Rules())
+    promotion = stack.promoter().promote_run(result.run_id)
     assert not promotion.promoted
     assert "missed its threshold" in promotion.reason
 
 
 def test_iris_is_proposed_and_promoted(stack):
     result, found = stack.run("iris", **stack.sample("iris"))
-    assert found.candidate.classes == ("setosa", "versicolor", "virginica")
-    assert stack.promoter().promote_run(result.run_id, Rules()).promoted
+    promoted = stack.promoter().promote_run(result.run_id)
+    assert promoted.promoted
+    assert promoted.evaluation.metrics == found.evaluation.metrics
+    assert promoted.evaluation.held_out.rows == found.evaluation.held_out_rows
 
 
 def test_data_changed_after_the_run_was_asked_for_fails_the_run_by_reason(stack):

@@ -1,11 +1,12 @@
 """What promotion refuses whatever the store takes: hostile keys, what would expire, damaged bytes."""
 
+import json
+
 import pytest
 from botocore.exceptions import ClientError
 from support.minio import running_minio
-from support.promotions import FakeServing, emptied, key_of, promoter_on, write_run
+from support.promotions import FakeServing, emptied, key_of, promoter_on, table_text, trained, write_run
 
-from serving.promotion import Rules
 from storage.causes import Cause
 from storage.client import StoreAccess, open_store
 from storage.errors import SlipwayError, StoreError
@@ -15,19 +16,19 @@ pytestmark = pytest.mark.contract
 FOLDER = "team-a/runs/training/run-1/train/model/"
 HOSTILE = [
     "..",
-    "../escaped.pkl",
-    "a/../../escaped.pkl",
+    "../escaped.onnx",
+    "a/../../escaped.onnx",
     "/etc/passwd",
-    "nul\x00.pkl",
-    "back\\slash.pkl",
-    "%2e%2e/escaped.pkl",
-    "./model.pkl",
-    "model.pkl.",
-    "model.pkl ",
-    "a /b.pkl",
-    "a//b.pkl",
-    "e\u0301.pkl",
-    "MODEL.PKL",
+    "nul\x00.onnx",
+    "back\\slash.onnx",
+    "%2e%2e/escaped.onnx",
+    "./model.onnx",
+    "model.onnx.",
+    "model.onnx ",
+    "a /b.onnx",
+    "a//b.onnx",
+    "e\u0301.onnx",
+    "MODEL.ONNX",
     "x" * 1025,
 ]
 
@@ -46,7 +47,7 @@ def minio(data):
 @pytest.fixture
 def store(minio):
     client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    emptied(client, "artifacts", "models")
+    emptied(client, "artifacts", "models", "data")
     yield client
     client.close()
 
@@ -59,7 +60,7 @@ def promoter(minio, store):
 def refused(promoter, store, message: str) -> None:
     """Nothing was written or applied, and the message says why."""
     with pytest.raises(SlipwayError, match=message):
-        promoter.promote_run("run-1", Rules())
+        promoter.promote_run("run-1")
     assert store.list_objects_v2(Bucket="models")["KeyCount"] == 0
     assert promoter.cluster.applied == []
 
@@ -91,13 +92,13 @@ def test_a_model_that_holds_a_key_that_could_escape_is_refused(promoter, store, 
     try:
         store.put_object(Bucket="artifacts", Key=FOLDER + key, Body=b"x")
     except ClientError:
-        promoter.runs = Listed(store, key)
+        promoter.store = Listed(store, key)
     refused(promoter, store, "can't name a file|differ only in case")
 
 
 def test_the_same_run_without_it_is_promoted(promoter, store):
     digest = write_run(store, "run-1")
-    assert promoter.promote_run("run-1", Rules()).digest == digest
+    assert promoter.promote_run("run-1").digest == digest
 
 
 def test_a_version_that_a_lifecycle_would_take_is_not_promoted(promoter, store):
@@ -107,7 +108,7 @@ def test_a_version_that_a_lifecycle_would_take_is_not_promoted(promoter, store):
     store.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration=rules)
     refused(promoter, store, "Rule 'tidy-up' of the lifecycle of bucket models")
     store.delete_bucket_lifecycle(Bucket="models")
-    assert promoter.promote_run("run-1", Rules()).digest == digest
+    assert promoter.promote_run("run-1").digest == digest
 
 
 def test_the_gate_is_closed_where_the_lifecycle_cannot_be_read(promoter, store, monkeypatch):
@@ -124,7 +125,7 @@ def test_the_gate_is_closed_where_the_lifecycle_cannot_be_read(promoter, store, 
 def test_a_byte_flipped_on_disk_is_found_and_its_version_is_not_promoted_again(promoter, store, data, size):
     pattern = b"flip-me-" * (size // 8)
     digest = write_run(store, "run-1", files={"schema.json": _schema(pattern)})
-    promoter.promote_run("run-1", Rules())
+    promoter.promote_run("run-1")
     promoter.registry.verify("churn", digest)
     key = version_prefix("team-a", "churn", digest) + "files/schema.json"
     held = data / "objects" / "models" / key
@@ -139,10 +140,12 @@ def test_a_byte_flipped_on_disk_is_found_and_its_version_is_not_promoted_again(p
     assert raised.value.cause is Cause.DAMAGED
     applied = len(promoter.cluster.applied)
     with pytest.raises(StoreError, match=r"schema\.json"):
-        promoter.promote_run("run-1", Rules())
+        promoter.promote_run("run-1")
     assert len(promoter.cluster.applied) == applied
 
 
 def _schema(pattern: bytes) -> bytes:
-    text = '{"features": ["a", "b", "c"], "classes": ["no", "yes"], "note": "'
-    return text.encode() + pattern + b'"}'
+    """The schema of a run's model, with a parameter of so many bytes."""
+    schema = json.loads(trained(table_text()).files["schema.json"])
+    schema["parameters"]["note"] = pattern.decode()
+    return json.dumps(schema).encode()

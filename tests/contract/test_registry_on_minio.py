@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 from botocore.exceptions import ClientError
-from support.candidates import candidate
+from support.candidates import lineage
 from support.promotions import key_of
 
 from storage.client import StoreAccess, open_store
@@ -14,11 +14,11 @@ from storage.errors import FailedError, UsageError
 from storage.keys import StoreKey
 from storage.layout import alias_key, history_key, version_prefix
 from storage.model_files import stage
-from storage.records import Lineage, Manifest
+from storage.records import Manifest
 from storage.registry import ConflictError, Registry
 
 WRITERS = 16
-LINEAGE = Lineage.of(candidate())
+LINEAGE = lineage()
 pytestmark = pytest.mark.contract
 
 

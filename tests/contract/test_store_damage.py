@@ -12,17 +12,15 @@ from typing import Any
 import pytest
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
-from support.candidates import candidate, staged_files
+from support.candidates import lineage, staged_files
 from support.drive import flip_byte, small_drive
 from support.minio import Minio, contents
 from support.mortal_minio import MortalMinio, mortal_minio
 from support.promotions import FakeServing, key_of, promoter_on, write_run
 
-from serving.promotion import Rules
 from storage.client import StoreAccess, asking, open_store
 from storage.errors import StoreError, UsageError
 from storage.model_files import Staged
-from storage.records import Lineage
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -34,7 +32,7 @@ def store(tmp_path: Path) -> Iterator[MortalMinio]:
     folder = tmp_path / "minio"
     folder.mkdir()
     with mortal_minio(folder) as minio:
-        for bucket in ("artifacts", "models"):
+        for bucket in ("artifacts", "models", "data"):
             minio.server.client().create_bucket(Bucket=bucket)
         yield minio
 
@@ -48,7 +46,7 @@ def registry_on(minio: Minio) -> Registry:
 
 
 def publish(registry: Registry, staged: Staged) -> str:
-    return registry.publish("churn", staged, Lineage.of(candidate())).digest
+    return registry.publish("churn", staged, lineage()).digest
 
 
 def told(call: Callable[[], object], minio: Minio) -> StoreError:
@@ -110,7 +108,7 @@ def test_every_answer_of_a_drive_that_fills_up_reads_as_full_and_deleted_runs_ma
     with small_drive(data / "objects", 48), mortal_minio(data) as store:
         minio = store.server
         client, root = opened(minio), minio.client()
-        for bucket in ("artifacts", "models"):
+        for bucket in ("artifacts", "models", "data"):
             root.create_bucket(Bucket=bucket)
         causes = Counter(fill(client, data / "objects"))
         assert set(causes) == {"full"}
@@ -227,13 +225,13 @@ def test_a_damaged_candidate_is_not_promoted_and_the_champion_stays(store):
     registry = registry_on(minio)
     promoter = promoter_on(minio, serving, client)
     old = write_run(client, "run-1")
-    promoter.promote_run("run-1", Rules())
+    promoter.promote_run("run-1")
     new = write_run(client, "run-2", seed=2)
-    key = "team-a/runs/training/run-2/train/model/model.pkl"
+    key = "team-a/runs/training/run-2/train/model/model.onnx"
     content = minio.read("artifacts", key)
     before = contents(minio)
     flip_byte(store.data, "artifacts", key, content, len(content) // 2)
-    error = told(lambda: promoter.promote_run("run-2", Rules()), minio)
+    error = told(lambda: promoter.promote_run("run-2"), minio)
     assert (error.cause, error.what) == ("damaged", f"Could not read {key}: {DAMAGED}")
     assert contents(minio) == before, "nothing was copied"
     held = registry_on(minio).read_alias("churn", "champion")
@@ -242,4 +240,4 @@ def test_a_damaged_candidate_is_not_promoted_and_the_champion_stays(store):
     assert f"/versions/{old}/files" in serving.uri("team-a/churn")
     assert [entry.number for entry in registry.history("churn")] == [1]
     write_run(client, "run-2", seed=2)
-    assert promoter.promote_run("run-2", Rules()).digest == new
+    assert promoter.promote_run("run-2").digest == new

@@ -14,7 +14,7 @@ import pytest
 from minio import MinioAdmin
 from minio.credentials.providers import StaticProvider
 from pydantic import SecretStr
-from support.candidates import candidate, staged_files
+from support.candidates import lineage, staged_files
 from support.certificates import authority, certificate
 from support.faulty_store import Fault, FaultyStore, faulty_store
 from support.minio import Minio, contents, free_port, running_minio
@@ -25,7 +25,6 @@ from storage.client import RETRIES, StoreAccess, open_store
 from storage.errors import StoreError
 from storage.keys import StoreKey
 from storage.model_files import RESUMPTIONS, Staged
-from storage.records import Lineage
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -62,7 +61,7 @@ def registry_on(client: Any, bucket: str = "models") -> Registry:
 
 
 def published(client: Any, staged: Staged, bucket: str = "models") -> str:
-    return registry_on(client, bucket).publish("churn", staged, Lineage.of(candidate())).digest
+    return registry_on(client, bucket).publish("churn", staged, lineage()).digest
 
 
 def told(call: Callable[[], object], *hidden: StoreKey) -> StoreError:

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.candidates import candidate, staged_files
+from support.candidates import lineage, staged_files
 from support.faulty_store import Fault, FaultyStore, faulty_store
 from support.minio import Minio, contents
 from support.mortal_minio import MortalMinio, mortal_minio
-from support.promotions import FakeServing, key_of, promoter_on, write_run
+from support.promotions import REFUSING, FakeServing, key_of, promoter_on, write_run
 
-from serving.promotion import Rules
 from serving.rollout import Promoter
 from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, StoreError, UsageError
 from storage.keys import StoreKey
-from storage.records import Lineage
 from storage.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -31,7 +29,7 @@ def store(tmp_path: Path) -> Iterator[MortalMinio]:
     folder = tmp_path / "minio"
     folder.mkdir()
     with mortal_minio(folder) as minio:
-        for bucket in ("artifacts", "models"):
+        for bucket in ("artifacts", "models", "data"):
             minio.server.client().create_bucket(Bucket=bucket)
         yield minio
 
@@ -69,9 +67,9 @@ def test_a_store_killed_during_an_upload_has_no_version_and_a_rerun_makes_it(sto
     folder = tmp_path / "model"
     folder.mkdir()
     staged = staged_files(folder, {f"{name}.bin": secrets.token_bytes(1_000_000) for name in "abc"})
-    lineage = Lineage.of(candidate())
+    made_from = lineage()
     with pytest.raises(StoreError) as caught:
-        registry_on(store.server, proxy.url, retries=1).publish("churn", staged, lineage)
+        registry_on(store.server, proxy.url, retries=1).publish("churn", staged, made_from)
     assert caught.value.cause in ("cut", "unreachable")
     assert fault.times == 0, "it was killed where it should be"
     minio = store.start()
@@ -82,7 +80,7 @@ def test_a_store_killed_during_an_upload_has_no_version_and_a_rerun_makes_it(sto
     names = [name for _, name in contents(minio)]
     assert not [name for name in names if "/aliases/" in name or "/history/" in name]
     assert not [name for name in names if name.endswith("manifest.json")]
-    assert clean.publish("churn", staged, lineage).digest == staged.digest
+    assert clean.publish("churn", staged, made_from).digest == staged.digest
     assert clean.list_versions("churn") == [staged.digest]
     assert clean.verify("churn", staged.digest).digest == staged.digest
 
@@ -116,7 +114,7 @@ def test_a_store_killed_during_the_promotion_record_has_the_old_alias_or_the_new
     clean_client = opened(minio.url, key_of(minio))
     serving = FakeServing(clean_client)
     old = write_run(clean_client, "run-1")
-    promoter(minio, serving).promote_run("run-1", Rules())
+    promoter(minio, serving).promote_run("run-1")
     new = write_run(clean_client, "run-2", seed=2)
     write_run(clean_client, "run-3", seed=3)
     fault = Fault(method="PUT", path=shape.path, keep_body=shape.keep_body, lose_answer=shape.lose_answer)
@@ -124,7 +122,7 @@ def test_a_store_killed_during_the_promotion_record_has_the_old_alias_or_the_new
     fault.before, fault.after = (None, store.kill) if shape.lose_answer else (store.kill, None)
     proxy.faults = [fault]
     with pytest.raises(StoreError) as caught:
-        promoter(minio, serving, proxy.url, retries=0).promote_run("run-2", Rules())
+        promoter(minio, serving, proxy.url, retries=0).promote_run("run-2")
     assert caught.value.cause in ("cut", "unreachable")
     assert fault.times == 0, "it was killed where it should be"
     store.start()
@@ -134,12 +132,12 @@ def test_a_store_killed_during_the_promotion_record_has_the_old_alias_or_the_new
     assert [entry.digest for entry in log] == [old, new][:entries]
     again = promoter(minio, serving)
     if then == "again":
-        result = again.promote_run("run-2", Rules())
+        result = again.promote_run("run-2")
         assert (result.promoted, result.changed) == (True, not moved)
         assert champion(minio) == new
     else:
         serving.age("team-a/churn", LONG_AGO)
-        assert not again.promote_run("run-3", Rules(minimums={"recall": 0.5})).promoted
+        assert not again.promote_run("run-3", REFUSING).promoted
         assert champion(minio) == (new if moved else old)
     assert f"/versions/{champion(minio)}/files" in serving.uri("team-a/churn"), "what serves is the alias's"
 
@@ -151,10 +149,10 @@ def test_a_lost_answer_to_a_record_that_was_written_is_no_conflict(store, proxy,
     client = opened(minio.url, key_of(minio))
     serving = FakeServing(client)
     write_run(client, "run-1")
-    promoter(minio, serving).promote_run("run-1", Rules())
+    promoter(minio, serving).promote_run("run-1")
     new = write_run(client, "run-2", seed=2)
     proxy.faults = [Fault(method="PUT", path=path, lose_answer=True, times=lost)]
-    result = promoter(minio, serving, proxy.url).promote_run("run-2", Rules())
+    result = promoter(minio, serving, proxy.url).promote_run("run-2")
     assert (result.digest, result.changed, result.number) == (new, True, 2)
     assert proxy.count("PUT", path) == 1 + lost, "the second attempt met the first"
     assert champion(minio) == new
@@ -167,13 +165,13 @@ def test_an_answer_that_is_lost_for_ever_ends_in_a_failure_that_serves_what_the_
     client = opened(minio.url, key_of(minio))
     serving = FakeServing(client)
     write_run(client, "run-1")
-    promoter(minio, serving).promote_run("run-1", Rules())
+    promoter(minio, serving).promote_run("run-1")
     new = write_run(client, "run-2", seed=2)
     proxy.faults = [Fault(method="PUT", path="/aliases/", lose_answer=True)]
     with pytest.raises(FailedError, match=f"Version {new[:12]} serves") as caught:
-        promoter(minio, serving, proxy.url, retries=1).promote_run("run-2", Rules())
+        promoter(minio, serving, proxy.url, retries=1).promote_run("run-2")
     assert isinstance(caught.value, StoreError)
     assert caught.value.cause == "cut"
     assert champion(minio) == new
     assert [entry.number for entry in registry_on(minio).history("churn")] == [1, 2]
-    assert not promoter(minio, serving).promote_run("run-2", Rules()).changed
+    assert not promoter(minio, serving).promote_run("run-2").changed

@@ -20,7 +20,7 @@ def test_the_quickstart_serves_what_it_trained(first_up: Finished) -> None:
         trained = model(first_up, name)
         assert trained["run_state"] == "SUCCEEDED"
         assert trained["version"], trained["decision"]
-        assert float(str(trained["accuracy"])) >= 0.85, "accuracy over HTTP on rows that training never saw"
+        assert float(str(trained["accuracy"])) >= 0.85, "accuracy on rows that training never saw"
     assert {phase["name"] for phase in first_up.json["phases"]} >= {"tools", "platform"}
 
 

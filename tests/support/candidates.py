@@ -5,30 +5,32 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.candidate import Candidate, Sample
+from storage.candidate import Candidate
 from storage.model_files import File, Staged
+from storage.records import Lineage
 
 
 def candidate(**changes: Any) -> Candidate:
     fields: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "model": "cancer",
         "model_uri": "s3://artifacts/team-a/runs/training/run-1/train/model",
         "model_digest": "a" * 64,
-        "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
-        "threshold": 0.85,
-        "held_out_rows": 114,
-        "samples": (Sample(features=(1.0, 2.0), label=0, prediction=0),),
-        "classes": ("benign", "malignant"),
-        "features": ("a", "b"),
-        "frameworks": {"scikit-learn": "1.9.1"},
         "data_uri": "s3://data/team-a/x.csv",
         "data_sha256": "1" * 64,
         "run_id": "run-1",
         "pipeline_version": "b" * 64,
         "git_commit": "c" * 40,
+        "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
+        "threshold": 0.85,
+        "held_out_rows": 114,
     }
     return Candidate(**(fields | changes))
+
+
+def lineage(**changes: Any) -> Lineage:
+    """What promotion records of such a candidate."""
+    return Lineage.of(candidate(**changes), {"accuracy": 0.95}, {"scikit-learn": "1.9.1"})
 
 
 def staged_files(folder: Path, files: Mapping[str, bytes]) -> Staged:

@@ -2,20 +2,21 @@
 
 import hashlib
 import json
-import pickle
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from pydantic import SecretStr
-from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 from support.minio import Minio
 from support.platform import outputs
 
+from infra.contract import Gates
 from serving.inference import FIELD_MANAGER
 from serving.rollout import Promoter
 from storage.client import split_uri
@@ -23,9 +24,14 @@ from storage.errors import FailedError
 from storage.keys import StoreKey
 from storage.model_files import File, digest_of
 from storage.registry import Registry
+from tabular import metrics, reader, training
+from tabular.model import FILES, Model
+from tabular.predictions import Predictions
+from tabular.schema import ModelSchema, ReadOptions, Split
 
-FEATURES = ["a", "b", "c"]
-CLASSES = ["no", "yes"]
+CLASSES = ("no", "yes")
+REFUSING = Gates(min_held_out_rows=10_000)
+"""Gates that let nothing pass."""
 
 
 @dataclass
@@ -35,6 +41,8 @@ class FakeServing:
     store: Any
     fail_ready: set[str] = field(default_factory=set)
     wrong: bool = False
+    off_by: float = 0.0
+    """Added to every probability."""
     applied: list[dict[str, Any]] = field(default_factory=list)
     live: dict[str, dict[str, Any]] = field(default_factory=dict)
     deleted: list[str] = field(default_factory=list)
@@ -67,23 +75,33 @@ class FakeServing:
     def uri(self, name: str) -> str:
         return str(self.live[name]["spec"]["predictor"]["model"]["storageUri"])
 
-    def ask(self, url: str, rows: Sequence[Sequence[float]]) -> list[int]:
+    def ask(self, url: str, schema: ModelSchema, table: pa.Table) -> Predictions:
         name = url.rsplit("/", 1)[1]
         bucket, key = split_uri(self.uri(f"team-a/{name}"))
-        content = self.store.get_object(Bucket=bucket, Key=f"{key}/model.pkl")["Body"].read()
-        answers = pickle.loads(content).predict(np.array(rows)).tolist()
-        return [1 - answer for answer in answers] if self.wrong else answers
+        files = {
+            path: self.store.get_object(Bucket=bucket, Key=f"{key}/{path}")["Body"].read() for path in FILES
+        }
+        found = loaded(files).predict(table)
+        labels = found.labels[::-1] if self.wrong else found.labels
+        return Predictions(labels, found.probabilities + np.float32(self.off_by))
 
 
 def key_of(minio: Minio) -> StoreKey:
     return StoreKey(access_key=minio.access_key, secret_key=SecretStr(minio.secret_key))
 
 
-def promoter_on(minio: Minio, serving: FakeServing, client: Any, **changes: Any) -> Promoter:
+def promoter_on(
+    minio: Minio,
+    serving: FakeServing,
+    client: Any,
+    *,
+    gates: Mapping[str, object] | None = None,
+    **changes: Any,
+) -> Promoter:
     """A promoter of team-a with the given client, and patience for a test."""
     registry = Registry(client, "models", "team-a", by="a test")
     patience = {"ask": serving.ask, "answer_seconds": 0.6} | changes
-    return Promoter(outputs(minio.url), "team-a", serving, client, registry, **patience)
+    return Promoter(outputs(minio.url, gates=gates), "team-a", serving, client, registry, **patience)
 
 
 def emptied(client: Any, *buckets: str) -> None:
@@ -97,44 +115,93 @@ def emptied(client: Any, *buckets: str) -> None:
                 client.delete_object(Bucket=bucket, Key=entry["Key"])
 
 
-def write_run(store: Any, run_id: str, *, seed: int = 0, name: str = "churn", **changes: Any) -> str:
-    """Leave a run's model, evaluation and candidate in the store, as the pipelines do. Returns the digest."""
+def table_text(*, seed: int = 0, rows: int = 200, noise: float = 0.0, names: str = "a,b,c") -> bytes:
+    """A CSV file of three numbers and two classes that the first number tells apart, but for the noise."""
     random = np.random.default_rng(seed)
-    x = random.normal(size=(80, 3))
-    y = (x.sum(axis=1) > 0).astype("int64")
-    fitted = Pipeline([("scale", StandardScaler()), ("classify", DecisionTreeClassifier(random_state=seed))])
-    fitted.fit(x[:60], y[:60])
-    files = {
-        "model.pkl": pickle.dumps(fitted, 4),
-        "schema.json": json.dumps({"features": FEATURES, "classes": CLASSES, "seed": seed}).encode(),
-    } | changes.pop("files", {})
+    x = random.normal(size=(rows, 3)).round(4)
+    x[:, 0] = np.where(np.arange(rows) % 2 == 0, x[:, 0] - 10, x[:, 0] + 10)
+    labels = np.where((x[:, 0] > 0) ^ (random.random(rows) < noise), CLASSES[1], CLASSES[0])
+    lines = [f"{a},{b},{c},{label}" for (a, b, c), label in zip(x, labels, strict=True)]
+    return "\n".join([f"{names},target", *lines, ""]).encode()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run's steps make of a file: the model's files and their figures."""
+
+    files: Mapping[str, bytes]
+    metrics: Mapping[str, float]
+    held_out_rows: int
+
+
+@cache
+def trained(content: bytes, *, seed: int = 0, split: Split | None = None, careless: bool = False) -> Trained:
+    """Train on a file as the steps do. A careless run learns from a quarter of wrong labels."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "data.csv"
+        path.write_bytes(content)
+        data = reader.training_data(path, ReadOptions(), split or Split())
+        train = data.table.filter(pa.array(~data.held_out))
+        if careless:
+            wrong = np.random.default_rng(0).random(train.num_rows) < 0.25
+            labels = [
+                CLASSES[1 - CLASSES.index(label)] if flip else label
+                for label, flip in zip(train["target"].to_pylist(), wrong, strict=True)
+            ]
+            train = train.set_column(train.column_names.index("target"), "target", pa.array(labels))
+        training.fit(train, data.schema, training.Parameters("decision-tree", seed=seed)).write(Path(folder))
+        files = {name: (Path(folder) / name).read_bytes() for name in FILES}
+    rows = data.table.filter(pa.array(data.held_out))
+    answers = loaded(files).predict(rows).labels
+    found = metrics.score(rows["target"].to_pylist(), answers, data.schema.classes)
+    return Trained(files, dict(found.metrics), found.rows)
+
+
+def loaded(files: Mapping[str, bytes]) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        return Model.load(Path(folder))
+
+
+def write_run(
+    store: Any,
+    run_id: str,
+    *,
+    seed: int = 0,
+    name: str = "churn",
+    content: bytes | None = None,
+    split: Split | None = None,
+    careless: bool = False,
+    **changes: Any,
+) -> str:
+    """Leave a run's data, model and candidate in the store, as the pipelines do. Returns the model's digest.
+
+    `files` replaces files of the model, any other change a field of the candidate.
+    """
+    content = table_text() if content is None else content
+    made = trained(content, seed=seed, split=split, careless=careless)
+    sha256 = hashlib.sha256(content).hexdigest()
+    data_key = f"team-a/{sha256}/churn.csv"
+    store.put_object(Bucket="data", Key=data_key, Body=content)
+    files = dict(made.files) | changes.pop("files", {})
     root = f"team-a/runs/training/{run_id}"
-    for path, content in files.items():
-        store.put_object(Bucket="artifacts", Key=f"{root}/train/model/{path}", Body=content)
-    digest = digest_of(_file(path, content) for path, content in files.items())
-    predicted = fitted.predict(x[60:])
-    accuracy = float((predicted == y[60:]).mean())
-    samples = [
-        {"features": row.tolist(), "label": int(label), "prediction": int(answer)}
-        for row, label, answer in zip(x[60:70], y[60:70], predicted[:10], strict=True)
-    ]
+    for path, body in files.items():
+        store.put_object(Bucket="artifacts", Key=f"{root}/train/model/{path}", Body=body)
+    digest = digest_of(_file(path, body) for path, body in files.items())
     candidate = {
-        "schema_version": 1,
+        "schema_version": 2,
         "model": name,
         "model_uri": f"s3://artifacts/{root}/train/model",
         "model_digest": digest,
-        "metrics": {"accuracy": accuracy, "f1_weighted": accuracy},
-        "threshold": 0.5,
-        "held_out_rows": 20,
-        "samples": samples,
-        "classes": CLASSES,
-        "features": FEATURES,
-        "frameworks": {},
-        "data_uri": "s3://data/team-a/x.csv",
-        "data_sha256": f"{seed:064x}",
+        "data_uri": f"s3://data/{data_key}",
+        "data_sha256": sha256,
         "run_id": changes.pop("run", run_id),
         "pipeline_version": "b" * 64,
         "git_commit": "c" * 40,
+        "metrics": dict(made.metrics),
+        "threshold": 0.5,
+        "held_out_rows": made.held_out_rows,
     } | changes
     body = json.dumps(candidate).encode()
     store.put_object(Bucket="artifacts", Key=f"{root}/condition-1/propose/candidate", Body=body)

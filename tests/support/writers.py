@@ -5,10 +5,9 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
-from support.candidates import candidate, staged_files
+from support.candidates import lineage, staged_files
 
 from storage.client import StoreAccess, open_store
-from storage.records import Lineage
 from storage.registry import ConflictError, Registry
 
 MODEL = "iris"
@@ -31,15 +30,15 @@ def write(index: int, access: StoreAccess, folder: Path, together: Barrier, told
     """Publish what all publish and one more, log it, and point the alias at it, each with all at once."""
     writer = f"writer-{index}"
     registry = Registry(open_store(access), "models", "team-a", by=writer)
-    lineage = Lineage.of(candidate(run_id=f"run-{index}"))
+    made_from = lineage(run_id=f"run-{index}")
     same, own = (folder / writer / name for name in ("same", "own"))
     for place in (same, own):
         place.mkdir(parents=True)
     same_files = staged_files(same, {"model.pkl": b"what all publish"})
     own_files = staged_files(own, {"model.pkl": writer.encode()})
     together.wait(PATIENCE_SECONDS)
-    shared = registry.publish(MODEL, same_files, lineage)
-    mine = registry.publish(MODEL, own_files, lineage).digest
+    shared = registry.publish(MODEL, same_files, made_from)
+    mine = registry.publish(MODEL, own_files, made_from).digest
     together.wait(PATIENCE_SECONDS)
     details = {"candidate": {"run_id": f"run-{index}"}}
     entry = registry.append_history(MODEL, "promoted", mine, details).number

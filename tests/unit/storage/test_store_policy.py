@@ -30,15 +30,17 @@ BUCKET_ACTIONS = ("s3:ListBucket", "s3:GetBucketLocation", "s3:DeleteBucket", "s
 
 
 def allows(document: dict[str, Any], action: str, bucket: str, key: str = "", prefix: str = "") -> bool:
-    """Allow statements only, exact actions, `*` in resources and in StringLike conditions."""
+    """Exact actions, `*` in resources and in StringLike conditions; a denial wins."""
+    allowed = False
     resource = f"arn:aws:s3:::{bucket}/{key}" if action in OBJECT_ACTIONS else f"arn:aws:s3:::{bucket}"
     for statement in document["Statement"]:
-        assert statement["Effect"] == "Allow"
         named = any(_like(resource, pattern) for pattern in statement["Resource"])
         patterns = statement.get("Condition", {}).get("StringLike", {}).get("s3:prefix", ["*"])
         if action in statement["Action"] and named and any(_like(prefix, each) for each in patterns):
-            return True
-    return False
+            if statement["Effect"] == "Deny":
+                return False
+            allowed = True
+    return allowed
 
 
 def _like(value: str, pattern: str) -> bool:
@@ -148,3 +150,17 @@ def test_promotion_alone_writes_models_and_the_collector_deletes_no_log(
         for action, keys in deletable.items():
             may = role is Role.COLLECTOR and key in keys
             assert allows(document, action, BUCKETS.models, key) == may
+
+
+@pytest.mark.parametrize(
+    ("role", "bucket", "key"),
+    [
+        (Role.EDITOR, BUCKETS.data, "team-a/d.csv"),
+        (Role.COLLECTOR, BUCKETS.models, alias_key("team-a", "iris", "champion")),
+    ],
+)
+def test_who_may_hide_an_object_is_denied_its_versions(role: Role, bucket: str, key: str) -> None:
+    document = policy("team-a", role, BUCKETS)
+    assert allows(document, "s3:DeleteObject", bucket, key)
+    denied = [each["Action"] for each in document["Statement"] if each["Effect"] == "Deny"]
+    assert denied == [["s3:DeleteObjectVersion"]], "else MinIO takes the one for the other"

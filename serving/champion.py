@@ -1,0 +1,141 @@
+"""The champion as a candidate meets it: its own model, evaluated on the candidate's held-out rows.
+
+Rows that the champion was trained on would flatter it, as it may know them by heart. Where its data
+or its split is another, both models are compared on the held-out rows that it has not seen; where
+those are too few, on all of them, and the decision says so.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from serving import artifact, held_out
+from serving.held_out import HeldOut
+from serving.record import ChampionFigures
+from storage.errors import FailedError, SlipwayError, UsageError
+from storage.model_files import stage
+from storage.records import Held
+from storage.registry import Registry
+from tabular import metrics
+from tabular.model import Model
+from tabular.predictions import Predictions
+from tabular.schema import ModelSchema, TableSchema
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+NAMED: Final = 5
+"""How many features or classes a message names."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How the champion did, or why it was not asked."""
+
+    figures: ChampionFigures | None
+    not_compared: str = ""
+
+
+@dataclass(frozen=True)
+class Champion:
+    """What serves a model now, and what it takes to evaluate it."""
+
+    client: "S3Client"
+    registry: Registry
+    held: Held
+
+    @property
+    def digest(self) -> str:
+        """Digest of the version that the alias names."""
+        return self.held.record.digest
+
+    def require_replaceable(self, schema: ModelSchema, *, replace: bool) -> str:
+        """Refuse a model that answers other questions than the champion, unless a person accepts it.
+
+        Returns:
+            What was accepted; empty where both take the same features and answer the same classes.
+
+        Raises:
+            UsageError: They differ, or the champion can't be read, and `replace` was not given.
+        """
+        try:
+            with self._model() as model:
+                differing = difference(model.schema, schema)
+        except FailedError as error:
+            differing = f"The champion can't be evaluated: {error.what} {error.why}".rstrip()
+        if differing and not replace:
+            raise UsageError(
+                f"{self.held.record.model} serves a model that this one can't simply replace.",
+                why=differing,
+                fix="Promote it with --replace, or train it under another model name.",
+            )
+        return differing
+
+    def compare(self, rows: HeldOut, answers: Predictions, least_rows: int) -> ChampionFigures:
+        """Evaluate the champion on held-out rows beside the candidate's answers.
+
+        Raises:
+            FailedError: It can't be read.
+        """
+        with self._model() as model:
+            unseen = self._unseen(rows, model.schema)
+            enough = unseen is not None and int(unseen.sum()) >= least_rows
+            chosen = unseen if unseen is not None and enough else np.ones(rows.table.num_rows, dtype=bool)
+            table = rows.table.filter(pa.array(chosen))
+            theirs = model.predict(table).labels
+        true, classes = rows.labels[chosen], rows.schema.classes
+        return ChampionFigures(
+            digest=self.digest,
+            rows=table.num_rows,
+            unseen=enough,
+            metrics=dict(metrics.score(true, theirs, classes).metrics),
+            candidate=dict(metrics.score(true, answers.labels[chosen], classes).metrics),
+        )
+
+    def _unseen(self, rows: HeldOut, schema: ModelSchema) -> NDArray[np.bool_] | None:
+        """Say of each row whether the champion was not trained on it; None where nobody can say."""
+        mine = rows.schema
+        if (schema.data_sha256, schema.read, schema.split) == (mine.data_sha256, mine.read, mine.split):
+            return np.ones(rows.table.num_rows, dtype=bool)
+        lineage = self.registry.show(self.held.record.model, self.digest).lineage
+        if lineage is None:
+            return None
+        try:
+            with held_out.fetched(self.client, lineage.data_uri, schema.data_sha256) as path:
+                return held_out.not_trained_on(rows, path, schema)
+        except SlipwayError:
+            return None
+
+    @contextmanager
+    def _model(self) -> Iterator[Model]:
+        version = self.registry.show(self.held.record.model, self.digest)
+        with stage(self.client, version.storage_uri) as staged:
+            yield artifact.load(staged, self.digest)
+
+
+def difference(champion: TableSchema, schema: TableSchema) -> str:
+    """Return in words how a model's interface differs from the champion's; empty where it doesn't.
+
+    The order counts: a client may send its numbers by position.
+    """
+    theirs = [(each.name, each.kind) for each in champion.features]
+    mine = [(each.name, each.kind) for each in schema.features]
+    if theirs != mine:
+        return f"Its features are {_some(mine)}; the champion's are {_some(theirs)}."
+    if champion.classes != schema.classes:
+        return f"Its classes are {_names(schema.classes)}; the champion's are {_names(champion.classes)}."
+    return ""
+
+
+def _some(features: Sequence[tuple[str, str]]) -> str:
+    return _names(tuple(f"{name} ({kind})" for name, kind in features))
+
+
+def _names(names: tuple[str, ...]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more

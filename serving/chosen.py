@@ -1,0 +1,93 @@
+"""A candidate that passed, on its way to the endpoint and into the log. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from infra.contract import Gates
+from serving.judge import Judgement
+from serving.predict import named_inputs
+from serving.record import Evaluation, PromotionRecord, SmokeCheck
+from storage.candidate import Candidate
+from storage.records import Held
+from tabular.schema import ModelSchema
+
+
+class PromotionResult(BaseModel):
+    """How a promotion ended; `promoted` is False where the gate was closed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    promoted: bool
+    changed: bool
+    reason: str
+    model: str | None = None
+    digest: str | None = None
+    previous_digest: str | None = None
+    replaced: str = ""
+    storage_uri: str | None = None
+    number: int | None = None
+    endpoint: str | None = None
+    evaluation: Evaluation | None = None
+    smoke: SmokeCheck | None = None
+    request: dict[str, Any] = {}
+    """A V2 request for one held-out row, to try the endpoint with."""
+    seconds: dict[str, float] = {}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What is to be served, and why."""
+
+    candidate: Candidate
+    schema: ModelSchema
+    judged: Judgement
+    gates: Gates
+    held: Held | None
+    """What the alias named when this was decided."""
+    manifest: dict[str, Any]
+    storage_uri: str
+    number: int
+
+    @property
+    def previous(self) -> str | None:
+        """Digest of the champion before; None where there was none."""
+        return self.held.record.digest if self.held else None
+
+    @property
+    def again(self) -> bool:
+        """Whether it is the champion already."""
+        return self.previous == self.candidate.model_digest
+
+    def record(self, answered: SmokeCheck) -> PromotionRecord:
+        """Return what the log says of the promotion."""
+        return PromotionRecord(
+            candidate=self.candidate,
+            evaluation=self.judged.evaluation,
+            gates=self.gates,
+            reason=self.judged.decision.reason,
+            replaced=self.judged.decision.replaced,
+            previous=self.previous,
+            manifest=self.manifest,
+            smoke=answered,
+        )
+
+    def result(self, url: str, answered: SmokeCheck, seconds: dict[str, float]) -> PromotionResult:
+        """Return how the promotion ended."""
+        return PromotionResult(
+            promoted=True,
+            changed=not self.again,
+            reason=self.judged.decision.reason,
+            model=self.candidate.model,
+            digest=self.candidate.model_digest,
+            previous_digest=self.previous,
+            replaced=self.judged.decision.replaced,
+            storage_uri=self.storage_uri,
+            number=self.number,
+            endpoint=url,
+            evaluation=self.judged.evaluation,
+            smoke=answered,
+            request=named_inputs(self.schema, self.judged.sample.table.slice(0, 1)),
+            seconds=seconds,
+        )
