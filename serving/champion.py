@@ -5,9 +5,9 @@ or its split is another, both models are compared on the held-out rows that it h
 those are too few, on all of them, and the decision says so.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -54,25 +54,38 @@ class Champion:
         """Digest of the version that the alias names."""
         return self.held.record.digest
 
-    def require_replaceable(self, schema: ModelSchema, *, replace: bool) -> str:
+    @cached_property
+    def model(self) -> Model:
+        """Its model, checked like a candidate's; raises FailedError where it can't be read."""
+        version = self.registry.show(self.held.record.model, self.digest)
+        with stage(self.client, version.storage_uri) as staged:
+            return artifact.load(staged, self.digest)
+
+    def require_replaceable(self, schema: ModelSchema, run_id: str, *, replace: bool) -> str:
         """Refuse a model that answers other questions than the champion, unless a person accepts it.
+
+        Args:
+            schema: Of the model.
+            run_id: The run that made it; for the message.
+            replace: Whether a person accepts it.
 
         Returns:
             What was accepted; empty where both take the same features and answer the same classes.
 
         Raises:
-            UsageError: They differ, or the champion can't be read, and `replace` was not given.
+            OtherQuestionsError: They differ, or the champion can't be read, and `replace` was not given.
         """
         try:
-            with self._model() as model:
-                differing = difference(model.schema, schema)
+            differing = difference(self.model.schema, schema)
         except FailedError as error:
             differing = f"The champion can't be evaluated: {error.what} {error.why}".rstrip()
         if differing and not replace:
-            raise UsageError(
-                f"{self.held.record.model} serves a model that this one can't simply replace.",
+            record = self.held.record
+            raise OtherQuestionsError(
+                f"{record.model} serves a model that this one can't simply replace.",
                 why=differing,
-                fix="Promote it with --replace, or train it under another model name.",
+                fix=f"Run `slipway model promote --tenant {record.tenant} --run {run_id} --replace`, "
+                "or train under another model name.",
             )
         return differing
 
@@ -82,12 +95,11 @@ class Champion:
         Raises:
             FailedError: It can't be read.
         """
-        with self._model() as model:
-            unseen = self._unseen(rows, model.schema)
-            enough = unseen is not None and int(unseen.sum()) >= least_rows
-            chosen = unseen if unseen is not None and enough else np.ones(rows.table.num_rows, dtype=bool)
-            table = rows.table.filter(pa.array(chosen))
-            theirs = model.predict(table).labels
+        unseen = self._unseen(rows, self.model.schema)
+        enough = unseen is not None and int(unseen.sum()) >= least_rows
+        chosen = unseen if unseen is not None and enough else np.ones(rows.table.num_rows, dtype=bool)
+        table = rows.table.filter(pa.array(chosen))
+        theirs = self.model.predict(table).labels
         true, classes = rows.labels[chosen], rows.schema.classes
         return ChampionFigures(
             digest=self.digest,
@@ -111,11 +123,9 @@ class Champion:
         except SlipwayError:
             return None
 
-    @contextmanager
-    def _model(self) -> Iterator[Model]:
-        version = self.registry.show(self.held.record.model, self.digest)
-        with stage(self.client, version.storage_uri) as staged:
-            yield artifact.load(staged, self.digest)
+
+class OtherQuestionsError(UsageError):
+    """The model takes other features or answers other classes than the champion, or that can't be read."""
 
 
 def difference(champion: TableSchema, schema: TableSchema) -> str:

@@ -21,6 +21,7 @@ from storage.client import asking, is_missing, split_uri
 from storage.errors import FailedError
 from storage.model_files import download
 from tabular import reader, split
+from tabular.limits import MAX_BYTES
 from tabular.schema import ModelSchema, ReadOptions, Split, TableSchema
 from tabular.table_error import TableError
 
@@ -50,14 +51,14 @@ def fetched(client: "S3Client", uri: str, sha256: str) -> Iterator[Path]:
     """Copy a file of the tenant's data to this disk, and check that it is the one that was named.
 
     Raises:
-        FailedError: It is not there, or has another digest.
+        FailedError: It is not there, is too large, or has another digest.
     """
     bucket, key = split_uri(uri)
     with tempfile.TemporaryDirectory(prefix="slipway-data-") as folder:
         path = Path(folder) / "data"
         with asking(f"read {uri}"):
             try:
-                client.head_object(Bucket=bucket, Key=key)
+                size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
             except ClientError as error:
                 if not is_missing(error):
                     raise
@@ -66,6 +67,11 @@ def fetched(client: "S3Client", uri: str, sha256: str) -> Iterator[Path]:
                     why=f"There is no {uri}.",
                     fix="Upload it again, or run the pipeline on data that is there.",
                 ) from error
+        if size > MAX_BYTES:
+            raise FailedError(
+                f"{uri} is too large to evaluate on.",
+                why=f"It has {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB.",
+            )
         with path.open("wb") as file:
             found = download(client, bucket, key, uri, file.write)
         if found.sha256 != sha256:

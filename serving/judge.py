@@ -65,7 +65,7 @@ class Judge:
         again = champion is not None and champion.digest == candidate.model_digest
         accepted = ""
         if champion is not None and not again:
-            accepted = champion.require_replaceable(model.schema, replace=replace)
+            accepted = champion.require_replaceable(model.schema, candidate.run_id, replace=replace)
         answers = model.predict(rows.table)
         found = _scored(rows, answers)
         promotion.require_same_figures(candidate, found)

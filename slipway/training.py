@@ -14,6 +14,7 @@ from pipelines import client as kfp_client
 from pipelines import data as datasets
 from pipelines import outcome, run, upload
 from serving import access, rollout
+from serving.champion import OtherQuestionsError
 from slipway.job import Job
 from storage.report import Report, silent
 from tabular.summary import Summary
@@ -113,7 +114,11 @@ def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Rep
     }
     if left.candidate is None:
         return TrainedModel(**told, decision=f"not promoted: {left.summary}")
-    promoted = promoter.promote_run(result.run_id, pipeline=job.pipeline, replace=job.replace)
+    try:
+        promoted = promoter.promote_run(result.run_id, pipeline=job.pipeline, replace=job.replace)
+    except OtherQuestionsError as error:
+        # The run is done and the platform is up: what is left to a person is part of the result.
+        return TrainedModel(**told, decision=f"not promoted: {error}")
     measured = promoted.evaluation
     if measured is not None:
         told |= {
