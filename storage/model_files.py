@@ -76,11 +76,12 @@ def listed(folder: Path) -> tuple[File, ...]:
     return tuple(found)
 
 
-def checked_path(path: str, *, below: str = "") -> str:
+def checked_path(path: str, *, below: str = "", colons: bool = False) -> str:
     """Return a file's path relative to its version if it can't escape; UsageError otherwise.
 
     KServe's downloader joins keys to its folder unchecked, so this is decided here, whatever the
-    store would accept. `below` is the prefix that the path will be appended to.
+    store would accept. `below` is the prefix that the path will be appended to; `colons` says whether
+    a name may hold them, as those of data may, which only Slipway reads.
     """
     reason = ""
     if not path:
@@ -91,8 +92,12 @@ def checked_path(path: str, *, below: str = "") -> str:
         reason = "It holds a backslash."
     elif "%" in path:
         reason = "It holds a percent sign, which some reader will decode."
-    elif path.startswith(("/", "~")) or ":" in path:
-        reason = "It is not relative."
+    elif path.startswith("/"):
+        reason = "It begins with a slash, so it is not relative."
+    elif path.startswith("~"):
+        reason = "It begins with a tilde, which some programs replace by a home folder."
+    elif ":" in path and not colons:
+        reason = "It holds a colon, which ends the name of a drive on Windows."
     elif any(part in {"", ".", ".."} for part in path.split("/")):
         reason = "One of its parts is empty, '.' or '..'."
     elif any(part.startswith(" ") or part.endswith((" ", ".")) for part in path.split("/")):

@@ -152,7 +152,7 @@ def downloads(sizes: dict[str, int], prefix: str, folder: Path) -> list[Download
 def _checked(names: Sequence[str], below: str) -> Sequence[str]:
     for name in names:
         try:
-            checked_path(name, below=below)
+            checked_path(name, below=below, colons=True)
         except UsageError as error:
             raise UsageError(f"{name[:80]!r} can't name data.", why=error.why) from error
     twice = _twins(names)

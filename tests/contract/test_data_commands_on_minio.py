@@ -69,6 +69,13 @@ def test_a_file_goes_up_under_its_own_name(minio, bucket, folder):
     assert minio.keys(bucket, "team-a/one/") == ["team-a/one/a.csv"]
 
 
+def test_a_name_with_a_colon_goes_up_and_comes_back(minio, bucket, folder, tmp_path):
+    (folder / "colon:x.csv").write_bytes(b"x")
+    assert app.main(["data", "upload", str(folder / "colon:x.csv"), "--prefix", "colons"]) == 0
+    assert app.main(["data", "download", str(tmp_path / "to"), "--prefix", "colons"]) == 0
+    assert (tmp_path / "to" / "colon:x.csv").read_bytes() == b"x"
+
+
 @pytest.mark.parametrize("prefix", ["../team-b", "/", "a//b", "a/../b", "%2e%2e", "a\\b", "..", "x" * 1100])
 @pytest.mark.parametrize("verb", ["upload", "download"])
 def test_a_prefix_that_could_escape_is_refused(minio, bucket, folder, tmp_path, verb, prefix):
@@ -80,7 +87,7 @@ def test_a_prefix_that_could_escape_is_refused(minio, bucket, folder, tmp_path, 
     assert not (tmp_path / "to").exists()
 
 
-@pytest.mark.parametrize("name", ["a\\b", "a%2e", "a:b", "e\u0301"])
+@pytest.mark.parametrize("name", ["a\\b", "a%2e", "~a", "e\u0301"])
 def test_a_file_whose_name_could_escape_is_refused_with_all_the_others(minio, bucket, folder, name):
     before = minio.keys(bucket)
     (folder / name).write_bytes(b"x")

@@ -59,6 +59,29 @@ def test_names_that_could_escape_are_refused(path):
         checked_path(path)
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("C:x", "colon"),
+        ("/etc/x", "slash"),
+        ("~root/x", "tilde"),
+        ("a%2fb", "percent"),
+        ("a\\b", "backslash"),
+    ],
+)
+def test_the_reason_names_what_is_wrong_with_a_name(path, reason):
+    with pytest.raises(UsageError) as refused:
+        checked_path(path)
+    assert reason in refused.value.why
+
+
+def test_names_of_data_may_hold_colons_and_no_more():
+    assert checked_path("a/colon:x.csv", colons=True) == "a/colon:x.csv"
+    for path in ("/c:x", "~c:x", "c:\\x", "../c:x"):
+        with pytest.raises(UsageError):
+            checked_path(path, colons=True)
+
+
 def test_the_prefix_counts_towards_the_length_of_the_key():
     assert checked_path("a" * 24, below="p" * 1000)
     with pytest.raises(UsageError, match="1024 bytes"):
