@@ -50,7 +50,7 @@ def sample(name: Sample, folder: Path, split: Split | None = None) -> PreparedDa
     from sklearn.datasets import load_breast_cancer, load_iris  # noqa: PLC0415 - slow, and only this needs it
 
     bunch = load_iris() if name == "iris" else load_breast_cancer()
-    header = [str(each).replace(" ", "_") for each in bunch.feature_names]
+    header = [str(each).removesuffix(" (cm)").replace(" ", "_") for each in bunch.feature_names]
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}.csv"
     with path.open("w", newline="") as file:

@@ -118,12 +118,3 @@ class Endpoint:
 def _digest(live: Mapping[str, Any]) -> str | None:
     found = live["metadata"].get("annotations", {}).get(DIGEST)
     return str(found) if found else None
-
-
-def class_names(registry: Registry, model: str) -> tuple[str, ...]:
-    """Names of the classes whose indices the model's champion answers; none where no record tells."""
-    held = registry.read_alias(model, CHAMPION)
-    entry = registry.read_history(model, held.record.history) if held else None
-    if held is None or entry is None or entry.digest != held.record.digest:
-        return ()
-    return tuple(str(name) for name in entry.details.get("candidate", {}).get("classes", ()))

@@ -151,9 +151,19 @@ def test_a_run_that_can_not_be_is_refused_before_the_platform_is_asked(
     assert what in capsys.readouterr().err
 
 
-def test_rows_that_can_not_be_asked_for_are_refused(tmp_path, project, nothing_starts, capsys):
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "It is empty."),
+        ("a\n1\n".encode("utf-16"), "It is text in UTF-16"),
+        (b"a,a\n1,1\n", "Columns 1 and 2 are both named 'a'."),
+        (b"PK\x03\x04", "Excel"),
+    ],
+)
+def test_rows_that_are_no_table_are_refused(content, what, tmp_path, project, nothing_starts, capsys):
     path = tmp_path / "rows.csv"
-    for content, what in (("a\n", "holds no rows"), ("a\nred\n", "is not a table of numbers")):
-        path.write_text(content)
-        assert app.main(["model", "predict", "churn", "--data", str(path)]) == 2
-        assert what in capsys.readouterr().err
+    path.write_bytes(content)
+    assert app.main(["model", "predict", "churn", "--data", str(path)]) == 2
+    shown = capsys.readouterr().err
+    assert what in shown
+    assert str(path) in shown

@@ -1,0 +1,68 @@
+"""`slipway model predict`: what a served model answers for the rows of a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slipway import console
+from slipway.commands.options import Stack, Tenant
+from storage.errors import FailedError
+
+if TYPE_CHECKING:
+    from slipway.asking import Answers
+
+
+def predict(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Model.")],
+    data: Annotated[Path, typer.Option(help="CSV or Parquet file with the model's features, in any order.")],
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Ask a served model for the class of each row of a file.
+
+    Example:  slipway model predict churn --data rows.csv
+    """
+    from tabular.source import open_source
+
+    open_source(data, ())  # what is no table at all is refused before anything else is imported
+    from serving.predict import NotAnsweringError
+    from slipway import workspace
+    from slipway.asking import ask_rows
+
+    outputs = workspace.outputs(stack)
+    try:
+        with console.phase(f"Ask {name}") as report:
+            answers = ask_rows(outputs, tenant, name, data, report)
+    except NotAnsweringError as error:
+        raise FailedError(
+            error.what, why=error.why, fix="See `slipway model list` for what is served."
+        ) from error
+    for note in answers.notes:
+        console.err.print(note, markup=False)
+    _show(answers, as_json=context.obj["json"])
+
+
+def _show(answers: "Answers", *, as_json: bool) -> None:
+    labels = [answers.classes[code] for code in answers.labels.tolist()]
+    shares = [round(float(share), 6) for share in answers.probabilities]
+    if as_json:
+        console.show_json(
+            {
+                "model": answers.model,
+                "version": answers.version,
+                "classes": list(answers.classes),
+                "labels": labels,
+                "probabilities": shares,
+                "notes": list(answers.notes),
+            }
+        )
+        return
+    from slipway.render import plain
+
+    rows = zip(labels, shares, strict=True)
+    console.show_table(
+        ("row", "class", "probability"),
+        [(row, plain(label), f"{share:.4f}") for row, (label, share) in enumerate(rows, start=1)],
+    )
