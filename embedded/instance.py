@@ -168,8 +168,11 @@ class Instance:
 
     @property
     def network_namespace(self) -> Path:
-        """The cluster's network namespace, for `nsenter --net=…`."""
-        return Path("/run/netns") / self.name
+        """The cluster's network namespace, for `nsenter --net=…`.
+
+        Not in /run/netns: `ip netns add` of any other program mounts over that folder, which hides ours.
+        """
+        return self.run / "netns"
 
     @property
     def host_link(self) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperGroup
 
-from slipway import console
+from slipway import console, system_errors
 from storage.errors import SlipwayError
 
 
@@ -108,10 +108,36 @@ def main(arguments: list[str] | None = None) -> int:
     as_json = "--json" in arguments
     ordered = ["--json"] * as_json + [word for word in arguments if word != "--json"]
     try:
-        typer.main.get_command(app)(ordered, prog_name="slipway")
+        code = _run(ordered)
+        # What is still held back is written now: a full disk is a failure, not a remark at the exit.
+        sys.stdout.flush()
     except SlipwayError as error:
         console.show_error(error, as_json=as_json)
         return error.exit_code
+    except BrokenPipeError:
+        # Who read the output has seen enough: `slipway … | head`.
+        console.give_up_output()
+        return 1
+    except OSError as error:
+        return _show_system_error(error, as_json=as_json)
+    return code
+
+
+def _show_system_error(error: OSError, *, as_json: bool) -> int:
+    told = system_errors.message(error)
+    try:
+        console.show_error(told, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        # Standard output itself is what can't be written.
+        console.give_up_output()
+        console.show_error(told, as_json=False)
+    return told.exit_code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        typer.main.get_command(app)(arguments, prog_name="slipway")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0

@@ -5,6 +5,7 @@ Results are tables for people or, with `--json`, one document for machines.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,11 @@ def phase(title: str) -> Iterator[Report]:
 
         yield live
     err.print(Text("✓", style="green"), f"{title} ({time.monotonic() - started:.1f} s)", markup=False)
+
+
+def give_up_output() -> None:
+    """Send the rest of standard output nowhere: Python writes it at its exit, and would fail once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def show_error(error: SlipwayError, *, as_json: bool) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 
 from embedded.cluster.places import Places
 from embedded.instance import DATA_ROOT
+from storage.errors import FailedError
 
 _CLONE_NEWNS: Final = 0x00020000
 KUBELET_SYSCTLS: Final = {
@@ -26,6 +27,13 @@ KUBELET_SYSCTLS: Final = {
     "kernel.keys.root_maxkeys": 1_000_000,
     "kernel.keys.root_maxbytes": 25_000_000,
 }
+_UNCOVER: Final = """\
+while :; do
+  while umount --lazy "$1/$2"; do :; done
+  rm "$1/$2" && exit
+  umount --lazy "$1" || exit
+done
+"""
 MADE: Final = DATA_ROOT / "made-folders"
 """Mount points that did not exist before, one a line; the last instance removes them."""
 
@@ -84,6 +92,33 @@ def unmount_below(*folders: Path) -> None:
     """Unmount whatever is mounted at or below `folders` in this namespace."""
     for point in mounted_below(*folders):
         subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
+
+
+def remove_mounted_file(path: Path) -> None:
+    """Unmount a file and remove it, also where another mount hides the one that is on it.
+
+    A file can't be removed while something is mounted on it in this mount namespace, and what another
+    mount hides can't be unmounted by its path. In a mount namespace of our own we unmount what hides it,
+    which changes nothing outside; removing the file there ends the hidden mount everywhere.
+
+    Raises:
+        FailedError: the file is still there.
+    """
+    if not path.exists():
+        return
+    subprocess.run(["umount", "--lazy", str(path)], capture_output=True, check=False)
+    done = subprocess.run(
+        ["unshare", "--mount", "--propagation=private", "sh", "-c", _UNCOVER, "sh", path.parent, path.name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if path.exists():
+        raise FailedError(
+            f"{path} can't be removed.",
+            why=(done.stderr.strip().splitlines() or ["Something is mounted on it."])[-1],
+            fix=f"See what is mounted there (`findmnt {path}`), unmount it and run the command again.",
+        )
 
 
 def _unescape(text: str) -> str:

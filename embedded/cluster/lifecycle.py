@@ -154,8 +154,8 @@ def sweep(places: Places) -> None:
 
 
 def _runs(places: Places, digest: str) -> bool:
-    """Whether a supervisor lives that runs just this plan."""
-    if records.holder(places.supervisor) is None:
+    """Whether a supervisor lives that runs just this plan, as this version starts it."""
+    if records.holder(places.supervisor) is None or not network.is_current(places.instance):
         return False
     held = records.read_processes(places.processes)
     return held is not None and held.digest == digest

@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Final
 
 from embedded.cluster.cgroups import USE_KIND
+from embedded.cluster.isolation import remove_mounted_file
 from embedded.instance import Instance
 from storage.errors import FailedError, UsageError
 
 NODE_LINK: Final = "node0"
+EARLIER_FOLDER: Final = Path("/run/netns")
+"""Where namespaces of clusters are that a Slipway before 2026-11-28 has started."""
 _FENCE: Final = """
 table inet slipway-fence {
   chain output {
@@ -41,7 +44,7 @@ def make(instance: Instance) -> None:
     """
     remove(instance)
     namespace, addresses, link = instance.network_namespace, instance.addresses, instance.host_link
-    namespace.parent.mkdir(mode=0o755, exist_ok=True)
+    namespace.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
     namespace.touch(mode=0o444)
     _kernel("network namespaces", ["unshare", f"--net={namespace}", "true"])
     _kernel(
@@ -72,19 +75,31 @@ def make(instance: Instance) -> None:
 
 
 def remove(instance: Instance) -> None:
-    """Remove link and namespace, if they are there. Processes inside must be gone before."""
+    """Remove link and namespace, if they are there. Processes inside must be gone before.
+
+    Raises:
+        FailedError: the namespace's file can't be removed.
+    """
     _quiet("ip", "link", "delete", instance.host_link)
-    namespace = instance.network_namespace
-    if namespace.exists():
-        _quiet("umount", "--lazy", str(namespace))
-        namespace.unlink(missing_ok=True)
+    for namespace in _places(instance):
+        remove_mounted_file(namespace)
     with contextlib.suppress(OSError):
-        namespace.parent.rmdir()
+        EARLIER_FOLDER.rmdir()
 
 
 def exists(instance: Instance) -> bool:
     """Whether the link or the namespace is there."""
-    return instance.network_namespace.exists() or Path("/sys/class/net", instance.host_link).exists()
+    link = Path("/sys/class/net", instance.host_link)
+    return link.exists() or any(place.exists() for place in _places(instance))
+
+
+def is_current(instance: Instance) -> bool:
+    """Whether the namespace is where this version makes it."""
+    return instance.network_namespace.exists()
+
+
+def _places(instance: Instance) -> tuple[Path, Path]:
+    return instance.network_namespace, EARLIER_FOLDER / instance.name
 
 
 def entering(instance: Instance) -> list[str]:

@@ -239,7 +239,7 @@ class _Routes:
         shown = list_page(
             self._database, _LISTINGS["runs"], {"sort_by": "created_at desc", "page_size": "100"}
         )
-        return HTMLResponse(page.overview(shown.rows), headers=_INERT)
+        return HTMLResponse(page.overview(shown.rows, shown.total), headers=_INERT)
 
     def run_page(self, request: Request) -> Response:
         row = self._service.get("runs", request.path_params["run"])

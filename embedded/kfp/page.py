@@ -14,15 +14,16 @@ _STYLE: Final = (
 )
 
 
-def overview(runs: list[Row]) -> str:
-    """The newest runs."""
+def overview(runs: list[Row], total: int) -> str:
+    """The newest runs, and how many there are in all."""
     rows = "".join(
         f"<tr><td><a href='/runs/{escape(run['id'])}'>{escape(run['display_name'])}</a></td>"
         f"<td>{escape(run['namespace'])}</td>{_state(run)}<td>{_time(run['created_at'])}</td>"
         f"<td>{_time(run['finished_at'])}</td></tr>"
         for run in runs
     )
-    return _page("Runs", _table(("run", "namespace", "state", "created", "finished"), rows))
+    more = f"<p>{len(runs):,} of {total:,} runs</p>" if total > len(runs) else ""
+    return _page("Runs", more + _table(("run", "namespace", "state", "created", "finished"), rows))
 
 
 def run(row: Row, tasks: list[Row]) -> str:

@@ -20,6 +20,9 @@ app = typer.Typer(
 
 PIPELINES = ("iris", "training")
 """Names in `pipelines.compile`, which takes seconds to import."""
+NEWEST = 50
+"""How many runs are listed unless more are asked for."""
+
 Name = Annotated[str, typer.Argument(help="Pipeline: training or iris.")]
 
 
@@ -111,32 +114,35 @@ def run(
 
 
 @app.command("list")
-def list_command(context: typer.Context, tenant: Tenant = "team-a", stack: Stack = "local") -> None:
-    """List the tenant's runs, newest first.
+def list_command(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = NEWEST,
+    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """List the tenant's runs, newest first; says how many there are where it lists fewer.
 
-    Example:  slipway pipeline list --tenant team-a
+    Example:  slipway pipeline list --tenant team-a --limit 200
     """
     from pipelines import client as kfp_client
+    from pipelines import listing
     from slipway import workspace
 
     outputs = workspace.outputs(stack)
     opened = kfp_client.open_client(outputs, tenant)
-    namespace = outputs.tenant(tenant).namespace
-    with kfp_client.calling("list runs"):
-        answer = opened.list_runs(namespace=namespace, page_size=50, sort_by="created_at desc")
-    rows = [
-        {
-            "run": str(r.run_id),
-            "name": str(r.display_name),
-            "state": str(r.state),
-            "created": f"{r.created_at:%Y-%m-%d %H:%M:%S}" if r.created_at else "-",
-        }
-        for r in answer.runs or []
-    ]
+    listed = listing.newest_runs(opened, outputs.tenant(tenant).namespace, None if every else limit)
     if context.obj["json"]:
-        console.show_json(rows)
-    else:
-        console.show_table(("run", "name", "state", "created"), [tuple(row.values()) for row in rows])
+        console.show_model(listed)
+        return
+    console.show_table(
+        ("run", "name", "state", "created"),
+        [(row.run, row.name, row.state, row.created) for row in listed.runs],
+    )
+    if listed.cut:
+        console.err.print(
+            f"{len(listed.runs):,} of {listed.total:,} runs; see more with --limit N, or all with --all."
+        )
 
 
 @app.command()

@@ -20,7 +20,7 @@ from support.cluster import (
     stateful_set,
 )
 
-from embedded.cluster import delete, start, status, stop
+from embedded.cluster import delete, network, start, status, stop
 from embedded.cluster.cgroups import Cgroups, Hierarchies
 from embedded.instance import Instance
 from storage.errors import FailedError, UsageError
@@ -65,7 +65,7 @@ def traces(instance: Instance, addresses: str = "") -> list[str]:
     found = [line for line in found if any(mark in line for mark in marks)]
     for root in set(Hierarchies.of_this_machine().mounts.values()):
         found += [f"cgroup {path}" for path in root.glob(f"**/{instance.name}")]
-    for folder in (instance.data, instance.run, instance.network_namespace):
+    for folder in (instance.data, instance.run, network.EARLIER_FOLDER / instance.name):
         found += [f"path {folder}"] if folder.exists() else []
     for process in Path("/proc").glob("[0-9]*"):
         try:

@@ -11,9 +11,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 def _traces(name: str) -> list[str]:
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-    routes = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=True).stdout
     mounts = Path("/proc/self/mountinfo").read_text()
-    found = [line for line in (links + routes + mounts).splitlines() if name in line]
+    found = [line for line in (links + mounts).splitlines() if name in line]
     folders = [Path("/var/lib/slipway") / name, Path("/run/slipway") / name]
     found += [str(folder) for folder in folders if folder.exists()]
     for path in Path("/proc").glob("[0-9]*/cmdline"):

@@ -1,0 +1,69 @@
+"""The runs of a tenant, newest first: as many as were asked for, and how many there are."""
+
+from typing import Final
+
+from kfp import Client
+from pydantic import BaseModel, ConfigDict
+
+from pipelines.client import calling
+
+PAGE: Final = 200
+"""The most that the API gives at once."""
+
+
+class ListedRun(BaseModel):
+    """One run in a list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    name: str
+    state: str
+    created: str
+
+
+class Runs(BaseModel):
+    """The newest runs, and how many there are in all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    runs: tuple[ListedRun, ...]
+    total: int
+
+    @property
+    def cut(self) -> bool:
+        """Return whether there are more than are listed."""
+        return self.total > len(self.runs)
+
+
+def newest_runs(client: Client, namespace: str, limit: int | None) -> Runs:
+    """Return the newest runs of a namespace.
+
+    Args:
+        client: of the Pipelines API.
+        namespace: whose runs.
+        limit: how many at most; None takes all of them.
+
+    Raises:
+        FailedError: the API refuses or doesn't answer.
+    """
+    listed: dict[str, ListedRun] = {}
+    token, total = "", 0
+    while True:
+        size = PAGE if limit is None else min(PAGE, limit - len(listed))
+        with calling("list runs"):
+            answer = client.list_runs(
+                namespace=namespace, page_token=token, page_size=size, sort_by="created_at desc"
+            )
+        for each in answer.runs or ():
+            created = f"{each.created_at:%Y-%m-%d %H:%M:%S}" if each.created_at else "-"
+            listed[str(each.run_id)] = ListedRun(
+                run=str(each.run_id), name=str(each.display_name), state=str(each.state), created=created
+            )
+        # A run that began since the first page is counted but not listed.
+        total = total or int(answer.total_size or 0)
+        token = answer.next_page_token or ""
+        if not token or len(listed) == limit:
+            # A backend that doesn't count says by its token that there are more.
+            least = len(listed) + bool(token)
+            return Runs(runs=tuple(listed.values()), total=max(total, least) if token else len(listed))
