@@ -4,19 +4,33 @@ from pathlib import Path
 
 import pulumi
 
-from infra.config import from_pulumi
+from infra.config import Configuration, from_pulumi
 from infra.program import build
+from infra.settings import DevSettings
+from infra.stack_check import refuse_live_sizes
 from storage.errors import SlipwayError
 
 
 def main() -> None:
     """Run the program."""
     try:
-        outputs = build(from_pulumi(Path(__file__).resolve().parents[1]))
+        configuration = from_pulumi(Path(__file__).resolve().parents[1])
+        _refuse_sizes(configuration)
+        outputs = build(configuration)
     except SlipwayError as error:
         raise pulumi.RunError(str(error)) from None
     for field, value in outputs.model_dump(mode="json").items():
         pulumi.export(field, value)
+
+
+def _refuse_sizes(configuration: Configuration) -> None:
+    """Refuse sizes that the volumes of a team's cluster can't take, as `slipway preview` does.
+
+    Those of `local` can grow, and its cluster may be down; what shrinks the API server refuses there.
+    """
+    platform = configuration.platform
+    if isinstance(platform, DevSettings):
+        refuse_live_sizes(platform, f"Pulumi.{configuration.stack}.yaml")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,9 @@ KFP_SERVICE_ACCOUNT: Final = "ml-pipeline"
 GATEWAY_NAMESPACE: Final = "slipway-gateway"
 GATEWAY_SERVICE: Final = "gateway"
 GATEWAY_PORT: Final = 8080
+LOCAL_STORAGE_CLASS: Final = "standard"
+"""The only one of the embedded cluster."""
+
 SERVING_RUNTIME: Final = "slipway-mlserver"
 
 EDITOR: Final = "default-editor"

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from infra.contract import Gates
-from infra.names import SYSTEM_NAMESPACES
+from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
 from infra.rbac import Role
 from storage.errors import UsageError
 from storage.layout import checked_name
@@ -39,7 +39,9 @@ class KfpSettings(Strict):
     """The Kubeflow Pipelines API."""
 
     kind: Literal["embedded"] = "embedded"
-    size_gib: int = Field(default=2, ge=1, le=1024, description="Size of the volume with runs and pipelines.")
+    size_gib: int = Field(
+        default=2, ge=1, le=1024, description="Size of the volume with runs and pipelines; it can grow."
+    )
 
 
 class ServingSettings(Strict):
@@ -91,6 +93,12 @@ class LocalSettings(_Common):
 
     environment: Literal["local"] = Field(description="Kind of environment.")
     store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
+
+    @model_validator(mode="after")
+    def _has_one_storage_class(self) -> Self:
+        if self.store.storage_class not in (None, LOCAL_STORAGE_CLASS):
+            raise ValueError(f"store.storage_class: the only one of `local` is {LOCAL_STORAGE_CLASS!r}")
+        return self
 
 
 class DevSettings(_Common):

@@ -11,18 +11,21 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from pydantic import SecretStr, ValidationError
 
 from infra import config
 from infra.contract import PlatformOutputs
-from infra.earlier_keys import refuse_earlier_keys
 from infra.pulumi_cli import PulumiCli, error_in
+from infra.stack_check import open_live, refuse_settings
 from infra.stack_events import EventLog, Summary, Timing
 from infra.stack_state import FileBackend, adoptable, without_pending
 from storage.errors import FailedError, UsageError
+
+if TYPE_CHECKING:
+    from infra.live import LiveCluster
 
 __all__ = ["Stack", "Summary", "Timing"]
 
@@ -117,14 +120,16 @@ class Stack:
             refresh: look at every resource first, and not only at what the program changes.
 
         Raises:
-            UsageError: the settings are wrong, or would make keys valid that were replaced.
+            UsageError: the settings are wrong, would make keys valid that were replaced, or want of a
+                volume what it can't become.
         """
-        self._refuse_earlier_keys()
+        self._refuse_settings(look=refresh)
         return self._operate("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
 
-    def preview(self) -> Summary:
-        """Say what `up` would change."""
-        return self._operate("preview")
+    def preview(self, *, refresh: bool = False) -> Summary:
+        """Say what `up` with the same arguments would change; raises UsageError where `up` does."""
+        self._refuse_settings(look=refresh)
+        return self._operate("preview", *(["--refresh"] if refresh else []))
 
     def refresh(self) -> Summary:
         """Bring the state in line with the world."""
@@ -214,14 +219,14 @@ class Stack:
                 f"{self.settings.name}, run `slipway up {self.name}`, then `slipway destroy {self.name}`.",
             )
 
-    def _refuse_earlier_keys(self) -> None:
-        """Refuse a file that was put back to keys before the present ones."""
-        folder = self.project / "tenants"
-        if not (folder.is_dir() and self.exists()):
-            return
-        outputs = json.loads(self._ask_stack("output", "--json"))
-        store = config.load_file(self.settings).store
-        refuse_earlier_keys(outputs, self.settings.name, store, config.load_tenants(folder))
+    def live(self) -> "LiveCluster":
+        """Open the stack's cluster, to look at it as it is now; UsageError where nothing leads to it."""
+        return open_live(config.load_file(self.settings, secret=False), self.env)
+
+    def _refuse_settings(self, *, look: bool) -> None:
+        """Refuse what is wrong only because of what the stack has made; `look` doesn't trust its state."""
+        if (self.project / "tenants").is_dir() and self.exists():
+            refuse_settings(self.settings, self.export(), self.live, look=look)
 
     def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
         if validate:

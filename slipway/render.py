@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from embedded.toolchain import Examination
     from infra.contract import PlatformOutputs
     from serving.rollout import PromotionResult
+    from slipway.missing import Missing
     from slipway.quickstart import JourneySummary
     from slipway.training import TrainedModel, TrainingRun
     from storage.conformance import Refusal, StoreReport
@@ -34,6 +35,7 @@ def status(
     cluster: "ClusterStatus | None",
     plugins: Sequence["Plugin"],
     platform: "PlatformOutputs | None",
+    drift: "Missing | None",
     *,
     as_json: bool,
 ) -> None:
@@ -45,6 +47,7 @@ def status(
                 "cluster": cluster.model_dump(mode="json") if cluster else None,
                 "plugins": [plugin.model_dump(mode="json") for plugin in plugins],
                 "outputs": platform.model_dump(mode="json") if platform else None,
+                "missing": drift.model_dump(mode="json") if drift else None,
             }
         )
         return
@@ -60,7 +63,11 @@ def status(
             ("serving", platform.serving.endpoint),
             ("tenants", ", ".join(sorted(platform.tenants)) or "none"),
         ]
+    if drift is not None:
+        pairs.append(("objects", drift.summary))
     console.show_pairs(pairs)
+    if drift is not None and drift.objects:
+        console.out.print(Text(f"→ Put them back: slipway up {stack} --refresh"))
     if plugins:
         console.show_table(
             ("plugin", "version", "which", "why"), [(p.name, p.version, p.kind, p.why) for p in plugins]

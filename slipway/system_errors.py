@@ -34,7 +34,7 @@ def _why(error: OSError, place: str) -> str:
         return f"The command runs as user {os.geteuid()}, who may not do that."
     if error.errno in _FULL and not place:
         full = [f"{folder} ({free >> 20} MiB free)" for folder, free in _full_disks()]
-        return f"Full or nearly full: {', '.join(full)}." if full else "A disk is full; the output's, perhaps."
+        return f"Full or nearly full: {', '.join(full)}." if full else "The disk of the output, perhaps."
     return ""
 
 

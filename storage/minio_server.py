@@ -92,7 +92,13 @@ class MinioServer:
             metadata=self._metadata(name, skipAwait="true"),
             spec=self._claim_spec(),
             opts=pulumi.ResourceOptions.merge(
-                self._within, pulumi.ResourceOptions(protect=protect, retain_on_delete=protect)
+                self._within,
+                pulumi.ResourceOptions(
+                    protect=protect,
+                    retain_on_delete=protect,
+                    # A volume keeps its class: to name the one that it has would replace it, and lose it.
+                    ignore_changes=["spec.storageClassName"],
+                ),
             ),
         )
 

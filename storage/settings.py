@@ -61,12 +61,18 @@ class MinioSettings(_Common):
 
     kind: Literal["minio"] = Field(default="minio", description="MinIO, made by the stack.")
     nodes: Literal[1, 4, 8, 16] = Field(
-        default=1, description="Pods; four and more keep data by erasure coding and outlive the loss of some."
+        default=1,
+        description="Pods; four and more keep data by erasure coding and outlive the loss of some. "
+        "Their number stays what it was.",
     )
-    drives_per_node: int = Field(default=1, ge=1, le=16, description="Volumes of each pod.")
-    size_gib: int = Field(default=10, ge=1, le=65536, description="Size of each volume.")
+    drives_per_node: int = Field(
+        default=1, ge=1, le=16, description="Volumes of each pod; as many as at first."
+    )
+    size_gib: int = Field(default=10, ge=1, le=65536, description="Size of each volume; they can grow.")
     storage_class: str | None = Field(
-        default=None, min_length=1, description="StorageClass of the volumes; else the cluster's default."
+        default=None,
+        min_length=1,
+        description="StorageClass of the volumes; else the cluster's default. It stays what it was.",
     )
     region: str = Field(
         default="us-east-1", pattern=_REGION, description="Region that the S3 API answers with."

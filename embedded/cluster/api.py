@@ -93,6 +93,11 @@ class AsyncApi:
         _object(answer)
         return True
 
+    async def merge(self, path: str, changes: Mapping[str, Any]) -> None:
+        """Merge changes into the object at `path`."""
+        kind = {"Content-Type": "application/merge-patch+json"}
+        _object(await self._http.patch(path, headers=kind, content=json.dumps(changes)))
+
     async def delete(self, path: str) -> None:
         """Delete an object; one that is gone is fine."""
         answer = await self._http.delete(path)

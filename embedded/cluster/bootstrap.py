@@ -26,8 +26,9 @@ _ROLES: Final[dict[str, list[dict[str, Any]]]] = {
         {
             "apiGroups": [""],
             "resources": ["persistentvolumes"],
-            "verbs": ["list", "watch", "create", "delete"],
+            "verbs": ["list", "watch", "create", "delete", "patch"],
         },
+        {"apiGroups": [""], "resources": ["persistentvolumeclaims/status"], "verbs": ["patch"]},
         {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get"]},
     ],
     "forwards": [{"apiGroups": [""], "resources": ["services"], "verbs": ["get"]}],
@@ -78,6 +79,7 @@ def _storage_class() -> Object:
         "reclaimPolicy": "Delete",
         # One node: there is nothing to wait for.
         "volumeBindingMode": "Immediate",
+        "allowVolumeExpansion": True,
     }
 
 

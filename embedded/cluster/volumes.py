@@ -8,8 +8,9 @@ kubelet and makes the folder itself.
 A volume is `<data>/volumes/pvc-<uid>`, of type `local` because the kubelet then applies a pod's
 fsGroup (for `hostPath` it does not). The folder is open to every user id: which one a pod runs as
 is unknown, and the folder above it is root's alone. A volume's size is a number that nothing
-enforces. Reclaim policy Delete removes the folder, then the object, so that a crash in between
-leaves an object that the next look still sees.
+enforces, so a claim that asks for more is given the larger number. Reclaim policy Delete removes
+the folder, then the object, so that a crash in between leaves an object that the next look still
+sees.
 """
 
 import asyncio
@@ -46,6 +47,21 @@ def wants_volume(claim: Object) -> bool:
         and not claim["spec"].get("volumeName")
         and claim["spec"].get("volumeMode", "Filesystem") == "Filesystem"
         and "deletionTimestamp" not in claim["metadata"]
+    )
+
+
+def wants_more(claim: Object, volume: Object) -> bool:
+    """Whether a claim that has one of our volumes asks for another size than it has.
+
+    The API server lets it ask for more only.
+    """
+    wanted = claim["spec"]["resources"]["requests"]["storage"]
+    has = (volume["spec"]["capacity"]["storage"], claim.get("status", {}).get("capacity", {}).get("storage"))
+    return (
+        volume["metadata"].get("annotations", {}).get(_PROVISIONED_BY) == PROVISIONER
+        and volume["spec"].get("claimRef", {}).get("uid") == claim["metadata"]["uid"]
+        and claim.get("status", {}).get("phase") == "Bound"
+        and has != (wanted, wanted)
     )
 
 
@@ -115,12 +131,18 @@ class Volumes:
 
     async def settle(self) -> None:
         """Make what is asked for and remove what is released, once."""
-        for claim in await self._list(CLAIMS):
+        claims = await self._list(CLAIMS)
+        for claim in claims:
             if wants_volume(claim):
                 await self._provision(claim)
-        for volume in await self._list(VOLUMES):
+        volumes = {volume["metadata"]["name"]: volume for volume in await self._list(VOLUMES)}
+        for claim in claims:
+            volume = volumes.get(claim["spec"].get("volumeName", ""))
+            if volume is not None and wants_more(claim, volume):
+                await self._grow(claim, volume["metadata"]["name"])
+        for name, volume in volumes.items():
             if is_released(volume):
-                await self._reclaim(volume["metadata"]["name"])
+                await self._reclaim(name)
 
     async def _provision(self, claim: Object) -> None:
         storage_class = await self._api.get(f"{_CLASSES}/{claim['spec']['storageClassName']}")
@@ -131,6 +153,14 @@ class Volumes:
         folder.chmod(0o777)
         if await self._api.create(VOLUMES, volume_for(claim, storage_class, folder, self._node_name)):
             _say(f"made {folder.name} for {claim['metadata']['namespace']}/{claim['metadata']['name']}")
+
+    async def _grow(self, claim: Object, volume: str) -> None:
+        capacity = {"capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]}}
+        namespace, name = claim["metadata"]["namespace"], claim["metadata"]["name"]
+        await self._api.merge(f"{VOLUMES}/{volume}", {"spec": capacity})
+        path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}/status"
+        await self._api.merge(path, {"status": capacity})
+        _say(f"{volume} has {capacity['capacity']['storage']} for {namespace}/{name}")
 
     async def _reclaim(self, name: str) -> None:
         if not _OURS.fullmatch(name):

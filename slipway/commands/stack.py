@@ -7,11 +7,17 @@ import typer
 from embedded import cluster, session
 from embedded.plugins import selection
 from infra.stack import Stack, Summary
-from slipway import console, render, workspace
+from slipway import console, missing, render, workspace
 from storage.errors import UsageError
 
 StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Refresh = Annotated[
+    bool,
+    typer.Option(
+        "--refresh", help="Look at every object first, so that one deleted or changed by hand is put back."
+    ),
+]
 
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -57,21 +63,21 @@ def init(
 
 
 @app.command()
-def up(context: typer.Context, stack: StackName) -> None:
+def up(context: typer.Context, stack: StackName, refresh: Refresh = False) -> None:
     """Make the platform what the settings say; the same as `pulumi up -s STACK`.
 
-    Example:  slipway up local
+    Example:  slipway up local --refresh
     """
-    _show_changes(context, ready(stack).up())
+    _show_changes(context, ready(stack).up(refresh=refresh))
 
 
 @app.command()
-def preview(context: typer.Context, stack: StackName) -> None:
+def preview(context: typer.Context, stack: StackName, refresh: Refresh = False) -> None:
     """Say what `up` would change. Nothing is changed.
 
     Example:  slipway preview local
     """
-    _show_changes(context, ready(stack).preview())
+    _show_changes(context, ready(stack).preview(refresh=refresh))
 
 
 @app.command()
@@ -94,13 +100,16 @@ def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "lo
     local = workspace.environment_of(stack) == "local"
     running = cluster.status(workspace.instance()) if local else None
     plugins = selection.plugins(workspace.instance()) if local else ()
-    platform = None
+    platform, drift = None, None
     if running is None or running.state == "running":
+        opened = workspace.open_stack(stack)
         try:
-            platform = workspace.outputs(stack)
+            platform = opened.outputs()
         except UsageError:
             platform = None
-    render.status(stack, running, plugins, platform, as_json=context.obj["json"])
+        else:
+            drift = missing.find(opened)
+    render.status(stack, running, plugins, platform, drift, as_json=context.obj["json"])
 
 
 @app.command()

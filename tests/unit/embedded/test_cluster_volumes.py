@@ -46,6 +46,7 @@ class Cluster:
     def __init__(self, claims=(), volumes=()):
         self.claims = list(claims)
         self.volumes = {v["metadata"]["name"]: v for v in volumes}
+        self.merged = []
 
     async def get(self, path):
         if path == CLAIMS:
@@ -59,6 +60,14 @@ class Cluster:
         new = manifest["metadata"]["name"] not in self.volumes
         self.volumes.setdefault(manifest["metadata"]["name"], manifest)
         return new
+
+    async def merge(self, path, changes):
+        self.merged.append(path)
+        if path.startswith(f"{VOLUMES}/"):
+            self.volumes[path.removeprefix(f"{VOLUMES}/")]["spec"] |= changes["spec"]
+        else:
+            [claimed] = self.claims
+            claimed["status"] |= changes["status"]
 
     async def delete(self, path):
         self.volumes.pop(path.removeprefix(f"{VOLUMES}/"), None)
@@ -103,6 +112,51 @@ def test_a_released_volume_goes_with_its_folder(tmp_path):
     settle(cluster, tmp_path)
     assert not folder.exists()
     assert cluster.volumes == {}
+
+
+def bound(size, **changes):
+    """A cluster with one claim that has a volume, and now asks for `size`."""
+    asked = claim()
+    made = volume_for(asked, {"reclaimPolicy": "Delete"}, "/x", "node") | changes
+    asked["spec"] |= {"volumeName": f"pvc-{UID}", "resources": {"requests": {"storage": size}}}
+    asked["status"] = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    return Cluster([asked], [made])
+
+
+def test_a_claim_that_asks_for_more_is_given_it(tmp_path):
+    cluster = bound("4Gi")
+    settle(cluster, tmp_path)
+    assert cluster.volumes[f"pvc-{UID}"]["spec"]["capacity"] == {"storage": "4Gi"}
+    assert cluster.claims[0]["status"]["capacity"] == {"storage": "4Gi"}
+    assert cluster.merged == [
+        f"{VOLUMES}/pvc-{UID}",
+        "/api/v1/namespaces/team-a/persistentvolumeclaims/data/status",
+    ]
+    settle(cluster, tmp_path)
+    assert len(cluster.merged) == 2, "once"
+
+
+def test_a_growth_that_was_cut_off_after_the_volume_goes_on(tmp_path):
+    cluster = bound("4Gi")
+    cluster.volumes[f"pvc-{UID}"]["spec"]["capacity"] = {"storage": "4Gi"}
+    settle(cluster, tmp_path)
+    assert cluster.claims[0]["status"]["capacity"] == {"storage": "4Gi"}
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        bound("1Gi"),
+        bound(
+            "4Gi", metadata={"name": f"pvc-{UID}", "annotations": {"pv.kubernetes.io/provisioned-by": "x"}}
+        ),
+        bound("4Gi", spec={"capacity": {"storage": "1Gi"}, "claimRef": {"uid": "another"}}),
+    ],
+    ids=["has it", "of another provisioner", "of another claim"],
+)
+def test_volumes_that_are_as_large_or_not_ours_do_not_grow(tmp_path, cluster):
+    settle(cluster, tmp_path)
+    assert cluster.merged == []
 
 
 @pytest.mark.parametrize("kept", [volume(phase="Bound"), volume(policy="Retain"), volume(by="another")])

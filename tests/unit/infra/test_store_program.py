@@ -8,7 +8,9 @@ import pytest
 from support.engine import Engine, reveal
 from support.recorded_platform import CANARY, deploy, write_manifests
 
+from embedded.cluster import config as embedded_config
 from infra import tenancy
+from infra.names import LOCAL_STORAGE_CLASS
 from infra.settings import DevSettings, LocalSettings, PlatformSettings, TenantSettings
 from storage import keys
 from storage.certificates import issue
@@ -56,6 +58,18 @@ def record(monkeypatch, tmp_path):
         return engine, options
 
     return build
+
+
+def test_naming_the_class_that_a_volume_has_does_not_replace_it(record):
+    _, options = record(_dev(storage_class="fast"))
+    assert options["store-data-minio-0"].ignore_changes == ["spec.storageClassName"]
+
+
+def test_local_takes_the_storage_class_of_its_cluster_alone():
+    assert embedded_config.STORAGE_CLASS == LOCAL_STORAGE_CLASS
+    _local(storage_class=LOCAL_STORAGE_CLASS)
+    with pytest.raises(ValueError, match="the only one of `local` is 'standard'"):
+        _local(storage_class="fast")
 
 
 def test_volumes_and_their_namespace_are_protected_but_in_local(record):

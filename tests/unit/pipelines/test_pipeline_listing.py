@@ -21,7 +21,10 @@ class Api:
     def __init__(self, count: int, *, counts: bool = True) -> None:
         self.runs = [
             SimpleNamespace(
-                run_id=f"run-{n}", display_name="training", state="SUCCEEDED", created_at=NEWEST - timedelta(n)
+                run_id=f"run-{n}",
+                display_name="training",
+                state="SUCCEEDED",
+                created_at=NEWEST - timedelta(n),
             )
             for n in range(count)
         ]

@@ -62,8 +62,14 @@ def test_with_json_a_refusal_of_the_system_is_a_document(monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("error", "what"),
     [
-        (OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"), "/a -> /b: Invalid cross-device"),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"), "The system refused an operation: C"),
+        (
+            OSError(errno.EXDEV, "Invalid cross-device link", "/a", None, "/b"),
+            "/a -> /b: Invalid cross",
+        ),
+        (
+            ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+            "The system refused an operation: C",
+        ),
         (shutil.Error("three files"), "The system refused an operation: three files."),
         (OSError(), "The system refused an operation: OSError."),
     ],
