@@ -49,9 +49,10 @@ def test_another_kind_of_store_has_no_generations_of_its_own() -> None:
     refuse_earlier_keys(HELD, "Pulumi.dev.yaml", store, [TENANT])
 
 
+@pytest.mark.parametrize("command", ["up", "preview"])
 @pytest.mark.parametrize(("generation", "begins"), [(2, False), (3, True)])
-def test_up_refuses_before_anything_is_started(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generation: int, begins: bool
+def test_up_and_preview_refuse_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generation: int, begins: bool, command: str
 ) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: slipway\nruntime: python\n")
     (tmp_path / "tenants").mkdir()
@@ -60,12 +61,13 @@ def test_up_refuses_before_anything_is_started(
     said = {"slipway:platform": values, "slipway:secret": {"secure": "v1:a:b"}}
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": said}))
     stack, begun = Stack("dev", tmp_path, {}), []
+    exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
     monkeypatch.setattr(Stack, "exists", lambda _: True)
-    monkeypatch.setattr(Stack, "_ask_stack", lambda *_: json.dumps(HELD))
+    monkeypatch.setattr(Stack, "_ask_stack", lambda *_: json.dumps(exported))
     monkeypatch.setattr(Stack, "_operate", lambda *arguments: begun.append(arguments))
     if begins:
-        stack.up()
+        getattr(stack, command)()
     else:
         with pytest.raises(UsageError, match="root_key_generation: 2 was replaced by 3"):
-            stack.up()
+            getattr(stack, command)()
     assert bool(begun) is begins
