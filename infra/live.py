@@ -83,7 +83,7 @@ class LiveCluster:
         return {
             (item["metadata"].get("namespace", ""), item["metadata"]["name"])
             for page in self._pages(f"{_root(version)}/{plural}")
-            for item in page["items"]
+            for item in page["items"] or ()
         }
 
     def _plural(self, version: str, kind: str) -> str | None:

@@ -111,6 +111,31 @@ def test_a_claim_is_bound_on_demand_and_its_folder_goes_with_it(core, cluster):
     eventually(lambda: folder.name not in {v.metadata.name for v in core.list_persistent_volume().items})
 
 
+def test_a_volume_in_use_grows_when_its_claim_asks_for_more(core, cluster):
+    """The folder stays as it is: nothing enforces a size, so only the numbers change."""
+    before = core.read_namespaced_persistent_volume_claim("data-keep-0", "default")
+    with pytest.raises(client.ApiException) as refused:
+        _ask_for(core, "512Mi")
+    assert refused.value.status == 422
+    _ask_for(core, "3Gi")
+
+    def grown() -> bool:
+        claim = core.read_namespaced_persistent_volume_claim("data-keep-0", "default")
+        volume = core.read_persistent_volume(claim.spec.volume_name)
+        return claim.status.capacity == volume.spec.capacity == {"storage": "3Gi"}
+
+    eventually(grown)
+    after = core.read_namespaced_persistent_volume_claim("data-keep-0", "default")
+    assert (after.metadata.uid, after.spec.volume_name) == (before.metadata.uid, before.spec.volume_name)
+    folder = cluster.data / "volumes" / after.spec.volume_name
+    assert (folder / "from-the-pod").read_text() == "kept"
+
+
+def _ask_for(core, size: str) -> None:
+    body = {"spec": {"resources": {"requests": {"storage": size}}}}
+    core.patch_namespaced_persistent_volume_claim("data-keep-0", "default", body)
+
+
 def test_a_pod_writes_into_the_instances_volumes(core, cluster):
     volume = core.read_namespaced_persistent_volume_claim("data-keep-0", "default").spec.volume_name
     assert (cluster.data / "volumes" / volume / "from-the-pod").read_text() == "kept"

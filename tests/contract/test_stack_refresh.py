@@ -1,0 +1,139 @@
+"""Objects that somebody deleted or changed by hand: told by `status`, put back by `up --refresh`."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.apiserver import ApiServer, api_server
+from support.pulumi_cli import Project
+
+from infra.stack import Stack
+from slipway import missing
+from storage.errors import UsageError
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
+PROGRAM = """\
+import pathlib, pulumi, pulumi_kubernetes as k8s
+kubeconfig = pulumi.Output.secret(pathlib.Path("kubeconfig").read_text())
+provider = k8s.Provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
+on = pulumi.ResourceOptions(provider=provider)
+k8s.networking.v1.NetworkPolicy("allow-dns", metadata={{"name": "allow-dns", "namespace": "{namespace}"}},
+    spec={{"podSelector": {{}}, "policyTypes": ["Ingress"]}}, opts=on)
+k8s.core.v1.Secret("key", metadata={{"name": "key", "namespace": "{namespace}"}},
+    string_data={{"k": pulumi.Output.secret("shibboleth")}}, opts=on)
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(server: ApiServer) -> Iterator[httpx.Client]:
+    with server.http() as http:
+        yield http
+
+
+@pytest.fixture
+def namespace(server: ApiServer) -> str:
+    return server.namespace()
+
+
+@pytest.fixture
+def stack(server: ApiServer, namespace: str, tmp_path: Path) -> Stack:
+    folder = tmp_path / "project"
+    (folder / "stacks").mkdir(parents=True)
+    (folder / "tenants").mkdir()
+    (folder / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
+    (folder / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
+    (folder / "program.py").write_text(PROGRAM.format(namespace=namespace))
+    (folder / "kubeconfig").write_text(server.kubeconfig)
+    around = tmp_path / "around"
+    around.mkdir()
+    env = dict(Project(around).env)
+    (around / "passphrase").write_text(env.pop("PULUMI_CONFIG_PASSPHRASE"))
+    env |= {
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(around / "passphrase"),
+        "KUBECONFIG": str(folder / "kubeconfig"),
+    }
+    made = Stack("local", folder, env)
+    made.init()
+    made.up()
+    return made
+
+
+def policy(namespace: str) -> str:
+    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/allow-dns"
+
+
+def test_a_deleted_object_is_told_of_and_put_back(stack, cluster, namespace):
+    assert missing.find(stack) == missing.Missing(checked=2)
+    cluster.delete(policy(namespace)).raise_for_status()
+    gone = missing.find(stack)
+    assert gone.objects == (f"NetworkPolicy {namespace}/allow-dns",)
+    assert gone.summary == f"1 of 2 missing: NetworkPolicy {namespace}/allow-dns"
+
+    assert not stack.up().changed, "the control: without a look nothing is missing"
+    assert cluster.get(policy(namespace)).status_code == 404
+    assert stack.preview(refresh=True).changes["create"] == 1
+    assert cluster.get(policy(namespace)).status_code == 404, "a preview changes nothing"
+    assert stack.up(refresh=True).changes["create"] == 1
+    assert cluster.get(policy(namespace)).status_code == 200
+    assert missing.find(stack).objects == ()
+    assert not stack.up(refresh=True).changed
+
+
+def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespace):
+    cluster.patch(
+        policy(namespace),
+        json={"spec": {"policyTypes": ["Egress"]}},
+        headers={"Content-Type": "application/merge-patch+json"},
+    ).raise_for_status()
+    assert missing.find(stack).objects == (), "only what is missing is told of"
+    assert stack.preview(refresh=True).changes["update"] == 1
+    stack.up(refresh=True)
+    assert cluster.get(policy(namespace)).json()["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_a_cluster_that_does_not_answer_is_told_of_and_not_taken_for_empty(stack, tmp_path):
+    config = stack.project / "kubeconfig"
+    config.write_text(config.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1"))
+    told = missing.find(stack)
+    assert (told.checked, told.objects) == (None, ())
+    assert told.summary.startswith("not checked: The cluster does not answer.")
+
+
+def test_nothing_of_a_secret_is_told(stack, cluster, namespace):
+    cluster.delete(f"/api/v1/namespaces/{namespace}/secrets/key").raise_for_status()
+    told = missing.find(stack)
+    assert told.objects == (f"Secret {namespace}/key",)
+    assert "shibboleth" not in told.model_dump_json()
+
+
+def test_a_volume_that_is_to_shrink_stops_preview_and_up(stack, cluster, namespace):
+    """Over the real command line: nothing is changed, and nothing of Pulumi is started."""
+    claim = """
+k8s.core.v1.PersistentVolumeClaim("data",
+    metadata={"name": "ml-pipeline-data", "namespace": "kubeflow",
+              "annotations": {"pulumi.com/skipAwait": "true"}},
+    spec={"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}, opts=on)
+"""
+    cluster.post("/api/v1/namespaces", json={"metadata": {"name": "kubeflow"}})
+    program = stack.project / "program.py"
+    program.write_text(program.read_text() + claim)
+    assert stack.up().changes["create"] == 1
+    text = stack.settings.read_text()
+    smaller = text.replace("environment: local", "environment: local\n    kfp: {size_gib: 1}")
+    stack.settings.write_text(smaller)
+    try:
+        for refused in (stack.preview, stack.up, lambda: stack.up(refresh=True)):
+            with pytest.raises(UsageError, match=r"kfp\.size_gib: .*can't shrink from 2 to 1 GiB"):
+                refused()
+        stack.settings.write_text(text)
+        assert not stack.preview().changed, "the control"
+    finally:
+        stack.settings.write_text(text)
+        stack.destroy()
