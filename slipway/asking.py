@@ -144,7 +144,7 @@ def _requests(batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 def _size(table: pa.Table) -> int:
     """Bytes of a request at most, unless its text is full of characters that JSON has to escape."""
-    return NUMBER_BYTES * table.num_rows * table.num_columns + 2 * int(table.nbytes)
+    return int(NUMBER_BYTES * table.num_rows * table.num_columns + 2 * table.nbytes)
 
 
 def _notes(rows: RowFile) -> tuple[str, ...]:
