@@ -6,6 +6,7 @@ from pathlib import Path
 PORT = 8080
 SCRATCH = Path("/tmp")  # noqa: S108  # the only folder that a read-only container can write
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_ENDPOINT = rf"^/serving/(?<namespace>{_LABEL})/(?<endpoint>{_LABEL})"
 _TEMPLATE = """\
 daemon off;
 worker_processes 1;
@@ -21,7 +22,7 @@ http {
     fastcgi_temp_path %(scratch)s/fastcgi;
     uwsgi_temp_path %(scratch)s/uwsgi;
     scgi_temp_path %(scratch)s/scgi;
-    client_max_body_size 16m;
+    client_max_body_size 1;  # a byte: 0 would mean any size
     client_header_timeout 10s;
     client_body_timeout 30s;
     send_timeout 30s;
@@ -29,34 +30,69 @@ http {
     resolver %(resolvers)s valid=5s ipv6=off;
     resolver_timeout 5s;
 
-    # All of it comes from the request line as it was sent: what nginx decodes could hold a line
-    # break, and what it normalizes could name another endpoint than the one that was checked.
-    map $request_uri $predictor {
+    # What a client of a model needs, and nothing else: an allow-list of paths. They are compared with
+    # the request line as it was sent: what nginx decodes could hold a line break, and what it
+    # normalizes could name another path than the one that was checked.
+    map $request_uri $purpose {
         default "";
-        "~^/serving/(?<namespace>%(label)s)/(?<endpoint>%(label)s)(?<rest>/[^\\s#]*)$"
-            "$endpoint-predictor.$namespace.svc.%(domain)s";
+        "~%(endpoint)s(?<path>/v2/health/(?:live|ready))$" "look";
+        "~%(endpoint)s(?<path>/v2/models/\\k<endpoint>(?:/ready)?)$" "look";
+        "~%(endpoint)s(?<path>/v2/models/\\k<endpoint>/infer)$" "infer";
     }
+    map $purpose $methods {
+        look "GET, HEAD";
+        infer "POST";
+    }
+    map "$purpose $request_method" $fitting {
+        default "";
+        "look GET" "yes";
+        "look HEAD" "yes";
+        "infer POST" "yes";
+    }
+    map $purpose $predictor {
+        default "$endpoint-predictor.$namespace.svc.%(domain)s";
+    }
+
+    proxy_http_version 1.1;
+    proxy_connect_timeout 3s;
+    proxy_send_timeout 30s;
+    proxy_read_timeout 60s;
+    proxy_set_header Host $predictor;
+    proxy_set_header Connection "";
+    proxy_set_header X-Request-Id $request_id;
+    proxy_set_header kubeflow-userid "";  # an identity that anybody could claim
 
     server {
         listen %(port)d;
         error_page 404 @unknown;
+        error_page 405 @method;
+        error_page 413 @large;
         error_page 502 504 @unreachable;
         location = /healthz { return 200 '{"status":"ok"}'; }
+        location = /serving { return 404; }  # else nginx itself would redirect
         location /serving/ {
-            if ($predictor = "") { return 404; }
-            proxy_pass http://$predictor$rest;
-            proxy_http_version 1.1;
-            proxy_connect_timeout 3s;
-            proxy_send_timeout 30s;
-            proxy_read_timeout 60s;
-            proxy_set_header Host $predictor;
-            proxy_set_header Connection "";
-            proxy_set_header X-Request-Id $request_id;
-            proxy_set_header kubeflow-userid "";  # an identity that anybody could claim
+            if ($purpose = "") { return 404; }
+            if ($fitting = "") { return 405; }
+            proxy_pass http://$predictor$path;
+        }
+        # Of the paths above only this one takes a body.
+        location ~ ^/serving/[^/]+/[^/]+/v2/models/[^/]+/infer$ {
+            client_max_body_size 16m;
+            if ($purpose = "") { return 404; }
+            if ($fitting = "") { return 405; }
+            proxy_pass http://$predictor$path;
         }
         location / { return 404; }
         location @unknown {
-            return 404 '{"error":"no such path; endpoints are /serving/<namespace>/<name>/v2/..."}';
+            return 404 '{"error":"no such path; endpoints are /serving/<namespace>/<name>/v2/health/live,\
+ v2/health/ready, v2/models/<name>, v2/models/<name>/ready and v2/models/<name>/infer"}';
+        }
+        location @method {
+            add_header Allow $methods always;
+            return 405 '{"error":"this path does not take this method; see the header Allow"}';
+        }
+        location @large {
+            return 413 '{"error":"the body is too large; 16 MiB for infer, none elsewhere"}';
         }
         location @unreachable {
             return 502 '{"error":"the endpoint does not answer; does it exist and is it ready?"}';
@@ -78,7 +114,7 @@ def configuration(resolv_conf: str, *, port: int = PORT, scratch: Path = SCRATCH
     return _TEMPLATE % {
         "resolvers": resolvers,
         "domain": domain,
-        "label": _LABEL,
+        "endpoint": _ENDPOINT,
         "port": port,
         "scratch": scratch,
     }
