@@ -1,107 +1,203 @@
 """What the API server itself refuses, whoever asks. Pure: policies in CEL.
 
-The gate of promotion would be worth little if a model could be served from somewhere else, so an
-InferenceService is one model of one of our runtimes from the tenant's own models prefix, and nothing
-that runs or loads anything besides.
+The gate of promotion would be worth little if a model could be served from somewhere else or beside
+another program, so an InferenceService is exactly what promotion writes (`infra.serving_form`): the
+policy compares instead of listing what is forbidden, and a field that a later KServe adds is refused
+until the form has it.
 """
 
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from storage.layout import Buckets
+from infra import serving_form
+from infra.names import SERVER, SERVING_RUNTIME
+from storage.layout import DIGEST, NAME, Buckets
 
 MODEL_SOURCE: Final = "slipway-model-source"
+TOKEN_LIFETIME: Final = "slipway-token-lifetime"
+TOKEN_SECONDS: Final = 24 * 3600
+"""The longest that a token of a tenant's ServiceAccount lives."""
 
-_PREDICTOR_REFUSED: Final = (
-    "containers",
-    "initContainers",
-    "volumes",
-    "workerSpec",
-    "storageUris",
-    "huggingface",
-    "lightgbm",
-    "onnx",
-    "paddle",
-    "pmml",
-    "pytorch",
-    "sklearn",
-    "tensorflow",
-    "triton",
-    "xgboost",
-)
-"""Other ways to say which program runs or what it loads."""
-
-_MODEL_REFUSED: Final = (
-    "args",
-    "command",
-    "env",
-    "envFrom",
-    "image",
-    "lifecycle",
-    "runtimeVersion",
-    "storage",
-    "volumeMounts",
-)
-"""What a model may not change about the runtime's container: it would run under the tenant's key."""
+_FINALIZERS: Final = ("inferenceservice.finalizers", "foregroundDeletion", "orphan")
+"""Of KServe's controller, and of the API server's own kinds of deletion."""
 
 
-def _absent(keys: tuple[str, ...], parent: str) -> str:
-    listed = ", ".join(f"'{key}'" for key in keys)
-    return f"[{listed}].all(k, !(k in {parent}) || size({parent}[k]) == 0)"
+class Expression(str):
+    """A string that is CEL already, in place of a value."""
+
+    __slots__ = ()
 
 
-def model_source(buckets: Buckets) -> dict[str, Any]:
+def cel(value: object) -> str:
+    """Return a JSON value as CEL; an `Expression` in it stays as it is."""
+    if isinstance(value, Expression):
+        return str(value)
+    if isinstance(value, Mapping):
+        # Kubernetes compiles maps with values of one type only; of type dyn they may be anything.
+        alike = all(isinstance(each, str) for each in value.values())
+        pairs = ((cel(key), cel(each)) for key, each in value.items())
+        return "{" + ", ".join(f"{key}: {each if alike else f'dyn({each})'}" for key, each in pairs) + "}"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return "[" + ", ".join(map(cel, value)) + "]"
+    # Of strings, JSON's escapes are CEL's too.
+    return json.dumps(value)
+
+
+def _optional(parent: str, name: str) -> str:
+    return f"has({parent}.{name}) ? {parent}.{name} : {{}}"
+
+
+def _matches(text: str, pattern: str) -> str:
+    return f"{text}.matches({cel(f'^(?:{pattern})$')})"
+
+
+def _only(held: str, exact: Mapping[str, str], patterns: Mapping[str, str]) -> str:
+    """Return that a map of strings has no key but these, each with its value or of its form."""
+    patterned = " : ".join(f"k == {cel(key)} ? {_matches(f'{held}[k]', p)}" for key, p in patterns.items())
+    alike = f"{held}[k] == {cel(exact)}[k]" if exact else "false"
+    return f"{held}.all(k, k in {cel(exact)} ? {alike} : {patterned} : false)"
+
+
+def _denial(expression: str, message: str, *, detail: str = "") -> dict[str, str]:
+    found = {"expression": expression, "message": message, "reason": "Forbidden"}
+    return found | ({"messageExpression": detail} if detail else {})
+
+
+def model_source(buckets: Buckets, mode: str = "standard") -> dict[str, Any]:
     """Return the spec of the ValidatingAdmissionPolicy on InferenceServices.
 
-    A namespace is its tenant's name, and the prefix ends in a slash: `team-a` never gets to `team-ab`.
+    A namespace is its tenant's name.
     """
-    model = "object.spec.predictor.model"
-    uri = f"{model}.storageUri"
-    within = f"{uri}.startsWith('s3://{buckets.models}/' + request.namespace + '/')"
-    plain = f"!{uri}.contains('..') && !{uri}.contains('%')"
+    form = serving_form.predictor(
+        mode=mode,
+        account=SERVER,
+        runtime=SERVING_RUNTIME,
+        storage_uri=Expression("variables.uri"),
+        pod_annotations=Expression("variables.onPods"),
+    )
+    variables = {
+        "annotations": _optional("object.metadata", "annotations"),
+        "labels": _optional("object.metadata", "labels"),
+        "predictor": _optional("object.spec", "predictor"),
+        "model": _optional("variables.predictor", "model"),
+        "onPods": _optional("variables.predictor", "annotations"),
+        "digest": f"variables.annotations[?{cel(serving_form.DIGEST)}].orValue('')",
+        "uri": f"'s3://{buckets.models}/' + request.namespace + '/' + object.metadata.name"
+        " + '/versions/' + variables.digest + '/files'",
+        "form": cel(form),
+        "defaulted": cel(serving_form.defaulted(form)),
+    }
     return {
         "failurePolicy": "Fail",
-        "matchConstraints": {
-            "resourceRules": [
-                {
-                    "apiGroups": ["serving.kserve.io"],
-                    "apiVersions": ["*"],
-                    "operations": ["CREATE", "UPDATE"],
-                    "resources": ["inferenceservices"],
-                }
-            ]
-        },
+        "matchConstraints": _on("serving.kserve.io", "inferenceservices", "CREATE", "UPDATE"),
         "matchConditions": [
-            # Else one that is older than this policy could never lose its finalizer.
+            # One that is older than this policy must be able to lose its finalizer. KServe's controller
+            # makes nothing of an object that is being deleted, and nobody else sets the field.
             {"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"}
         ],
+        "variables": [{"name": name, "expression": text} for name, text in variables.items()],
+        "validations": [*_about_the_version(buckets, mode), *_about_the_object()],
+    }
+
+
+def _about_the_version(buckets: Buckets, mode: str) -> list[dict[str, str]]:
+    exact = serving_form.annotations(mode) | serving_form.defaulted_annotations()
+    lineage = {serving_form.DIGEST: DIGEST.pattern} | serving_form.LINEAGE
+    on_pods = {serving_form.STORE_KEY: serving_form.STORE_KEY_CHECKSUM}
+    required = [*serving_form.annotations(mode), *lineage]
+    return [
+        _denial(
+            _matches("object.metadata.name", NAME.pattern),
+            "metadata.name must be the name of a model: 1 to 40 lower-case letters, digits and hyphens.",
+        ),
+        _denial(
+            f"{_matches('variables.digest', DIGEST.pattern)}"
+            " && variables.model[?'storageUri'] == optional.of(variables.uri)",
+            "spec.predictor.model.storageUri must be where promotion put the version.",
+            detail=f"'storageUri must be s3://{buckets.models}/' + request.namespace + '/'"
+            f" + object.metadata.name + '/versions/<digest>/files, with the digest in the annotation"
+            f" {serving_form.DIGEST}: models are served from where promotion put them.'",
+        ),
+        _denial(
+            "size(object.spec) == 1 && variables.predictor in [variables.form, variables.defaulted]",
+            "spec is not what promotion writes.",
+            detail=_departures(),
+        ),
+        _denial(
+            f"{_only('variables.annotations', exact, lineage)}"
+            f" && {cel(required)}.all(k, k in variables.annotations)",
+            "metadata.annotations must be those that promotion writes, and no others.",
+        ),
+        _denial(
+            _only("variables.onPods", {serving_form.DIGEST: Expression("variables.digest")}, on_pods)
+            + f" && {cel(serving_form.DIGEST)} in variables.onPods",
+            "spec.predictor.annotations must be those that promotion writes, and no others.",
+        ),
+        _denial(
+            f"variables.labels == {cel(serving_form.labels(Expression('request.namespace')))}",
+            "metadata.labels must be those that promotion writes, and no others.",
+        ),
+    ]
+
+
+def _departures() -> str:
+    """Return a message that names the fields which differ, at the nearest level that says something."""
+    fields = (
+        "object.spec.filter(k, k != 'predictor').map(k, 'spec.' + k)",
+        "variables.predictor.filter(k, k != 'model'"
+        " && variables.predictor[k] != variables.form[?k].orValue(null)).map(k, 'spec.predictor.' + k)",
+        "variables.form.filter(k, !(k in variables.predictor)).map(k, 'spec.predictor.' + k)",
+        "variables.model.filter(k, variables.model[k] != variables.defaulted.model[?k].orValue(null))"
+        ".map(k, 'spec.predictor.model.' + k)",
+        "variables.form.model.filter(k, !(k in variables.model)).map(k, 'spec.predictor.model.' + k)",
+    )
+    return f"'spec is not what promotion writes; it differs in: ' + ({' + '.join(fields)}).join(', ')"
+
+
+def _about_the_object() -> list[dict[str, str]]:
+    return [
+        _denial(
+            f"!has(object.metadata.finalizers) || object.metadata.finalizers.all(f, f in {cel(_FINALIZERS)})",
+            f"metadata.finalizers takes none but {', '.join(_FINALIZERS)}.",
+        ),
+        _denial(
+            "!has(object.metadata.ownerReferences) || size(object.metadata.ownerReferences) == 0",
+            "metadata.ownerReferences must be absent: only a person or the tenant's end removes a model.",
+        ),
+    ]
+
+
+def _on(group: str, resource: str, *operations: str) -> dict[str, Any]:
+    rule = {
+        "apiGroups": [group],
+        "apiVersions": ["*"],
+        "operations": [*operations],
+        "resources": [resource],
+    }
+    return {"resourceRules": [rule]}
+
+
+def token_lifetime() -> dict[str, Any]:
+    """Return the spec of the ValidatingAdmissionPolicy on tokens of the tenants' ServiceAccounts.
+
+    A token bound to a pod is for the node that runs the pod: where the API server extends such tokens
+    (its default), one of 3,607 seconds lives for a year.
+    """
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": _on("", "serviceaccounts/token", "CREATE")
+        | {"namespaceSelector": {"matchExpressions": [{"key": serving_form.TENANT, "operator": "Exists"}]}},
         "validations": [
-            {
-                "expression": f"has({model}) && has({uri})",
-                "message": "spec.predictor.model.storageUri is required.",
-                "reason": "Forbidden",
-            },
-            {
-                "expression": f"!has({model}) || !has({uri}) || ({within} && {plain})",
-                "messageExpression": (
-                    f"'storageUri must begin with s3://{buckets.models}/' + request.namespace"
-                    " + '/ : models are served from where promotion put them.'"
-                ),
-                "reason": "Forbidden",
-            },
-            {
-                "expression": "!has(object.spec.transformer) && !has(object.spec.explainer)",
-                "message": "transformers and explainers are not admitted: only a promoted model runs.",
-                "reason": "Forbidden",
-            },
-            {
-                "expression": _absent(_PREDICTOR_REFUSED, "object.spec.predictor"),
-                "message": f"spec.predictor takes a model, and none of: {', '.join(_PREDICTOR_REFUSED)}.",
-                "reason": "Forbidden",
-            },
-            {
-                "expression": f"!has({model}) || {_absent(_MODEL_REFUSED, model)}",
-                "message": f"spec.predictor.model takes none of: {', '.join(_MODEL_REFUSED)}.",
-                "reason": "Forbidden",
-            },
+            _denial(
+                f"object.spec.expirationSeconds <= {TOKEN_SECONDS}",
+                f"a token of a tenant's ServiceAccount lives {TOKEN_SECONDS} seconds at most.",
+            ),
+            _denial(
+                # Its key is always there, with null for none.
+                "object.spec.?boundObjectRef.orValue(null) == null"
+                " || 'system:nodes' in request.userInfo.groups",
+                "only a node gets tokens that are bound to an object.",
+            ),
         ],
     }

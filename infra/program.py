@@ -15,6 +15,7 @@ from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
 from infra.components.kserve import KServe, KServeArgs
 from infra.components.tenant import Tenant, TenantArgs
+from infra.components.token_lifetime import TokenLifetime
 from infra.config import Configuration
 from infra.contract import (
     CONTRACT_VERSION,
@@ -62,12 +63,13 @@ def build(configuration: Configuration) -> PlatformOutputs:
         _on(cluster),
     )
     gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _on(cluster))
+    tokens = TokenLifetime("token-lifetime", _on(cluster))
     tenants = {
         tenant.name: Tenant(
             f"tenant-{tenant.name}",
             TenantArgs(settings=tenant, store=store),
             # Taken away in the reverse order: a tenant's InferenceServices while KServe still runs.
-            _on(cluster, store.ready, kserve, kfp, gateway),
+            _on(cluster, store.ready, kserve, kfp, gateway, tokens),
         ).outputs
         for tenant in configuration.tenants
     }

@@ -15,6 +15,8 @@ REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}
 LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
 """Quantities as Kubernetes itself writes them: KServe's webhook would rewrite `1000m` to `1`."""
 
+TENANT: Final = f"{DOMAIN}/tenant"
+"""Label of a tenant's namespace and of everything in it."""
 DIGEST: Final = f"{DOMAIN}/model-digest"
 PROMOTION: Final = f"{DOMAIN}/promotion"
 STORE_KEY: Final = f"{DOMAIN}/store-key"
@@ -43,7 +45,7 @@ _SCALING: Final = {
 
 def labels(tenant: str) -> dict[str, str]:
     """Return the labels of an InferenceService of the tenant."""
-    return {**PART_OF, f"{DOMAIN}/tenant": tenant}
+    return {**PART_OF, TENANT: tenant}
 
 
 def annotations(mode: str) -> dict[str, str]:

@@ -33,7 +33,7 @@ def open_client(outputs: PlatformOutputs, tenant: str, token: str | None = None)
     if outputs.kfp.auth_mode == "token" and not token:
         raise UsageError(
             "The Pipelines API of this stack wants a token.",
-            fix=f"Get one for audience {outputs.kfp.audience} with `kubectl create token`.",
+            fix=f"Get one with `slipway tenant token {tenant} --audience {outputs.kfp.audience}`.",
         )
     with calling("open the Pipelines API"), warnings.catch_warnings():
         # It warns on every construction that it can't talk to KFP v1.

@@ -12,6 +12,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
+from pydantic import SecretStr
 
 from infra.contract import PlatformOutputs
 from serving import diagnosis
@@ -84,6 +85,18 @@ class Cluster:
         with _calling(f"read ConfigMap {namespace}/{name}"):
             found = self._core.read_namespaced_config_map(name, namespace, _request_timeout=REQUEST_SECONDS)
         return dict(found.data or {})
+
+    def request_token(self, namespace: str, account: str, seconds: int, audience: str | None) -> SecretStr:
+        """A new token of a ServiceAccount; the API server may let it live shorter than is asked for."""
+        spec = client.V1TokenRequestSpec(audiences=[audience] if audience else [], expiration_seconds=seconds)
+        with _calling(f"make a token of ServiceAccount {namespace}/{account}"):
+            made = self._core.create_namespaced_service_account_token(
+                account,
+                namespace,
+                client.AuthenticationV1TokenRequest(spec=spec),
+                _request_timeout=REQUEST_SECONDS,
+            )
+        return SecretStr(made.status.token)
 
     def get(self, namespace: str, name: str) -> Object | None:
         """The InferenceService, or None."""

@@ -27,6 +27,9 @@ BINARIES: Final = {
 }
 """The tool that each component is; containerd is Debian's, the rest is our own Python."""
 
+TOKEN_HOURS: Final = 24
+"""The longest that a token of a ServiceAccount lives."""
+
 
 class Component(BaseModel):
     """One supervised process."""
@@ -154,6 +157,9 @@ def _apiserver(places: Places, binary: Path) -> Component:
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={pki.folder / 'service-account.pub'}",
             f"--service-account-signing-key-file={pki.key('service-account')}",
+            # Who asks for more gets this much; and what a node asks for is not made a year of.
+            f"--service-account-max-token-expiration={TOKEN_HOURS}h",
+            "--service-account-extend-token-expiration=false",
             f"--kubelet-client-certificate={pki.certificate('apiserver-kubelet')}",
             f"--kubelet-client-key={pki.key('apiserver-kubelet')}",
             f"--kubelet-certificate-authority={pki.certificate('ca')}",

@@ -1,11 +1,12 @@
-"""`slipway doctor`: whether this machine is fit for a platform, and a store for Slipway."""
+"""`slipway doctor`: whether a machine, a store or a cluster is fit for Slipway."""
 
 from typing import Annotated
 
 import typer
 
 from embedded import toolchain
-from slipway import console, render, store_test, workspace
+from infra.contract import PlatformOutputs
+from slipway import console, render, store_test, tokens, workspace
 from slipway.commands.options import CaFile, Region
 from slipway.store_test import Means
 from storage.conformance import requirements
@@ -26,7 +27,12 @@ def doctor(
     store: Annotated[
         bool, typer.Option("--store", help="Test a store instead: the stack's own, or any by --endpoint.")
     ] = False,
-    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Whose store; local by default.")] = None,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Test the stack's cluster instead: how long tokens live there.")
+    ] = False,
+    stack: Annotated[
+        str | None, typer.Option("--stack", "-s", help="Whose store or cluster; local by default.")
+    ] = None,
     endpoint: Annotated[
         str | None,
         typer.Option(help="URL of any store; its key is in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."),
@@ -43,11 +49,17 @@ def doctor(
     """Say what this machine has, what would be built, and what is missing with the way to mend it.
 
     With --store: test whether Slipway can use an S3 store, and say what it refuses to do there. The
-    test works in buckets of its own and removes them.
+    test works in buckets of its own and removes them. With --cluster: ask for a token of a year for
+    a tenant's account, throw it away, and say whether the cluster bounds how long such tokens live.
 
     Example:  slipway doctor --store --endpoint https://s3.example.com:9000 --region us-east-1
     """
     elsewhere = (endpoint, bucket, ca)
+    if cluster:
+        if store or mend or tests or any(elsewhere) or administration is not Means.NONE:
+            raise UsageError("--cluster tests the cluster of a stack, and takes --stack alone.")
+        _cluster(context, workspace.outputs(stack or "local"))
+        return
     if not store:
         if stack or any(elsewhere) or administration is not Means.NONE:
             raise UsageError("There is no store to test.", fix="Add --store.")
@@ -78,6 +90,24 @@ def _machine(context: typer.Context, *, mend: bool, tests: bool) -> None:
         render.doctor(found)
     if not found.ready:
         raise FailedError("This machine lacks something that the local environment needs.")
+
+
+def _cluster(context: typer.Context, outputs: PlatformOutputs) -> None:
+    found = tokens.examine(outputs)
+    if context.obj["json"]:
+        console.show_model(found)
+    else:
+        lives = "" if found.seconds is None else f"; it would live {found.seconds / 3600:.0f} h"
+        console.show_pairs([("stack", found.stack), ("a token of a year", found.detail + lives)])
+    if found.bounded:
+        return
+    if not context.obj["json"]:
+        console.err.print(
+            f"Tokens of the tenants are not bounded. `slipway up {found.stack}` puts the policy in force; or"
+            " start the API server with --service-account-max-token-expiration=24h.",
+            markup=False,
+        )
+    raise typer.Exit(1)
 
 
 def _store(context: typer.Context, under_test: store_test.StoreUnderTest) -> None:

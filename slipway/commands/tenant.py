@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from infra.config import load_tenant, load_tenants, tenant_file
-from slipway import console, rotation, workspace
+from slipway import console, rotation, tokens, workspace
 from slipway.administrator import administered, administrator, service_accounts
 from slipway.commands.options import Stack
 from storage.keys import Role
@@ -16,7 +16,7 @@ Name = Annotated[str, typer.Argument(help="Tenant, for example team-a.")]
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Tenants: list, show, rotate their store keys.\n\nExample:  slipway tenant list",
+    help="Tenants: list, show, make tokens, rotate their store keys.\n\nExample:  slipway tenant list",
 )
 
 
@@ -92,6 +92,32 @@ def show(context: typer.Context, name: Name, stack: Stack = "local") -> None:
         ],
         title=name,
     )
+
+
+@app.command()
+def token(
+    context: typer.Context,
+    name: Name,
+    stack: Stack = "local",
+    role: Annotated[
+        tokens.AccountRole, typer.Option(help="Whose account: the editor's or the viewer's.")
+    ] = "editor",
+    duration: Annotated[str, typer.Option("--for", help="How long it lives: 10m to 24h.")] = "1h",
+    audience: Annotated[
+        str | None, typer.Option(help="Who is to accept it; the Kubernetes API where absent.")
+    ] = None,
+) -> None:
+    """Print a short-lived token of a tenant's ServiceAccount, for CI; it is shown once and kept nowhere.
+
+    Example:  slipway tenant token team-a --role editor --for 1h
+    """
+    seconds = tokens.lifetime(duration)
+    made = tokens.mint(workspace.outputs(stack), name, role, seconds, audience)
+    if context.obj["json"]:
+        console.show_json({"token": made.value.get_secret_value(), "ends": made.ends.isoformat()})
+        return
+    console.out.print(made.value.get_secret_value(), markup=False)
+    console.err.print(f"It ends at {made.ends:%Y-%m-%d %H:%M} UTC.", markup=False)
 
 
 @app.command()

@@ -107,6 +107,8 @@ def test_the_components_are_told_what_they_must_be(places):
         "--enable-admission-plugins=NodeRestriction",
         "--kubelet-preferred-address-types=InternalIP",
         "--encryption-provider-config=",
+        "--service-account-max-token-expiration=24h",
+        "--service-account-extend-token-expiration=false",
         f"--service-cluster-ip-range={places.instance.addresses.services}",
     ):
         assert flag in table["apiserver"]
