@@ -79,7 +79,9 @@ class EndpointUrls(Strict):
 
     gateway: _Url = Field(description="Models, for predictions.")
     store: _Url = Field(description="The S3 API.")
-    console: _Url = Field(description="MinIO's web console.")
+    console: _Url | None = Field(
+        default=None, description="MinIO's web console, where `store.console` turns it on."
+    )
     kfp: _Url = Field(description="The pipelines API.")
 
 
@@ -109,6 +111,15 @@ class DevSettings(_Common):
     cluster: ExistingCluster
     images: ImageReferences
     endpoints: EndpointUrls
+
+    @model_validator(mode="after")
+    def _console_has_a_url(self) -> Self:
+        if isinstance(self.store, MinioSettings):
+            if self.store.console and self.endpoints.console is None:
+                raise ValueError("endpoints.console: missing, and store.console turns the console on")
+            if self.endpoints.console is not None and not self.store.console:
+                raise ValueError("endpoints.console: the console is off; store.console: true turns it on")
+        return self
 
 
 PlatformSettings = LocalSettings | DevSettings

@@ -28,6 +28,7 @@ store:
   drives_per_node: 1
   root_key_generation: 2
   certificate_generation: 1
+  console: true
   protect_volumes: false
 serving:
   mode: standard
@@ -39,6 +40,8 @@ kfp:
 """
 DEV: Final = f"""\
 environment: dev
+store:
+  console: true
 cluster:
   context: team-cluster
   kubeconfig: team-cluster.kubeconfig

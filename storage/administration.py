@@ -84,7 +84,8 @@ def code_of(error: Exception) -> str:
         case S3Error():
             return str(error.code)
         case MinioAdminException():
-            found = re.search(r'"Code":"(\w+)"', str(error))
+            # Of a store without the admin API, S3's own form of an error.
+            found = re.search(r'"Code":"(\w+)"', str(error)) or re.search(r"<Code>(\w+)</Code>", str(error))
             return found[1] if found else type(error).__name__
         case InvalidResponseError():
             # Of a proxy, or an error without its type: the code if there is one, else the status.
@@ -95,6 +96,12 @@ def code_of(error: Exception) -> str:
         case MaxRetryError() if error.reason is not None:
             return code_of(error.reason)
     return next((code for kind, code in _NETWORK.items() if isinstance(error, kind)), type(error).__name__)
+
+
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of what the admin API refused; 0 of any other error."""
+    found = re.search(r"Status: (\d+)", str(error)) if isinstance(error, MinioAdminException) else None
+    return int(found[1]) if found else 0
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any, Final
 
+from storage import denials
 from storage.keys import Role
 from storage.layout import Buckets, checked_name
 from storage.policy import policy
@@ -55,6 +56,8 @@ def role_name(tenant: str, role: Role, buckets: Buckets) -> str:
 def role_policy(tenant: str, role: Role, buckets: Buckets, *, region: str, kms_key_arn: str) -> Document:
     """Return what a tenant's role may do: what storage.policy says, and use the key that encrypts it.
 
+    IAM and STS are denied to it, so that it makes no key and takes no other role.
+
     Args:
         tenant: Whose role.
         role: Which of them.
@@ -67,7 +70,7 @@ def role_policy(tenant: str, role: Role, buckets: Buckets, *, region: str, kms_k
         used = _buckets_of(action, granted)
         if used:
             granted.append(_key_use(key_action, used, region, kms_key_arn))
-    return {"Version": _VERSION, "Statement": granted}
+    return {"Version": _VERSION, "Statement": [*granted, *denials.in_iam()]}
 
 
 def _in_iam(statement: Document, region: str) -> Document:

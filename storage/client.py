@@ -14,6 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
+from pydantic import SecretStr
 
 from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.checksums import encoded_sha256
@@ -43,7 +44,10 @@ class StoreAccess:
 
     region: str
     key: StoreKey | None = field(default=None, repr=False)
-    """None takes the identity of the surroundings, such as a ServiceAccount's role."""
+    """None takes the identity that the process runs with, such as a ServiceAccount's role."""
+
+    session_token: SecretStr | None = field(default=None, repr=False)
+    """Goes with a key that is valid for a time."""
 
     ca: str | None = field(default=None, repr=False)
     """Certificate of the authority that signed the store's, as PEM; None for the public ones."""
@@ -70,6 +74,7 @@ def open_store(
         region_name=access.region,
         aws_access_key_id=access.key.access_key if access.key else None,
         aws_secret_access_key=access.key.secret_key.get_secret_value() if access.key else None,
+        aws_session_token=access.session_token.get_secret_value() if access.session_token else None,
         verify=str(ca_file(access.ca)) if access.ca else None,
         config=Config(
             connect_timeout=connect_seconds,

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from storage.errors import UsageError
 from storage.keys import Role
 from storage.layout import Buckets, checked_name
-from storage.policy import policy, policy_name
+from storage.policy import minio_policy, policy_name
 from storage.settings import ExternalSettings, MinioSettings, StoreTenant
 
 DESIRED: Final = Path("/etc/slipway/desired.json")
@@ -49,7 +49,7 @@ class DesiredState(BaseModel):
         """Return the document of each policy, by name."""
         buckets = self.named_buckets()
         return {
-            policy_name(tenant.name, role): policy(tenant.name, role, buckets)
+            policy_name(tenant.name, role): minio_policy(tenant.name, role, buckets)
             for tenant in self.tenants
             for role in Role
         }

@@ -35,7 +35,12 @@ from storage.report import Report
 KEYS: Final = Path("/etc/slipway-keys/keys.json")
 CA: Final = Path("/etc/slipway-ca/ca.crt")
 
-_WITH_ADMINISTRATOR: Final = (Capability.POLICY, Capability.VERSIONING, Capability.LIFECYCLE)
+_WITH_ADMINISTRATOR: Final = (
+    Capability.POLICY,
+    Capability.FIXED_KEYS,
+    Capability.VERSIONING,
+    Capability.LIFECYCLE,
+)
 """Needed in part by others; here each tenant, old data and old runs depend on it."""
 
 

@@ -1,6 +1,6 @@
 """Whether a store holds each tenant's keys to their rights: what is granted works, all else is denied.
 
-Nothing is written: a write on the condition of an ETag that no object has is denied where the key may
+No object is written: a write on the condition of an ETag that no object has is denied where the key may
 not write, and fails by its condition where it may.
 """
 
@@ -15,6 +15,7 @@ from storage.client import StoreAccess, error_code, open_store
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets, runs_prefix, tenant_prefix
 from storage.policy import policy
+from storage.self_service import Answer, attempts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -37,7 +38,8 @@ def wrong_rights(
     """Yield a sentence for everything that a tenant's key may do and must not, or the other way round."""
     for tenant in tenants:
         for role in Role:
-            client = open_store(replace(access, key=keys[tenant, role]))
+            own = replace(access, key=keys[tenant, role])
+            client = open_store(own)
             try:
                 for what, may, ask in _questions(client, buckets, tenants, tenant, role):
                     code = _code(ask)
@@ -46,6 +48,21 @@ def wrong_rights(
                         yield f"{tenant}.{role}: {what} {expected}, and is {_said(code)}."
             finally:
                 client.close()
+            for each in attempts(own, _any_right(tenant, role, buckets)):
+                if each.answer in (Answer.GRANTED, Answer.UNCLEAR):
+                    code = f" with {each.code}" if each.code else ""
+                    yield f"{tenant}.{role}: the key {each.what}, which must be denied: {each.answer}{code}."
+
+
+def _any_right(tenant: str, role: Role, buckets: Buckets) -> Callable[["S3Client"], object]:
+    """Return something that the role may do."""
+    bucket = min(_prefixes(tenant, role, buckets, "s3:GetObject"))
+    prefix = _own_prefix(tenant, bucket, buckets)
+    return lambda client: _listing(client, bucket, prefix)()
+
+
+def _own_prefix(tenant: str, bucket: str, buckets: Buckets) -> str:
+    return runs_prefix(tenant) if bucket == buckets.artifacts else tenant_prefix(tenant)
 
 
 _Question = tuple[str, bool, Callable[[], object]]
@@ -58,7 +75,7 @@ def _questions(
     writes = _prefixes(tenant, role, buckets, "s3:PutObject")
     reads = _prefixes(tenant, role, buckets, "s3:GetObject")
     for bucket in (buckets.artifacts, buckets.models, buckets.data):
-        own = runs_prefix(tenant) if bucket == buckets.artifacts else tenant_prefix(tenant)
+        own = _own_prefix(tenant, bucket, buckets)
         for prefix in (own, *others, ""):
             mine, where = prefix == own, f"{bucket}/{prefix}"
             may_read, may_write = mine and bucket in reads, mine and bucket in writes

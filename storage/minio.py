@@ -45,7 +45,9 @@ class MinioStoreArgs:
     endpoint: str
     """URL of the Service from outside the cluster."""
 
-    console_endpoint: str
+    console_endpoint: str | None
+    """URL of the web console; None where it is off."""
+
     console_port: int
     protect_volumes: bool
     """Whether nothing may delete the volumes, nor the namespace that they are in."""
@@ -93,7 +95,7 @@ class MinioStore(pulumi.ComponentResource):
             service=args.service,
             namespace=args.namespace,
             port=args.port,
-            console_port=args.console_port,
+            console_port=args.console_port if args.console_endpoint else None,
         )
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
@@ -157,7 +159,8 @@ class MinioStore(pulumi.ComponentResource):
 
     def _issue(self) -> pulumi.Output[certificates.StoreCertificate]:
         generation = self._args.settings.certificate_generation
-        hosts = self._layout.hosts((self._args.endpoint, self._args.console_endpoint))
+        outside = (self._args.endpoint, self._args.console_endpoint)
+        hosts = self._layout.hosts([url for url in outside if url])
         return self._args.secret.apply(lambda secret: certificates.issue(secret, generation, hosts))
 
     def _certificate_secret(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.Secret:
@@ -207,7 +210,6 @@ class MinioStore(pulumi.ComponentResource):
     def _service(self, server: pulumi.Resource) -> k8s.core.v1.Service:
         """Make the Service after the server, so that a server that fails is not waited for twice."""
         args = self._args
-        ports = {"s3": args.port, "console": args.console_port}
         return k8s.core.v1.Service(
             f"{self._name}-service",
             metadata=self._metadata(args.service),
@@ -215,7 +217,7 @@ class MinioStore(pulumi.ComponentResource):
                 "selector": self._labels,
                 "ports": [
                     {"name": name, "port": port, "target_port": port, "protocol": "TCP"}
-                    for name, port in ports.items()
+                    for name, port in self._layout.ports.items()
                 ],
             },
             opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[server])),

@@ -1,12 +1,20 @@
 """How MinIO is laid out over pods and volumes: names, arguments, certificate hosts. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
 CERTIFICATES: Final = "/etc/minio"
 """Where the server looks for `public.crt`, `private.key` and `CAs/`."""
+
+
+NO_CONSOLE: Final[Mapping[str, str]] = {"MINIO_BROWSER": "off", "MINIO_STS_DURATION": "1s"}
+"""Without the console, which signs in by a token, nobody gets a token.
+
+MinIO's STS API asks no policy. But it refuses a token of less than 15 minutes, and takes the validity that
+stands in its environment before the one that is asked for.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +26,8 @@ class MinioLayout:
     service: str
     namespace: str
     port: int
-    console_port: int
+    console_port: int | None
+    """None where the web console is off."""
 
     @property
     def distributed(self) -> bool:
@@ -45,19 +54,23 @@ class MinioLayout:
         )
 
     @property
+    def ports(self) -> dict[str, int]:
+        """Return the ports that a pod answers on, by name."""
+        return {"s3": self.port} | ({} if self.console_port is None else {"console": self.console_port})
+
+    @property
     def endpoint(self) -> str:
         """Return the URL inside the cluster."""
         return f"https://{self.service}.{self.namespace}.svc.cluster.local:{self.port}"
 
     def arguments(self) -> list[str]:
         """Return the server's arguments; every pod of a store gets the same."""
-        return [
-            "server",
-            self._drives(),
-            f"--address=:{self.port}",
-            f"--console-address=:{self.console_port}",
-            f"--certs-dir={CERTIFICATES}",
-        ]
+        console = [] if self.console_port is None else [f"--console-address=:{self.console_port}"]
+        return ["server", self._drives(), f"--address=:{self.port}", *console, f"--certs-dir={CERTIFICATES}"]
+
+    def console_variables(self) -> Mapping[str, str]:
+        """Return the environment that turns the web console on or off."""
+        return NO_CONSOLE if self.console_port is None else {"MINIO_BROWSER": "on"}
 
     def _drives(self) -> str:
         """Return the drives in MinIO's own notation, three dots and all."""

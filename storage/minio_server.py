@@ -202,6 +202,7 @@ class MinioServer:
         plain = {
             "MINIO_REGION": args.settings.region,
             "MINIO_UPDATE": "off",
+            **layout.console_variables(),
             "HOME": SCRATCH,
             # Below the limit, so that Go collects before the kernel kills.
             "GOMEMLIMIT": f"{memory_mib * 5 // 6}MiB",
@@ -220,8 +221,8 @@ class MinioServer:
                 *(k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in plain.items()),
             ],
             ports=[
-                k8s.core.v1.ContainerPortArgs(name="s3", container_port=layout.port),
-                k8s.core.v1.ContainerPortArgs(name="console", container_port=layout.console_port),
+                k8s.core.v1.ContainerPortArgs(name=name, container_port=port)
+                for name, port in layout.ports.items()
             ],
             startup_probe=http_probe("/minio/health/live", layout.port, period=2, failures=90, tls=True),
             readiness_probe=self._readiness(),

@@ -14,13 +14,15 @@ takes leave to delete an object for leave to delete its versions.
 
 Whoever promotes, or checks what is served, may also read the lifecycle of the models bucket, and the
 collector whether it keeps old versions. Nothing but the tenant's own prefixes is named. A prefix ends
-in a slash before the wildcard, so `team-a/*` never matches `team-ab/…`.
+in a slash before the wildcard, so `team-a/*` never matches `team-ab/…`. What every key is denied is in
+storage.denials.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from storage import denials
 from storage.keys import Role
 from storage.layout import Buckets, checked_name, runs_prefix, tenant_prefix
 
@@ -55,37 +57,49 @@ def policy_name(tenant: str, role: Role) -> str:
     return f"{MADE_BY_US}{role}-{checked_name('tenant', tenant)}"
 
 
+def minio_policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
+    """Return the policy document of a tenant's key in a MinIO: what it is granted, and what it is denied."""
+    granted = policy(tenant, role, buckets)
+    return granted | {"Statement": [*granted["Statement"], *denials.in_minio()]}
+
+
 def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
-    """Return the S3 policy document of a tenant's key.
+    """Return what a tenant's key is granted, as an S3 policy document.
 
     Listing is allowed below the granted prefixes only, because KServe's storage initializer lists
     what it downloads, and a listing of the whole bucket would name every tenant.
     """
     statements: list[dict[str, Any]] = []
     for grant in _grants(tenant, role, buckets):
-        statements += [
-            {
-                "Effect": "Allow",
-                "Action": sorted(grant.actions),
-                "Resource": [f"arn:aws:s3:::{grant.bucket}/{grant.prefix}*"],
-            },
-            {
-                "Effect": "Allow",
-                "Action": [*grant.listing],
-                "Resource": [f"arn:aws:s3:::{grant.bucket}"],
-                "Condition": {"StringLike": {"s3:prefix": [f"{grant.prefix}*"]}},
-            },
-            {
-                "Effect": "Allow",
-                # KServe's storage initializer asks for the bucket itself before it lists its prefix.
-                "Action": ["s3:GetBucketLocation", "s3:HeadBucket", *grant.about],
-                "Resource": [f"arn:aws:s3:::{grant.bucket}"],
-            },
-        ]
-        if grant.denied:
-            objects = f"arn:aws:s3:::{grant.bucket}/{grant.prefix}*"
-            statements.append({"Effect": "Deny", "Action": [*grant.denied], "Resource": [objects]})
+        # Two grants in one bucket share a statement: a store keeps it once.
+        statements += [each for each in _statements(grant) if each not in statements]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _statements(grant: _Grant) -> list[dict[str, Any]]:
+    bucket = f"arn:aws:s3:::{grant.bucket}"
+    objects = [f"{bucket}/{grant.prefix}*"]
+    denied = [{"Effect": "Deny", "Action": [*grant.denied], "Resource": objects}] if grant.denied else []
+    return [
+        {
+            "Effect": "Allow",
+            "Action": sorted(grant.actions),
+            "Resource": objects,
+        },
+        {
+            "Effect": "Allow",
+            "Action": [*grant.listing],
+            "Resource": [bucket],
+            "Condition": {"StringLike": {"s3:prefix": [f"{grant.prefix}*"]}},
+        },
+        {
+            "Effect": "Allow",
+            # KServe's storage initializer asks for the bucket itself before it lists its prefix.
+            "Action": ["s3:GetBucketLocation", "s3:HeadBucket", *grant.about],
+            "Resource": [bucket],
+        },
+        *denied,
+    ]
 
 
 def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:

@@ -5,8 +5,9 @@
     /etc/slipway/desired.json                   what is to be (DesiredState); no secret is in it
     /etc/slipway-users/<access key>             a user's secret key
 
-A rerun changes nothing. Users and policies that Slipway made and that are no longer desired go;
-what others made, and every bucket with what it holds, stays.
+A rerun changes nothing. Users and policies that Slipway made and that are no longer desired are removed,
+and so are access keys that its users made for themselves; what others made, and every bucket with what it
+holds, stays.
 """
 
 import io
@@ -187,14 +188,17 @@ def _opens(store: Store, access_key: str, secrets: Mapping[str, str]) -> bool:
 
 
 def _leftovers(store: Store, desired: DesiredState) -> list[str]:
-    """Remove what users made for themselves, then the users, then the policies that they had."""
+    """Remove the access keys that users made for themselves, and users and policies that nobody is to have.
+
+    No user may make an access key any more; one could before its policy denied that.
+    """
     changes = []
     for access_key in _ours(store):
-        if access_key in desired.users():
-            continue
         for account in accounts_of(store.admin, access_key):
             store.admin.delete_service_account(account)
             changes.append(f"removed service account {account} of {access_key}")
+        if access_key in desired.users():
+            continue
         store.admin.user_remove(access_key)
         changes.append(f"removed user {access_key}")
     for name in json.loads(store.admin.policy_list()):

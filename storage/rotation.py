@@ -1,10 +1,11 @@
 """A tenant's keys, replaced without an outage: a state machine over two lines of its file. Pure.
 
-    n                     begin     generation n+1 is to be made, n stays valid
-    n+1, overlap          up        the store knows both; the Secrets carry n+1
+    n                     list      the access keys that the users of n made for themselves
+                          begin     generation n+1 is to be made, n stays valid
+    n+1, overlap          up        the store knows both, and no key of users' own; the Secrets carry n+1
                           move      what holds n takes n+1
                           prove     every new key opens what it should and nothing else
-    n+1, closing          up        the store forgets n, and what its users made
+    n+1, closing          up        the store removes n
                           prove     every new key opens, every old one is unknown
     n+1
 
@@ -98,6 +99,8 @@ def rotate(steps: Steps, report: Report = silent) -> Rotated:
         FailedError: A step failed. What serves goes on, and a rerun continues from there.
     """
     found = steps.state()
+    # Before the store is brought up: that removes them.
+    accounts = () if found.phase is Phase.CLOSING else steps.accounts(_replaced(found))
     if found.phase is None:
         state = found.begun()
         report(f"beginning: generation {state.generation} beside {found.generation}")
@@ -105,12 +108,10 @@ def rotate(steps: Steps, report: Report = silent) -> Rotated:
     else:
         state = found
         report(f"continuing: generation {state.generation}, {found.phase}")
-    accounts: tuple[str, ...] = ()
     if state.phase is Phase.OVERLAP:
         steps.bring_up()
         steps.move(state)
         steps.prove_valid(state.generation)
-        accounts = steps.accounts(state.former)
         steps.record(state, state.closed())
         state = state.closed()
     steps.bring_up()
@@ -118,3 +119,8 @@ def rotate(steps: Steps, report: Report = silent) -> Rotated:
     steps.prove_dead(state.former, accounts)
     steps.record(state, state.finished())
     return Rotated(state.generation, continued=found.phase is not None, accounts=accounts)
+
+
+def _replaced(state: KeyState) -> int:
+    """Return the generation that this rotation is to end, begun or not."""
+    return state.generation if state.phase is None else state.former

@@ -83,6 +83,10 @@ class MinioSettings(_Common):
     certificate_generation: int = Field(
         default=1, ge=1, description="Add one to replace the store's authority and certificate."
     )
+    console: bool = Field(
+        default=False,
+        description="Whether MinIO's web console answers, to every pod that reaches the store's namespace.",
+    )
     protect_volumes: bool = Field(
         default=True, description="Whether `destroy` refuses to delete the volumes; `local` never does."
     )

@@ -10,7 +10,7 @@ def connect(settings: PlatformSettings) -> ClusterHandle:
     if isinstance(settings, LocalSettings):
         from infra.cluster import embedded  # noqa: PLC0415
 
-        return embedded.create()
+        return embedded.create(console=settings.store.console)
     from infra.cluster import existing  # noqa: PLC0415
 
     return existing.create(settings)

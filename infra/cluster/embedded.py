@@ -61,15 +61,15 @@ class EmbeddedImage(pulumi.CustomResource):
         super().__init__("slipway:embedded:Image", name, inputs, opts)
 
 
-def create() -> ClusterHandle:
+def create(*, console: bool) -> ClusterHandle:
     """Declare the embedded cluster, its images and the provider that reaches it.
 
     URLs and image references are known in every preview: the first follow from the instance's name,
-    the second from what the images are made of.
+    the second from what the images are made of. `console` says whether the store has one.
     """
     local = instance.current()
     ports = local.ports
-    cluster = EmbeddedCluster("cluster", instance_name=local.name, forwards=_forwards(ports))
+    cluster = EmbeddedCluster("cluster", instance_name=local.name, forwards=_forwards(ports, console=console))
     _delete_with(cluster)
     provider = pulumi_kubernetes.Provider(
         "kubernetes",
@@ -85,7 +85,7 @@ def create() -> ClusterHandle:
         endpoints=Endpoints(
             gateway=f"http://127.0.0.1:{ports.gateway}",
             store=f"https://127.0.0.1:{ports.s3}",
-            console=f"https://127.0.0.1:{ports.console}",
+            console=f"https://127.0.0.1:{ports.console}" if console else None,
             kfp=f"http://127.0.0.1:{ports.kfp}",
         ),
         kubeconfig=local.kubeconfig,
@@ -107,14 +107,15 @@ def _delete_with(cluster: EmbeddedCluster) -> None:
     pulumi.runtime.register_stack_transformation(mark)
 
 
-def _forwards(ports: instance.Ports) -> list[Mapping[str, object]]:
+def _forwards(ports: instance.Ports, *, console: bool) -> list[Mapping[str, object]]:
     """Name the Services that answer on this machine; they come into being later in the program."""
     leads = [
         (ports.gateway, names.GATEWAY_NAMESPACE, names.GATEWAY_SERVICE, names.GATEWAY_PORT),
         (ports.s3, names.STORE_NAMESPACE, names.STORE_SERVICE, names.STORE_PORT),
-        (ports.console, names.STORE_NAMESPACE, names.STORE_SERVICE, names.STORE_CONSOLE_PORT),
         (ports.kfp, names.KFP_NAMESPACE, names.KFP_SERVICE, names.KFP_PORT),
     ]
+    if console:
+        leads.append((ports.console, names.STORE_NAMESPACE, names.STORE_SERVICE, names.STORE_CONSOLE_PORT))
     return [
         {"port": port, "namespace": namespace, "service": service, "servicePort": service_port}
         for port, namespace, service, service_port in leads

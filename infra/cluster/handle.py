@@ -50,7 +50,9 @@ class Endpoints:
 
     gateway: str
     store: str
-    console: str
+    console: str | None
+    """Of MinIO; None where the settings name none."""
+
     kfp: str
 
 

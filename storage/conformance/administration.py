@@ -12,6 +12,7 @@ from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from pydantic import SecretStr
 
+from storage import denials
 from storage.client import StoreAccess, ca_file
 from storage.conformance.checking import UntestedError, WrongError
 from storage.keys import StoreKey
@@ -112,8 +113,11 @@ class MinioAdministration:
         return key
 
     def document(self, bucket: str, prefix: str) -> dict[str, Any]:
-        """Return the user's policy."""
-        return {"Version": "2012-10-17", "Statement": statements(bucket, prefix)}
+        """Return the user's policy, with the denials of every policy of Slipway's."""
+        return {
+            "Version": "2012-10-17",
+            "Statement": [*statements(bucket, prefix), *denials.in_minio()],
+        }
 
     def remove(self) -> list[str]:
         """Remove users before the policies that they have."""

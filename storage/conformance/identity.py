@@ -1,12 +1,13 @@
 """Who may do what: wrong keys, keys held to a prefix, and URLs that carry their own permission."""
 
-import dataclasses
 import re
 import secrets
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 
 import urllib3
@@ -22,6 +23,7 @@ from storage.conformance.checking import Check, UntestedError, WrongError, check
 from storage.conformance.context import Context
 from storage.conformance.result import Capability
 from storage.keys import StoreKey
+from storage.self_service import Answer, attempts
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -67,7 +69,7 @@ def nobody_reads_without_a_key(context: Context) -> None:
 
 @contextmanager
 def _opened(context: Context, key: StoreKey) -> "Iterator[S3Client]":
-    with closing(context.opens(dataclasses.replace(context.access, key=key))) as client:
+    with closing(context.opens(replace(context.access, key=key))) as client:
         yield client
 
 
@@ -156,6 +158,54 @@ def _bucket_is_denied(limited: "S3Client", bucket: str, context: Context) -> Non
         limited.create_bucket(Bucket=context.foreign_bucket())
 
 
+@check(Capability.FIXED_KEYS)
+def a_key_stays_as_it_is(context: Context) -> str:
+    """A key held to a prefix can't change itself or make another one, and no token of it opens anything."""
+    administration = context.administration
+    bucket = context.own_bucket("fixed-keys") if administration.changes_bucket else context.bucket
+    there = context.key(f"{_OWN}there")
+    context.client.put_object(Bucket=bucket, Key=there, Body=b"there")
+    key = administration.limited_key(bucket, context.key(_OWN))
+    with _opened(context, key) as limited:
+        _wait_for_right(limited, bucket, there)
+        tried = [*attempts(replace(context.access, key=key), lambda client: _read(client, bucket, there))]
+        for each in tried:
+            if each.answer in (Answer.GRANTED, Answer.UNCLEAR):
+                raise WrongError(f"a key {each.what}: {each.answer}", each.code or None)
+        must(_read(limited, bucket, there) == b"there", "the key opens something else afterwards")
+    if all(each.answer is Answer.ABSENT for each in tried):
+        return "no such API"
+    return "a token opens nothing" if any("token of" in each.what for each in tried) else "refused"
+
+
+@check(Capability.LISTING_BY_HEADER)
+def a_header_opens_no_listing(context: Context) -> None:
+    """A key held to a prefix lists no other one by a header or a parameter that names its own."""
+    administration = context.administration
+    bucket = context.own_bucket("listing") if administration.changes_bucket else context.bucket
+    own, foreign = context.key(_OWN), context.key(_FOREIGN[1])
+    for prefix in (own, foreign):
+        context.client.put_object(Bucket=bucket, Key=f"{prefix}there", Body=b"x")
+    with _opened(context, administration.limited_key(bucket, own)) as limited:
+        _wait_for_right(limited, bucket, f"{own}there")
+        for what, event, claim in (
+            ("a header", "before-sign.s3.ListObjectsV2", partial(_claim_by_header, own)),
+            ("a parameter", "before-call.s3.ListObjectsV2", partial(_claim_by_parameter, own)),
+        ):
+            limited.meta.events.register(event, claim)
+            with refused(f"listing another prefix with {what} `Prefix`", _DENIED, status=403):
+                limited.list_objects_v2(Bucket=bucket, Prefix=foreign)
+            limited.meta.events.unregister(event, claim)
+
+
+def _claim_by_header(prefix: str, request: AWSRequest, **_: object) -> None:
+    request.headers["Prefix"] = prefix
+
+
+def _claim_by_parameter(prefix: str, params: dict[str, Any], **_: object) -> None:
+    params["query_string"]["Prefix"] = prefix
+
+
 @check(Capability.PRESIGNED)
 def a_signed_url_is_read(context: Context) -> None:
     """A signed URL is read without a key."""
@@ -237,6 +287,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     an_unknown_key_is_refused,
     nobody_reads_without_a_key,
     a_key_keeps_to_its_prefix,
+    a_key_stays_as_it_is,
+    a_header_opens_no_listing,
     a_signed_url_is_read,
     an_altered_url_is_refused,
     an_expired_url_is_refused,

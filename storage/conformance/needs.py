@@ -76,6 +76,16 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
             ("more than one tenant", "separate keys of runs, serving and promotion"),
             "a key can't be held to a prefix, so tenants would read and write one another's objects",
         ),
+        Capability.FIXED_KEYS: _Entry(
+            Need.IF_TESTED,
+            ("more than one tenant",),
+            "whoever holds a key could lock the platform out, or keep a key that outlives a rotation",
+        ),
+        Capability.LISTING_BY_HEADER: _Entry(
+            Need.PARTLY,
+            ("keeping the names of a tenant's objects from other tenants",),
+            "a key that may list below its prefix can list every prefix of the bucket, and read none of it",
+        ),
         Capability.VERSIONING: _Entry(
             Need.PARTLY,
             ("keeping input data that was overwritten or deleted",),
@@ -130,7 +140,7 @@ def requirements(report: StoreReport) -> tuple[Refusal, ...]:
             capability=result.capability,
             refuses=refused,
             why=NEEDS[result.capability].why,
-            fatal=result.need is Need.ALWAYS,
+            fatal=result.fatal,
         )
         for result in report.capabilities
         for refused in result.refuses

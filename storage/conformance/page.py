@@ -17,6 +17,9 @@ _WHAT: Final[Mapping[Capability, str]] = {
     Capability.KEYS: "spaces, Unicode, `+`, `%`, dots and 1024 bytes come back as they were given",
     Capability.WRONG_KEY: "a wrong secret, an unknown key and no key are refused, each with its own code",
     Capability.POLICY: "a key held to `team-a/` is denied everything in `team-ab/`, `team-b/` and the bucket",
+    Capability.FIXED_KEYS: "a key held to a prefix can't change itself or make keys, and a token of it opens "
+    "nothing; a store without such APIs passes",
+    Capability.LISTING_BY_HEADER: "no header or parameter `Prefix` opens the listing of another prefix",
     Capability.VERSIONING: "overwritten and deleted objects are read by their version",
     Capability.LIFECYCLE: "rules that expire objects below a prefix, and replaced versions",
     Capability.ABANDONED_UPLOADS: "a rule that removes incomplete uploads",
@@ -86,14 +89,22 @@ def _needs() -> Iterator[str]:
                 f"`{capability}`",
                 _WHAT[capability],
                 entry.need,
-                "the whole store; it would endanger " + entry.refuses[0]
-                if entry.need is Need.ALWAYS
-                else "; ".join(entry.refuses) or "nothing",
+                _refused(entry.need, entry.refuses),
                 entry.why,
             )
             for capability, entry in NEEDS.items()
         ],
     )
+
+
+def _refused(need: Need, refuses: Sequence[str]) -> str:
+    match need:
+        case Need.ALWAYS:
+            return f"the whole store; it would endanger {refuses[0]}"
+        case Need.IF_TESTED:
+            return f"the whole store; where it was not tested, {'; '.join(refuses)}"
+        case _:
+            return "; ".join(refuses) or "nothing"
 
 
 def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:
@@ -115,7 +126,7 @@ def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:
 
 def _cell(found: CapabilityResult) -> str:
     if found.outcome is Outcome.PASSED:
-        return "passed"
+        return f"passed: {found.message}" if found.capability is Capability.FIXED_KEYS else "passed"
     what = f"`{found.code}`" if found.code else found.message
     return f"**{found.outcome}**: {what}".replace("\\", "\\\\").replace("|", "\\|")
 

@@ -18,6 +18,8 @@ class Capability(StrEnum):
     KEYS = "keys"
     WRONG_KEY = "wrong-key"
     POLICY = "policy"
+    FIXED_KEYS = "fixed-keys"
+    LISTING_BY_HEADER = "listing-by-header"
     VERSIONING = "versioning"
     LIFECYCLE = "lifecycle"
     ABANDONED_UPLOADS = "abandoned-uploads"
@@ -49,6 +51,9 @@ class Need(StrEnum):
 
     ALWAYS = "always"
     """Without it the store is not usable."""
+
+    IF_TESTED = "if tested"
+    """A store that fails is not usable; where it could not be tested, Slipway refuses some things."""
 
     PARTLY = "partly"
     """Without it Slipway refuses some things there."""
@@ -90,6 +95,17 @@ class CapabilityResult(Frozen):
     refuses: tuple[str, ...]
     """What Slipway refuses to do at this store; nothing where the capability is there."""
 
+    @property
+    def fatal(self) -> bool:
+        """Whether the store is not usable for want of it."""
+        match self.need:
+            case Need.ALWAYS:
+                return self.outcome is not Outcome.PASSED
+            case Need.IF_TESTED:
+                return self.outcome in (Outcome.FAILED, Outcome.ABSENT)
+            case _:
+                return False
+
 
 class Refusal(Frozen):
     """One thing that Slipway doesn't do at a store, and why."""
@@ -122,9 +138,7 @@ class StoreReport(Frozen):
     @property
     def usable(self) -> bool:
         """Whether Slipway can use the store at all."""
-        return all(
-            result.outcome is Outcome.PASSED for result in self.capabilities if result.need is Need.ALWAYS
-        )
+        return not any(result.fatal for result in self.capabilities)
 
 
 def worst(checks: tuple[CheckResult, ...]) -> CheckResult:

@@ -18,7 +18,7 @@ from storage import external_check, reconcile
 from storage.administered_store import Store
 from storage.keys import Role, tenant_key
 from storage.layout import Buckets
-from storage.policy import policy, policy_name
+from storage.policy import minio_policy, policy_name
 
 pytestmark = pytest.mark.contract
 
@@ -101,7 +101,7 @@ def by_hand(server: Minio, tmp_path: Path) -> Iterator[tuple[Job, Store]]:
         for role in Role:
             key = {"access_key": f"hand-{role}-{tenant}", "secret_key": secrets.token_urlsafe(20)}
             made.setdefault(tenant, {})[role.value] = key
-            store.admin.policy_add(f"hand-{role}-{tenant}", policy=policy(tenant, role, BUCKETS))
+            store.admin.policy_add(f"hand-{role}-{tenant}", policy=minio_policy(tenant, role, BUCKETS))
             store.admin.user_add(key["access_key"], key["secret_key"])
             store.admin.policy_set(f"hand-{role}-{tenant}", user=key["access_key"])
     yield Job(tmp_path, server.url, None).wants(made), store

@@ -24,6 +24,7 @@ from storage.client import StoreAccess, open_store
 from storage.errors import FailedError
 from storage.keys import Role, StoreKey, root_key, tenant_key
 from storage.layout import Buckets
+from storage.policy import policy, policy_name
 from storage.proof import Prover
 from storage.reconcile import main
 from storage.rotation import KeyState, Phase, rotate
@@ -125,13 +126,19 @@ class Platform:
         self.prover.prove_accounts_dead(accounts)
 
     def own_account(self, role: Role, generation: int, name: str) -> StoreKey:
-        """Have a user make a service account for itself, as a leaked key could."""
+        """Have a user make a service account for itself, as a leaked key could before its denials."""
         key = self.key(role, generation)
+        self.without_denials(role)
         secret = secrets.token_urlsafe(24)
         admin = open_admin(self.access(key))
         assert isinstance(admin._provider, StaticProvider)
         admin.add_service_account(access_key=name, secret_key=secret)
         return StoreKey(access_key=name, secret_key=secret)
+
+    def without_denials(self, role: Role) -> None:
+        """Set the policy that Slipway wrote before; the next `up` sets today's."""
+        admin = open_admin(self.access(self.root))
+        admin.policy_add(policy_name("team-a", role), policy=policy("team-a", role, BUCKETS))
 
     def code(self, key: StoreKey) -> str:
         return proof.answer(self.access(key), BUCKETS.models, "team-a/")()
@@ -239,17 +246,18 @@ def test_a_file_that_was_put_back_lets_no_dead_key_in(platform: Platform) -> Non
     assert platform.code(platform.key(Role.SERVER, 2)) == proof.OPEN
 
 
-def test_an_account_of_the_new_user_lives_on(platform: Platform) -> None:
+def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
     made: list[StoreKey] = []
 
     def make_one() -> None:
         if not made:
             made.append(platform.own_account(Role.EDITOR, 2, "own-new"))
+            assert platform.code(made[0]) == proof.OPEN, "the control"
 
     platform.after_up = make_one
     rotate(platform)
-    assert platform.code(made[0]) == proof.OPEN
-    assert platform.accounts(2) == ("own-new",)
+    assert platform.code(made[0]) == proof.UNKNOWN
+    assert platform.accounts(2) == ()
 
 
 def test_a_proof_fails_where_the_old_key_lives_or_the_new_one_does_not(platform: Platform) -> None:

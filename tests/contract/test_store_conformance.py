@@ -40,6 +40,7 @@ NOT_IMPLEMENTED = "absent NotImplemented"
 GOLDEN = {
     "MinIO": ALL
     | {
+        Capability.LISTING_BY_HEADER: "failed listing another prefix with a header `Prefix`: not refused",
         Capability.ABANDONED_UPLOADS: "failed InvalidArgument",
         Capability.DELETE_IF_MATCH: "failed a delete by another ETag: not refused",
         Capability.ESCAPING_KEYS: "failed a\\b is taken, encoded .. is taken",
@@ -59,6 +60,8 @@ GOLDEN = {
         Capability.CHECKSUM: "failed the store does not tell the checksum",
         Capability.WRONG_KEY: "failed a read with a wrong secret: not refused",
         Capability.POLICY: "failed reading in team-ab: not refused",
+        Capability.FIXED_KEYS: "failed a key opens what it may by a token of AssumeRole: granted",
+        Capability.LISTING_BY_HEADER: "failed listing another prefix with a header `Prefix`: not refused",
         Capability.PRESIGNED: "failed a URL of another object: not refused",
         Capability.ESCAPING_KEYS: "failed a/../b is taken, ./a is taken, a//b is taken, a\\b is taken, "
         "encoded .. is taken, NUL is taken, 1025 bytes is taken",
@@ -166,6 +169,7 @@ def test_what_moto_lacks_is_refused_by_name(reports: dict[str, StoreReport]) -> 
         Capability.RACE,
         Capability.CHECKSUM,
         Capability.WRONG_KEY,
+        Capability.FIXED_KEYS,
     }
     assert "more than one tenant" in [refusal.refuses for refusal in refusals]
 
@@ -337,6 +341,52 @@ class WithoutSlash(MinioAdministration):
 class ClosedToAll(MinioAdministration):
     def document(self, bucket: str, prefix: str) -> dict[str, Any]:
         return super().document(bucket, "elsewhere/")
+
+
+class WithoutDenials(MinioAdministration):
+    def document(self, bucket: str, prefix: str) -> dict[str, Any]:
+        whole = super().document(bucket, prefix)
+        return whole | {"Statement": [each for each in whole["Statement"] if not self.left_out(each)]}
+
+    def left_out(self, statement: dict[str, Any]) -> bool:
+        return bool(statement["Effect"] == "Deny")
+
+
+class WithTokens(WithoutDenials):
+    def left_out(self, statement: dict[str, Any]) -> bool:
+        return "aws:principaltype" in str(statement.get("Condition"))
+
+
+class WithClaims(WithoutDenials):
+    def left_out(self, statement: dict[str, Any]) -> bool:
+        return "StringNotEquals" in statement.get("Condition", {})
+
+
+BY_TOKEN = "a key opens what it may by a token of AssumeRole"
+
+
+@pytest.mark.parametrize(
+    ("administration", "said"),
+    [
+        (WithoutDenials, "a key gives itself a secret: granted"),
+        (WithTokens, f"{BY_TOKEN}: granted"),
+        (WithClaims, f"{BY_TOKEN} and the header principaltype: User: granted"),
+    ],
+)
+def test_a_key_that_can_change_itself_makes_a_store_unusable(
+    minio: Minio, administration: Any, said: str
+) -> None:
+    report = run(
+        access(minio), administration=administration(access(minio)), checks=of(Capability.FIXED_KEYS)
+    )
+    assert results(report)[Capability.FIXED_KEYS] == f"failed {said}"
+    assert [refusal.fatal for refusal in requirements(report) if refusal.capability == "fixed-keys"] == [True]
+
+
+def test_where_nobody_limits_a_key_it_is_untested_and_refuses_a_second_tenant(minio: Minio) -> None:
+    report = run(access(minio), checks=of(Capability.FIXED_KEYS))
+    [found] = [each for each in requirements(report) if each.capability is Capability.FIXED_KEYS]
+    assert (found.refuses, found.fatal) == ("more than one tenant", False)
 
 
 @pytest.mark.parametrize(

@@ -7,15 +7,25 @@ from typing import Any
 Context = Mapping[str, str]
 
 
-def decision(policies: Iterable[Mapping[str, Any]], action: str, resource: str, context: Context) -> str:
-    """Return `allow`, `deny` (said by a statement) or `none`."""
+def decision(
+    policies: Iterable[Mapping[str, Any]],
+    action: str,
+    resource: str,
+    context: Context,
+    variables: Context | None = None,
+) -> str:
+    """Return `allow`, `deny` (said by a statement) or `none`.
+
+    `variables` are the values of `${…}` where they differ from the keys that conditions read.
+    """
+    known = context if variables is None else variables
     effects = {
         statement["Effect"]
         for document in policies
         for statement in document["Statement"]
         if _names(statement["Action"], action)
         and _names(statement.get("Resource", [resource]), resource)
-        and _holds(statement.get("Condition", {}), context)
+        and _holds(statement.get("Condition", {}), context, known)
     }
     return "deny" if "Deny" in effects else "allow" if "Allow" in effects else "none"
 
@@ -29,12 +39,19 @@ def _like(value: str, pattern: str) -> bool:
     return fnmatch.fnmatchcase(value, pattern.replace("[", "[[]"))
 
 
-def _holds(condition: Mapping[str, Mapping[str, Any]], context: Context) -> bool:
+def _holds(condition: Mapping[str, Mapping[str, Any]], context: Context, variables: Context) -> bool:
     return all(
-        _one(operator, context.get(key), [wanted] if isinstance(wanted, str) else wanted)
+        _one(operator, context.get(key), _put([wanted] if isinstance(wanted, str) else wanted, variables))
         for operator, pairs in condition.items()
         for key, wanted in pairs.items()
     )
+
+
+def _put(patterns: list[str], variables: Context) -> list[str]:
+    """Put the variables' values in their places; an unknown one stays as it is written."""
+    for name, value in variables.items():
+        patterns = [pattern.replace(f"${{{name}}}", value) for pattern in patterns]
+    return patterns
 
 
 def _one(operator: str, found: str | None, wanted: list[str]) -> bool:

@@ -58,10 +58,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_minio(data: Path) -> Iterator[Minio]:
+def running_minio(data: Path, **environment: str) -> Iterator[Minio]:
     """Start MinIO on `data`; stop it at the end."""
     server = new_minio()
-    process = start_minio(server, data)
+    process = start_minio(server, data, **environment)
     try:
         yield server
     finally:
@@ -80,8 +80,9 @@ def start_minio(server: Minio, data: Path, **environment: str) -> Process:
         "HOME": str(data),
         "MINIO_ROOT_USER": server.access_key,
         "MINIO_ROOT_PASSWORD": server.secret_key,
-        "MINIO_BROWSER": "off",
         "MINIO_UPDATE": "off",
+        # As any MinIO elsewhere: it gives tokens, and has no console only since no test needs it.
+        "MINIO_BROWSER": "off",
     } | environment
     command = [binary("minio"), "server", "--quiet", "--address", server.endpoint, data / "objects"]
     # On a busy machine it says that it is ready a moment before it takes a request.

@@ -57,8 +57,8 @@ class Nodes:
             "HOME": str(home),
             "MINIO_ROOT_USER": self.access_key,
             "MINIO_ROOT_PASSWORD": self.secret_key,
-            "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
+            **self.layout.console_variables(),
             # Else it refuses drives that lie on the machine's own disk.
             "MINIO_CI_CD": "on",
             # Else it waits, inside of a container, for its own name to be another than localhost.
@@ -96,7 +96,7 @@ class Nodes:
             f"{self.layout.service}-{each}": f"{self.url(each)}{self.drive(each)}"
             for each in range(self.layout.nodes)
         }
-        server, pattern, _, _, certificates = self.layout.arguments()
+        server, pattern, _, certificates = self.layout.arguments()
         [(first, last)] = re.findall(r"\{(\d+)\.\.\.(\d+)\}", pattern)
         pods = [f"{self.layout.service}-{each}" for each in range(int(first), int(last) + 1)]
         return [
@@ -111,7 +111,7 @@ class Nodes:
 @contextmanager
 def running_nodes(folder: Path, count: int = 4) -> Iterator[Nodes]:
     layout = MinioLayout(
-        nodes=count, drives_per_node=1, service="minio", namespace="store", port=9000, console_port=9001
+        nodes=count, drives_per_node=1, service="minio", namespace="store", port=9000, console_port=None
     )
     nodes = Nodes(layout, folder, [free_port() for _ in range(count)])
     with ExitStack() as stack:

@@ -5,12 +5,13 @@ import json
 
 import pulumi
 import pytest
+from pydantic import ValidationError
 from support.engine import Engine, reveal
 from support.recorded_platform import CANARY, deploy, write_manifests
 
 from embedded.cluster import config as embedded_config
 from infra import tenancy
-from infra.names import LOCAL_STORAGE_CLASS
+from infra.names import LOCAL_STORAGE_CLASS, STORE_NAMESPACE, STORE_PORT
 from infra.settings import DevSettings, LocalSettings, PlatformSettings, TenantSettings
 from storage import keys
 from storage.certificates import issue
@@ -35,7 +36,7 @@ def _dev(**store: object) -> PlatformSettings:
             "endpoints": {
                 "gateway": "https://models.example.org",
                 "store": "https://store.example.org",
-                "console": "https://console.example.org",
+                **({"console": "https://console.example.org"} if store.get("console") else {}),
                 "kfp": "https://kfp.example.org",
             },
         }
@@ -238,3 +239,52 @@ def test_storage_config_holds_the_servers_key(record):
         "cabundle_configmap": "store-ca",
     }
     assert all(isinstance(value, str) for value in entry.values()), "KServe reads a map of texts"
+
+
+@pytest.mark.parametrize("console", [False, True])
+@pytest.mark.parametrize("environment", [_local, _dev])
+def test_the_console_and_tokens_are_off_unless_asked_for(record, environment, console):
+    engine, _ = record(environment(console=True) if console else environment())
+    [container] = engine.one("store-server").inputs["spec"]["template"]["spec"]["containers"]
+    said = {each["name"]: each.get("value") for each in container["env"]}
+    ports = {each["name"] for each in engine.one("store-service").inputs["spec"]["ports"]}
+    assert {each["name"] for each in container["ports"]} == ports
+    if console:
+        assert (said["MINIO_BROWSER"], said.get("MINIO_STS_DURATION"), ports) == (
+            "on",
+            None,
+            {"s3", "console"},
+        )
+    else:
+        assert (said["MINIO_BROWSER"], said["MINIO_STS_DURATION"], ports) == ("off", "1s", {"s3"})
+
+
+@pytest.mark.parametrize("console", [False, True])
+def test_no_network_policy_opens_the_console(record, console):
+    engine, _ = record(_dev(console=True) if console else _dev())
+    [rule] = engine.one("store-ingress").inputs["spec"]["ingress"]
+    assert [each["port"] for each in rule["ports"]] == [STORE_PORT]
+    openings = tenancy.network_openings(STORE_NAMESPACE, STORE_PORT).values()
+    to_store = [
+        rule
+        for opening in openings
+        for rule in opening.get("egress", ())
+        if STORE_NAMESPACE in json.dumps(rule.get("to", STORE_NAMESPACE))
+    ]
+    reached = {each["port"] for rule in to_store for each in rule["ports"]}
+    assert reached == {STORE_PORT, 53}, "DNS is opened by its port alone"
+
+
+@pytest.mark.parametrize(
+    ("store", "urls", "said"),
+    [
+        ({"console": True}, {}, "endpoints.console: missing"),
+        ({}, {"console": "https://console.example.org"}, "endpoints.console: the console is off"),
+    ],
+)
+def test_a_console_has_a_url_and_a_url_a_console(store, urls, said):
+    values = _dev().model_dump(mode="json")
+    values |= {"store": {**values["store"], **store}}
+    values["endpoints"] = {**values["endpoints"], "console": None, **urls}
+    with pytest.raises(ValidationError, match=said):
+        DevSettings.model_validate_json(json.dumps(values))

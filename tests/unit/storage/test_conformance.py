@@ -59,6 +59,7 @@ def test_every_capability_is_checked_and_every_need_told():
     assert all(entry.why for entry in NEEDS.values())
     assert {need: {bool(e.refuses) for e in NEEDS.values() if e.need is need} for need in Need} == {
         Need.ALWAYS: {True},
+        Need.IF_TESTED: {True},
         Need.PARTLY: {True},
         Need.NEVER: {False},
     }
@@ -79,10 +80,11 @@ def test_where_all_is_well_nothing_is_refused():
 def test_what_is_not_proven_is_refused(capability, outcome):
     found = report(**{capability.replace("-", "_"): outcome})
     need = NEEDS[capability].need
-    assert found.usable is (need is not Need.ALWAYS)
+    fatal = need is Need.ALWAYS or (need is Need.IF_TESTED and outcome is not Outcome.UNTESTED)
+    assert found.usable is not fatal
     refusals = requirements(found)
     assert [refusal.refuses for refusal in refusals] == list(NEEDS[capability].refuses)
-    assert {refusal.fatal for refusal in refusals} <= {need is Need.ALWAYS}
+    assert {refusal.fatal for refusal in refusals} <= {fatal}
 
 
 def test_what_was_never_tried_counts_as_missing():

@@ -5,14 +5,14 @@ import pytest
 from storage.minio_layout import MinioLayout
 
 
-def layout(nodes: int, drives: int = 1) -> MinioLayout:
+def layout(nodes: int, drives: int = 1, console: int | None = None) -> MinioLayout:
     return MinioLayout(
         nodes=nodes,
         drives_per_node=drives,
         service="minio",
         namespace="store",
         port=9000,
-        console_port=9001,
+        console_port=console,
     )
 
 
@@ -28,7 +28,16 @@ def layout(nodes: int, drives: int = 1) -> MinioLayout:
 def test_every_pod_is_told_every_drive(nodes, drives, said):
     arguments = layout(nodes, drives).arguments()
     assert arguments[:2] == ["server", said]
-    assert arguments[2:] == ["--address=:9000", "--console-address=:9001", "--certs-dir=/etc/minio"]
+    assert arguments[2:] == ["--address=:9000", "--certs-dir=/etc/minio"]
+
+
+def test_the_console_is_off_and_gives_nobody_a_token_unless_asked_for():
+    assert layout(1).console_variables() == {"MINIO_BROWSER": "off", "MINIO_STS_DURATION": "1s"}
+    assert layout(1).ports == {"s3": 9000}
+    asked = layout(1, console=9001)
+    assert asked.console_variables() == {"MINIO_BROWSER": "on"}
+    assert asked.ports == {"s3": 9000, "console": 9001}
+    assert "--console-address=:9001" in asked.arguments()
 
 
 def test_claims_are_named_as_a_stateful_set_names_them():

@@ -139,7 +139,8 @@ def test_every_action_is_one_of_iam() -> None:
     }
     for role in Role:
         document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
-        assert {action for each in document["Statement"] for action in each["Action"]} <= known
+        allowed = [each for each in document["Statement"] if each["Effect"] == "Allow"]
+        assert {action for each in allowed for action in each["Action"]} <= known
         assert len(json.dumps(document)) < 10_240, "IAM takes no longer one"
 
 
@@ -211,3 +212,33 @@ def test_with_pod_identity_an_association_gives_the_role() -> None:
     }
     assert store.handle.credentials.annotations(TENANTS[0], Role.SERVER) == {}
     assert store.handle.identity_agent == "169.254.170.23/32"
+
+
+EVERYTHING = {"Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
+OWN_ACCESS = (
+    *("iam:CreateAccessKey", "iam:UpdateAccessKey", "iam:CreateUser", "iam:PutRolePolicy", "iam:PassRole"),
+    *("sts:AssumeRole", "sts:AssumeRoleWithWebIdentity", "sts:GetFederationToken", "sts:GetSessionToken"),
+    *("sts:TagSession", "sts:SetSourceIdentity"),
+)
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("action", OWN_ACCESS)
+def test_no_role_changes_its_own_access(role: Role, action: str) -> None:
+    """Not even where somebody attaches another policy to it."""
+    document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
+    for resource in ("*", "arn:aws:iam::111122223333:role/slipway-team-a-promoter"):
+        assert decision([document, EVERYTHING], action, resource, {}) == "deny"
+        assert decision([EVERYTHING], action, resource, {}) == "allow", "the control"
+    read = ("s3:GetObject", f"arn:aws:s3:::{BUCKETS.models}/team-a/x", {})
+    assert decision([document], *read) == "allow", "the control"
+
+
+def test_the_denials_are_no_condition_of_taking_a_role(engine: AwsEngine) -> None:
+    """Web identity is asked for without credentials; who may have it, the trust policy says."""
+    for made in engine.of("Role"):
+        trust = json.loads(made.inputs["assumeRolePolicy"])
+        assert [statement["Effect"] for statement in trust["Statement"]] == ["Allow"]
+        assert [statement["Action"] for statement in trust["Statement"]] == [
+            ["sts:AssumeRoleWithWebIdentity"]
+        ]

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.iam import decision
 
 from storage.errors import UsageError
 from storage.keys import Role
 from storage.layout import Buckets, alias_key, history_key, version_prefix
-from storage.policy import policy, policy_name
+from storage.policy import minio_policy, policy, policy_name
 
 BUCKETS = Buckets()
 TENANTS = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
@@ -164,3 +165,47 @@ def test_who_may_hide_an_object_is_denied_its_versions(role: Role, bucket: str, 
     assert allows(document, "s3:DeleteObject", bucket, key)
     denied = [each["Action"] for each in document["Statement"] if each["Effect"] == "Deny"]
     assert denied == [["s3:DeleteObjectVersion"]], "else MinIO takes the one for the other"
+
+
+ADMINISTRATION = (
+    *("admin:CreateUser", "admin:GetUser", "admin:CreateServiceAccount", "admin:ListServiceAccounts"),
+    *("admin:AttachUserOrGroupPolicy", "admin:ServerInfo", "kms:CreateKey", "kms:Status"),
+    "sts:AssumeRoleWithWebIdentity",
+)
+USER, TOKEN = ({"aws:principaltype": kind} for kind in ("User", "AssumedRole"))
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("action", ADMINISTRATION)
+def test_every_key_is_denied_administration_by_name(role: Role, action: str) -> None:
+    granted, whole = (make("team-a", role, BUCKETS) for make in (policy, minio_policy))
+    for resource in ("", f"arn:aws:s3:::{BUCKETS.models}/team-a/x"):
+        assert decision([whole], action, resource, USER) == "deny"
+        assert decision([granted], action, resource, USER) == "none", "which MinIO takes for leave"
+
+
+@given(tenant=TENANTS, role=ROLES, key=KEYS)
+def test_denials_take_nothing_from_a_key_and_everything_from_its_tokens(
+    tenant: str, role: Role, key: str
+) -> None:
+    granted, whole = (make(tenant, role, BUCKETS) for make in (policy, minio_policy))
+    prefix = {"s3:prefix": f"{tenant}/runs/{key}"}
+    for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
+        arn = f"arn:aws:s3:::{bucket}"
+        asked = [(action, f"{arn}/{tenant}/runs/{key}", {}) for action in OBJECT_ACTIONS]
+        asked += [("s3:ListBucket", arn, prefix), ("s3:GetBucketLocation", arn, {})]
+        for action, resource, said in asked:
+            mine = decision([granted], action, resource, USER | said)
+            assert decision([whole], action, resource, USER | said) == mine
+            assert decision([whole], action, resource, TOKEN | said) == "deny"
+            # MinIO reads a condition's key from a header of the request, a variable from what it knows.
+            assert decision([whole], action, resource, USER | said, TOKEN) == "deny"
+
+
+@pytest.mark.parametrize("role", Role)
+def test_the_account_information_names_no_bucket(role: Role) -> None:
+    document = minio_policy("team-a", role, BUCKETS)
+    arn = f"arn:aws:s3:::{BUCKETS.models}"
+    for action in ("s3:GetBucketLocation", "s3:ListBucket", "s3:PutObject"):
+        assert decision([document], action, arn, USER | {"s3:prefix": ""}) == "deny"
+    assert decision([document], "s3:ListAllMyBuckets", "arn:aws:s3:::", USER | {"s3:prefix": ""}) == "deny"
