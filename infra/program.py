@@ -103,7 +103,7 @@ def _minio(configuration: Configuration, settings: MinioSettings, cluster: Clust
             service=STORE_SERVICE,
             port=STORE_PORT,
             endpoint=cluster.endpoints.store,
-            console_endpoint=cluster.endpoints.console,
+            console_endpoint=cluster.endpoints.console if settings.console else None,
             console_port=STORE_CONSOLE_PORT,
             # What `local` made goes with its cluster; anywhere else data outlives a mistake.
             protect_volumes=settings.protect_volumes and configuration.platform.environment != "local",
