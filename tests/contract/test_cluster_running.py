@@ -1,5 +1,6 @@
 """A started cluster does what a Kubernetes does, and nothing of it gets out."""
 
+import base64
 import json
 import os
 import signal
@@ -71,6 +72,18 @@ def cluster() -> Iterator[Instance]:
 @pytest.fixture
 def core(cluster: Instance) -> client.CoreV1Api:
     return client.CoreV1Api(api_client(cluster))
+
+
+@pytest.mark.parametrize(("asked", "lives"), [(365 * 86400, 86400), (3607, 3607)])
+def test_a_token_lives_a_day_at_most(core, asked, lives):
+    """The second, bound to a pod, is one that an API server makes a year of where it is not told not to."""
+    [pod, *_] = core.list_namespaced_pod("default").items
+    bound = client.V1BoundObjectReference(api_version="v1", kind="Pod", name=pod.metadata.name)
+    spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=asked, bound_object_ref=bound)
+    request = client.AuthenticationV1TokenRequest(spec=spec)
+    made = core.create_namespaced_service_account_token("default", "default", request)
+    claims = json.loads(base64.urlsafe_b64decode(made.status.token.split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == lives
 
 
 def test_the_node_is_ready_and_says_what_it_is(core, cluster):
