@@ -21,6 +21,8 @@ class _Entry:
     summary: str
     whole: bool = False
     """The module's commands are a group of their own, called by this entry's name."""
+    alone: frozenset[str] = frozenset()
+    """Commands of the group that have a module each, so that they start without the others' imports."""
 
 
 COMMANDS: Final = {
@@ -36,7 +38,12 @@ COMMANDS: Final = {
     "tenant": _Entry("tenant", "Tenants: list, show, rotate their store keys.", whole=True),
     "store": _Entry("store", "The artifact store: replace its key or certificate.", whole=True),
     "pipeline": _Entry("pipeline", "Training pipelines: compile, upload, run, list, logs.", whole=True),
-    "model": _Entry("model", "Models: promote, predict, list, verify, delete and more.", whole=True),
+    "model": _Entry(
+        "model",
+        "Models: promote, predict, list, verify, delete and more.",
+        whole=True,
+        alone=frozenset({"predict"}),
+    ),
     "data": _Entry("data", "A tenant's data: check, upload, download, list, delete.", whole=True),
     "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
     "restore": _Entry("restore", "Bring back models, settings or state from a backup."),
@@ -56,6 +63,13 @@ class _Root(TyperGroup):
             return None
         group: Any = typer.main.get_group(import_module(f"slipway.commands.{entry.module}").app)
         return group if entry.whole else group.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        entry = COMMANDS.get(args[0])
+        if entry is None or len(args) < 2 or args[1] not in entry.alone:
+            return super().resolve_command(ctx, args)
+        module = import_module(f"slipway.commands.{entry.module}_{args[1]}")
+        return args[0], typer.main.get_group(module.app), args[1:]
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
         with formatter.section("Commands"):

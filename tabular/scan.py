@@ -73,10 +73,11 @@ class Scan:
         for name, (row, text) in self._doubtful.items():
             raise odd_cell(self.path, self.source.place(row), name, text)
 
-    @property
-    def keys(self) -> Keys:
-        """Hash of the features of each row."""
-        return np.concatenate(self._keys) if self._keys else np.zeros(0, dtype=np.uint64)
+    def take_keys(self) -> Keys:
+        """Hash of the features of each row; they are not kept here any longer."""
+        keys = np.concatenate(self._keys)
+        self._keys.clear()
+        return keys
 
     @property
     def codes(self) -> Codes:

@@ -58,11 +58,12 @@ class Groups:
     """The groups of equal rows of a table, and the class that each of them counts for."""
 
     def __init__(self, keys: Keys, codes: Codes, classes: int, split: Split) -> None:
-        """Group rows by the hash of their features and the number of their class."""
+        """Group rows by the hash of their features, which is changed, and the number of their class."""
         self._codes = codes
         self._classes = classes
         self._split = split
-        self._mixed = _mix(keys ^ _mix(np.full(1, split.seed, dtype=np.uint64)))
+        keys ^= _mix(np.full(1, split.seed, dtype=np.uint64))
+        self._mixed = _mix(keys)
         groups = [_distinct(self._mixed[codes == code]) for code in range(classes)]
         self._shared, counts = _shared(groups)
         self._groups = _owned(groups, self._shared, counts) if len(counts) else groups
@@ -144,10 +145,16 @@ def add_column(keys: Keys, hashed: Keys) -> Keys:
 
 
 def _mix(values: Keys) -> Keys:
-    """The finalizer of SplitMix64 (Steele, Lea and Flood, 2014): every bit reaches every bit."""
-    values = (values ^ (values >> np.uint64(30))) * _FIRST
-    values = (values ^ (values >> np.uint64(27))) * _SECOND
-    return values ^ (values >> np.uint64(31))
+    """Change values in place, so that every bit reaches every bit; return them.
+
+    This is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
+    """
+    values ^= values >> np.uint64(30)
+    values *= _FIRST
+    values ^= values >> np.uint64(27)
+    values *= _SECOND
+    values ^= values >> np.uint64(31)
+    return values
 
 
 def _distinct(values: Keys) -> Keys:
@@ -167,7 +174,7 @@ def _shared(groups: list[Keys]) -> tuple[Keys, NDArray[np.int64]]:
 
 def _owned(groups: list[Keys], shared: Keys, classes: NDArray[np.int64]) -> list[Keys]:
     """Leave each shared group to one of its classes, by its hash, so that all get some."""
-    owner = _mix(shared) % classes.astype(np.uint64)
+    owner = _mix(shared.copy()) % classes.astype(np.uint64)
     passed = np.zeros(len(shared), dtype=np.uint64)
     owned = []
     for own in groups:

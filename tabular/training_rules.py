@@ -74,7 +74,7 @@ def _require_classes(scan: Scan) -> None:
 
 def require_split(scan: Scan, classes: Sequence[str], codes: Codes, split: Split) -> Mask:
     """Return which rows are held out; TableError if a side of the split would be left without a class."""
-    groups = Groups(scan.keys, codes, len(classes), split)
+    groups = Groups(scan.take_keys(), codes, len(classes), split)
     least = len(classes) / groups.total
     if not least <= split.test_split <= 1 - least:
         low, high = math.ceil(least * 100) / 100, math.floor((1 - least) * 100) / 100

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from slipway.asking import Answers
 
 
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
 def predict(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="Model.")],
