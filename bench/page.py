@@ -7,6 +7,7 @@ from bench.measure import Figures, median
 
 BAR = 30
 BEGIN, END = "<!-- transfers: begin -->", "<!-- transfers: end -->"
+SERVING = "<!-- serving: begin -->", "<!-- serving: end -->"
 """Around the section that `python -m bench.transfers` writes."""
 
 
@@ -46,15 +47,15 @@ def write(figures: Figures, path: Path) -> None:
     ]
     if figures.cold:
         lines += _phases("Where the time goes, empty caches", figures.cold.phases)
-    lines += _transfers(path)
+    lines += [*_kept(path, BEGIN, END), *_kept(path, *SERVING)]
     path.write_text("\n".join(lines).rstrip() + "\n")
 
 
-def _transfers(path: Path) -> list[str]:
-    """The section that `python -m bench.transfers` wrote; it is kept."""
-    _, begin, rest = path.read_text().partition(BEGIN)
-    section, end, _ = rest.partition(END)
-    return [begin + section + end] if end else []
+def _kept(path: Path, first: str, last: str) -> list[str]:
+    """A section that another command measured, from one mark to the other."""
+    _, begin, rest = path.read_text().partition(first)
+    section, end, _ = rest.partition(last)
+    return [begin + section + end, ""] if end else []
 
 
 def _phases(title: str, seconds_by_name: dict[str, float]) -> list[str]:

@@ -22,6 +22,9 @@ TOKEN_SECONDS: Final = 24 * 3600
 _FINALIZERS: Final = ("inferenceservice.finalizers", "foregroundDeletion", "orphan")
 """Of KServe's controller, and of the API server's own kinds of deletion."""
 
+_RESOURCES: Final = "variables.model[?'resources']"
+_OLD_RESOURCES: Final = "variables.oldModel[?'resources']"
+
 
 class Expression(str):
     """A string that is CEL already, in place of a value."""
@@ -64,15 +67,17 @@ def _denial(expression: str, message: str, *, detail: str = "") -> dict[str, str
     return found | ({"messageExpression": detail} if detail else {})
 
 
-def model_source(buckets: Buckets, mode: str = "standard") -> dict[str, Any]:
+def model_source(buckets: Buckets, limits: Mapping[str, str], mode: str = "standard") -> dict[str, Any]:
     """Return the spec of the ValidatingAdmissionPolicy on InferenceServices.
 
-    A namespace is its tenant's name.
+    A namespace is its tenant's name. `limits` are those of a model server; what is there already keeps
+    its own, so that a changed setting does not stop the rotation of keys.
     """
     form = serving_form.predictor(
         mode=mode,
         account=SERVER,
         runtime=SERVING_RUNTIME,
+        resources=Expression("variables.resources"),
         storage_uri=Expression("variables.uri"),
         pod_annotations=Expression("variables.onPods"),
     )
@@ -81,7 +86,11 @@ def model_source(buckets: Buckets, mode: str = "standard") -> dict[str, Any]:
         "labels": _optional("object.metadata", "labels"),
         "predictor": _optional("object.spec", "predictor"),
         "model": _optional("variables.predictor", "model"),
+        "oldModel": "oldObject != null && has(oldObject.spec.predictor)"
+        " && has(oldObject.spec.predictor.model) ? oldObject.spec.predictor.model : {}",
         "onPods": _optional("variables.predictor", "annotations"),
+        "resources": f"request.operation == 'UPDATE' && {_RESOURCES} == {_OLD_RESOURCES}"
+        f" ? {_RESOURCES}.orValue({{}}) : {cel(serving_form.resources(limits))}",
         "digest": f"variables.annotations[?{cel(serving_form.DIGEST)}].orValue('')",
         "uri": f"'s3://{buckets.models}/' + request.namespace + '/' + object.metadata.name"
         " + '/versions/' + variables.digest + '/files'",

@@ -60,7 +60,14 @@ class ServingOutputs(Contract):
 
     mode: Literal["standard", "knative"]
     endpoint: str = Field(description="URL of the gateway from outside the cluster.")
-    runtime: str = Field(description="The ClusterServingRuntime for scikit-learn models.")
+    runtime: str = Field(description="The ClusterServingRuntime for models.")
+    model_cpu: str = Field(default="1", description="CPU limit of one model server.")
+    model_memory: str = Field(default="1Gi", description="Memory limit of one model server.")
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """Limits of one model server."""
+        return {"cpu": self.model_cpu, "memory": self.model_memory}
 
 
 class ImageOutputs(Contract):

@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.serving_form import MODEL_FORMAT, REQUESTS
+
 WEBHOOK_PORT: Final = 9443
 WEBHOOK_SERVICE: Final = "kserve-webhook-server-service"
 WEBHOOK_SECRET: Final = "kserve-webhook-server-cert"
@@ -150,18 +152,9 @@ POD_MUTATOR: Final = Webhook(
 
 
 def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[str, Any]:
-    """Return the spec of the ClusterServingRuntime for scikit-learn models."""
-    variables = {
-        "MLSERVER_MODEL_NAME": "{{.Name}}",  # the InferenceService's name, filled in by the controller
-        "MLSERVER_MODEL_IMPLEMENTATION": "mlserver_sklearn.SKLearnModel",
-        "MLSERVER_MODEL_URI": "/mnt/models",
-        "MLSERVER_HTTP_PORT": "8080",
-        "MLSERVER_GRPC_PORT": "9000",
-        # Workers are processes with a copy of the interpreter each: 150 MiB for nothing at this size.
-        "MLSERVER_PARALLEL_WORKERS": "0",
-    }
+    """Return the spec of the ClusterServingRuntime for models of tabular data."""
     return {
-        "supportedModelFormats": [{"name": "sklearn", "version": "1", "autoSelect": True, "priority": 1}],
+        "supportedModelFormats": [{**MODEL_FORMAT, "autoSelect": True, "priority": 1}],
         "protocolVersions": ["v2"],
         "containers": [
             {
@@ -169,7 +162,8 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
                 "image": image,
                 "imagePullPolicy": "IfNotPresent",
                 "args": ["/mnt/models"],
-                "env": [{"name": name, "value": value} for name, value in variables.items()],
+                # The InferenceService's name, filled in by the controller.
+                "env": [{"name": "MODEL_NAME", "value": "{{.Name}}"}],
                 "ports": [{"name": "http", "containerPort": 8080, "protocol": "TCP"}],
                 "readinessProbe": {
                     "httpGet": {"path": "/v2/models/{{.Name}}/ready", "port": 8080},
@@ -187,7 +181,7 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
                 "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
                 "securityContext": _confined(),
                 "resources": {
-                    "requests": {"cpu": "50m", "memory": "192Mi"},
+                    "requests": dict(REQUESTS),
                     "limits": {"cpu": cpu_limit, "memory": memory_limit},
                 },
                 "volumeMounts": [{"name": "scratch", "mountPath": _SCRATCH}],

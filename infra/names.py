@@ -17,7 +17,7 @@ GATEWAY_PORT: Final = 8080
 LOCAL_STORAGE_CLASS: Final = "standard"
 """The only one of the embedded cluster."""
 
-SERVING_RUNTIME: Final = "slipway-mlserver"
+SERVING_RUNTIME: Final = "slipway-onnx"
 
 EDITOR: Final = "default-editor"
 VIEWER: Final = "default-viewer"

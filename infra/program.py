@@ -156,6 +156,8 @@ def _outputs(
             mode=configuration.platform.serving.mode,
             endpoint=cluster.endpoints.gateway,
             runtime=SERVING_RUNTIME,
+            model_cpu=configuration.platform.serving.model_cpu,
+            model_memory=configuration.platform.serving.model_memory,
         ),
         images=ImageOutputs(steps=cluster.images.pipelines.reference),
         versions=versions.components(),

@@ -4,15 +4,15 @@ Every value is given by the caller, so that promotion fills in strings and the a
 fills in expressions that the API server evaluates.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from infra.names import PART_OF
 
 API_VERSION: Final = "serving.kserve.io/v1beta1"
 DOMAIN: Final = "slipway.dev"
-MODEL_FORMAT: Final = {"name": "sklearn", "version": "1"}
-REQUESTS: Final = {"cpu": "100m", "memory": "256Mi"}
-LIMITS: Final = {"cpu": "1", "memory": "1Gi"}
+MODEL_FORMAT: Final = {"name": "onnx", "version": "1"}
+REQUESTS: Final = {"cpu": "100m", "memory": "128Mi"}
 """Quantities as Kubernetes itself writes them: KServe's webhook would rewrite `1000m` to `1`."""
 
 TENANT: Final = f"{DOMAIN}/tenant"
@@ -58,8 +58,22 @@ def defaulted_annotations() -> dict[str, str]:
     return {"modelFormat": MODEL_FORMAT["name"]}
 
 
+def resources(limits: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the resources of a model server.
+
+    `limits` holds `cpu` and `memory` in the form of `infra.quantity.canonical`.
+    """
+    return {"requests": dict(REQUESTS), "limits": dict(limits)}
+
+
 def predictor(
-    *, mode: str, account: str, runtime: str, storage_uri: str, pod_annotations: object
+    *,
+    mode: str,
+    account: str,
+    runtime: str,
+    resources: object,
+    storage_uri: str,
+    pod_annotations: object,
 ) -> dict[str, Any]:
     """Return `spec.predictor`, whose old pod stays until the new one is ready."""
     form: dict[str, Any] = {
@@ -75,7 +89,7 @@ def predictor(
             "protocolVersion": "v2",
             "runtime": runtime,
             "storageUri": storage_uri,
-            "resources": {"requests": dict(REQUESTS), "limits": dict(LIMITS)},
+            "resources": resources,
             "securityContext": {
                 "allowPrivilegeEscalation": False,
                 "capabilities": {"drop": ["ALL"]},

@@ -1,12 +1,15 @@
 """What can be set: the settings of a stack and of its tenants, as strict and frozen models."""
 
+from functools import partial
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from infra.contract import Gates
 from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
+from infra.quantity import PATTERN, at_least
 from infra.rbac import Role
+from infra.serving_form import REQUESTS
 from storage.errors import UsageError
 from storage.layout import checked_name
 from storage.rotation import Phase
@@ -15,7 +18,7 @@ from storage.settings import MinioSettings, StoreSettings, StoreTenant, Strict
 _Quantity = Annotated[
     str,
     Field(
-        pattern=r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        pattern=PATTERN,
         json_schema_extra={"format": "Kubernetes quantity"},
     ),
 ]
@@ -45,11 +48,20 @@ class KfpSettings(Strict):
 
 
 class ServingSettings(Strict):
-    """KServe and the runtime of scikit-learn models."""
+    """KServe and the runtime of models."""
 
     mode: Literal["standard"] = "standard"
-    model_memory: _Quantity = Field(default="1Gi", description="Memory limit of one model server.")
-    model_cpu: _Quantity = Field(default="1", description="CPU limit of one model server.")
+    model_memory: Annotated[_Quantity, AfterValidator(partial(at_least, REQUESTS["memory"]))] = Field(
+        default="1Gi", description="Memory limit of one model server."
+    )
+    model_cpu: Annotated[_Quantity, AfterValidator(partial(at_least, REQUESTS["cpu"]))] = Field(
+        default="1", description="CPU limit of one model server."
+    )
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """Limits of one model server."""
+        return {"cpu": self.model_cpu, "memory": self.model_memory}
 
 
 class ExistingCluster(Strict):
@@ -71,7 +83,7 @@ class ImageReferences(Strict):
     kserve_controller: _ImageByDigest = Field(description="KServe's controller.")
     gateway: _ImageByDigest = Field(description="nginx, which routes to the models.")
     pipelines: _ImageByDigest = Field(description="Pipelines API, pipeline steps and Slipway's own Jobs.")
-    model_server: _ImageByDigest = Field(description="MLServer and KServe's storage initializer.")
+    model_server: _ImageByDigest = Field(description="The model server and KServe's storage initializer.")
 
 
 class EndpointUrls(Strict):

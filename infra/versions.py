@@ -13,7 +13,7 @@ PULUMI_CLI: Final = "3.250.0"
 PULUMI_KUBERNETES: Final = "4.34.2"
 KFP: Final = "2.17.0"
 KSERVE: Final = "0.17.0"
-MLSERVER: Final = "1.7.1"
+ONNXRUNTIME: Final = "1.32.0"
 CONTROLLER_TOOLS: Final = "0.19.0"
 MINIO: Final = "0.0.0-20260212201848-7aac2a2c5b7c"
 """Upstream's last commit line; it is archived, which is why the store is an interface."""
@@ -28,5 +28,5 @@ def components() -> dict[str, str]:
         "kfp": KFP,
         "kserve": KSERVE,
         "minio": MINIO,
-        "mlserver": MLSERVER,
+        "onnxruntime": ONNXRUNTIME,
     }

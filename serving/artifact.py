@@ -1,8 +1,15 @@
 """Whether staged files are a model that may be served: which files, and what is in them."""
 
+from collections.abc import Iterable
+from typing import Final
+
 from storage.errors import FailedError
 from storage.model_files import Staged
-from tabular.model import FILES, Model
+from tabular.files import FILES
+from tabular.model import Model
+
+PICKLE: Final = "model.pkl"
+"""What versions held that were published before models were ONNX."""
 
 
 def load(staged: Staged, digest: str) -> Model:
@@ -17,12 +24,26 @@ def load(staged: Staged, digest: str) -> Model:
             why=f"Its digest is {staged.digest[:12]}, the record's {digest[:12]}.",
             fix="Run the pipeline again.",
         )
-    # Exactly these. A model server may import what another file names, so an extra file is code.
-    found = {file.path for file in staged.files}
+    require_servable(file.path for file in staged.files)
+    return Model.load(staged.folder)
+
+
+def require_servable(paths: Iterable[str]) -> None:
+    """Refuse a version that consists of other files than a model does. An extra file may be code.
+
+    Raises:
+        FailedError: It does; where it is a pickle, the message says what to do.
+    """
+    found = frozenset(paths)
+    if PICKLE in found:
+        raise FailedError(
+            "The model is a pickle, and pickles are not served.",
+            why="A pickle is a program. Models are ONNX, which can't execute.",
+            fix="Run the pipeline again, and promote its model.",
+        )
     if found != FILES:
         raise FailedError(
             "The model does not consist of the files that it should.",
-            why=f"Missing: {sorted(FILES - found)}; foreign: {sorted(found - FILES)}.",
+            why=f"Missing: {sorted(FILES - found)}; unknown: {sorted(found - FILES)}.",
             fix="Run the pipeline again.",
         )
-    return Model.load(staged.folder)

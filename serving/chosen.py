@@ -7,10 +7,10 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.contract import Gates
 from serving.judge import Judgement
-from serving.predict import named_inputs
 from serving.record import Evaluation, PromotionRecord, SmokeCheck
 from storage.candidate import Candidate
 from storage.records import Held
+from tabular import v2
 from tabular.schema import ModelSchema
 
 
@@ -88,6 +88,6 @@ class Chosen:
             endpoint=url,
             evaluation=self.judged.evaluation,
             smoke=answered,
-            request=named_inputs(self.schema, self.judged.sample.table.slice(0, 1)),
+            request=v2.request(self.schema, self.judged.sample.table.slice(0, 1)),
             seconds=seconds,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from serving import diagnosis
+from serving import artifact, diagnosis
 from serving.inference import DIGEST
 from storage.errors import FailedError
 from storage.records import Held
@@ -99,12 +99,17 @@ class Endpoint:
         )
 
     def reinstate(self, *, wait: bool = True) -> str:
-        """Serve what the alias names, or nothing if it names nothing; says which."""
+        """Serve what the alias names, or nothing if it names nothing; says which.
+
+        Raises:
+            FailedError: The alias names a pickle, or the endpoint does not come up.
+        """
         held = self.registry.read_alias(self.model, CHAMPION)
         if held is None:
             self.cluster.delete(self.namespace, self.model)
             return "No version served before, so the endpoint was removed."
         version = self.registry.show(self.model, held.record.digest)
+        artifact.require_servable(file.path for file in version.files)
         manifest = self.recorded(held)
         if not wait:
             self.cluster.apply(manifest)

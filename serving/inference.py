@@ -65,6 +65,7 @@ def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> d
                 mode=outputs.serving.mode,
                 account=place.server_service_account,
                 runtime=outputs.serving.runtime,
+                resources=serving_form.resources(outputs.serving.limits),
                 storage_uri=version.storage_uri,
                 pod_annotations={DIGEST: version.digest},
             )

@@ -14,8 +14,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+import pyarrow as pa
 import yaml
 from pydantic import BaseModel, ConfigDict
 
@@ -27,8 +28,9 @@ from infra.stack import Stack
 from serving import access
 from serving.cluster import Cluster
 from serving.endpoint import CHAMPION, Endpoint
-from serving.predict import NotAnsweringError, predict, url_of
+from serving.predict import NotAnsweringError, ask, url_of
 from slipway import workspace
+from slipway.asking import read_schema
 from slipway.backup import Snapshot
 from slipway.backup_key import bare_stack
 from slipway.restore import restore_models, restore_state
@@ -37,6 +39,9 @@ from storage.backup.restore import Restored
 from storage.errors import SlipwayError, UsageError
 from storage.registry import Registry
 from storage.report import Report
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 SCRATCH: Final = "local-drill"
 """Name of the scratch stack."""
@@ -150,29 +155,31 @@ def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Fin
     endpoint = Endpoint(Cluster.of(outputs), registry, namespace, restored.model, report)
     try:
         endpoint.reinstate()
-        answer = _answer(outputs, registry, restored)
+        answer = _answer(outputs, client, registry, restored)
     except SlipwayError as error:
         return _finding(what, False, str(error), begun)
     return _finding(what, True, answer, begun)
 
 
-def _answer(outputs: PlatformOutputs, registry: Registry, restored: Restored) -> str:
-    held = registry.read_alias(restored.model, CHAMPION)
-    entry = registry.read_history(restored.model, held.record.history) if held else None
-    features = entry.details.get("candidate", {}).get("features", ()) if entry else ()
-    if not features:
-        return "ready; its record names no features to ask with"
+def _answer(outputs: PlatformOutputs, client: "S3Client", registry: Registry, restored: Restored) -> str:
+    schema = read_schema(client, registry.show(restored.model, restored.digest))
+    row = pa.table(
+        {
+            each.name: pa.array([0], pa.float32()) if each.kind == "number" else [each.categories[0]]
+            for each in schema.features
+        }
+    )
     url = url_of(outputs, restored.tenant, restored.model)
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         try:
-            [answer] = predict(url, [[0.0] * len(features)])
+            [answer] = ask(url, schema, row).labels
         except NotAnsweringError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.5)
         else:
-            return f"answered class {answer} for a row of zeros"
+            return f"answered {answer} for a row of zeros"
 
 
 def _finding(what: str, ok: bool, detail: str, begun: float) -> Finding:

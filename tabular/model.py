@@ -11,22 +11,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import onnxruntime
-from pydantic import ValidationError
 
 from storage.errors import FailedError
 from tabular import graph, inputs
+from tabular.files import MODEL, SCHEMA, read_schema
 from tabular.predictions import Predictions
 from tabular.schema import LABEL, PROBABILITIES, ModelSchema
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-MODEL: Final = "model.onnx"
-SCHEMA: Final = "schema.json"
-FILES: Final = frozenset({MODEL, SCHEMA})
-"""Exactly these make a model."""
-
-MAX_SCHEMA_BYTES: Final = 4 << 20
 BATCH_CELLS: Final = 2 << 20
 """Encoded numbers a call (8 MiB), so that many rows do not take memory for all of them at once."""
 
@@ -88,31 +82,6 @@ class Model:
                 why=f"For {rows} rows it gave shapes {labels.shape} and {probabilities.shape}.",
             )
         return Predictions(labels, probabilities)
-
-
-def read_schema(path: Path) -> ModelSchema:
-    """Read the schema of a model.
-
-    Raises:
-        FailedError: It can't be read, or names a feature or a class twice.
-    """
-    if path.stat().st_size > MAX_SCHEMA_BYTES:
-        raise FailedError(
-            f"{path.name} is too large.", why=f"The limit is {MAX_SCHEMA_BYTES >> 20} MiB of text."
-        )
-    try:
-        schema = ModelSchema.model_validate_json(path.read_bytes())
-    except (ValidationError, RecursionError) as error:
-        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else type(error).__name__
-        raise FailedError(f"{path.name} is not the schema of a model.", why=str(why)[:300]) from error
-    for what, names in (
-        ("feature", [each.name for each in schema.features]),
-        ("class", list(schema.classes)),
-        *((f"category of {each.name!r}", list(each.categories)) for each in schema.features),
-    ):
-        if len(set(names)) != len(names):
-            raise FailedError(f"{path.name} names a {what[:80]} twice.")
-    return schema
 
 
 def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from storage.errors import UsageError
 from tabular import graph, inputs
-from tabular.model import MODEL, SCHEMA
+from tabular.files import MODEL, SCHEMA
 from tabular.schema import CATEGORIES, LABEL, NUMBERS, PROBABILITIES, ModelSchema, TableSchema
 
 if TYPE_CHECKING:

@@ -89,9 +89,10 @@ def read_answer(document: Any, rows: int, schema: ModelSchema) -> Predictions:  
         outputs = {each["name"]: each["data"] for each in document["outputs"]}
         labels = np.array(outputs[LABEL], dtype=object)
         probabilities = np.array(outputs[PROBABILITIES], dtype=np.float32)
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"it has no {LABEL} and {PROBABILITIES}") from error
-    if labels.shape != (rows,) or not set(labels.tolist()) <= set(schema.classes):
+        known = set(labels.tolist()) <= set(schema.classes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"it has no {LABEL} and {PROBABILITIES} that can be read") from error
+    if labels.shape != (rows,) or not known:
         raise ValueError("it has not one label of the schema for each row")
     if probabilities.size != rows * len(schema.classes):
         raise ValueError("it has not one probability for each row and class")

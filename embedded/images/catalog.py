@@ -81,6 +81,16 @@ _CODE: Final = CodeLayer(
         "infra/versions.py",
     ),
 )
+_MODEL_CODE: Final = CodeLayer(
+    "code of the model server",
+    (
+        "storage/__init__.py",
+        "storage/errors.py",
+        "tabular/__init__.py",
+        *(f"tabular/{name}.py" for name in ("files", "graph", "inputs", "model", "operators", "predictions")),
+        *(f"tabular/{name}.py" for name in ("requests", "schema", "trees", "v2", "wire")),
+    ),
+)
 _PYTHON: Final = {
     "HOME": "/tmp",  # noqa: S108  # the one folder that a read-only container can write
     "MALLOC_ARENA_MAX": "2",
@@ -164,22 +174,17 @@ def _pipelines() -> Recipe:
     )
 
 
-def _serving(program: str, **env: str) -> Recipe:
+def _serving(program: str, *code: Layer, **env: str) -> Recipe:
     own = WheelsLayer("Python packages of serving", wanted=_SERVING, other=_STEPS, shared=False)
     entry = ProgramLayer(program)
     return Recipe(
-        (_BASE, _SHARED, own, entry),
+        (_BASE, _SHARED, own, *code, entry),
         Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON | env),
     )
 
 
 def _model_server() -> Recipe:
-    return _serving(
-        "model_server",
-        MLSERVER_METRICS_DIR="/tmp/metrics",  # noqa: S108
-        MLSERVER_PARALLEL_WORKERS="0",
-        **_ONE_THREAD,
-    )
+    return _serving("model_server", _MODEL_CODE, **_ONE_THREAD)
 
 
 def _storage_initializer() -> Recipe:

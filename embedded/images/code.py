@@ -54,7 +54,7 @@ class CodeLayer:
 
 @dataclass(frozen=True)
 class ProgramLayer:
-    """One program of embedded/images/programs, as a file that imports nothing of ours."""
+    """One program of embedded/images/programs."""
 
     name: str
 

@@ -305,7 +305,9 @@ class KServe(pulumi.ComponentResource):
         policy = k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
             f"{self._name}-model-source",
             metadata=metadata(admission.MODEL_SOURCE, labels),
-            spec=admission.model_source(self._args.buckets, self._args.settings.mode),
+            spec=admission.model_source(
+                self._args.buckets, self._args.settings.limits, self._args.settings.mode
+            ),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*crds]),
         )
         k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(

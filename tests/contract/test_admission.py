@@ -26,6 +26,7 @@ BUCKETS = Buckets(artifacts="acme-artifacts", models="acme-models", data="acme-d
 POLICIES = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies"
 BINDINGS = "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings"
 DIGEST = "0" * 64
+LIMITS = outputs().serving.limits
 BINDING = {
     "apiVersion": "admissionregistration.k8s.io/v1",
     "kind": "ValidatingAdmissionPolicyBinding",
@@ -43,7 +44,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingAdmissionPolicy",
             "metadata": {"name": admission.MODEL_SOURCE},
-            "spec": admission.model_source(BUCKETS),
+            "spec": admission.model_source(BUCKETS, LIMITS),
         }
         http.post(POLICIES, json=policy).raise_for_status()
         http.post(BINDINGS, json=BINDING).raise_for_status()
@@ -151,7 +152,8 @@ def test_kserve_adds_just_what_the_policy_lets_in(server: ApiServer, tmp_path: A
         assert dict(added) == {"modelFormat": body["spec"]["predictor"]["model"]["modelFormat"]["name"]}
         assert live["spec"]["predictor"]["model"].pop("name") == ""
         assert live["spec"] == body["spec"]
-        assert tenant.update(tenant.promoted("1" * 64)).status_code == 200
+        # The controller writes too, so the version that was read may be gone.
+        patiently(lambda: tenant.update(tenant.promoted("1" * 64)).status_code == 200)
         assert "spec.predictor.minReplicas" in refused(
             tenant.update(tenant.changed(lambda b: b["spec"]["predictor"].update(minReplicas=0)))
         )
@@ -331,3 +333,32 @@ def test_nobody_claims_that_an_object_is_being_deleted(tenant: Tenant) -> None:
     assert (answer.status_code, answer.json()["reason"]) == (422, "Invalid"), "the field can't be changed"
     merged = tenant.patch({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": bad["spec"]})
     assert merged.status_code == 422
+
+
+def test_a_changed_limit_leaves_what_is_served_alone(server: ApiServer, tenant: Tenant) -> None:
+    """Its annotations can be changed, as rotation does; its limits only to those of the settings."""
+    policy = f"{POLICIES}/{admission.MODEL_SOURCE}"
+
+    def limited(memory: str) -> Body:
+        return tenant.changed(
+            lambda body: body["spec"]["predictor"]["model"]["resources"]["limits"].update(memory=memory)
+        )
+
+    def set_limits(http: httpx.Client, memory: str) -> None:
+        document = http.get(policy).json()
+        document["spec"] = admission.model_source(BUCKETS, LIMITS | {"memory": memory})
+        http.put(policy, json=document).raise_for_status()
+        # What passes the policy is refused as a second of its name.
+        patiently(lambda: tenant.ask(limited(memory)).status_code == 409)
+
+    tenant.make(limited("1Gi"))
+    live = tenant._http.get(f"{tenant.path}/churn").json()
+    with server.http() as http:
+        try:
+            set_limits(http, "2Gi")
+            assert "spec.predictor.model.resources" in refused(tenant.ask(limited("1Gi")))
+            assert tenant.patch(annotation(live, "0123456789abcdef")).status_code == 200
+            assert "spec.predictor.model.resources" in refused(tenant.update(limited("3Gi")))
+            assert tenant.update(limited("2Gi")).status_code == 200
+        finally:
+            set_limits(http, "1Gi")

@@ -11,6 +11,7 @@ from support.containerd import Node, containerd
 
 from embedded import images
 from embedded.images import code
+from infra import versions
 
 pytestmark = pytest.mark.contract
 
@@ -71,7 +72,10 @@ def test_the_pipelines_image_has_what_steps_and_jobs_import(node: Node) -> None:
 
 
 def test_the_model_server_and_the_initializer_have_what_they_import(node: Node) -> None:
-    program = "import mlserver, mlserver_sklearn; from mlserver.cli import main; print(mlserver.__version__)"
-    assert node.run("model-server", "python3", "-c", program).split()[-1] == "1.7.1"
+    program = (
+        "import sys, uvicorn, httptools, uvloop; sys.path.insert(0, '/usr/lib/slipway'); import model_server;"
+        " import onnxruntime; print(onnxruntime.__version__, model_server.PORT)"
+    )
+    assert node.run("model-server", "python3", "-c", program).split()[-2:] == [versions.ONNXRUNTIME, "8080"]
     program = "from kserve_storage import Storage; import boto3; print(Storage.__name__)"
     assert node.run("storage-initializer", "python3", "-c", program).split()[-1] == "Storage"

@@ -43,7 +43,7 @@ class Probe:
     def predict(self) -> None:
         answer = httpx.post(self.url, json=FLOWERS, timeout=15)
         assert answer.status_code == 200, answer.text[:200]
-        assert answer.json()["outputs"][0]["data"] == [0]
+        assert answer.json()["outputs"][0]["data"] == ["setosa"]
         self.counts["predicted"] += 1
 
     def read(self) -> None:

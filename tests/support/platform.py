@@ -50,7 +50,7 @@ def outputs(
             "models_bucket": "models",
             "data_bucket": "data",
         },
-        "serving": {"mode": "standard", "endpoint": "http://127.0.0.1:9", "runtime": "slipway-mlserver"},
+        "serving": {"mode": "standard", "endpoint": "http://127.0.0.1:9", "runtime": "slipway-onnx"},
         "images": {"steps": "slipway.local/pipelines:0123456789ab"},
         "versions": {},
         "tenants": {"team-a": tenant},

@@ -25,7 +25,8 @@ from storage.keys import StoreKey
 from storage.model_files import File, digest_of
 from storage.registry import Registry
 from tabular import metrics, reader, training
-from tabular.model import FILES, Model
+from tabular.files import FILES
+from tabular.model import Model
 from tabular.predictions import Predictions
 from tabular.schema import ModelSchema, ReadOptions, Split
 

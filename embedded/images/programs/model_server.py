@@ -1,33 +1,170 @@
-"""Entry of the image `model-server`: MLServer on one folder of models, without its command line.
+"""Entry of the image `model-server`: one model of tabular data over the V2 inference protocol.
 
-The command line loads clients of other servers, which serving never uses and which cost memory.
+Health, metadata and inference, and nothing else: there is no API that loads or unloads a model. The
+protocol is read by `tabular.requests`, and HTTP by uvicorn with httptools.
 """
 
 import asyncio
+import json
+import logging
+import os
 import sys
-import warnings
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from storage.errors import SlipwayError
+from tabular import v2
+from tabular.inputs import InputError
+from tabular.model import Model
+from tabular.requests import MAX_BYTES, read_request
+
+PORT: Final = 8080
+FOLDER: Final = "/mnt/models"
+NAME: Final = "MODEL_NAME"
+"""Environment variable with the model's name, which the ServingRuntime sets."""
+LARGE: Final = 64 << 10
+"""Bytes of a request that is answered in a thread, so that others and the probes need not wait."""
+BODY_SECONDS: Final = 30.0
+"""How long a body may take to arrive."""
+CONNECTIONS: Final = 512
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Answer = tuple[int, bytes]
 
 
-async def serve(folder: str) -> None:
-    """Serve the models of `folder` until a signal comes."""
-    from mlserver import MLServer, Settings  # noqa: PLC0415  # the image's package, not ours
-    from mlserver.logging import configure_logger  # noqa: PLC0415
-    from mlserver.repository.factory import ModelRepositoryFactory  # noqa: PLC0415
-
-    settings = Settings(model_repository_root=folder)
-    configure_logger(settings)
-    models = await ModelRepositoryFactory.resolve_model_repository(settings).list()
-    await MLServer(settings).start(models)
+class TooLargeError(Exception):
+    """The body is larger than is read."""
 
 
-def main() -> None:
-    """Serve `/mnt/models` or the folder that is the first argument."""
-    warnings.filterwarnings("ignore", category=DeprecationWarning)
-    import uvloop  # type: ignore[import-not-found]  # noqa: PLC0415
+class CutOffError(Exception):
+    """The client went before its body was whole."""
 
-    uvloop.install()
-    asyncio.run(serve(sys.argv[1] if len(sys.argv) > 1 else "/mnt/models"))
+
+@dataclass(frozen=True)
+class Server:
+    """An ASGI application that serves one model."""
+
+    name: str
+    model: Model
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        try:
+            status, body = await self._answer(scope, receive)
+        except InputError as error:
+            status, body = 400, _error(str(error))
+        except TooLargeError:
+            status, body = 413, _error(f"The request is larger than {MAX_BYTES >> 20} MiB.")
+        except TimeoutError:
+            status, body = 408, _error(f"The request did not arrive within {BODY_SECONDS:.0f} seconds.")
+        except CutOffError:
+            return
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        if status == 405:
+            headers.append((b"allow", b"POST" if scope["path"].endswith("/infer") else b"GET, HEAD"))
+        if status in {408, 413}:
+            # What is left of the body is not read.
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def _answer(self, scope: Message, receive: Receive) -> Answer:
+        path, method = scope["path"], scope["method"]
+        home = f"/v2/models/{self.name}"
+        if path == f"{home}/infer":
+            return await self._infer(scope, receive) if method == "POST" else _not_allowed(method)
+        documents: dict[str, Callable[[], Any]] = {
+            "/v2/health/live": lambda: {"live": True},
+            "/v2/health/ready": lambda: {"ready": True},
+            f"{home}/ready": lambda: {"name": self.name, "ready": True},
+            home: lambda: v2.metadata(self.name, self.model.schema),
+        }
+        if path not in documents:
+            return 404, _error(f"There is nothing at this path; the model is at {home}.")
+        return (200, _json(documents[path]())) if method in {"GET", "HEAD"} else _not_allowed(method)
+
+    async def _infer(self, scope: Message, receive: Receive) -> Answer:
+        for name, value in scope["headers"]:
+            if name == b"content-encoding" and value != b"identity":
+                return 415, _error("The request is compressed, which is not supported.")
+            if name == b"content-length" and int(value) > MAX_BYTES:
+                raise TooLargeError
+        async with asyncio.timeout(BODY_SECONDS):
+            body = await _body(receive)
+        if len(body) < LARGE:
+            return 200, self._predict(body)
+        return 200, await asyncio.get_running_loop().run_in_executor(None, partial(self._predict, body))
+
+    def _predict(self, body: bytes) -> bytes:
+        request = read_request(body, self.model.schema)
+        return v2.write_answer(self.name, request, self.model.answer(request.feeds))
+
+
+async def _body(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise CutOffError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > MAX_BYTES:
+            raise TooLargeError
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _not_allowed(method: str) -> Answer:
+    return 405, _error(f"{method} is not allowed here.")
+
+
+def _error(text: str) -> bytes:
+    return _json({"error": text})
+
+
+def _json(document: Any) -> bytes:  # noqa: ANN401 - JSON
+    return json.dumps(document, separators=(",", ":")).encode()
+
+
+def main() -> int:
+    """Serve the model in the folder that is the first argument, until a signal comes."""
+    import uvicorn  # noqa: PLC0415
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else FOLDER)
+    try:
+        server = Server(os.environ[NAME], Model.load(folder))
+    except KeyError:
+        sys.stderr.write(f"{NAME} is not set.\n")
+        return 2
+    except (SlipwayError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    uvicorn.run(
+        server,
+        host="0.0.0.0",  # the pod's own addresses
+        port=int(os.environ.get("PORT", PORT)),
+        http="httptools",
+        loop="uvloop",
+        ws="none",
+        lifespan="off",
+        interface="asgi3",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        log_level="warning",
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=10,
+    )
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

@@ -59,19 +59,19 @@ def test_a_change_of_code_changes_the_pipelines_image_and_no_other(
     (tmp_path / "storage").mkdir()
     (tmp_path / "storage" / "keys.py").write_text("changed = True\n")
     after = {name: images.reference(name) for name in images.IMAGES}
-    assert {name for name in images.IMAGES if before[name] != after[name]} == {"pipelines"}
+    assert {name for name in images.IMAGES if before[name] != after[name]} == {"pipelines", "model-server"}
 
 
 def test_the_lock_of_one_group_is_not_changed_by_packages_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
     steps, serving = Requirements(("steps",)).key(), Requirements(("serving",)).key()
     original = Path.read_text
 
-    def other_mlserver(path: Path, encoding: str | None = None) -> str:
+    def other_httptools(path: Path, encoding: str | None = None) -> str:
         return original(path, encoding=encoding).replace(
-            'name = "mlserver"\nversion = "1', 'name = "mlserver"\nversion = "9'
+            'name = "httptools"\nversion = "0', 'name = "httptools"\nversion = "9'
         )
 
-    monkeypatch.setattr(Path, "read_text", other_mlserver)
+    monkeypatch.setattr(Path, "read_text", other_httptools)
     assert Requirements(("steps",)).key() == steps
     assert Requirements(("serving",)).key() != serving
 

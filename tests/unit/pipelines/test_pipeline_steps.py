@@ -13,7 +13,8 @@ from pipelines.steps import evaluate, preprocess, propose, train
 from storage.candidate import Evaluation
 from storage.errors import UsageError
 from storage.runs import MAX_RECORD_BYTES
-from tabular.model import FILES, MODEL, Model
+from tabular.files import FILES, MODEL
+from tabular.model import Model
 from tabular.schema import TableSchema
 
 

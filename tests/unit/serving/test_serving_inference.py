@@ -4,11 +4,13 @@ import json
 
 import httpx
 import pytest
+from support.models import with_categories
 from support.platform import outputs
 
 from serving import predict
 from serving.inference import ServedVersion, manifest
 from storage.errors import FailedError, UsageError
+from tabular.schema import ModelSchema
 
 DIGEST = "a" * 64
 URI = f"s3://models/team-a/churn/versions/{DIGEST}/files"
@@ -35,7 +37,7 @@ def test_the_manifest_carries_identity_lineage_and_limits():
     assert (made["metadata"]["name"], made["metadata"]["namespace"]) == ("churn", "team-a")
     assert predictor["serviceAccountName"] == "model-server"
     assert predictor["model"]["storageUri"] == URI
-    assert predictor["model"]["runtime"] == "slipway-mlserver"
+    assert predictor["model"]["runtime"] == "slipway-onnx"
     assert predictor["model"]["resources"]["limits"] == {"cpu": "1", "memory": "1Gi"}
     assert predictor["deploymentStrategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
     assert (predictor["minReplicas"], predictor["maxReplicas"]) == (1, 1)
@@ -51,6 +53,16 @@ def test_the_manifest_carries_identity_lineage_and_limits():
     } == {key.removeprefix("slipway.dev/"): value for key, value in annotations.items()}
     assert all(isinstance(value, str) for value in annotations.values())
     assert json.loads(json.dumps(made)) == made
+
+
+def test_limits_are_those_of_the_outputs():
+    """They were written here once, and the settings changed nothing."""
+    platform = outputs()
+    serving = platform.serving.model_copy(update={"model_memory": "2Gi", "model_cpu": "500m"})
+    made = manifest(platform.model_copy(update={"serving": serving}), "team-a", version())
+    resources = made["spec"]["predictor"]["model"]["resources"]
+    assert resources["limits"] == {"cpu": "500m", "memory": "2Gi"}
+    assert resources["requests"] == {"cpu": "100m", "memory": "128Mi"}
 
 
 def test_only_standard_mode_is_told_to_do_without_an_autoscaler():
@@ -115,29 +127,36 @@ def answering(monkeypatch):
     return answer
 
 
-def test_rows_travel_in_the_v2_protocol_and_classes_come_back(answering):
+SCHEMA = ModelSchema(**with_categories(60).schema.model_dump(), frameworks={}, parameters={})
+ROWS = with_categories(60).held_out.slice(0, 2)
+
+
+def answered(*labels: str, probabilities: object = (1, 0, 0, 0, 0.5, 0.5)) -> dict[str, object]:
+    outputs = [{"name": "label", "data": labels}, {"name": "probabilities", "data": probabilities}]
+    return {"outputs": outputs}
+
+
+def test_rows_travel_by_name_and_labels_come_back(answering):
     def handler(request):
         body = json.loads(request.content)
         assert str(request.url).endswith("/serving/team-a/churn/v2/models/churn/infer")
-        assert body["inputs"][0] == {
-            "name": "predict",
-            "shape": [2, 2],
-            "datatype": "FP64",
-            "data": [1.0, 2.0, 3.0, 4.0],
-        }
-        return httpx.Response(200, json={"outputs": [{"data": [0, 1]}]})
+        tensors = {each["name"]: (each["datatype"], each["shape"], each["data"]) for each in body["inputs"]}
+        assert tensors["n0"] == ("FP32", [2], ROWS["n0"].to_pylist())
+        assert tensors["colour"] == ("BYTES", [2], ROWS["colour"].to_pylist())
+        assert list(tensors) == ["n0", "n1", "colour", "code"]
+        return httpx.Response(200, json=answered("high", "none"))
 
     answering(handler)
-    url = predict.url_of(outputs(), "team-a", "churn")
-    assert predict.predict(url, [(1, 2), (3, 4)]) == [0, 1]
-    assert predict.predict(url, []) == []
+    answers = predict.ask(predict.url_of(outputs(), "team-a", "churn"), SCHEMA, ROWS)
+    assert answers.labels.tolist() == ["high", "none"]
+    assert answers.probabilities.tolist() == [[1, 0, 0], [0, 0.5, 0.5]]
 
 
 @pytest.mark.parametrize("status", [404, 429, 500, 502, 503])
 def test_an_endpoint_that_is_not_there_yet_may_be_asked_again(answering, status):
     answering(lambda request: httpx.Response(status, text="no"))
     with pytest.raises(predict.NotAnsweringError, match=str(status)):
-        predict.predict("http://x", [(1,)])
+        predict.ask("http://x", SCHEMA, ROWS)
 
 
 @pytest.mark.parametrize(
@@ -146,13 +165,13 @@ def test_an_endpoint_that_is_not_there_yet_may_be_asked_again(answering, status)
         httpx.Response(400, text="bad shape"),
         httpx.Response(200, text="hello"),
         httpx.Response(200, json={"outputs": []}),
-        httpx.Response(200, json={"outputs": [{"data": [0, 1]}]}),
-        httpx.Response(200, json={"outputs": [{"data": [0.5]}]}),
-        httpx.Response(200, json={"outputs": [{"data": ["yes"]}]}),
+        httpx.Response(200, json=answered("high")),
+        httpx.Response(200, json=answered("high", "other")),
+        httpx.Response(200, json=answered("high", "low", probabilities=[1])),
     ],
 )
-def test_another_answer_than_one_class_per_row_is_a_failure(answering, response):
+def test_another_answer_than_one_class_for_each_row_is_a_failure(answering, response):
     answering(lambda request: response)
     with pytest.raises(FailedError) as failed:
-        predict.predict("http://x", [(1,)])
+        predict.ask("http://x", SCHEMA, ROWS)
     assert not isinstance(failed.value, predict.NotAnsweringError)

@@ -68,7 +68,7 @@ def outputs() -> PlatformOutputs:
             models_bucket="slipway-models",
             data_bucket="slipway-data",
         ),
-        serving=ServingOutputs(mode="standard", endpoint="http://127.0.0.1:1", runtime="sklearn"),
+        serving=ServingOutputs(mode="standard", endpoint="http://127.0.0.1:1", runtime="slipway-onnx"),
         images=ImageOutputs(steps="slipway.local/pipelines:0"),
         versions={},
         tenants={

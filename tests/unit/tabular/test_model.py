@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from support.models import with_categories
 
+from infra import versions
 from storage.errors import FailedError
-from tabular import model
-from tabular.model import MODEL, SCHEMA, Model
+from tabular import files, model
+from tabular.files import MODEL, SCHEMA
+from tabular.model import Model
 
 DATA = with_categories(120)
 FITTED = DATA.fit("decision-tree")
@@ -69,7 +71,7 @@ def test_text_that_is_no_schema_is_refused(folder: Path, text: str) -> None:
 
 
 def test_schema_that_is_too_large_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "MAX_SCHEMA_BYTES", 10)
+    monkeypatch.setattr(files, "MAX_SCHEMA_BYTES", 10)
     with pytest.raises(FailedError, match="too large"):
         Model.load(folder)
 
@@ -79,3 +81,7 @@ def test_graph_is_checked_before_it_is_loaded(folder: Path, monkeypatch: pytest.
     monkeypatch.setattr(model.onnxruntime, "InferenceSession", lambda *_, **__: pytest.fail("it was loaded"))
     with pytest.raises(FailedError, match="was not loaded"):
         Model.load(folder)
+
+
+def test_version_in_the_outputs_is_the_locked_one() -> None:
+    assert model.onnxruntime.__version__ == versions.ONNXRUNTIME

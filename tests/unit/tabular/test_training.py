@@ -10,7 +10,8 @@ from support.models import data_sets, tables, with_categories
 
 from storage.errors import UsageError
 from tabular import inputs, training
-from tabular.model import FILES, Model
+from tabular.files import FILES
+from tabular.model import Model
 
 NAMES = ("iris", "wine", "digits", "wisconsin", "categories", "text labels")
 
