@@ -178,12 +178,46 @@ def test_a_tenant_is_a_name_and_what_its_file_adds(tmp_path):
             "tenants/team.yaml: members[0].group: names that begin with 'system:'",
         ),
         ("name: a\nquota: {cpu: 8}\n", "tenants/team.yaml: quota.cpu: Input should be a valid string"),
+        (
+            "name: a\ngates: {min_rows: 3}\n",
+            "tenants/team.yaml: gates.min_rows: Extra inputs are not permitted",
+        ),
+        (
+            "name: a\ngates: {minimums: {recall: 0.5}}\n",
+            "tenants/team.yaml: gates.minimums.recall: Extra inputs",
+        ),
+        (
+            "name: a\ngates: {minimums: {accuracy: 1.5}}\n",
+            "tenants/team.yaml: gates.minimums.accuracy: Input should be less",
+        ),
+        ("name: a\ngates: {max_drop: -0.1}\n", "tenants/team.yaml: gates.max_drop: Input should be greater"),
+        (
+            "name: a\ngates: {min_held_out_rows: 0}\n",
+            "tenants/team.yaml: gates.min_held_out_rows: Input should be greater",
+        ),
+        (
+            "name: a\ngates: {compare: sometimes}\n",
+            "tenants/team.yaml: gates.compare: Input should be 'always' or 'never'",
+        ),
         ("name: a\nquota: {memory: 8GB}\n", "tenants/team.yaml: quota.memory: String should match"),
     ],
 )
 def test_tenant_refusals_name_file_and_field(tmp_path, text, message):
     error = refusal(config.load_tenant, tenant_file(tmp_path, text))
     assert str(error).startswith(message), str(error)
+
+
+def test_the_gates_of_a_tenant_are_raised_and_never_lowered(tmp_path):
+    text = "name: a\ngates: {minimums: {accuracy: 0.9}, max_drop: 0.01}\n"
+    gates = config.load_tenant(tenant_file(tmp_path, text)).gates
+    assert (gates.minimums.demanded(), gates.max_drop, gates.min_held_out_rows) == (
+        {"accuracy": 0.9},
+        0.01,
+        10,
+    )
+    assert gates.at_least(0.5) == gates
+    assert gates.at_least(0.95).minimums.demanded() == {"accuracy": 0.95}
+    assert gates.at_least(0.95).max_drop == 0.01
 
 
 def test_two_files_can_t_declare_one_tenant(tmp_path):
