@@ -9,9 +9,12 @@ from pipelines.steps.propose import propose
 
 
 def sized(task: PipelineTask) -> PipelineTask:
-    """Give a step's pod requests and limits, which a tenant's quota may insist on."""
+    """Give a step's pod requests and limits, which a tenant's quota may insist on.
+
+    With 20 million rows of 10 numbers training takes 3.3 GiB, with a million 0.5 GiB (2026-11-28).
+    """
     task.set_cpu_request("100m").set_cpu_limit("1")
-    return task.set_memory_request("256Mi").set_memory_limit("1Gi")
+    return task.set_memory_request("256Mi").set_memory_limit("4Gi")
 
 
 def split_data(
