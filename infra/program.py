@@ -59,7 +59,12 @@ def build(configuration: Configuration) -> PlatformOutputs:
     )
     kfp = KubeflowPipelines(
         "kfp",
-        KubeflowPipelinesArgs(settings=platform.kfp, image=cluster.images.pipelines, store=store),
+        KubeflowPipelinesArgs(
+            settings=platform.kfp,
+            image=cluster.images.pipelines,
+            store=store,
+            endpoint=cluster.endpoints.kfp,
+        ),
         _on(cluster),
     )
     gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _on(cluster))

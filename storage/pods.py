@@ -46,13 +46,18 @@ def metadata(
     )
 
 
-def confined(*, writable_root: bool = False) -> k8s.core.v1.SecurityContextArgs:
-    """Return the security context of a container that Pod Security `restricted` admits."""
+def confined(*, writable_root: bool = False, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
+    """Return the security context of a container that Pod Security `restricted` admits.
+
+    `user` is its user and group; the image's own where absent.
+    """
     return k8s.core.v1.SecurityContextArgs(
         allow_privilege_escalation=False,
         capabilities={"drop": ["ALL"]},
         read_only_root_filesystem=not writable_root,
         run_as_non_root=True,
+        run_as_user=user,
+        run_as_group=user,
         seccomp_profile={"type": "RuntimeDefault"},
     )
 

@@ -7,15 +7,19 @@ What it is not, said plainly:
 
 - **No authentication.** Whoever reaches the port may run code with the store credentials of any namespace
   that the server's ServiceAccount may read. Keep it inside the cluster and behind a loopback forward.
-- **Steps are processes of this pod.** The image named by a step is ignored: a step sees the Python and the
-  packages of the server's image. Limits on CPU and memory are not enforced per step, and a step runs as the
-  server's own user, so it can read what that user can read.
+  Requests that a web page could have made are refused.
+- **Steps are processes of one container of this pod.** The image named by a step is ignored: a step sees the
+  Python and the packages of that container. Limits on CPU and memory are not enforced per step. Steps that
+  run at the same time share a user; docs/pipelines-api.md says exactly what a step can reach.
 - Whatever would need a pod of its own (other programs than Python functions, volumes, Secrets in the
   environment, accelerators) is refused at upload, by name.
 
-    api        routes and bodies              document, ir    what is accepted as a pipeline
-    runs       life of a run                  condition       CEL subset, pure
-    scheduler  the order of tasks             values          parameters and placeholders, pure
-    launcher   one task: transfer, run        step            the process that a step runs in
-    database   sqlite                         launcher_config, objects   the store
+    connections, guard     deadlines; what a page     document, ir    what is accepted as a pipeline
+                           could have sent            condition       CEL subset, pure
+    api, operations        routes and their checks    values          parameters and placeholders, pure
+    requests, filters,     what may be asked, pure    runs            life of a run
+    listing, openapi                                  scheduler       the order of tasks
+    launcher, objects      one task; the store        processes       the server's side of a step
+    tree                   what a step left           steps, guardian, step, descendants
+    database               sqlite                                     the container of steps
 """

@@ -1,107 +1,135 @@
 """Routes of the v2beta1 API, as `kfp.Client` 2.17 calls them, and a few extensions.
 
-Extensions: `GET /runs/{id}/tasks` (inputs and outputs of every task), `GET /runs/{id}/tasks/{task}/log`, and
-the page at `/`. There is no authentication; `healthz` says so. No cross-origin headers are sent, so no web
-page of another origin can read an answer.
+Extensions: `GET /runs/{id}/tasks` (inputs and outputs of every task), `GET /runs/{id}/tasks/{task}/log`,
+`GET /openapi.json` (this API, described), and the page at `/`. There is no authentication; `healthz` says so.
 """
 
 import json
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Mount
 
-from embedded.kfp import bodies, failures, page
+from embedded.kfp import bodies, failures, openapi, page
 from embedded.kfp.database import Row
-from embedded.kfp.document import MAX_BYTES
-from embedded.kfp.failures import INVALID_ARGUMENT, ApiError, invalid, precondition
-from embedded.kfp.listing import Listing
+from embedded.kfp.failures import ApiError, precondition
+from embedded.kfp.guard import Guard
+from embedded.kfp.listing import LISTINGS
 from embedded.kfp.listing import page as list_page
+from embedded.kfp.operations import (
+    FLAG,
+    IDENTIFIER,
+    LISTED,
+    NAMESPACE,
+    TEXT,
+    Operation,
+    json_body,
+    uploaded,
+)
+from embedded.kfp.requests import NewExperiment, NewPipeline, NewRun, Nothing
 from embedded.kfp.scheduler import log_path
 from embedded.kfp.service import ARCHIVED, AVAILABLE, Service
 
-_ENVELOPE: Final = 1024 * 1024
-"""What a request may hold around a pipeline file."""
-
-_COMMON: Final = {"display_name": "display_name", "name": "display_name", "created_at": "created_at",
-                  "description": "description", "namespace": "namespace"}  # fmt: skip
-_LISTINGS: Final = {
-    "pipelines": Listing("pipelines", {**_COMMON, "name": "name", "id": "id", "pipeline_id": "id"}),
-    "versions": Listing(
-        "versions",
-        {"display_name": "display_name", "name": "name", "created_at": "created_at",
-         "description": "description", "id": "id", "pipeline_version_id": "id"},
-    ),
-    "experiments": Listing("experiments", {**_COMMON, "id": "id", "experiment_id": "id",
-                                           "storage_state": "storage_state",
-                                           "last_run_created_at": "last_run_created_at"}),
-    "runs": Listing("runs", {**_COMMON, "id": "id", "run_id": "id", "experiment_id": "experiment_id",
-                             "storage_state": "storage_state", "state": "state", "finished_at": "finished_at",
-                             "service_account": "service_account", "scheduled_at": "created_at",
-                             "pipeline_version_id": "version_id"}),
-}  # fmt: skip
+ROOT: Final = "/apis/v2beta1"
+_UPLOAD: Final = {"name": TEXT, "display_name": TEXT, "description": TEXT}
 
 
 def application(
     service: Service,
     data: Path,
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
+    hosts: Iterable[str] = (),
 ) -> Starlette:
-    """The ASGI application."""
+    """The ASGI application; `hosts` are the names by which it is reached (`guard`)."""
     routes = _Routes(service, data)
     return Starlette(
-        routes=[Route("/", routes.overview), Route("/runs/{run}", routes.run_page),
-                Mount("/apis/v2beta1", routes=routes.table())],
-        exception_handlers={ApiError: failures.answer, HTTPException: _http_error, Exception: _server_error},
+        routes=[
+            Operation("GET", "/", routes.overview).route(),
+            Operation("GET", "/runs/{run}", routes.run_page).route(),
+            Mount(ROOT, routes=[operation.route() for operation in routes.table()]),
+        ],
+        middleware=[Middleware(Guard, hosts=tuple(hosts))],
+        exception_handlers={
+            ApiError: failures.answer, HTTPException: failures.http_error,
+            ClientDisconnect: failures.client_left, Exception: failures.server_error,
+        },
         lifespan=lifespan,
     )  # fmt: skip
 
 
 class _Routes:
-    """One method per route; plain methods run on a thread, so that sqlite never holds up the event loop."""
+    """One method per operation."""
 
     def __init__(self, service: Service, data: Path) -> None:
         self._service = service
         self._database = service.database
         self._data = data
 
-    def table(self) -> list[Route]:
+    def table(self) -> list[Operation]:
         """Everything below /apis/v2beta1."""
+        recurring = [
+            Operation(method, path, self.recurring, described=False)
+            for path in ("/recurringruns", "/recurringruns/{rest:path}")
+            for method in ("GET", "POST", "DELETE")
+        ]
         return [
-            Route("/healthz", self.health),
-            Route("/pipelines/upload", self.upload_pipeline, methods=["POST"]),
-            Route("/pipelines/upload_version", self.upload_version, methods=["POST"]),
-            Route("/pipelines", self.list_pipelines),
-            Route("/pipelines", self.create_pipeline, methods=["POST"]),
-            Route("/pipelines/names/{name}", self.pipeline_by_name),
-            Route("/pipelines/{pipeline}", self.get_pipeline),
-            Route("/pipelines/{pipeline}", self.delete_pipeline, methods=["DELETE"]),
-            Route("/pipelines/{pipeline}/versions", self.list_versions),
-            Route("/pipelines/{pipeline}/versions/{version}", self.get_version),
-            Route("/pipelines/{pipeline}/versions/{version}", self.delete_version, methods=["DELETE"]),
-            Route("/experiments", self.list_experiments),
-            Route("/experiments", self.create_experiment, methods=["POST"]),
-            Route("/experiments/{experiment}", self.get_experiment),
-            Route("/experiments/{experiment}", self.delete_experiment, methods=["DELETE"]),
-            Route("/experiments/{experiment}:{verb}", self.experiment_verb, methods=["POST"]),
-            Route("/runs", self.list_runs),
-            Route("/runs", self.create_run, methods=["POST"]),
-            Route("/runs/{run}", self.get_run),
-            Route("/runs/{run}", self.delete_run, methods=["DELETE"]),
-            Route("/runs/{run}:{verb}", self.run_verb, methods=["POST"]),
-            Route("/runs/{run}/tasks", self.list_tasks),
-            Route("/runs/{run}/tasks/{task:path}/log", self.task_log),
-            Route("/recurringruns", self.recurring, methods=["GET", "POST"]),
-            Route("/recurringruns/{rest:path}", self.recurring, methods=["GET", "POST", "DELETE"]),
+            Operation("GET", "/healthz", self.health),
+            Operation("GET", "/openapi.json", self.description, described=False),
+            *self._pipelines(),
+            *self._experiments(),
+            *self._runs(),
+            *recurring,
+        ]
+
+    def _pipelines(self) -> list[Operation]:
+        one, versions = "/pipelines/{pipeline}", "/pipelines/{pipeline}/versions"
+        return [
+            Operation("POST", "/pipelines/upload", self.upload_pipeline,
+                      query={**_UPLOAD, "namespace": NAMESPACE}, upload=True),
+            Operation("POST", "/pipelines/upload_version", self.upload_version,
+                      query={**_UPLOAD, "pipelineid": IDENTIFIER}, upload=True),
+            Operation("GET", "/pipelines", self.list_pipelines, query={**LISTED, "namespace": NAMESPACE}),
+            Operation("POST", "/pipelines", self.create_pipeline, body=NewPipeline),
+            Operation("GET", "/pipelines/names/{name}", self.pipeline_by_name,
+                      query={"namespace": NAMESPACE}),
+            Operation("GET", one, self.get_pipeline),
+            Operation("DELETE", one, self.delete_pipeline, query={"cascade": FLAG}),
+            Operation("GET", versions, self.list_versions, query=LISTED),
+            Operation("GET", f"{versions}/{{version}}", self.get_version),
+            Operation("DELETE", f"{versions}/{{version}}", self.delete_version),
+        ]  # fmt: skip
+
+    def _experiments(self) -> list[Operation]:
+        one = "/experiments/{experiment}"
+        return [
+            Operation("GET", "/experiments", self.list_experiments, query={**LISTED, "namespace": NAMESPACE}),
+            Operation("POST", "/experiments", self.create_experiment, body=NewExperiment),
+            Operation("GET", one, self.get_experiment),
+            Operation("DELETE", one, self.delete_experiment),
+            Operation("POST", f"{one}:{{verb}}", self.experiment_verb, body=Nothing),
+        ]
+
+    def _runs(self) -> list[Operation]:
+        one = "/runs/{run}"
+        listed = {**LISTED, "namespace": NAMESPACE, "experiment_id": IDENTIFIER}
+        # The experiment is in the query of these upstream too, deprecated and without effect.
+        of = {"experiment_id": IDENTIFIER}
+        return [
+            Operation("GET", "/runs", self.list_runs, query=listed),
+            Operation("POST", "/runs", self.create_run, query=of, body=NewRun),
+            Operation("GET", one, self.get_run, query=of),
+            Operation("DELETE", one, self.delete_run, query=of),
+            Operation("POST", f"{one}:{{verb}}", self.run_verb, query=of, body=Nothing),
+            Operation("GET", f"{one}/tasks", self.list_tasks),
+            Operation("GET", f"{one}/tasks/{{task:path}}/log", self.task_log),
         ]
 
     def health(self, request: Request) -> Response:
@@ -110,37 +138,40 @@ class _Routes:
             "steps": "processes of the server's pod; a step's image and resource limits are ignored",
         })  # fmt: skip
 
+    def description(self, request: Request) -> Response:
+        return JSONResponse(openapi.describe(ROOT, self.table()))
+
     async def upload_pipeline(self, request: Request) -> Response:
-        data, name = await _uploaded(request)
+        data, name = await uploaded(request)
         row = await run_in_threadpool(self._service.upload_pipeline, data, name, request.query_params)
         return JSONResponse(bodies.pipeline(row))
 
     async def upload_version(self, request: Request) -> Response:
-        data, name = await _uploaded(request)
+        data, name = await uploaded(request)
         row = await run_in_threadpool(self._service.upload_version, data, name, request.query_params)
         return JSONResponse(bodies.version(row))
 
     async def create_pipeline(self, request: Request) -> Response:
-        body = await _json_body(request)
+        asked = await json_body(request, NewPipeline)
         row = await run_in_threadpool(
             self._service.create_pipeline,
-            name=body.get("name") or body.get("display_name") or "",
-            display_name=body.get("display_name") or body.get("name") or "",
-            description=body.get("description") or "",
-            namespace=body.get("namespace") or "",
+            name=asked.name or asked.display_name or "",
+            display_name=asked.display_name or asked.name or "",
+            description=asked.description or "",
+            namespace=asked.namespace or "",
         )
         return JSONResponse(bodies.pipeline(row))
 
     def list_pipelines(self, request: Request) -> Response:
-        namespace = request.query_params.get("namespace") or None
+        namespace = request.query_params.get("namespace")
         # Pipelines uploaded without a namespace are shared: they are listed for every one.
-        if namespace is not None and not self._database.find("pipelines", namespace=namespace):
-            namespace = ""
-        return self._listed("pipelines", "pipelines", bodies.pipeline, request, namespace=namespace)
+        shown = (namespace, "") if namespace else None
+        return self._listed("pipelines", "pipelines", bodies.pipeline, request, namespace=shown)
 
     def pipeline_by_name(self, request: Request) -> Response:
-        name = request.path_params["name"]
-        row = self._database.find("pipelines", name=name, namespace=request.query_params.get("namespace", ""))
+        name, namespace = request.path_params["name"], request.query_params.get("namespace", "")
+        row = self._database.find("pipelines", name=name, namespace=namespace)
+        row = row or self._database.find("pipelines", name=name, namespace="")
         if row is None:
             raise failures.not_found("pipeline", name)
         return JSONResponse(bodies.pipeline(row))
@@ -171,8 +202,10 @@ class _Routes:
         return self._listed("experiments", "experiments", bodies.experiment, request, namespace=namespace)
 
     async def create_experiment(self, request: Request) -> Response:
-        row = await run_in_threadpool(self._service.create_experiment, await _json_body(request))
-        return JSONResponse(bodies.experiment(row))
+        asked = await json_body(request, NewExperiment)
+        return JSONResponse(
+            bodies.experiment(await run_in_threadpool(self._service.create_experiment, asked))
+        )
 
     def get_experiment(self, request: Request) -> Response:
         return JSONResponse(
@@ -183,8 +216,10 @@ class _Routes:
         self._service.delete("experiments", request.path_params["experiment"])
         return JSONResponse({})
 
-    def experiment_verb(self, request: Request) -> Response:
-        self._store_verb("experiments", request.path_params["experiment"], request.path_params["verb"])
+    async def experiment_verb(self, request: Request) -> Response:
+        await json_body(request, Nothing)
+        experiment, verb = request.path_params["experiment"], request.path_params["verb"]
+        await run_in_threadpool(self._store_verb, "experiments", experiment, verb)
         return JSONResponse({})
 
     def list_runs(self, request: Request) -> Response:
@@ -195,7 +230,9 @@ class _Routes:
         )  # fmt: skip
 
     async def create_run(self, request: Request) -> Response:
-        row = await run_in_threadpool(self._service.create_run, await _json_body(request))
+        asked = await json_body(request, NewRun)
+        identifier = request.query_params.get("experiment_id", "")
+        row = await run_in_threadpool(self._service.create_run, asked, identifier)
         return JSONResponse(bodies.run(row))
 
     def get_run(self, request: Request) -> Response:
@@ -206,8 +243,12 @@ class _Routes:
         self._service.delete_run(request.path_params["run"])
         return JSONResponse({})
 
-    def run_verb(self, request: Request) -> Response:
-        run, verb = request.path_params["run"], request.path_params["verb"]
+    async def run_verb(self, request: Request) -> Response:
+        await json_body(request, Nothing)
+        await run_in_threadpool(self._run_verb, request.path_params["run"], request.path_params["verb"])
+        return JSONResponse({})
+
+    def _run_verb(self, run: str, verb: str) -> None:
         if verb == "terminate":
             self._service.terminate(run)
         elif verb == "retry":
@@ -216,7 +257,6 @@ class _Routes:
             )
         else:
             self._store_verb("runs", run, verb)
-        return JSONResponse({})
 
     def list_tasks(self, request: Request) -> Response:
         run = self._service.get("runs", request.path_params["run"])
@@ -228,22 +268,22 @@ class _Routes:
         row = self._service.find_task(request.path_params["run"], request.path_params["task"])
         path = log_path(self._data, row["run_id"], row["id"])
         if not path.exists():
-            said = "outputs of an earlier task with the same inputs were used; nothing ran\n"
-            return PlainTextResponse(said if row["cached"] else "")
-        return FileResponse(path, media_type="text/plain; charset=utf-8", headers=_INERT)
+            reason = "outputs of an earlier task with the same inputs were used; nothing ran\n"
+            return PlainTextResponse(reason if row["cached"] else "")
+        return FileResponse(path, media_type="text/plain; charset=utf-8")
 
     def recurring(self, request: Request) -> Response:
         raise precondition("recurring runs are not supported by this server")
 
     def overview(self, request: Request) -> Response:
         shown = list_page(
-            self._database, _LISTINGS["runs"], {"sort_by": "created_at desc", "page_size": "100"}
+            self._database, LISTINGS["runs"], {"sort_by": "created_at desc", "page_size": "100"}
         )
-        return HTMLResponse(page.overview(shown.rows, shown.total), headers=_INERT)
+        return HTMLResponse(page.overview(shown.rows, shown.total))
 
     def run_page(self, request: Request) -> Response:
         row = self._service.get("runs", request.path_params["run"])
-        return HTMLResponse(page.run(row, self._database.tasks(row["id"])), headers=_INERT)
+        return HTMLResponse(page.run(row, self._database.tasks(row["id"])))
 
     def _version(self, request: Request) -> Row:
         return self._service.version(request.path_params["pipeline"], request.path_params["version"])
@@ -255,70 +295,15 @@ class _Routes:
         self._service.set_storage_state(table, identifier, state)
 
     def _listed(
-        self, kind: str, field: str, body: Callable[[Row], bodies.Body], request: Request, **equal: str | None
+        self,
+        kind: str,
+        field: str,
+        body: Callable[[Row], bodies.Body],
+        request: Request,
+        **equal: str | tuple[str, ...] | None,
     ) -> Response:
-        found = list_page(self._database, _LISTINGS[kind], request.query_params, **equal)
-        answer: dict[str, Any] = {field: [body(row) for row in found.rows], "total_size": found.total}
-        if found.next_page_token:
-            answer["next_page_token"] = found.next_page_token
+        listed = list_page(self._database, LISTINGS[kind], request.query_params, **equal)
+        answer: dict[str, Any] = {field: [body(row) for row in listed.rows], "total_size": listed.total}
+        if listed.next_page_token:
+            answer["next_page_token"] = listed.next_page_token
         return JSONResponse(answer)
-
-
-_INERT: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
-    "Referrer-Policy": "no-referrer",
-}
-
-
-async def _limited(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise ApiError(INVALID_ARGUMENT, f"the request has more than {limit} bytes", status=413)
-        yield chunk
-
-
-async def _json_body(request: Request) -> dict[str, Any]:
-    data = b"".join([chunk async for chunk in _limited(request, MAX_BYTES + _ENVELOPE)])
-    try:
-        body = await run_in_threadpool(json.loads, data)
-    except (ValueError, RecursionError) as error:
-        raise invalid("the request's body is not JSON") from error
-    if not isinstance(body, dict):
-        raise invalid("the request's body is not a JSON object")
-    return body
-
-
-async def _uploaded(request: Request) -> tuple[bytes, str]:
-    """The file of a multipart upload and its name."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise invalid("expected multipart/form-data with a file in field 'uploadfile'")
-    parser = MultiPartParser(
-        request.headers, _limited(request, MAX_BYTES + _ENVELOPE), max_files=1, max_fields=10
-    )
-    try:
-        form = await parser.parse()
-    except (MultiPartException, KeyError, ValueError) as error:
-        raise invalid("the multipart body can't be read") from error
-    try:
-        file = form.get("uploadfile")
-        if not isinstance(file, UploadFile):
-            raise invalid("the request has no file in field 'uploadfile'")
-        return await file.read(), file.filename or ""
-    finally:
-        await form.close()
-
-
-async def _http_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    code = failures.NOT_FOUND if error.status_code == 404 else failures.FAILED_PRECONDITION
-    return JSONResponse(failures.body(code, error.detail), status_code=error.status_code)
-
-
-async def _server_error(request: Request, error: Exception) -> Response:
-    # The traceback is in the server's log; what an error holds is not for the caller.
-    return JSONResponse(
-        failures.body(failures.INTERNAL, "internal error; see the server's log"), status_code=500
-    )

@@ -2,20 +2,25 @@
 
 from typing import Any, Final
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 
 INVALID_ARGUMENT: Final = 3
 NOT_FOUND: Final = 5
 ALREADY_EXISTS: Final = 6
+PERMISSION_DENIED: Final = 7
 FAILED_PRECONDITION: Final = 9
+UNIMPLEMENTED: Final = 12
 INTERNAL: Final = 13
 
 _STATUS: Final = {
     INVALID_ARGUMENT: 400,
     NOT_FOUND: 404,
     ALREADY_EXISTS: 409,
+    PERMISSION_DENIED: 403,
     FAILED_PRECONDITION: 400,
+    UNIMPLEMENTED: 405,
     INTERNAL: 500,
 }
 
@@ -56,7 +61,29 @@ def body(code: int, message: str) -> dict[str, Any]:
     return {"error": message, "code": code, "message": message, "details": []}
 
 
+def response(error: ApiError) -> JSONResponse:
+    """The answer that a refusal becomes."""
+    return JSONResponse(body(error.code, error.message), status_code=error.status)
+
+
 async def answer(request: Request, error: Exception) -> JSONResponse:
     """Exception handler for ApiError."""
     assert isinstance(error, ApiError)
-    return JSONResponse(body(error.code, error.message), status_code=error.status)
+    return response(error)
+
+
+async def http_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for what routing refuses: no such path, no such method."""
+    assert isinstance(error, HTTPException)
+    code = {404: NOT_FOUND, 405: UNIMPLEMENTED}.get(error.status_code, INVALID_ARGUMENT)
+    return JSONResponse(body(code, error.detail), status_code=error.status_code, headers=error.headers)
+
+
+async def client_left(request: Request, error: Exception) -> Response:
+    """Exception handler for a client that leaves before its request is there: nobody reads the answer."""
+    return Response(status_code=400)
+
+
+async def server_error(request: Request, error: Exception) -> JSONResponse:
+    """Exception handler for our own faults: the traceback is in the server's log, not in the answer."""
+    return JSONResponse(body(INTERNAL, "internal error; see the server's log"), status_code=500)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar, TypeVarTuple
 
-from embedded.kfp import ir, values
+from embedded.kfp import ir, tree, values
 from embedded.kfp.objects import ArtifactStore, Location, StoreError
 from embedded.kfp.outcome import Artifact, TaskError, Values
 from embedded.kfp.processes import StepLostError, StepProcesses, StepRequest
@@ -20,6 +20,11 @@ _Result = TypeVar("_Result")
 _TAIL_LINES: Final = 15
 _TAIL_BYTES: Final = 8192
 _MAX_OUTPUT: Final = 32 * 1024 * 1024
+_CLOSED: Final = 0o2700
+_SHARED: Final = 0o2770
+"""Modes of a step's folder: the server's alone, and its group's too, in which steps are."""
+_ENTERED: Final = 0o750
+"""Of the folders above: steps go through them, and can't put another in the place of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ class Launcher:
         try:
             request = await self._off_loop(_prepare, self._store, component, given, place, folder)
             status = await self._processes.run(request)
+            await self._off_loop(folder.chmod, _CLOSED)
             if status != 0:
                 raise TaskError(f"{_ending(status)}. {_tail(place.log)}".strip())
             return await self._off_loop(_collect, self._store, component, request, place)
@@ -94,7 +100,12 @@ def _prepare(
 ) -> StepRequest:
     step = component.body
     assert isinstance(step, ir.Step)
-    (folder / "tmp").mkdir(parents=True)
+    for parent in (folder.parent.parent, folder.parent):
+        parent.mkdir(mode=_ENTERED, exist_ok=True)
+    folder.mkdir()
+    # Until all of it is there nobody else can enter: a step that runs already could put links in the way.
+    folder.chmod(_CLOSED)
+    (folder / "tmp").mkdir()
     place.log.parent.mkdir(parents=True, exist_ok=True)
     seen = set()
     for name, artifact in inputs.artifacts.items():
@@ -112,6 +123,7 @@ def _prepare(
     outputs = base.below(folder)
     outputs.mkdir(parents=True, exist_ok=True)
     (outputs / ".parameters").mkdir()
+    folder.chmod(_SHARED)
     return StepRequest(
         function=step.function,
         source=step.source,
@@ -156,16 +168,16 @@ def _public(artifact: Artifact) -> Artifact:
 
 def _collect(store: ArtifactStore, component: ir.Component, request: StepRequest, place: Place) -> Values:
     outputs = request.executor_input["outputs"]
-    written = _executor_output(Path(outputs["outputFile"]))
+    written = _executor_output(request.folder, Path(outputs["outputFile"]))
     parameters: dict[str, Any] = {}
     for name, parameter in component.output_parameters.items():
         file = Path(outputs["parameters"][name]["outputFile"])
         try:
             if name in written.get("parameterValues", {}):
                 parameters[name] = values.coerce(parameter.kind, written["parameterValues"][name])
-            elif file.is_file() and not file.is_symlink():
-                parameters[name] = values.from_text(parameter.kind, file.read_text(encoding="utf-8"))
-        except ValueError as error:
+            elif (data := tree.read(request.folder, file, _MAX_OUTPUT)) is not None:
+                parameters[name] = values.from_text(parameter.kind, data.decode())
+        except (ValueError, OSError) as error:
             raise TaskError(f"output {name!r}: {error}") from error
     artifacts = {}
     for name in component.output_artifacts:
@@ -185,10 +197,13 @@ def _take(store: ArtifactStore, artifact: Artifact, custom_path: str, folder: Pa
     if not artifact["uri"].startswith(("s3://", "minio://")):
         return {**artifact, "empty": True}  # a URI of the step's own choice, such as https://
     path = Path(custom_path) if custom_path else Location.parse(artifact["uri"]).below(folder)
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise TaskError(f"output artifact {artifact['name']!r} lies outside the step's folder: {path}")
-    if path.is_dir() or path.is_file():
-        return {**artifact, "digest": store.upload(path, artifact["uri"])}
+    try:
+        with tree.opened(folder, path) as descriptor:
+            return {**artifact, "digest": store.upload_open(descriptor, artifact["uri"])}
+    except FileNotFoundError:
+        pass
+    except tree.NotPlainError as error:
+        raise TaskError(f"output artifact {artifact['name']!r}: {error}") from error
     # Metrics live in metadata and have no file; a missing file matters to who reads it, who is told then.
     return {**artifact, "empty": True} if artifact["type"]["schemaTitle"] in _WITHOUT_FILE else artifact
 
@@ -207,15 +222,14 @@ def _check_metadata(artifact: Artifact) -> None:
         raise TaskError(f"metadata of output artifact {artifact['name']!r} holds nan or infinity") from error
 
 
-def _executor_output(path: Path) -> Mapping[str, Any]:
-    if not path.exists():
-        return {}
-    if path.stat().st_size > _MAX_OUTPUT:
-        raise TaskError(f"the step's outputs have {path.stat().st_size} bytes; the limit is {_MAX_OUTPUT}")
+def _executor_output(folder: Path, path: Path) -> Mapping[str, Any]:
     try:
-        body: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        data = tree.read(folder, path, _MAX_OUTPUT)
+        body = json.loads(data) if data is not None else {}
+    except (ValueError, OSError, RecursionError) as error:
         raise TaskError(f"the step's outputs can't be read: {error}") from error
+    if not isinstance(body, dict):
+        raise TaskError("the step's outputs are not a JSON object")
     return body
 
 

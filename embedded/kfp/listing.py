@@ -1,29 +1,28 @@
 """Lists of the API: filter, order, pages.
 
 Pages go by key (the value sorted by and the id), so that rows which come or go between two pages neither
-repeat nor hide others.
+repeat nor hide others. A row that has no value in the column sorts as one with an empty value.
 """
 
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import TypeAdapter
+
+from embedded.kfp import filters
 from embedded.kfp.database import Database, Row
 from embedded.kfp.failures import invalid
 
 _DEFAULT_SIZE: Final = 20
 _MAX_SIZE: Final = 200
-
-_OPERATIONS: Final = ("OPERATION_UNSPECIFIED", "EQUALS", "NOT_EQUALS", "GREATER_THAN", "GREATER_THAN_EQUALS",
-                      "LESS_THAN", "LESS_THAN_EQUALS", "IN", "IS_SUBSTRING")  # fmt: skip
-_SQL: Final = {"EQUALS": "=", "NOT_EQUALS": "<>", "GREATER_THAN": ">", "GREATER_THAN_EQUALS": ">=",
-               "LESS_THAN": "<", "LESS_THAN_EQUALS": "<="}  # fmt: skip
-_VALUES: Final = ("string_value", "int_value", "long_value", "timestamp_value", "stringValue", "intValue",
-                  "longValue", "timestampValue")  # fmt: skip
-_LISTS: Final = ("string_values", "int_values", "long_values", "stringValues", "intValues", "longValues")
+_TOKEN: Final = TypeAdapter(tuple[str, str, str])
+_COMMON: Final = {"display_name": "display_name", "name": "display_name", "created_at": "created_at",
+                  "description": "description", "namespace": "namespace"}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,23 @@ class Listing:
 
     table: str
     columns: Mapping[str, str]
+
+
+LISTINGS: Final = {
+    "pipelines": Listing("pipelines", {**_COMMON, "name": "name", "id": "id", "pipeline_id": "id"}),
+    "versions": Listing(
+        "versions",
+        {"display_name": "display_name", "name": "name", "created_at": "created_at",
+         "description": "description", "id": "id", "pipeline_version_id": "id"},
+    ),
+    "experiments": Listing("experiments", {**_COMMON, "id": "id", "experiment_id": "id",
+                                           "storage_state": "storage_state",
+                                           "last_run_created_at": "last_run_created_at"}),
+    "runs": Listing("runs", {**_COMMON, "id": "id", "run_id": "id", "experiment_id": "experiment_id",
+                             "storage_state": "storage_state", "state": "state", "finished_at": "finished_at",
+                             "service_account": "service_account", "scheduled_at": "created_at",
+                             "pipeline_version_id": "version_id"}),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,40 +59,55 @@ class Page:
     total: int
 
 
-def page(database: Database, listing: Listing, query: Mapping[str, str], **equal: str | None) -> Page:
-    """Rows of `listing` whose columns equal `equal` (None: any), by the query's options."""
+def page(
+    database: Database, listing: Listing, query: Mapping[str, str], **equal: str | tuple[str, ...] | None
+) -> Page:
+    """Rows of `listing` whose columns equal `equal`, by the query's options.
+
+    In `equal`, None stands for any value and a tuple for one of several.
+
+    Raises:
+        ApiError: an option is wrong; every one is checked before a row is read.
+    """
     arguments: dict[str, Any] = {}
-    clauses = []
-    for column, value in equal.items():
-        if value is not None:
-            arguments[f"e_{column}"] = value
-            clauses.append(f"{column} = :e_{column}")
-    clauses += _predicates(listing, query.get("filter", ""), arguments)
+    clauses = _equal(equal, arguments)
+    clauses += filters.clauses(query.get("filter", ""), listing.columns, arguments)
     column, direction = _order(listing, query.get("sort_by", ""))
     size = _size(query.get("page_size", ""))
     where = " AND ".join(clauses) or "1"
-    counted = database.select(f"SELECT count(*) AS n FROM {listing.table} WHERE {where}", arguments)  # noqa: S608
     # A token only continues the list that it came from.
     asked = hashlib.sha256(
         json.dumps([listing.table, where, arguments, column, direction]).encode()
     ).hexdigest()[:16]
-    if token := query.get("page_token", ""):
-        after = _read_token(token, asked)
-        sign = ">" if direction == "ASC" else "<"
-        where += f" AND ({column}, id) {sign} (:after_value, :after_id)"
+    token = query.get("page_token", "")
+    after = _read_token(token, asked) if token else None
+    counted = database.select(f"SELECT count(*) AS n FROM {listing.table} WHERE {where}", arguments)  # noqa: S608
+    key = f"COALESCE({column}, '')"
+    if after is not None:
+        where += f" AND ({key}, id) {'>' if direction == 'ASC' else '<'} (:after_value, :after_id)"
         arguments |= {"after_value": after[0], "after_id": after[1]}
-    ordered = f"ORDER BY {column} {direction}, id {direction} LIMIT {size + 1}"
+    ordered = f"ORDER BY {key} {direction}, id {direction} LIMIT {size + 1}"
     rows = database.select(f"SELECT * FROM {listing.table} WHERE {where} {ordered}", arguments)  # noqa: S608
     more = len(rows) > size
     rows = rows[:size]
-    following = _token(rows[-1][column], rows[-1]["id"], asked) if more else ""
+    following = _token(rows[-1][column] or "", rows[-1]["id"], asked) if more else ""
     return Page(rows, following, int(counted[0]["n"]))
+
+
+def _equal(equal: Mapping[str, str | tuple[str, ...] | None], arguments: dict[str, Any]) -> list[str]:
+    clauses = []
+    for column, value in equal.items():
+        if value is not None:
+            several = (value,) if isinstance(value, str) else value
+            arguments[f"e_{column}"] = json.dumps(several)
+            clauses.append(f"{column} IN (SELECT value FROM json_each(:e_{column}))")  # noqa: S608 - our own column names
+    return clauses
 
 
 def _size(text: str) -> int:
     if not text:
         return _DEFAULT_SIZE
-    if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 9 or int(text) < 0:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
         raise invalid(f"page_size {text[:20]!r} is not a whole number from 0 on")
     return min(int(text), _MAX_SIZE) or _DEFAULT_SIZE
 
@@ -91,45 +122,14 @@ def _order(listing: Listing, text: str) -> tuple[str, str]:
     return listing.columns[words[0]], direction
 
 
-def _predicates(listing: Listing, text: str, arguments: dict[str, Any]) -> list[str]:
-    if not text:
-        return []
-    try:
-        predicates = json.loads(text).get("predicates", [])
-        return [_predicate(listing, one, number, arguments) for number, one in enumerate(predicates)]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise invalid(f"filter is not a JSON object with predicates: {text[:80]!r}") from error
-
-
-def _predicate(listing: Listing, one: Mapping[str, Any], number: int, arguments: dict[str, Any]) -> str:
-    key, operation = one.get("key", ""), one.get("operation", "")
-    if isinstance(operation, int) and 0 <= operation < len(_OPERATIONS):
-        operation = _OPERATIONS[operation]
-    if key not in listing.columns:
-        raise invalid(f"filter: {str(key)[:80]!r} is not one of {', '.join(listing.columns)}")
-    column, name = listing.columns[key], f"p_{number}"
-    if operation == "IN":
-        chosen: Any = next((one[field] for field in _LISTS if field in one), {})
-        arguments[name] = json.dumps(chosen.get("values", []))
-        return f"{column} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608 - our own column names
-    arguments[name] = next((one[field] for field in _VALUES if field in one), None)
-    if not isinstance(arguments[name], str | int):
-        raise invalid(f"filter: the predicate on {key!r} has no value")
-    if operation == "IS_SUBSTRING":
-        return f"instr({column}, :{name}) > 0"
-    if operation not in _SQL:
-        raise invalid(f"filter: operation {str(operation)[:40]!r} is not supported")
-    return f"{column} {_SQL[operation]} :{name}"
-
-
-def _token(value: object, identifier: str, asked: str) -> str:
+def _token(value: str, identifier: str, asked: str) -> str:
     return base64.urlsafe_b64encode(json.dumps([value, identifier, asked]).encode()).decode()
 
 
-def _read_token(token: str, asked: str) -> tuple[object, str]:
+def _read_token(token: str, asked: str) -> tuple[str, str]:
     try:
-        value, identifier, origin = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError as error:
+        value, identifier, origin = _TOKEN.validate_json(base64.urlsafe_b64decode(token))
+    except ValueError as error:  # pydantic's and base64's are both ones
         raise invalid("page_token is not one that this server gave out") from error
     if origin != asked:
         raise invalid("page_token belongs to a list with another filter or order")

@@ -1,17 +1,19 @@
 """Artifacts between the store and a step's folder: files and directories, with digests."""
 
 import hashlib
+import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from embedded.kfp import tree
 from embedded.kfp.launcher_config import LauncherConfig, LauncherConfigError, StoreAccess
 
 if TYPE_CHECKING:
@@ -82,17 +84,26 @@ class ArtifactStore:
             raise StoreError(f"{uri} is not what the step that made it wrote: its digest differs")
         return target
 
-    def upload(self, path: Path, uri: str) -> str:
-        """Put a file or folder where `uri` says and return its digest."""
+    def upload(self, path: Path, uri: str) -> None:
+        """Put a file of the server's own where `uri` says."""
+        with path.open("rb") as file:
+            self.upload_open(file.fileno(), uri)
+
+    def upload_open(self, descriptor: int, uri: str) -> str:
+        """Put an open file or folder where `uri` says and return its digest."""
         location = Location.parse(uri)
         client = self._client(location)
         try:
-            if path.is_dir():
-                for file in _files(path):
-                    client.upload_file(str(file), location.bucket, f"{location.key}/{file.relative_to(path)}")
-            else:
-                client.upload_file(str(path), location.bucket, location.key)
-            return digest_of(path)
+            if not tree.is_folder(descriptor):
+                with os.fdopen(descriptor, "rb", closefd=False) as single:
+                    digest = _digest_of_open(single)
+                    client.upload_fileobj(single, location.bucket, location.key)
+                return digest
+            lines = []
+            for name, file in tree.files(descriptor):
+                lines.append(f"{name}\0{_digest_of_open(file)}")
+                client.upload_fileobj(file, location.bucket, f"{location.key}/{name}")
+            return _digest_of_lines(lines)
         except (BotoCoreError, ClientError, OSError, boto3.exceptions.S3UploadFailedError) as error:
             raise StoreError(f"{uri} can't be written: {_reason(error)}") from error
 
@@ -129,19 +140,26 @@ class ArtifactStore:
 
 def digest_of(path: Path) -> str:
     """SHA-256 of a file, or over the names and digests of a folder's files."""
-    if not path.is_dir():
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-        return digest.hexdigest()
-    lines = [f"{file.relative_to(path).as_posix()}\0{digest_of(file)}" for file in _files(path)]
+    with tree.opened(path.parent, path) as descriptor:
+        if tree.is_folder(descriptor):
+            return _digest_of_lines(
+                f"{name}\0{_digest_of_open(file)}" for name, file in tree.files(descriptor)
+            )
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            return _digest_of_open(file)
+
+
+def _digest_of_lines(lines: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def _files(folder: Path) -> list[Path]:
-    # Links are not followed: a step must not make the launcher upload files of the server.
-    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+def _digest_of_open(file: BinaryIO) -> str:
+    """SHA-256 of an open file, which is at its beginning again afterwards."""
+    digest = hashlib.sha256()
+    while chunk := file.read(_CHUNK):
+        digest.update(chunk)
+    file.seek(0)
+    return digest.hexdigest()
 
 
 def _listing(client: "S3Client", location: Location) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,9 @@
-"""The server's side of step processes: start one, wait for it, kill it by letting go."""
+"""The server's side of step processes: start one, wait for it, end it by letting go.
+
+Steps are forked from a process (`steps`) that holds the other end of a control socket. In a pod that process
+is in a container of its own and connects to the socket that the server listens on; elsewhere the server
+starts it.
+"""
 
 import asyncio
 import contextlib
@@ -8,10 +13,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TUNING: Final = ("MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -19,11 +25,14 @@ _STORE: Final = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3")
 """Where the store is and whom to trust; a key is not among it."""
 
 _GRACE: Final = 5.0
+_CONNECT_SECONDS: Final = 60.0
+_END_SECONDS: Final = 15.0
+"""How long a step that is let go may take to end: its guardian gives up after 10 s."""
 _LINE_LIMIT: Final = 1 << 16
 
 
 class StepLostError(RuntimeError):
-    """The process that steps are forked from ended under a step."""
+    """The process that steps are forked from ended under a step, or isn't there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +47,196 @@ class StepRequest:
     log: Path
 
     def encoded(self) -> bytes:
-        """As one line for `embedded.kfp.step`."""
+        """As one line for `embedded.kfp.guardian`."""
         body = {
             "function": self.function,
             "source": self.source,
             "input": self.executor_input,
             "env": {**_base_environment(self.folder), **self.env},
             "folder": str(self.folder),
-            "log": str(self.log),
         }
         return json.dumps(body).encode() + b"\n"
+
+
+class Control(Protocol):
+    """Where the control socket to the process that steps are forked from comes from."""
+
+    def connected(self) -> socket.socket | None:
+        """The socket, or None while there is none yet."""
+
+    def drop(self) -> None:
+        """Let go of a socket whose other end is gone."""
+
+    def close(self) -> None:
+        """Let go for good: every step is killed."""
+
+
+class StepProcesses:
+    """Runs steps. Methods may be called from any thread."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Connect ahead of the first step, so that the first step needn't wait for the SDK."""
+        with self._lock:
+            self._control.connected()
+
+    async def run(self, request: StepRequest) -> int:
+        """Run a step to its end and return its exit code, negative for a signal.
+
+        Cancelling this kills the step and all that it started, and waits until they are gone.
+        """
+        reader, writer = await asyncio.open_connection(
+            sock=await self._handed_over(request.log), limit=_LINE_LIMIT
+        )
+        try:
+            writer.write(request.encoded())
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            answer = await reader.readline()
+        except asyncio.CancelledError:
+            await _end(reader, writer)
+            raise
+        finally:
+            writer.close()
+        if not answer:
+            raise StepLostError("the process that steps are forked from ended unexpectedly")
+        return int(json.loads(answer)["exit"])
+
+    def close(self) -> None:
+        """Kill every step and let go of the process they are forked from."""
+        with self._lock:
+            self._control.close()
+
+    async def _handed_over(self, log: Path) -> socket.socket:
+        """A connection whose other end has a guardian, with the step's log."""
+        deadline = time.monotonic() + _CONNECT_SECONDS
+        while True:
+            with self._lock:
+                ours = self._hand_over(log)
+            if ours is not None:
+                return ours
+            if time.monotonic() > deadline:
+                raise StepLostError("the process that steps are forked from is not there")
+            await asyncio.sleep(0.1)
+
+    def _hand_over(self, log: Path) -> socket.socket | None:
+        control = self._control.connected()
+        if control is None:
+            return None
+        output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        ours, theirs = socket.socketpair()
+        try:
+            socket.send_fds(control, [b"+"], [theirs.fileno(), output])
+        except OSError:
+            ours.close()
+            self._control.drop()
+            return None
+        finally:
+            theirs.close()
+            os.close(output)
+        ours.setblocking(False)
+        return ours
+
+
+class Spawned:
+    """A process of the server's own user, started and ended by the server."""
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        """`preload` names modules that steps import often: they are loaded once, before the fork."""
+        self._preload = tuple(preload)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+
+    def connected(self) -> socket.socket:
+        """See Control."""
+        if self._process is not None and self._process.poll() is not None:
+            self.drop()
+        if self._socket is None:
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", "embedded.kfp.steps", "--preload", ",".join(self._preload)],
+                    stdin=theirs.fileno(),
+                    env={**_base_environment(Path("/tmp")), "TMPDIR": "/tmp", **_import_path()},  # noqa: S108
+                    start_new_session=True,
+                )
+            self._socket = ours
+        return self._socket
+
+    def drop(self) -> None:
+        """See Control."""
+        self._end(0)
+
+    def close(self) -> None:
+        """See Control."""
+        self._end(_GRACE)
+
+    def _end(self, seconds: float) -> None:
+        if self._socket is not None:
+            self._socket.close()
+        if self._process is not None:
+            try:
+                self._process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        self._process = self._socket = None
+
+
+class Listening:
+    """A process of another container that connects to a Unix socket; one at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Listen at `path`, in a folder that steps can't write; what is there is replaced."""
+        path.unlink(missing_ok=True)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        path.chmod(0o660)
+        self._listener.listen()
+        self._listener.setblocking(False)
+        self._socket: socket.socket | None = None
+
+    def connected(self) -> socket.socket | None:
+        """See Control. The one that came first counts: steps can only come after it."""
+        while self._socket is None:
+            try:
+                found, _ = self._listener.accept()
+            except BlockingIOError:
+                return None
+            if _is_open(found):
+                self._socket = found
+            else:
+                found.close()
+        return self._socket
+
+    def drop(self) -> None:
+        """See Control."""
+        if self._socket is not None:
+            self._socket.close()
+        self._socket = None
+
+    def close(self) -> None:
+        """See Control."""
+        self.drop()
+        self._listener.close()
+
+
+def _is_open(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError, TimeoutError, ValueError):
+        writer.write_eof()
+        await asyncio.wait_for(reader.readline(), _END_SECONDS)
 
 
 def _base_environment(folder: Path) -> dict[str, str]:
@@ -61,93 +250,6 @@ def _base_environment(folder: Path) -> dict[str, str]:
         "_KFP_RUNTIME": "true",
         **{name: os.environ[name] for name in (*_TUNING, *_STORE) if name in os.environ},
     }
-
-
-class StepProcesses:
-    """Keeps the process that steps are forked from, and starts a new one when it is gone."""
-
-    def __init__(self, preload: Sequence[str] = ()) -> None:
-        """`preload` names modules that steps import often: they are loaded once, before the fork."""
-        self._preload = tuple(preload)
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-
-    def start(self) -> None:
-        """Start it ahead of the first step, so that the first step needn't wait for the SDK."""
-        with self._lock:
-            self._ensure()
-
-    async def run(self, request: StepRequest) -> int:
-        """Run a step to its end and return its exit code, negative for a signal.
-
-        Cancelling this kills the step's process group.
-        """
-        with self._lock:
-            ours = self._connect()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_LINE_LIMIT)
-        try:
-            writer.write(request.encoded())
-            with contextlib.suppress(ConnectionError):
-                await writer.drain()
-            answer = await reader.readline()
-        finally:
-            writer.close()
-        if not answer:
-            raise StepLostError("the process that steps are forked from ended unexpectedly")
-        return int(json.loads(answer)["exit"])
-
-    def close(self) -> None:
-        """Kill every step and the process they are forked from."""
-        with self._lock:
-            if self._control is not None:
-                self._control.close()
-            if self._process is not None:
-                try:
-                    self._process.wait(_GRACE)
-                except subprocess.TimeoutExpired:
-                    self._process.kill()
-                    self._process.wait()
-            self._process = self._control = None
-
-    def _connect(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            for attempt in range(2):
-                control = self._ensure()
-                try:
-                    socket.send_fds(control, [b"+"], [theirs.fileno()])
-                    break
-                except OSError:
-                    if attempt:
-                        ours.close()
-                        raise
-                    self._drop()
-        ours.setblocking(False)
-        return ours
-
-    def _ensure(self) -> socket.socket:
-        if self._process is not None and self._process.poll() is not None:
-            self._drop()
-        if self._control is None:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "embedded.kfp.step", *self._preload],
-                    stdin=theirs.fileno(),
-                    env={**_base_environment(Path("/tmp")), "TMPDIR": "/tmp", **_import_path()},  # noqa: S108
-                    start_new_session=True,
-                )
-            self._control = ours
-        return self._control
-
-    def _drop(self) -> None:
-        if self._control is not None:
-            self._control.close()
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = self._control = None
 
 
 def _import_path() -> dict[str, str]:

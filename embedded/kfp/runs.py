@@ -10,7 +10,7 @@ import logging
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -37,24 +37,37 @@ class Runs:
         database: Database,
         objects: Callable[[], Objects],
         data: Path,
+        work: Path,
+        processes: StepProcesses,
         *,
         workers: int,
-        preload: Sequence[str] = (),
     ) -> None:
-        """`objects` is called once per run; `workers` steps run at a time, over all runs."""
+        """Make it; `start` begins.
+
+        Args:
+            database: What is remembered.
+            objects: Called once per run, for the launcher's configuration.
+            data: Folder of the logs.
+            work: Folder that the folders of steps are made in.
+            processes: Runs the steps.
+            workers: Steps that run at a time, over all runs.
+        """
         self._database = database
         self._objects = objects
         self._data = data
         self._slots = asyncio.Semaphore(workers)
         self._threads = ThreadPoolExecutor(workers + 4, thread_name_prefix="transfer")
-        self._processes = StepProcesses(preload)
+        self._work = work
+        self._processes = processes
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="scheduler", daemon=True)
         self._active: dict[str, Future[None]] = {}
 
     def start(self) -> None:
         """Begin to execute; settle what an earlier server left."""
-        shutil.rmtree(self._data / "work", ignore_errors=True)
+        for left in self._work.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
         self._processes.start()
         self._thread.start()
         for run in self._database.select(
@@ -113,7 +126,7 @@ class Runs:
             _log.exception("run %s ended by an error of the server", run_id)
             state, error = FAILED, f"error of the server: {type(problem).__name__}; see its log"
         finally:
-            shutil.rmtree(self._data / "work" / run_id, ignore_errors=True)
+            shutil.rmtree(self._work / run_id, ignore_errors=True)
         self._end(run_id, state, error)
 
     async def _run(self, row: Row) -> tuple[str, str]:
@@ -127,7 +140,7 @@ class Runs:
                 f"no pipeline root: kfp-launcher in {row['namespace']!r} has no defaultPipelineRoot"
             )
         root = Location.parse(root).uri.rstrip("/")
-        context = RunContext(row["id"], pipeline, root, self._data, row["created_at"])
+        context = RunContext(row["id"], pipeline, root, self._data, self._work, row["created_at"])
         launcher = Launcher(ArtifactStore(config), self._processes, self._threads)
         scheduler = RunScheduler(context, self._database, launcher, self._slots)
         ended = await scheduler.run(json.loads(row["parameters"]))

@@ -27,13 +27,14 @@ class RunContext:
     pipeline: ir.Pipeline
     root_uri: str
     data: Path
+    work: Path
     created_at: str
 
     def place(self, node: "_Node") -> Place:
         """Where a task keeps its things."""
         return Place(
             uri=f"{self.root_uri}/{self.pipeline.name}/{self.run_id}/{node.path}",
-            folder=self.data / "work" / self.run_id / node.id,
+            folder=self.work / self.run_id / node.id,
             log=log_path(self.data, self.run_id, node.id),
         )
 

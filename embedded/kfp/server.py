@@ -20,8 +20,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from embedded.kfp.api import application
+from embedded.kfp.connections import DeadlineProtocol, Limits, with_limits
 from embedded.kfp.database import Database
 from embedded.kfp.launcher_config import ClusterObjects, FileObjects, Objects
+from embedded.kfp.processes import Control, Listening, Spawned, StepProcesses
 from embedded.kfp.runs import Runs
 from embedded.kfp.service import Service
 from storage.errors import SlipwayError, UsageError
@@ -33,6 +35,7 @@ _GRACE_SECONDS: Final = 5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; return an exit code."""
     options = _parser().parse_args(arguments)
+    os.umask(0o007)  # what steps read and write is shared with their group, and nothing with others
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app = build(options)
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     uvicorn.run(
         app, host=options.host, port=options.port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=_GRACE_SECONDS, timeout_keep_alive=30, server_header=False,
+        http=_protocol(options), proxy_headers=False,
     )  # fmt: skip
     return 0
 
@@ -56,9 +60,10 @@ def build(options: argparse.Namespace) -> Starlette:
         raise UsageError(
             f"{data} can't hold the server's database.", why=str(error), fix="Give another --data."
         ) from error
-    preload = [name for name in options.preload.split(",") if name]
     objects = _objects(options.launcher_config)
-    runs = Runs(database, objects, data, workers=options.workers, preload=preload)
+    work: Path = options.work or data / "work"
+    work.mkdir(mode=0o750, exist_ok=True)
+    runs = Runs(database, objects, data, work, StepProcesses(_control(options)), workers=options.workers)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -67,7 +72,26 @@ def build(options: argparse.Namespace) -> Starlette:
         await asyncio.to_thread(runs.stop)
         database.close()
 
-    return application(Service(database, runs, options.namespace), data, lifespan)
+    return application(Service(database, runs, options.namespace), data, lifespan, options.allow_host)
+
+
+def _protocol(options: argparse.Namespace) -> type[DeadlineProtocol]:
+    return with_limits(
+        Limits(headers=options.header_seconds, body=options.body_seconds, connections=options.connections)
+    )
+
+
+def _control(options: argparse.Namespace) -> Control:
+    if options.steps_socket is None:
+        return Spawned([name for name in options.preload.split(",") if name])
+    try:
+        return Listening(options.steps_socket)
+    except OSError as error:
+        raise UsageError(
+            f"{options.steps_socket} can't be listened at.",
+            why=str(error),
+            fix="Give another --steps-socket.",
+        ) from error
 
 
 def _objects(launcher_config: Path | None) -> Callable[[], Objects]:
@@ -88,11 +112,32 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="0.0.0.0", help="address to listen on")
     parser.add_argument("--port", type=int, default=8888)
     parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="name by which clients reach the server, beside localhost and its address; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
+        "--header-seconds", type=float, default=Limits.headers, help="time for the headers of a request"
+    )
+    parser.add_argument(
+        "--body-seconds", type=float, default=Limits.body, help="time for the body of a request"
+    )
+    parser.add_argument(
+        "--connections", type=int, default=Limits.connections, help="connections open at a time"
+    )
+    parser.add_argument(
         "--workers", type=int, default=max(2, os.cpu_count() or 2), help="steps that run at a time"
     )
     parser.add_argument(
-        "--preload", default="pandas,sklearn.ensemble", help="modules loaded once for all steps, with commas"
+        "--work", type=Path, help="folder for what steps read and write; <data>/work if absent"
     )
+    parser.add_argument(
+        "--steps-socket", type=Path, metavar="PATH",
+        help="listen here for the process that steps are forked from; without it, the server starts one",
+    )  # fmt: skip
+    parser.add_argument(
+        "--preload", default="pandas,sklearn.ensemble",
+        help="modules that the process started by the server loads once for all steps, with commas",
+    )  # fmt: skip
     parser.add_argument("--launcher-config", type=Path, help="YAML file with the ConfigMap and the Secret")
     parser.add_argument("--namespace", default=_own_namespace(), help="namespace of requests that name none")
     return parser

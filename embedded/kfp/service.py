@@ -10,6 +10,7 @@ from embedded.kfp.database import ACTIVE, Database, DuplicateError, Row, new_id,
 from embedded.kfp.document import Document
 from embedded.kfp.failures import INVALID_ARGUMENT, ApiError, duplicate, invalid, not_found, precondition
 from embedded.kfp.objects import Location, StoreError
+from embedded.kfp.requests import NewExperiment, NewRun, RuntimeConfig, VersionReference
 from embedded.kfp.runs import Runs
 
 AVAILABLE: Final = "AVAILABLE"
@@ -87,13 +88,12 @@ class Service:
             raise not_found("pipeline version", version_id)
         return row
 
-    def create_experiment(self, body: Mapping[str, Any]) -> Row:
+    def create_experiment(self, asked: NewExperiment) -> Row:
         """Make an experiment."""
-        name = _name("experiment", body.get("display_name"))
+        name = _name("experiment", asked.display_name)
         row = {
-            "id": new_id(), "display_name": name,
-            "namespace": body.get("namespace") or self._default_namespace,
-            "description": body.get("description") or "", "created_at": now(), "storage_state": AVAILABLE,
+            "id": new_id(), "display_name": name, "namespace": asked.namespace or self._default_namespace,
+            "description": asked.description or "", "created_at": now(), "storage_state": AVAILABLE,
             "last_run_created_at": None,
         }  # fmt: skip
         try:
@@ -102,20 +102,20 @@ class Service:
             raise duplicate("experiment", name) from None
         return row
 
-    def create_run(self, body: Mapping[str, Any]) -> Row:
-        """Check a run completely, then start it."""
-        experiment = self._experiment_of(body)
-        spec, pipeline, reference = self._spec_of(body)
-        runtime = _object(body, "runtime_config")
+    def create_run(self, asked: NewRun, experiment_id: str = "") -> Row:
+        """Check a run completely, then start it. `experiment_id` counts where the body names none."""
+        experiment = self._experiment_of(asked.experiment_id or experiment_id)
+        spec, pipeline, reference = self._spec_of(asked)
+        runtime = asked.runtime_config or RuntimeConfig()
         created = now()
         row = {
             "id": new_id(), "experiment_id": experiment["id"], "namespace": experiment["namespace"],
-            "display_name": _name("run", body.get("display_name") or pipeline.name),
-            "description": body.get("description") or "", "spec": spec,
+            "display_name": _name("run", asked.display_name or pipeline.name),
+            "description": asked.description or "", "spec": spec,
             "pipeline_id": reference.get("pipeline_id"), "version_id": reference.get("pipeline_version_id"),
-            "parameters": json.dumps(_parameters(pipeline, _object(runtime, "parameters"))),
-            "pipeline_root": _root(runtime.get("pipeline_root") or ""),
-            "service_account": body.get("service_account") or "", "storage_state": AVAILABLE,
+            "parameters": json.dumps(_parameters(pipeline, runtime.parameters or {})),
+            "pipeline_root": _root(runtime.pipeline_root or ""),
+            "service_account": asked.service_account or "", "storage_state": AVAILABLE,
             "created_at": created, "state": "PENDING",
             "history": json.dumps([{"update_time": created, "state": "PENDING"}]),
         }  # fmt: skip
@@ -183,41 +183,40 @@ class Service:
             raise not_found("pipeline", pipeline_id) from None
         return row
 
-    def _experiment_of(self, body: Mapping[str, Any]) -> Row:
-        identifier = body.get("experiment_id")
+    def _experiment_of(self, identifier: str) -> Row:
         if not identifier:
-            found = self.database.find(
+            default = self.database.find(
                 "experiments", namespace=self._default_namespace, display_name=_DEFAULT_EXPERIMENT
             )
-            return found or self.create_experiment({"display_name": _DEFAULT_EXPERIMENT})
-        row = self.get("experiments", _text("experiment_id", identifier))
+            return default or self.create_experiment(NewExperiment(display_name=_DEFAULT_EXPERIMENT))
+        row = self.get("experiments", identifier)
         if row["storage_state"] == ARCHIVED:
             raise precondition(f"experiment {row['display_name']!r} is archived")
         return row
 
-    def _spec_of(self, body: Mapping[str, Any]) -> tuple[str, ir.Pipeline, dict[str, str]]:
-        reference = body.get("pipeline_version_reference")
-        if body.get("pipeline_spec"):
-            if reference:
+    def _spec_of(self, asked: NewRun) -> tuple[str, ir.Pipeline, dict[str, str]]:
+        reference = asked.pipeline_version_reference or VersionReference()
+        if asked.pipeline_spec:
+            if reference.pipeline_id or reference.pipeline_version_id:
                 raise invalid("a run takes pipeline_spec or pipeline_version_reference, not both")
             try:
-                checked = document.from_api(body["pipeline_spec"])
+                checked = document.from_api(asked.pipeline_spec)
             except document.DocumentError as error:
                 raise invalid(f"pipeline_spec: {error}") from error
             return json.dumps(checked.as_api()), _accepted(checked), {}
-        if not isinstance(reference, dict) or not reference.get("pipeline_id"):
+        pipeline_id = reference.pipeline_id
+        if not pipeline_id:
             raise invalid("a run needs pipeline_spec or pipeline_version_reference.pipeline_id")
-        pipeline_id = _text("pipeline_id", reference["pipeline_id"])
         self.get("pipelines", pipeline_id)
-        if version_id := reference.get("pipeline_version_id"):
-            version = self.version(pipeline_id, _text("pipeline_version_id", version_id))
+        if reference.pipeline_version_id:
+            version = self.version(pipeline_id, reference.pipeline_version_id)
         else:
             latest = self.database.latest_version(pipeline_id)
             if latest is None:
                 raise precondition(f"pipeline {pipeline_id} has no version")
             version = latest
-        found = {"pipeline_id": pipeline_id, "pipeline_version_id": version["id"]}
-        return version["spec"], _accepted(document.from_api(json.loads(version["spec"]))), found
+        chosen = {"pipeline_id": pipeline_id, "pipeline_version_id": version["id"]}
+        return version["spec"], _accepted(document.from_api(json.loads(version["spec"]))), chosen
 
 
 def _accepted_file(data: bytes) -> tuple[ir.Pipeline, Document]:
@@ -260,26 +259,11 @@ def _parameters(pipeline: ir.Pipeline, given: Mapping[str, Any]) -> dict[str, An
     return checked
 
 
-def _root(uri: object) -> str:
-    if not uri:
-        return ""
+def _root(uri: str) -> str:
     try:
-        return Location.parse(_text("pipeline_root", uri)).uri
+        return Location.parse(uri).uri if uri else ""
     except StoreError as error:
         raise invalid(f"pipeline_root: {error}") from error
-
-
-def _object(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = body.get(name) or {}
-    if not isinstance(found, dict):
-        raise invalid(f"{name} is not an object")
-    return found
-
-
-def _text(name: str, value: object) -> str:
-    if not isinstance(value, str):
-        raise invalid(f"{name} is not a string")
-    return value
 
 
 def _name(kind: str, value: object) -> str:

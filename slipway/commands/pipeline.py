@@ -170,7 +170,7 @@ def logs(
         answer = httpx.get(url, timeout=30)
     except httpx.HTTPError as error:
         raise FailedError("The Pipelines API does not answer.", why=str(error)) from error
-    if answer.status_code == 404:
+    if answer.status_code in (400, 404):  # 400: what was given as the run's id isn't one
         raise UsageError(f"Run {run_id} has no log of a task {task!r}.")
     if answer.status_code != 200:
         raise FailedError(

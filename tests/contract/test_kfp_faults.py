@@ -124,7 +124,7 @@ def test_terminate_kills_the_step(server: KfpServer) -> None:
     assert gone(pid)
     until(server, run_id, "CANCELED")
     assert server.tasks(run_id)["sleeps"]["state"] == "CANCELED"
-    status, body = server.request("POST", f"/apis/v2beta1/runs/{run_id}:terminate", b"{}")
+    status, body = server.request("POST", f"/apis/v2beta1/runs/{run_id}:terminate")
     assert (status, json.loads(body)["code"]) == (400, 9)
 
 

@@ -120,3 +120,14 @@ def environment() -> dict:
 @component
 def final(status: dsl.PipelineTaskFinalStatus) -> str:
     return f"{status.state}|{status.pipeline_task_name}|{status.error_message}"
+
+
+@component
+def reads_folder_names(data: Input[Dataset]) -> str:
+    import os
+
+    return ",".join(
+        os.path.relpath(f"{folder}/{name}", data.path)
+        for folder, _, names in os.walk(data.path)
+        for name in names
+    )

@@ -62,6 +62,9 @@ class KfpServer:
     launcher_config: Path
     workers: int = 4
     environment: Mapping[str, str] = field(default_factory=dict)
+    options: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+    """What the command is run by, such as another user."""
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -77,9 +80,10 @@ class KfpServer:
         with self.data.with_suffix(".log").open("ab") as log:
             self.process = subprocess.Popen(
                 [
-                    sys.executable, "-m", "embedded.kfp", "--host", "127.0.0.1", "--port", str(self.port),
+                    *self.prefix, sys.executable, "-m", "embedded.kfp", "--host", "127.0.0.1",
+                    "--port", str(self.port),
                     "--data", str(self.data), "--launcher-config", str(self.launcher_config),
-                    "--namespace", TENANT, "--workers", str(self.workers), "--preload", "",
+                    "--namespace", TENANT, "--workers", str(self.workers), "--preload", "", *self.options,
                 ],
                 env={**_AROUND, **self.environment},
                 stdout=log,

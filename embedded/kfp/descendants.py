@@ -1,0 +1,96 @@
+"""Every process that a process started, however it tried to get away, ended.
+
+A child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER) is given the orphans among its descendants: whoever
+forks twice, or begins a session of its own, becomes its child when the process between them ends.
+"""
+
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+_PR_SET_PDEATHSIG: Final = 1
+_PR_SET_DUMPABLE: Final = 4
+_PR_SET_CHILD_SUBREAPER: Final = 36
+_PAUSE: Final = 0.002
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of its orphaned descendants."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def die_with_parent() -> None:
+    """Be killed when the thread that forked this process ends."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def traceable(allowed: bool) -> None:
+    """Say whether processes of the same user may look into this one's memory and descriptors."""
+    _prctl(_PR_SET_DUMPABLE, int(allowed))
+
+
+def kill_all(keep: Collection[int] = (), seconds: float = 10.0) -> bool:
+    """Kill and reap every descendant but the children in `keep` and theirs.
+
+    Says whether none is left. One that forks faster than it is looked for can outlast `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        _reap(keep)
+        left = _descendants(os.getpid(), keep)
+        if not left:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        for pid in left:
+            _kill(pid)
+        time.sleep(_PAUSE)
+
+
+def _reap(keep: Collection[int]) -> None:
+    for pid in _children_by_parent().get(os.getpid(), ()):
+        if pid not in keep:
+            try:
+                os.waitpid(pid, os.WNOHANG)
+            except ChildProcessError:
+                continue
+
+
+def _descendants(root: int, keep: Collection[int]) -> list[int]:
+    children = _children_by_parent()
+    pending = [pid for pid in children.get(root, ()) if pid not in keep]
+    every = []
+    while pending:
+        pid = pending.pop()
+        every.append(pid)
+        pending += children.get(pid, ())
+    return every
+
+
+def _children_by_parent() -> dict[int, list[int]]:
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - names alone, many times a second
+        if entry.isdigit():
+            try:
+                fields = Path(f"/proc/{entry}/stat").read_bytes().rpartition(b")")[2].split()
+            except OSError:
+                continue  # it ended meanwhile
+            children.setdefault(int(fields[1]), []).append(int(entry))
+    return children
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _prctl(option: int, value: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"prctl({option}): {os.strerror(number)}")

@@ -1,0 +1,60 @@
+"""Requests that nobody here thought of, made from the API's own description: none gives 500 or a traceback.
+
+The description is generated from the routes, so a route that is added is tested.
+"""
+
+import json
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+import requests
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from support.kfp_server import KfpServer
+
+pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+EXAMPLES = 12
+"""For each operation, of requests that fit the description and of ones that don't."""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KfpServer]:
+    folder = tmp_path_factory.mktemp("kfp")
+    (folder / "launcher.yaml").write_text("")
+    server = KfpServer(folder / "data", folder / "launcher.yaml")
+    try:
+        yield server.start()
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("mode", ["positive", "negative"])
+def test_no_generated_request_gives_an_error_of_the_server(server: KfpServer, mode: str) -> None:
+    description = server.json("/apis/v2beta1/openapi.json")
+    config = SchemathesisConfig.from_dict({"generation": {"mode": mode}})
+    schema = schemathesis.openapi.from_dict(description, config=config)
+    asked = 0
+    for result in schema.get_all_operations():
+        operation = result.ok()
+
+        @hypothesis.settings(
+            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+            suppress_health_check=list(hypothesis.HealthCheck),
+        )  # fmt: skip
+        @hypothesis.given(case=operation.as_strategy())
+        def check(case: schemathesis.Case) -> None:
+            nonlocal asked
+            asked += 1
+            try:
+                answer = case.call(base_url=f"{server.url}/apis/v2beta1", timeout=30)
+            except (ValueError, requests.exceptions.InvalidHeader):
+                return  # not a request that HTTP can carry
+            assert answer.status_code < 500, (case.method, case.formatted_path, answer.text)
+            if answer.status_code >= 400 and case.method != "HEAD":
+                assert {"error", "code", "message", "details"} == set(json.loads(answer.text))
+
+        check()
+    assert asked > 20 * EXAMPLES
+    assert "Traceback" not in server.log
+    assert server.get("/apis/v2beta1/healthz")[0] == 200
