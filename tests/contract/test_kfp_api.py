@@ -164,7 +164,7 @@ def test_a_wrong_list_option_is_refused(server: KfpServer, query: str) -> None:
 def test_an_id_is_404_where_nothing_has_it_and_400_where_it_is_none(server: KfpServer, path: str) -> None:
     status, body = server.get(API + path.replace("{}", str(uuid.uuid4())))
     assert (status, json.loads(body)["code"]) == (404, 5)
-    for wrong in ("none", "..%2f..%2fhealthz", str(uuid.uuid4())[:-1]):
+    for wrong in ("none", "..", str(uuid.uuid4())[:-1]):
         status, body = server.get(API + path.replace("{}", wrong))
         assert (status, json.loads(body)["code"]) == (400, 3)
 
