@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular.columns import EXACT_WHOLE
+from tabular.columns import EXACT_WHOLE, Values
 from tabular.numbers import BLANKS, is_number
 from tabular.scan import Scan, regression
 from tabular.schema import Split
@@ -82,7 +82,7 @@ def require_split(scan: Scan, classes: Sequence[str], codes: Codes, split: Split
             scan.path,
             f"A test split of {split.test_split:g} of {groups.total} distinct rows has no room for "
             f"{len(classes)} classes on both sides.",
-            f"Add rows, or set `--test-split` from {low:g} to {high:g}." if low <= high else "Add rows.",
+            _way_out(low, high),
         )
     try:
         return groups.held_out()
@@ -93,6 +93,12 @@ def require_split(scan: Scan, classes: Sequence[str], codes: Codes, split: Split
             f"{some([classes[code] for code in error.classes])}.",
             "Add rows, or drop these classes. Rows with equal features count once.",
         ) from error
+
+
+def _way_out(low: float, high: float) -> str:
+    if low > high:
+        return "Add rows."
+    return f"Add rows, or set `--test-split` {f'from {low:g} to {high:g}' if low < high else f'{low:g}'}."
 
 
 def warnings_of(scan: Scan, classes: Sequence[str], held_out: NDArray[np.int64]) -> tuple[str, ...]:
@@ -118,11 +124,19 @@ def _leaks(scan: Scan) -> Iterator[str]:
     leaks = [
         name
         for name in scan.features
-        if (name in scan.numbers and (scan.numbers[name].leak.alive or scan.numbers[name].codes_leak.alive))
-        or (name in scan.texts and scan.texts[name].leak.alive)
+        if (
+            name in scan.numbers
+            and (scan.numbers[name].leak.alive or _tells(scan.numbers[name].codes_leak, scan))
+        )
+        or (name in scan.texts and _tells(scan.texts[name].leak, scan))
     ]
     for name in leaks:
         yield (f"Column {shown(name)} alone predicts the target perfectly: is it known before the target is?")
+
+
+def _tells(values: Values, scan: Scan) -> bool:
+    """Whether each value belongs to one class; values that hardly come twice belong to one anyway."""
+    return values.alive and 2 * len(values.classes) <= scan.rows
 
 
 def _numbers(scan: Scan) -> Iterator[str]:

@@ -214,6 +214,12 @@ def test_plain_data_is_not_warned_of(write: Callable[[str], Path]) -> None:
     assert inspect(write(table("x,y,target", lambda i: f"{xy(i)},{'ab'[i % 2]}"))).warnings == ()
 
 
+def test_values_that_come_once_are_not_taken_for_a_leak(write: Callable[[str], Path]) -> None:
+    assert (
+        inspect(write(table("x,y,target", lambda i: f"{i * 37 % 90}.5,{i % 7},{'ab'[i % 2]}"))).warnings == ()
+    )
+
+
 def test_a_parquet_file_is_read_by_its_types(tmp_path: Path) -> None:
     path = tmp_path / "data.parquet"
     columns = {
