@@ -28,7 +28,7 @@ from slipway.administrator import Administered, administrator, require_administe
 from storage.errors import FailedError, UsageError
 from storage.keys import Role, StoreKey, tenant_key
 from storage.layout import Buckets
-from storage.proof import Prover
+from storage.proof import CredentialVerifier
 from storage.report import Report, silent
 from storage.rotation import KeyState, Rotated, rotate
 
@@ -126,9 +126,9 @@ class TenantSteps:
 
     def prove_valid(self, generation: int) -> None:
         """Use the key that each role's Secret holds."""
-        cluster, prover = Cluster.of(self._platform()), self._prover()
+        cluster, verifier = Cluster.of(self._platform()), self._verifier()
         for role in Role:
-            prover.prove_valid(role, self._held(cluster, role, generation))
+            verifier.prove_valid(role, self._held(cluster, role, generation))
         self.report(f"generation {generation} opens what it should, in every role")
 
     def accounts(self, generation: int) -> tuple[str, ...]:
@@ -138,10 +138,10 @@ class TenantSteps:
 
     def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
         """Use each role's old key, and each of the accounts'."""
-        prover = self._prover()
+        verifier = self._verifier()
         for role in Role:
-            prover.prove_dead(role, tenant_key(self._stack_secret(), self.tenant, role, generation))
-        prover.prove_accounts_dead(accounts)
+            verifier.prove_dead(role, tenant_key(self._stack_secret(), self.tenant, role, generation))
+        verifier.prove_accounts_dead(accounts)
         also = f", and {len(accounts)} service accounts" if accounts else ""
         self.report(f"generation {generation} is unknown to the store, in every role{also}")
 
@@ -163,9 +163,11 @@ class TenantSteps:
             )
         return key
 
-    def _prover(self) -> Prover:
+    def _verifier(self) -> CredentialVerifier:
         outputs = self._platform()
-        return Prover(store_access(outputs, self.tenant, "editor"), buckets_of(outputs), self.tenant)
+        return CredentialVerifier(
+            store_access(outputs, self.tenant, "editor"), buckets_of(outputs), self.tenant
+        )
 
     def _platform(self) -> PlatformOutputs:
         if self._outputs is None:

@@ -38,7 +38,7 @@ _ROOT_SECRET: Final = "store-root"
 _ROOT_KEY: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 
 
-class Means(StrEnum):
+class PolicyMechanism(StrEnum):
     """How the test limits a key to a prefix."""
 
     NONE = "none"
@@ -109,7 +109,7 @@ def at(
     *,
     region: str,
     bucket: str | None,
-    means: Means,
+    mechanism: PolicyMechanism,
     ca: Path | None,
     environ: Mapping[str, str] = os.environ,
 ) -> StoreUnderTest:
@@ -128,7 +128,7 @@ def at(
     access = StoreAccess(endpoint=endpoint, region=region, key=key, ca=_certificate(ca))
     conformance.check_endpoint(endpoint)
     return StoreUnderTest(
-        access=access, bucket=bucket, administration=_administration(means, access, environ)
+        access=access, bucket=bucket, administration=_administration(mechanism, access, environ)
     )
 
 
@@ -141,13 +141,15 @@ def _certificate(path: Path | None) -> str | None:
         raise UsageError(f"{path} can't be read as a certificate.", why=type(error).__name__) from error
 
 
-def _administration(means: Means, access: StoreAccess, environ: Mapping[str, str]) -> Administration:
-    match means:
-        case Means.NONE:
+def _administration(
+    mechanism: PolicyMechanism, access: StoreAccess, environ: Mapping[str, str]
+) -> Administration:
+    match mechanism:
+        case PolicyMechanism.NONE:
             return NoAdministration()
-        case Means.MINIO:
+        case PolicyMechanism.MINIO:
             return MinioAdministration(access)
-        case Means.BUCKET_POLICY:
+        case PolicyMechanism.BUCKET_POLICY:
             limited = _key(environ, LIMITED_KEY)
             if limited is None:
                 raise UsageError(

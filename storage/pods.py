@@ -46,7 +46,7 @@ def metadata(
     )
 
 
-def confined(*, writable_root: bool = False, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
+def confined(*, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
     """Return the security context of a container that Pod Security `restricted` admits.
 
     `user` is its user and group; the image's own where absent.
@@ -54,7 +54,7 @@ def confined(*, writable_root: bool = False, user: int | None = None) -> k8s.cor
     return k8s.core.v1.SecurityContextArgs(
         allow_privilege_escalation=False,
         capabilities={"drop": ["ALL"]},
-        read_only_root_filesystem=not writable_root,
+        read_only_root_filesystem=True,
         run_as_non_root=True,
         run_as_user=user,
         run_as_group=user,

@@ -25,8 +25,8 @@ _RETRY_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Prover:
-    """One tenant's corner of a store."""
+class CredentialVerifier:
+    """Verifies the keys of one tenant by using them on the store."""
 
     access: StoreAccess
     """Where the store is; its key is not used."""

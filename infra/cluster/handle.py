@@ -4,7 +4,6 @@ Every kind of cluster gives the same `ClusterHandle`; nothing outside `infra/clu
 embedded one from one in a cloud.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,12 +35,6 @@ class Images:
     gateway: Image
     pipelines: Image
     model_server: Image
-
-    @property
-    def ready(self) -> Sequence[pulumi.Resource]:
-        """Return what to wait for when all of the images are wanted."""
-        every = (self.minio, self.kserve_controller, self.gateway, self.pipelines, self.model_server)
-        return [image.ready for image in every if image.ready is not None]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from embedded import toolchain
 from infra.contract import PlatformOutputs
 from slipway import console, render, store_test, tokens, workspace
 from slipway.commands.options import CaFile, Region
-from slipway.store_test import Means
+from slipway.store_test import PolicyMechanism
 from storage.conformance import requirements
 from storage.errors import FailedError, UsageError
 
@@ -42,8 +42,8 @@ def doctor(
         str | None, typer.Option(help="Stay in this bucket; its settings are not changed nor tested.")
     ] = None,
     administration: Annotated[
-        Means, typer.Option(help="How a key is limited there, to test policies.")
-    ] = Means.NONE,
+        PolicyMechanism, typer.Option(help="How a key is limited there, to test policies.")
+    ] = PolicyMechanism.NONE,
     ca: CaFile = None,
 ) -> None:
     """Say what this machine has, what would be built, and what is missing with the way to mend it.
@@ -56,25 +56,25 @@ def doctor(
     """
     elsewhere = (endpoint, bucket, ca)
     if cluster:
-        if store or mend or tests or any(elsewhere) or administration is not Means.NONE:
+        if store or mend or tests or any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("--cluster tests the cluster of a stack, and takes --stack alone.")
         _cluster(context, workspace.outputs(stack or "local"))
         return
     if not store:
-        if stack or any(elsewhere) or administration is not Means.NONE:
+        if stack or any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("There is no store to test.", fix="Add --store.")
         _machine(context, mend=mend, tests=tests)
         return
     if mend or tests:
         raise UsageError("--store tests a store, --mend and --tests are about this machine.")
     if endpoint is None:
-        if any(elsewhere) or administration is not Means.NONE:
+        if any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("A stack's own store needs no more words.", fix="Name another by --endpoint.")
         under_test = store_test.of_stack(workspace.outputs(stack or "local"))
     else:
         if stack:
             raise UsageError("A store is a stack's own or at an endpoint, not both.")
-        under_test = store_test.at(endpoint, region=region, bucket=bucket, means=administration, ca=ca)
+        under_test = store_test.at(endpoint, region=region, bucket=bucket, mechanism=administration, ca=ca)
     _store(context, under_test)
 
 

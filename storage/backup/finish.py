@@ -7,8 +7,8 @@ from hashlib import sha256
 
 from pydantic import SecretStr
 
-from storage.backup.doomed import require_kept
 from storage.backup.index import Damage, Index, ModelObject, StackFile, checked_stack
+from storage.backup.pending_deletions import require_kept
 from storage.backup.pool import Pool, spooled
 from storage.errors import FailedError
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import IO, Final, TypeVar
 
-from storage.backup.doomed import require_none
 from storage.backup.index import Blob
+from storage.backup.pending_deletions import require_none
 from storage.backup.place import BackupPlace, BlobError
 from storage.causes import Cause
 from storage.errors import SlipwayError, StoreError

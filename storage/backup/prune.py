@@ -1,7 +1,8 @@
 """Forgetting a stack's old snapshots, and removing the blobs that no snapshot of any stack needs any more.
 
-An index goes before its blobs, so no snapshot is ever there without its bytes; whoever is cut off leaves
-blobs that the next prune removes. How a backup that goes on meanwhile stays whole: `storage.backup.doomed`.
+An index goes before its blobs, so no snapshot is ever there without its bytes. A prune that is cut off
+leaves blobs that the next prune removes. How a backup that runs meanwhile stays whole:
+`storage.backup.pending_deletions`.
 An index that can't be read closes the gate: nobody knows which blobs it needs.
 """
 
@@ -13,7 +14,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from storage.backup import doomed
+from storage.backup import pending_deletions
 from storage.backup.index import Index
 from storage.backup.place import BackupPlace, keeping
 from storage.errors import FailedError, StoreError, UsageError
@@ -137,11 +138,11 @@ def carry_out(place: BackupPlace, planned: Plan, report: Report = silent) -> dic
     if not planned.going and not planned.blobs:
         return {}
     begun = time.monotonic()
-    doomed.require_none(place)
-    note = doomed.name(place, planned.blobs)
+    pending_deletions.require_none(place)
+    note = pending_deletions.name(place, planned.blobs)
     try:
         # Two that began at the same moment both see the other, and both give way.
-        doomed.require_none(place, own=note)
+        pending_deletions.require_none(place, own=note)
         blobs = dict(planned.blobs)
         for owner, identity in set(place.snapshots()) - planned.read:
             index = _index(place, owner, identity, None)
@@ -158,7 +159,7 @@ def carry_out(place: BackupPlace, planned: Plan, report: Report = silent) -> dic
             report(f"removing blobs: {start} of {len(listed)}")
             _remove(place, listed[start : start + _BATCH])
     finally:
-        doomed.unname(place, note)
+        pending_deletions.unname(place, note)
     return blobs
 
 

@@ -25,7 +25,7 @@ from storage.errors import FailedError
 from storage.keys import Role, StoreKey, root_key, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
-from storage.proof import Prover
+from storage.proof import CredentialVerifier
 from storage.reconcile import main
 from storage.rotation import KeyState, Phase, rotate
 from storage.settings import MinioSettings, StoreTenant
@@ -60,8 +60,8 @@ class Platform:
         return StoreKey(access_key=self.server.access_key, secret_key=self.server.secret_key)
 
     @property
-    def prover(self) -> Prover:
-        return Prover(self.access(self.root), BUCKETS, "team-a", patience=2)
+    def verifier(self) -> CredentialVerifier:
+        return CredentialVerifier(self.access(self.root), BUCKETS, "team-a", patience=2)
 
     def state(self) -> KeyState:
         return self.file
@@ -113,7 +113,7 @@ class Platform:
 
     def prove_valid(self, generation: int) -> None:
         for role in Role:
-            self.prover.prove_valid(role, self.key(role, generation))
+            self.verifier.prove_valid(role, self.key(role, generation))
 
     def accounts(self, generation: int) -> tuple[str, ...]:
         admin = open_admin(self.access(self.root))
@@ -122,8 +122,8 @@ class Platform:
 
     def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
         for role in Role:
-            self.prover.prove_dead(role, self.key(role, generation))
-        self.prover.prove_accounts_dead(accounts)
+            self.verifier.prove_dead(role, self.key(role, generation))
+        self.verifier.prove_accounts_dead(accounts)
 
     def own_account(self, role: Role, generation: int, name: str) -> StoreKey:
         """Have a user make a service account for itself, as a leaked key could before its denials."""
@@ -261,16 +261,16 @@ def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
 
 
 def test_a_proof_fails_where_the_old_key_lives_or_the_new_one_does_not(platform: Platform) -> None:
-    prover = replace(platform.prover, patience=0)
+    verifier = replace(platform.verifier, patience=0)
     with pytest.raises(FailedError, match="answered OK where key team-a-server-1"):
-        prover.prove_dead(Role.SERVER, platform.key(Role.SERVER, 1))
+        verifier.prove_dead(Role.SERVER, platform.key(Role.SERVER, 1))
     with pytest.raises(FailedError, match="answered InvalidAccessKeyId where key team-a-server-2"):
-        prover.prove_valid(Role.SERVER, platform.key(Role.SERVER, 2))
+        verifier.prove_valid(Role.SERVER, platform.key(Role.SERVER, 2))
     with pytest.raises(FailedError, match="answered OK where key"):
-        prover.prove_valid(Role.SERVER, platform.root)
+        verifier.prove_valid(Role.SERVER, platform.root)
     account = platform.own_account(Role.SERVER, 1, "own-alive")
     with pytest.raises(FailedError, match="answered SignatureDoesNotMatch where key own-alive"):
-        prover.prove_accounts_dead([account.access_key])
+        verifier.prove_accounts_dead([account.access_key])
 
 
 @pytest.mark.parametrize("which_up", [1, 2])

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.backups import SIGNING, backed_up, contents, forged, promoted, restored
 
-from storage.backup import doomed
+from storage.backup import pending_deletions
 from storage.backup.check import check
 from storage.backup.finish import finish
 from storage.backup.pool import Pool
@@ -155,7 +155,7 @@ def test_a_snapshot_written_after_the_prune_read_the_indexes_is_withdrawn(place,
     """The narrowest moment: the blobs are named, and not gone yet."""
     old, new = two
     pool = Pool(place)
-    note = doomed.name(place, blobs_of(new))
+    note = pending_deletions.name(place, blobs_of(new))
     arguments = {
         "stack": "local",
         "versions": ("0.1.0", 2),
@@ -166,14 +166,14 @@ def test_a_snapshot_written_after_the_prune_read_the_indexes_is_withdrawn(place,
     with pytest.raises(FailedError, match="was withdrawn"):
         finish(pool, SIGNING, objects=new.index.objects, **arguments)
     assert place.snapshots() == [("local", old.id), ("local", new.id)]
-    doomed.unname(place, note)
+    pending_deletions.unname(place, note)
     taken = finish(pool, SIGNING, objects=new.index.objects, **arguments)
     assert check(place, taken.index) == [], "the control"
 
 
 def test_nothing_begins_while_a_prune_is_under_way_and_a_killed_one_counts_for_an_hour(place, backups, two):
     going = planned(place)
-    note = doomed.name(place, going.blobs)
+    note = pending_deletions.name(place, going.blobs)
     before = contents(backups, place.bucket)
     for begin in (lambda: Pool(place), lambda: carry_out(place, going)):
         with pytest.raises(FailedError, match="is under way") as caught:
@@ -181,9 +181,9 @@ def test_nothing_begins_while_a_prune_is_under_way_and_a_killed_one_counts_for_a
         assert "an hour" in caught.value.fix
     assert contents(backups, place.bucket) == before
     now = datetime.now(UTC)
-    assert list(doomed.named(place, now + timedelta(minutes=59))) == [note]
-    assert doomed.named(place, now + timedelta(minutes=61)) == {}
-    doomed.unname(place, note)
+    assert list(pending_deletions.named(place, now + timedelta(minutes=59))) == [note]
+    assert pending_deletions.named(place, now + timedelta(minutes=61)) == {}
+    pending_deletions.unname(place, note)
     assert carry_out(place, going) == going.blobs, "the control"
 
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from slipway import app, store_test, workspace
-from slipway.store_test import Means, StoreUnderTest, at
+from slipway.store_test import PolicyMechanism, StoreUnderTest, at
 from storage.conformance import Capability, CheckResult, Outcome, StoreReport
 from storage.conformance.needs import capabilities
 from storage.errors import FailedError, UsageError
@@ -119,26 +119,26 @@ def test_what_makes_no_sense_is_exit_2(keys, answers, capsys, words):
     assert "hidden" not in capsys.readouterr().err.replace(" ".join(words), "")
 
 
-def test_means_are_those_that_are_asked_for(tmp_path):
-    def means(asked: Means, **more: Any) -> Any:
+def test_the_policy_mechanism_is_the_one_asked_for(tmp_path):
+    def mechanism(asked: PolicyMechanism, **more: Any) -> Any:
         return at(
-            URL, region="r", bucket="b", means=asked, ca=None, environ={**KEYS, **more}
+            URL, region="r", bucket="b", mechanism=asked, ca=None, environ={**KEYS, **more}
         ).administration.name
 
-    assert means(Means.NONE) == "none"
-    assert means(Means.MINIO) == "minio"
-    assert means(Means.BUCKET_POLICY, **LIMITED) == "bucket-policy"
+    assert mechanism(PolicyMechanism.NONE) == "none"
+    assert mechanism(PolicyMechanism.MINIO) == "minio"
+    assert mechanism(PolicyMechanism.BUCKET_POLICY, **LIMITED) == "bucket-policy"
 
 
 def test_no_secret_is_in_what_a_store_is_shown_as():
-    tested = at(URL, region="r", bucket=None, means=Means.NONE, ca=None, environ=KEYS)
+    tested = at(URL, region="r", bucket=None, mechanism=PolicyMechanism.NONE, ca=None, environ=KEYS)
     assert "hidden-away" not in repr(tested)
 
 
 def test_a_certificate_is_read(tmp_path):
     path = tmp_path / "ca.pem"
     path.write_text("-----BEGIN CERTIFICATE-----")
-    tested = at(URL, region="r", bucket=None, means=Means.NONE, ca=path, environ=KEYS)
+    tested = at(URL, region="r", bucket=None, mechanism=PolicyMechanism.NONE, ca=path, environ=KEYS)
     assert tested.access.ca == path.read_text()
 
 
