@@ -173,8 +173,8 @@ def refuse_layout(store: MinioSettings, stateful_set: Mapping[str, Any], file: s
     if has == (store.nodes, store.drives_per_node):
         return
     raise UsageError(
-        f"{file}: store: it has {has[0]} nodes with {has[1]} drives each, not {store.nodes} with "
-        f"{store.drives_per_node}.",
+        f"{file}: store: it was made with nodes: {has[0]} and drives_per_node: {has[1]}, "
+        f"not {store.nodes} and {store.drives_per_node}.",
         why="MinIO lays its data out once; with other nodes or drives it does not start.",
         fix=f"Set nodes: {has[0]} and drives_per_node: {has[1]}, or move the data: {_PAGE}.",
     )

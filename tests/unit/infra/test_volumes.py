@@ -137,6 +137,7 @@ def test_a_store_keeps_its_nodes_and_drives():
     refuse_layout(fits, server, FILE)
     for other in ({"nodes": 8, "drives_per_node": 2}, {"nodes": 4}, {}):
         with pytest.raises(
-            UsageError, match=r"4 nodes with 2 drives each.*Set nodes: 4 and drives_per_node: 2"
+            UsageError,
+            match=r"made with nodes: 4 and drives_per_node: 2.*Set nodes: 4 and drives_per_node: 2",
         ):
             refuse_layout(settings(store=other).store, server, FILE)
