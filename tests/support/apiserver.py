@@ -72,7 +72,7 @@ class ApiServer:
             verify=ssl.create_default_context(cadata=self.authority.decode()),
             headers={"Authorization": f"Bearer {self.token}"},
             trust_env=False,
-            timeout=20,
+            timeout=60,
         )
 
     def namespace(self) -> str:
