@@ -57,7 +57,7 @@ def test_up_and_preview_refuse_before_anything_starts(
     (tmp_path / "Pulumi.yaml").write_text("name: slipway\nruntime: python\n")
     (tmp_path / "tenants").mkdir()
     values = yaml.safe_load(settings_page.DEV)
-    values["store"] = {"root_key_generation": generation, "certificate_generation": 3}
+    values["store"] |= {"root_key_generation": generation, "certificate_generation": 3}
     said = {"slipway:platform": values, "slipway:secret": {"secure": "v1:a:b"}}
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": said}))
     stack, begun = Stack("dev", tmp_path, {}), []
