@@ -32,7 +32,7 @@ def test_anyone_can_ask_the_endpoint(first_up: Finished) -> None:
     }
     answer = httpx.post(endpoint, json=body, timeout=30)
     assert answer.status_code == 200
-    assert answer.json()["outputs"][0]["data"] == [0, 2]
+    assert answer.json()["outputs"][0]["data"] == ["setosa", "virginica"]
 
 
 def test_predictions_are_named_by_class(clone: Checkout, first_up: Finished, tmp_path: Path) -> None:
