@@ -17,6 +17,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from minio import MinioAdmin
+from minio.credentials.providers import StaticProvider
 from minio.datatypes import PeerInfo, PeerSite, SiteReplicationStatusOptions
 from minio.error import MinioAdminException
 from pydantic import SecretStr
@@ -378,11 +379,18 @@ def test_a_token_opens_nothing_whatever_its_holder_claims(job: Job, asked: dict[
         {"prefix": "team-a/"},
     ):
         found = codes(claiming(opened, claim))
-        # Of a form MinIO refuses the token itself.
-        assert found.pop("by form") in {"AccessDenied", "InvalidTokenId"}
+        # With a form, and with a URL that is signed by version 2, MinIO refuses the token itself.
+        refused = {found.pop(use) for use in ("by form", "by url")}
+        assert refused <= {"AccessDenied", "InvalidTokenId"}, (claim, refused)
         assert set(found.values()) == {"AccessDenied"}, (claim, found)
+    assert opened.key
+    assert opened.session_token
     admin = open_admin(opened)
-    admin._provider._credentials._session_token = opened.session_token.get_secret_value()  # type: ignore
+    admin._provider = StaticProvider(
+        opened.key.access_key,
+        opened.key.secret_key.get_secret_value(),
+        opened.session_token.get_secret_value(),
+    )
     assert refusal(admin.add_service_account) == (403, "AccessDenied")
     assert refusal(lambda: admin.user_add("somebody", "a-secret-of-his")) == (403, "AccessDenied")
     assert refusal(lambda: admin.user_add(key.access_key, "another-secret"))[0] in (400, 403)
