@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Protocol
 
-from serving import artifact, diagnosis
+from infra.contract import PlatformOutputs
+from serving import artifact, diagnosis, inference
 from serving.inference import DIGEST
 from storage.errors import FailedError
 from storage.records import Held
@@ -66,10 +67,16 @@ class Endpoint:
 
     cluster: Serving
     registry: Registry
-    namespace: str
+    outputs: PlatformOutputs
+    tenant: str
     model: str
     report: Report
     ready_seconds: float = READY_SECONDS
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the tenant."""
+        return self.outputs.tenant(self.tenant).namespace
 
     def serve(self, manifest: dict[str, Any], storage_uri: str) -> None:
         """Apply a manifest and wait until what it names serves."""
@@ -80,12 +87,24 @@ class Endpoint:
         )
 
     def recorded(self, held: Held) -> dict[str, Any]:
-        """The manifest that the champion was promoted with."""
+        """The manifest of the champion: its recorded lineage in the form of today's settings.
+
+        The recorded manifest itself may be refused: admission takes the resources, runtime and mode of
+        the present settings, and they may have changed since the promotion.
+        """
+        version = self.registry.show(self.model, held.record.digest)
         entry = self.registry.read_history(self.model, held.record.history)
-        if entry is None or "manifest" not in entry.details:
-            raise FailedError(f"The log of {self.model} does not hold the manifest of its champion.")
-        manifest: dict[str, Any] = entry.details["manifest"]
-        return manifest
+        try:
+            annotations = entry.details["manifest"]["metadata"]["annotations"] if entry else {}
+            served = inference.ServedVersion.recorded(
+                annotations, model=self.model, storage_uri=version.storage_uri
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise FailedError(
+                f"The log of {self.model} does not hold the manifest of its champion.",
+                why=f"Entry {held.record.history} has no complete lineage.",
+            ) from error
+        return inference.manifest(self.outputs, self.tenant, served)
 
     def stray(self, held: Held | None) -> Stray | None:
         """How the endpoint departs from its alias, or None where it doesn't."""

@@ -1,6 +1,7 @@
 """The InferenceService of a model version: a manifest from data. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +36,25 @@ class ServedVersion:
             f"{DOMAIN}/git-commit": self.git_commit,
             f"{DOMAIN}/data-digest": self.data_sha256,
         }
+
+    @classmethod
+    def recorded(cls, annotations: Mapping[str, str], *, model: str, storage_uri: str) -> "ServedVersion":
+        """Read the lineage back from an InferenceService's annotations.
+
+        Raises:
+            KeyError: One is missing.
+            ValueError: The number of the promotion is not a number.
+        """
+        return cls(
+            model=model,
+            digest=annotations[DIGEST],
+            storage_uri=storage_uri,
+            promotion=int(annotations[PROMOTION]),
+            run_id=annotations[f"{DOMAIN}/run-id"],
+            pipeline_version=annotations[f"{DOMAIN}/pipeline-digest"],
+            git_commit=annotations[f"{DOMAIN}/git-commit"],
+            data_sha256=annotations[f"{DOMAIN}/data-digest"],
+        )
 
 
 def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Promoter:
 
     def _endpoint(self, model: str) -> Endpoint:
         return Endpoint(
-            self.cluster, self.registry, self._place.namespace, model, self.report, self.ready_seconds
+            self.cluster, self.registry, self.outputs, self.tenant, model, self.report, self.ready_seconds
         )
 
     def _settle(self, endpoint: Endpoint, stray: Stray | None) -> None:

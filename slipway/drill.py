@@ -151,8 +151,7 @@ def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Fin
     what = f"{restored.tenant}/{restored.model} served"
     client = access.open_store(outputs, restored.tenant, "promoter")
     registry = Registry(client, outputs.store.models_bucket, restored.tenant)
-    namespace = outputs.tenant(restored.tenant).namespace
-    endpoint = Endpoint(Cluster.of(outputs), registry, namespace, restored.model, report)
+    endpoint = Endpoint(Cluster.of(outputs), registry, outputs, restored.tenant, restored.model, report)
     try:
         endpoint.reinstate()
         answer = _answer(outputs, client, registry, restored)

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from threading import Barrier
 
@@ -186,6 +187,20 @@ def test_an_interrupt_puts_the_old_manifest_back_without_waiting(promoter, store
     with pytest.raises(KeyboardInterrupt):
         promoter.promote_run("run-2")
     assert serves(promoter, old)
+
+
+def test_the_champion_comes_back_with_the_settings_of_today(promoter, store, serving):
+    old = write_run(store, "run-1")
+    promoter.promote_run("run-1")
+    serving_now = promoter.outputs.serving.model_copy(update={"model_cpu": "2", "model_memory": "2Gi"})
+    present = promoter.outputs.model_copy(update={"serving": serving_now})
+    serving.fail_ready.add(write_run(store, "run-2", seed=2))
+    with pytest.raises(FailedError, match=r"exited with 1"):
+        replace(promoter, outputs=present).promote_run("run-2")
+    assert serves(promoter, old)
+    live = serving.live["team-a/churn"]
+    assert live["spec"]["predictor"]["model"]["resources"]["limits"] == serving_now.limits
+    assert live["metadata"]["annotations"]["slipway.dev/run-id"] == "run-1"
 
 
 class Patient:

@@ -110,7 +110,8 @@ def test_iam_says_the_same_as_minio(tenant: str, role: Role, key: str) -> None:
         (Role.RUNNER, BUCKETS.artifacts, {"kms:Decrypt", "kms:GenerateDataKey"}),
         (Role.RUNNER, BUCKETS.models, {"kms:Decrypt"}),
         (Role.PROMOTER, BUCKETS.models, {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (Role.PROMOTER, BUCKETS.data, set()),
+        (Role.PROMOTER, BUCKETS.data, {"kms:Decrypt"}),
+        (Role.SERVER, BUCKETS.data, set()),
     ],
 )
 def test_the_key_is_used_by_way_of_s3_for_what_the_role_may_read_or_write(
