@@ -118,6 +118,11 @@ def warnings(candidate: Candidate, found: Scores, gates: Gates) -> list[str]:
         shown = ", ".join(f"{name!r} {count}" for name, count in list(found.few.items())[:NAMED])
         more = f" and {len(found.few) - NAMED} more" if len(found.few) > NAMED else ""
         said.append(f"warning: fewer than {FEW_ROWS} held-out rows of a class: {shown}{more}")
+    if candidate.differing_rows:
+        said.append(
+            f"warning: the run's scikit-learn model answers {candidate.differing_rows} of "
+            f"{candidate.held_out_rows} held-out rows differently than the ONNX model that is served"
+        )
     return said
 
 

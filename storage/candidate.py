@@ -49,3 +49,6 @@ class Candidate(Record):
     metrics: dict[str, float | None]
     threshold: float
     held_out_rows: int
+    differing_rows: int = Field(
+        ge=0, description="Held-out rows that scikit-learn answers differently than ONNX, as the run counted."
+    )

@@ -43,6 +43,7 @@ def propose(
     record = {
         "data_sha256": data_sha256,
         "data_uri": data_uri,
+        "differing_rows": measured["differing_rows"],
         "git_commit": git_commit,
         "held_out_rows": measured["held_out_rows"],
         "metrics": measured["metrics"],

@@ -24,6 +24,7 @@ def candidate(**changes: Any) -> Candidate:
         "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
         "threshold": 0.85,
         "held_out_rows": 114,
+        "differing_rows": 0,
     }
     return Candidate(**(fields | changes))
 

@@ -201,6 +201,7 @@ def write_run(
         "pipeline_version": "b" * 64,
         "git_commit": "c" * 40,
         "metrics": dict(made.metrics),
+        "differing_rows": 0,
         "threshold": 0.5,
         "held_out_rows": made.held_out_rows,
     } | changes

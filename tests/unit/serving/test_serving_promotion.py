@@ -104,6 +104,12 @@ def test_what_weakens_an_open_gate_is_said_in_the_decision(figures, words):
     assert words in decision.reason
 
 
+def test_rows_that_onnx_answers_differently_are_said():
+    decision = decide(candidate(threshold=0.85, differing_rows=3), found(), gates(), None)
+    assert decision.promote
+    assert "answers 3 of 114 held-out rows differently" in decision.reason
+
+
 def test_a_decision_without_a_weakness_warns_of_nothing():
     assert "warning" not in decide(candidate(threshold=0.85), found(), gates(), None).reason
 
