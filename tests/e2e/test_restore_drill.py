@@ -116,7 +116,7 @@ def test_the_drill_restores_every_alias_and_leaves_nothing(
     assert "taken over by Pulumi" in found["state.json"]
     for model in ("wisconsin", "iris"):
         assert "verified" in found[f"team-a/{model}@champion"]
-        assert "answered class" in found[f"team-a/{model} served"]
+        assert "for a row of zeros" in found[f"team-a/{model} served"]
     left = {path.name for path in Path("/var/lib/slipway").iterdir()} - before
     assert not [name for name in left if name.startswith("drill-")]
     assert clone.git_status() == ""
