@@ -122,7 +122,10 @@ def test_the_platforms_own_store_passes_slipways_test_of_stores(
     done = clone.slipway("doctor", "--store", "--stack", "local", "--json")
     assert done.code == 0, done.err
     assert done.json["usable"] is True
-    assert [each["capability"] for each in done.json["refusals"]] == ["listing-by-header", "abandoned-uploads"]
+    assert [each["capability"] for each in done.json["refusals"]] == [
+        "listing-by-header",
+        "abandoned-uploads",
+    ]
     for value in administrator.values():
         assert base64.b64decode(value).decode() not in done.out + done.err
     store = open_store(outputs, TENANT, "editor")
