@@ -74,7 +74,7 @@ def test_the_manifest_tells_where_the_version_came_from_and_the_first_run_stays(
         "git_commit": "c" * 40,
         "data_uri": "s3://data/team-a/x.csv",
         "data_sha256": "1" * 64,
-        "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
+        "metrics": {"accuracy": 0.95},
         "frameworks": {"scikit-learn": "1.9.1"},
     }
     assert shown.by
