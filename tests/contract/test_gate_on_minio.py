@@ -7,16 +7,14 @@ import pytest
 from support.minio import running_minio
 from support.promotions import (
     FakeServing,
-    emptied,
-    key_of,
     promoter_on,
+    promotion_store,
     table_text,
     trained,
     write_run,
 )
 
 from serving.record import PromotionRecord
-from storage.client import StoreAccess, open_store
 from storage.errors import FailedError, SlipwayError, UsageError
 from tabular.schema import Split
 
@@ -34,10 +32,8 @@ def minio(tmp_path_factory):
 
 @pytest.fixture
 def store(minio):
-    client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    emptied(client, "artifacts", "models", "data")
-    yield client
-    client.close()
+    with promotion_store(minio) as client:
+        yield client
 
 
 @pytest.fixture

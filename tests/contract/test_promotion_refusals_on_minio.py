@@ -5,10 +5,16 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 from support.minio import running_minio
-from support.promotions import FakeServing, emptied, key_of, promoter_on, table_text, trained, write_run
+from support.promotions import (
+    FakeServing,
+    promoter_on,
+    promotion_store,
+    table_text,
+    trained,
+    write_run,
+)
 
 from storage.causes import Cause
-from storage.client import StoreAccess, open_store
 from storage.errors import SlipwayError, StoreError
 from storage.layout import version_prefix
 
@@ -46,10 +52,8 @@ def minio(data):
 
 @pytest.fixture
 def store(minio):
-    client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    emptied(client, "artifacts", "models", "data")
-    yield client
-    client.close()
+    with promotion_store(minio) as client:
+        yield client
 
 
 @pytest.fixture

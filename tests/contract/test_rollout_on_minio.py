@@ -12,10 +12,10 @@ from support.platform import outputs
 from support.promotions import (
     REFUSING,
     FakeServing,
-    emptied,
     key_of,
     loaded,
     promoter_on,
+    promotion_store,
     table_text,
     trained,
     write_run,
@@ -39,10 +39,8 @@ def minio(tmp_path_factory):
 
 @pytest.fixture
 def store(minio):
-    client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
-    emptied(client, "artifacts", "models", "data")
-    yield client
-    client.close()
+    with promotion_store(minio) as client:
+        yield client
 
 
 @pytest.fixture

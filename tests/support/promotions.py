@@ -3,7 +3,8 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -19,7 +20,7 @@ from support.platform import outputs
 from infra.contract import Gates
 from serving.inference import FIELD_MANAGER
 from serving.rollout import Promoter
-from storage.client import split_uri
+from storage.client import StoreAccess, open_store, split_uri
 from storage.errors import FailedError
 from storage.keys import StoreKey
 from storage.model_files import File, digest_of
@@ -103,6 +104,17 @@ def promoter_on(
     registry = Registry(client, "models", "team-a", by="a test")
     patience = {"ask": serving.ask, "answer_seconds": 0.6} | changes
     return Promoter(outputs(minio.url, gates=gates), "team-a", serving, client, registry, **patience)
+
+
+@contextmanager
+def promotion_store(minio: Minio) -> Iterator[Any]:
+    """A client of the store with empty buckets for runs, models and data."""
+    client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
+    emptied(client, "artifacts", "models", "data")
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def emptied(client: Any, *buckets: str) -> None:
