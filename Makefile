@@ -29,7 +29,7 @@ $(INSTALLED): pyproject.toml uv.lock
 		$(PY) -m pip --version >/dev/null 2>&1 || $(PY) -m ensurepip >/dev/null; \
 		$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv sync --frozen --quiet --inexact
-	@$(PY) -c "import infra.program, slipway.commands.stack, embedded.plugins.language.program, \
+	@$(PY) -c "import infra.program, slipway.cli.stack, embedded.plugins.language.program, \
 		embedded.plugins.platform.provider"
 	@touch $@
 
@@ -60,7 +60,7 @@ bench: install ## Measure, and write docs/benchmarks.md
 
 golden: install ## Rewrite the golden pipelines, schemas and settings page; review the diff
 	@$(PY) -m pipelines.compile
-	@$(PY) -m infra.config --write-schema
+	@$(PY) -m infra.settings.config --write-schema
 
 format: install ## Format and mend what ruff can mend
 	@$(VENV)/bin/ruff format .

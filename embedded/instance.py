@@ -6,7 +6,7 @@ scarce thing: 198.18.0.0/15 (RFC 2544: never routed on the internet) holds 32 of
 takes the preferred slice or the next free one and records it; from then on the record is law,
 because addresses inside the cluster's stored objects depend on it.
 
-Deliberately not here: anything that needs root or touches the network (embedded/cluster).
+Deliberately not here: anything that needs root or changes the network (embedded/cluster).
 """
 
 import fcntl
@@ -16,89 +16,18 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from storage.errors import FailedError, UsageError
+from embedded.addresses import RANGE, SLICES, Addresses, Ports
+from embedded.occupancy import holder_of
+from slipway.core.errors import FailedError, UsageError
 
-RANGE: Final = IPv4Network("198.18.0.0/15")
-SLICES: Final = 32
-FIRST_PORT: Final = 20000
-PORTS_PER_SLICE: Final = 20
 DATA_ROOT: Final = Path("/var/lib/slipway")
 RUN_ROOT: Final = Path("/run/slipway")
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Ports on 127.0.0.1 of the machine."""
-
-    api: int
-    gateway: int
-    s3: int
-    console: int
-    kfp: int
-
-    @classmethod
-    def of(cls, number: int) -> "Ports":
-        """The ports of slice `number`."""
-        base = FIRST_PORT + PORTS_PER_SLICE * number
-        return cls(base, base + 1, base + 2, base + 3, base + 4)
-
-    def all(self) -> tuple[int, ...]:
-        """Every port, in order."""
-        return (self.api, self.gateway, self.s3, self.console, self.kfp)
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """The address slice of an instance: a /20 with pods, services and the link to the machine."""
-
-    slice: IPv4Network
-
-    @classmethod
-    def of(cls, number: int) -> "Addresses":
-        """The addresses of slice `number`."""
-        return cls(list(RANGE.subnets(new_prefix=20))[number])
-
-    @property
-    def pods(self) -> IPv4Network:
-        """The first half: 2046 pods."""
-        return next(self.slice.subnets(new_prefix=21))
-
-    @property
-    def services(self) -> IPv4Network:
-        """The third quarter: 1022 Services."""
-        return list(self.slice.subnets(new_prefix=22))[2]
-
-    @property
-    def link(self) -> IPv4Network:
-        """The veth pair between the machine and the cluster's network namespace."""
-        return next(list(self.slice.subnets(new_prefix=22))[3].subnets(new_prefix=30))
-
-    @property
-    def host(self) -> IPv4Address:
-        """The machine's end of the link."""
-        return self.link[1]
-
-    @property
-    def node(self) -> IPv4Address:
-        """The cluster's end of the link: the node's own address."""
-        return self.link[2]
-
-    @property
-    def api_service(self) -> IPv4Address:
-        """Service `kubernetes` in namespace `default`: the API server takes the first address."""
-        return self.services[1]
-
-    @property
-    def dns_service(self) -> IPv4Address:
-        """Service `kube-dns` in namespace `kube-system`."""
-        return self.services[10]
 
 
 class Record(BaseModel):
@@ -112,11 +41,6 @@ class Record(BaseModel):
 
 Taken = Callable[[int], str | None]
 """Says what holds a slice's addresses or ports (`port 20003: nginx`), or None when it is free."""
-
-
-def nothing_taken(number: int) -> str | None:
-    """Assume a machine that uses nothing of our range."""
-    return None
 
 
 @dataclass(frozen=True)
@@ -267,8 +191,6 @@ def _digest(text: str) -> str:
 
 
 def _taken_on_this_machine(number: int) -> str | None:
-    from embedded.cluster.occupancy import holder_of  # noqa: PLC0415 - the cluster imports this module
-
     return holder_of(Addresses.of(number), Ports.of(number))
 
 

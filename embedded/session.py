@@ -18,8 +18,8 @@ from embedded import toolchain
 from embedded.instance import Instance
 from embedded.plugins import selection
 from embedded.toolchain import cache
-from storage.errors import UsageError
-from storage.report import Report, silent
+from slipway.core.errors import UsageError
+from slipway.core.report import Report, silent
 
 EXPORTED: Final = (
     "PATH",

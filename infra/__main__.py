@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pulumi
 
-from infra.config import Configuration, from_pulumi
 from infra.program import build
-from infra.settings import DevSettings
-from infra.stack_check import refuse_live_sizes
-from storage.errors import SlipwayError
+from infra.settings.config import Configuration, from_pulumi
+from infra.settings.models import DevSettings
+from infra.stack.check import refuse_live_sizes
+from slipway.core.errors import SlipwayError
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from storage.settings import Strict
 
 CONTRACT_VERSION: Final = 3

@@ -9,14 +9,13 @@ from typing import Final
 import pulumi
 
 from infra import cluster as clusters
-from infra import stores, versions
+from infra import versions
 from infra.cluster.handle import ClusterHandle
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
-from infra.components.kserve import KServe, KServeArgs
+from infra.components.kserve.component import KServe, KServeArgs
 from infra.components.tenant import Tenant, TenantArgs
 from infra.components.token_lifetime import TokenLifetime
-from infra.config import Configuration
 from infra.contract import (
     CONTRACT_VERSION,
     ImageOutputs,
@@ -35,8 +34,10 @@ from infra.names import (
     STORE_PORT,
     STORE_SERVICE,
 )
-from storage.handle import StoreHandle
-from storage.minio import MinioStore, MinioStoreArgs
+from infra.settings.config import Configuration
+from infra.stores import outside
+from infra.stores.handle import StoreHandle
+from infra.stores.minio import MinioStore, MinioStoreArgs
 from storage.settings import ExternalSettings, MinioSettings, S3Settings
 
 _PROJECT: Final = Path(__file__).resolve().parents[1]
@@ -91,9 +92,9 @@ def _store(configuration: Configuration, cluster: ClusterHandle) -> StoreHandle:
         case MinioSettings():
             return _minio(configuration, settings, cluster)
         case S3Settings():
-            return stores.on_aws(configuration, settings)
+            return outside.on_aws(configuration, settings)
         case ExternalSettings():
-            return stores.external(configuration, settings, cluster.images.pipelines, _PROJECT, _on(cluster))
+            return outside.external(configuration, settings, cluster.images.pipelines, _PROJECT, _on(cluster))
 
 
 def _minio(configuration: Configuration, settings: MinioSettings, cluster: ClusterHandle) -> StoreHandle:

@@ -61,7 +61,7 @@ def defaulted_annotations() -> dict[str, str]:
 def resources(limits: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return the resources of a model server.
 
-    `limits` holds `cpu` and `memory` in the form of `infra.quantity.canonical`.
+    `limits` holds `cpu` and `memory` in the form of `infra.settings.quantity.canonical`.
     """
     return {"requests": dict(REQUESTS), "limits": dict(limits)}
 

@@ -11,7 +11,7 @@ from kfp import Client
 from kfp_server_api import ApiException
 
 from infra.contract import PlatformOutputs
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 _CAUSES: Final = {
     401: "The token is missing, wrong or expired.",

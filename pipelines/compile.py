@@ -15,7 +15,7 @@ from kfp.dsl.base_component import BaseComponent
 from pipelines.iris import iris
 from pipelines.steps.step import IMAGE
 from pipelines.training import training
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 PIPELINES: Final[dict[str, BaseComponent]] = {"iris": iris, "training": training}
 """Every pipeline of this package, by name."""

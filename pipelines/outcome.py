@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from storage.candidate import Candidate, Evaluation
-from storage.runs import find_run, read_candidate, read_evaluation
+from storage.registry.candidate import Candidate, Evaluation
+from storage.registry.runs import find_run, read_candidate, read_evaluation
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from infra.contract import PlatformOutputs
 from pipelines.client import calling
 from pipelines.upload import Uploaded
-from storage.errors import FailedError, UsageError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report, silent
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from infra.contract import PlatformOutputs
 from pipelines.client import calling
 from pipelines.compile import compiled
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 VERSION_DIGITS: Final = 12
 PAGE: Final = 100

@@ -6,9 +6,9 @@ from pydantic import SecretStr
 
 from infra.contract import PlatformOutputs
 from serving.cluster import Cluster
+from slipway.core.errors import FailedError
 from storage import client
 from storage.client import StoreAccess
-from storage.errors import FailedError
 from storage.keys import StoreKey
 
 if TYPE_CHECKING:

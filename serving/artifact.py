@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Final
 
-from storage.errors import FailedError
-from storage.model_files import Staged
+from slipway.core.errors import FailedError
+from storage.registry.model_files import Staged
 from tabular.files import FILES
 from tabular.model import Model
 

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from serving import artifact, held_out
 from serving.held_out import HeldOut
 from serving.record import ChampionFigures
-from storage.errors import FailedError, SlipwayError, UsageError
-from storage.model_files import stage
-from storage.records import Held
-from storage.registry import Registry
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from storage.registry.model_files import stage
+from storage.registry.records import Held
+from storage.registry.registry import Registry
 from tabular import metrics
 from tabular.model import Model
 from tabular.predictions import Predictions

@@ -1,4 +1,4 @@
-"""A candidate that passed, on its way to the endpoint and into the log. Pure."""
+"""A candidate that passed, on its way to the endpoint and into the log."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from infra.contract import Gates
 from serving.judge import Judgement
 from serving.record import Evaluation, PromotionRecord, SmokeCheck
-from storage.candidate import Candidate
-from storage.records import Held
+from storage.registry.candidate import Candidate
+from storage.registry.records import Held
 from tabular import v2
 from tabular.schema import ModelSchema
 

@@ -17,8 +17,8 @@ from pydantic import SecretStr
 from infra.contract import PlatformOutputs
 from serving import diagnosis
 from serving.inference import FIELD_MANAGER
-from storage.errors import FailedError, UsageError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report, silent
 
 POLL_SECONDS: Final = 0.5
 REQUEST_SECONDS: Final = 15

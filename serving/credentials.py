@@ -14,8 +14,8 @@ from typing import Any, Final, Protocol
 from serving import diagnosis
 from serving.diagnosis import Object
 from serving.inference import API_VERSION, DOMAIN
-from storage.errors import FailedError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError
+from slipway.core.report import Report, silent
 
 CHECKSUM: Final = f"{DOMAIN}/store-key"
 MANAGER: Final = "slipway-rotation"

@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 from infra.contract import PlatformOutputs
 from serving import artifact, diagnosis, inference
 from serving.inference import DIGEST
-from storage.errors import FailedError
-from storage.records import Held
-from storage.registry import Registry
-from storage.report import Report
+from slipway.core.errors import FailedError
+from slipway.core.report import Report
+from storage.registry.records import Held
+from storage.registry.registry import Registry
 
 CHAMPION: Final = "champion"
 READY_SECONDS: Final = 300.0

@@ -17,9 +17,9 @@ import pyarrow as pa
 from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
+from slipway.core.errors import FailedError
 from storage.client import asking, is_missing, split_uri
-from storage.errors import FailedError
-from storage.model_files import download
+from storage.registry.model_files import download
 from tabular import reader, split
 from tabular.limits import MAX_BYTES
 from tabular.schema import ModelSchema, ReadOptions, Split, TableSchema

@@ -8,7 +8,7 @@ from typing import Any, Final
 from infra import serving_form
 from infra.contract import PlatformOutputs
 from infra.serving_form import API_VERSION, DIGEST, DOMAIN, LINEAGE, PROMOTION
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 FIELD_MANAGER: Final = "slipway-promotion"
 

@@ -16,10 +16,10 @@ from serving.held_out import HeldOut
 from serving.promotion import Decision
 from serving.record import Evaluation, HeldOutRows
 from serving.smoke import Sample
-from storage.author import author
-from storage.candidate import Candidate
-from storage.errors import FailedError
-from storage.report import Report
+from slipway.core.errors import FailedError
+from slipway.core.report import Report
+from storage.registry.author import author
+from storage.registry.candidate import Candidate
 from tabular import metrics
 from tabular.metrics import Scores
 from tabular.model import Model

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 import httpx
 
 from infra.contract import PlatformOutputs
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular import v2
 from tabular.predictions import Predictions
 from tabular.schema import ModelSchema

@@ -11,8 +11,8 @@ from typing import Final
 
 from infra.contract import Gates
 from serving.record import ChampionFigures
-from storage.candidate import Candidate
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
+from storage.registry.candidate import Candidate
 from tabular.metrics import ACCURACY, FEW_ROWS, Scores
 
 TOLERANCE: Final = 1e-9

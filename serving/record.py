@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from infra.contract import Gates
-from storage.candidate import Candidate, Digest
+from storage.registry.candidate import Candidate, Digest
 from tabular.schema import ReadOptions, Split
 
 

@@ -23,14 +23,14 @@ from serving.endpoint import CHAMPION, READY_SECONDS, Endpoint, Serving, Stray
 from serving.judge import Judge, Judgement
 from serving.record import PromotionRecord, SmokeCheck
 from serving.smoke import ANSWER_SECONDS, Ask
-from storage.candidate import Candidate
-from storage.errors import FailedError, SlipwayError, UsageError
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.report import Report, silent
 from storage.layout import checked_name
-from storage.model_files import stage
-from storage.records import Held, Lineage
-from storage.registry import ConflictError, Registry
-from storage.report import Report, silent
-from storage.runs import find_run, read_candidate, read_evaluation
+from storage.registry.candidate import Candidate
+from storage.registry.model_files import stage
+from storage.registry.records import Held, Lineage
+from storage.registry.registry import ConflictError, Registry
+from storage.registry.runs import find_run, read_candidate, read_evaluation
 from tabular.schema import ModelSchema
 
 if TYPE_CHECKING:

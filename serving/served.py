@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from serving.inference import DIGEST
+from slipway.core.errors import FailedError, SlipwayError
+from slipway.core.report import Report, silent
 from storage.client import split_uri
-from storage.errors import FailedError, SlipwayError
 from storage.layout import VersionKey, read_version_key, version_prefix
 from storage.lifecycle import require_kept
-from storage.registry import Registry
-from storage.report import Report, silent
+from storage.registry.registry import Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

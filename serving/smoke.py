@@ -11,8 +11,8 @@ import pyarrow as pa
 from serving.held_out import HeldOut, Labels, drawn
 from serving.predict import NotAnsweringError
 from serving.record import SmokeCheck
-from storage.errors import FailedError
-from storage.report import Report
+from slipway.core.errors import FailedError
+from slipway.core.report import Report
 from tabular.predictions import Predictions
 from tabular.schema import ModelSchema
 

@@ -1,5 +1,5 @@
 """`python -m slipway`."""
 
-from slipway.app import entry
+from slipway.cli.app import entry
 
 entry()

@@ -8,9 +8,9 @@ import urllib3
 from minio import Minio, MinioAdmin
 from minio.credentials.providers import StaticProvider
 
+from slipway.core.errors import FailedError, UsageError
 from storage.administration import ERRORS, OF_THE_KEY, OTHER_KEY, code_of
 from storage.causes import Cause, cause_of, explain
-from storage.errors import FailedError, UsageError
 
 _PATIENCE: Final = 90.0
 

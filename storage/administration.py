@@ -21,9 +21,9 @@ from urllib3.exceptions import (
     SSLError,
 )
 
+from slipway.core.errors import StoreError, UsageError
 from storage.causes import Cause, cause_of, explain
 from storage.client import StoreAccess, ca_file
-from storage.errors import StoreError, UsageError
 
 _CONNECT_SECONDS: Final = 3
 _READ_SECONDS: Final = 20

@@ -16,11 +16,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 from pydantic import SecretStr
 
+from slipway.core.errors import StoreError, UsageError
 from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.checksums import encoded_sha256
-from storage.errors import StoreError, UsageError
 from storage.keys import StoreKey
-from storage.missing import tell_missing
+from storage.missing_object import tell_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from storage.keys import Role
 from storage.layout import Buckets, checked_name
 from storage.policy import minio_policy, policy_name

@@ -17,20 +17,20 @@ from typing import Final, TextIO
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.report import Report
 from storage import conformance
 from storage.client import StoreAccess, asking, open_store
 from storage.conformance import conditional, listing, transfer
 from storage.conformance.checking import Check
 from storage.conformance.context import Context
-from storage.conformance.needs import NEEDS
+from storage.conformance.requirements import NEEDS
 from storage.conformance.result import Capability, CapabilityResult, CheckResult, Need, Outcome
 from storage.desired_state import DESIRED, DesiredState, read_desired
-from storage.errors import FailedError, SlipwayError, UsageError
 from storage.key_check import wrong_rights
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets, runs_prefix
 from storage.operator_keys import OperatorKeys, read_tenants
-from storage.report import Report
 
 KEYS: Final = Path("/etc/slipway-keys/keys.json")
 CA: Final = Path("/etc/slipway-ca/ca.crt")

@@ -15,7 +15,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """Names of tenants, models and aliases."""

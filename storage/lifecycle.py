@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from slipway.core.errors import FailedError
 from storage.client import asking, error_code, split_uri
-from storage.errors import FailedError
 from storage.retention import expiring_rule
 
 if TYPE_CHECKING:

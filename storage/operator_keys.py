@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from storage.keys import Role, StoreKey
 
 MIN_SECRET: Final = 12

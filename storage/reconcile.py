@@ -29,14 +29,14 @@ from minio.lifecycleconfig import (
 )
 from minio.versioningconfig import VersioningConfig
 
+from slipway.core.errors import SlipwayError, UsageError
+from slipway.core.report import Report
 from storage import retention
 from storage.administered_store import Store
 from storage.administration import accounts_of, administering
 from storage.desired_state import DESIRED, DesiredState, read_desired
-from storage.errors import SlipwayError, UsageError
 from storage.keys import Role
 from storage.policy import MADE_BY_US
-from storage.report import Report
 
 USERS: Final = Path("/etc/slipway-users")
 _OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-(?P<generation>[0-9]+)")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
 
-from storage.report import Report, silent
+from slipway.core.report import Report, silent
 
 
 class Phase(StrEnum):

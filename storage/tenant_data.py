@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from slipway.core.errors import UsageError
+from slipway.core.parallel import in_parallel
 from storage.client import StoreAccess, asking, open_store
-from storage.errors import UsageError
 from storage.layout import tenant_prefix
-from storage.model_files import checked_path, listing
-from storage.parallel import in_parallel
+from storage.registry.model_files import listing
+from storage.registry.version_files import checked_path
 from storage.transfer.pool import Progress
 from storage.transfer.transfers import Download, Transfers, Upload, unwatched
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular.schema import ModelSchema
 
 MODEL: Final = "model.onnx"

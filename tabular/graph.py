@@ -11,7 +11,7 @@ from typing import Any, Final
 import onnx
 from onnx import TensorProto
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular import wire
 from tabular.operators import Flow, GraphError, Value, integers, require
 from tabular.schema import CATEGORIES, LABEL, NUMBERS, PROBABILITIES, ModelSchema

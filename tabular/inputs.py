@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from tabular.schema import CATEGORIES, NUMBERS, Feature, TableSchema
 
 if TYPE_CHECKING:

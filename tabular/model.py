@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import onnxruntime
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular import graph, inputs
 from tabular.files import MODEL, SCHEMA, read_schema
 from tabular.predictions import Predictions

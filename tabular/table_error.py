@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 NAMED: Final = 5
 """How many columns, classes or values a message names."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from tabular import graph, inputs
 from tabular.files import MODEL, SCHEMA
 from tabular.schema import CATEGORIES, LABEL, NUMBERS, PROBABILITIES, ModelSchema, TableSchema

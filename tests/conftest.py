@@ -5,11 +5,16 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: the tests that
 # press Ctrl-C would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A deadline would assert a wall time: on a busy machine a correct test would fail.
+settings.register_profile("slipway", deadline=None)
+settings.load_profile("slipway")
 
 LIVE = ("AWS_", "KUBECONFIG", "PULUMI_", "SLIPWAY_INSTANCE", "MINIO_")
 

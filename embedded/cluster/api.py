@@ -12,7 +12,7 @@ from typing import Any, Final
 import httpx
 
 from embedded.cluster.places import Places
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 FIELD_MANAGER: Final = "slipway-embedded"
 Object = dict[str, Any]

@@ -1,4 +1,4 @@
-"""The objects that a cluster needs before anybody can use it, applied at every start. Pure but `apply`.
+"""The objects that a cluster needs before anybody can use it, applied at every start.
 
 Only what the components themselves need: a StorageClass, the DNS Service and the rights of our own
 processes. What makes it a platform is the program's business (infra/).

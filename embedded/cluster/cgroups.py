@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 NEEDED: Final = ("pids", "memory")
 V2_NEEDED: Final = ("cpu", "memory", "pids")

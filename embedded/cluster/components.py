@@ -1,4 +1,4 @@
-"""The table of processes that make the cluster, in the order of the data flow. Pure.
+"""The table of processes that make the cluster, in the order of the data flow.
 
     etcd -> apiserver -> controller-manager, scheduler, proxy, coredns, volumes
     containerd -> kubelet

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from embedded.cluster.places import Places
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 _TELLING: Final = re.compile(
     r"""^[EF]\d{4}\s                                   # klog: error, fatal

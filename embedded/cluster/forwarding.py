@@ -19,7 +19,7 @@ from embedded.cluster.api import AsyncApi
 from embedded.cluster.forwards import Forward
 from embedded.cluster.places import API_PORT, Places
 from embedded.instance import Instance
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 Address = tuple[str, int]
 _CONNECT: Final = 5.0

@@ -16,7 +16,7 @@ from typing import Final
 
 from embedded.cluster.places import Places
 from embedded.instance import DATA_ROOT
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 _CLONE_NEWNS: Final = 0x00020000
 KUBELET_SYSCTLS: Final = {

@@ -29,16 +29,16 @@ from embedded.cluster.isolation import (
     unmount_below,
 )
 from embedded.cluster.locking import changing, holding
-from embedded.cluster.occupancy import holder_of, port_holder
 from embedded.cluster.places import Places
 from embedded.cluster.preflight import check_commands, check_machine
 from embedded.cluster.probes import listening
 from embedded.cluster.readiness import wait_until_ready
 from embedded.cluster.rendering import render, write_all
 from embedded.instance import Instance
+from embedded.occupancy import holder_of, port_holder
 from embedded.toolchain import debian
-from storage.errors import FailedError, SlipwayError, UsageError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.report import Report, silent
 
 STOP_PATIENCE: Final = 90.0
 FORWARD_PATIENCE: Final = 20.0

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from embedded.instance import Instance
-from storage.report import Report, silent
+from slipway.core.report import Report, silent
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import Final
 from embedded.cluster.cgroups import USE_KIND
 from embedded.cluster.isolation import remove_mounted_file
 from embedded.instance import Instance
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 NODE_LINK: Final = "node0"
 EARLIER_FOLDER: Final = Path("/run/netns")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from embedded.cluster.cgroups import USE_KIND, Hierarchies
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 COMMANDS: Final = (
     "containerd",

@@ -15,8 +15,8 @@ from embedded.cluster.config import DOMAIN
 from embedded.cluster.diagnosis import failure
 from embedded.cluster.places import API_PORT, DNS_PORT, Places
 from embedded.images import ensure
-from storage.errors import FailedError
-from storage.report import Report
+from slipway.core.errors import FailedError
+from slipway.core.report import Report
 
 PATIENCE: Final = 180.0
 """Seconds for a cold start on a busy machine; a quiet one with two cores takes under ten."""

@@ -13,7 +13,7 @@ from embedded.cluster.places import Places
 from embedded.cluster.records import Plan
 from embedded.images import reference
 from embedded.toolchain import binary
-from storage.report import Report
+from slipway.core.report import Report
 
 CLIENTS = ("controller-manager", "scheduler", "proxy", "kubelet", "coredns")
 """Components that find the API server by a kubeconfig."""

@@ -14,7 +14,7 @@ from embedded.cluster.forwards import Forward
 from embedded.cluster.lifecycle import left_behind
 from embedded.cluster.places import Places
 from embedded.instance import Instance
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 

@@ -28,7 +28,7 @@ from embedded.cluster.bootstrap import PROVISIONER
 from embedded.cluster.config import INSIDE
 from embedded.cluster.places import Places
 from embedded.instance import Instance
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 CLAIMS: Final = "/api/v1/persistentvolumeclaims"
 VOLUMES: Final = "/api/v1/persistentvolumes"

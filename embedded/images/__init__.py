@@ -15,8 +15,8 @@ from embedded.images.containerd import Containerd, HasContainerd
 from embedded.images.layer import Layer
 from embedded.images.oci import ImageContent, assemble
 from embedded.toolchain import cache
-from storage.errors import FailedError, UsageError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report, silent
 
 __all__ = ["IMAGES", "build", "ensure", "reference"]
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 
 def compile_tree(root: Path, shown_as: str, version: str) -> None:

@@ -12,7 +12,7 @@ from embedded.images.layer import NONROOT, Layer, RootLayer, ToolLayer, digest_o
 from embedded.images.oci import Settings, architecture
 from embedded.images.wheels import Requirements, WheelsLayer
 from embedded.toolchain import BINARIES, binary
-from storage.report import Report
+from slipway.core.report import Report
 
 _NFS_AND_KERBEROS: Final = (
     "libcom-err2",
@@ -68,6 +68,8 @@ _SHARED: Final = WheelsLayer("shared Python packages", wanted=_STEPS, other=_SER
 _CODE: Final = CodeLayer(
     "code",
     (
+        "slipway/__init__.py",
+        "slipway/core",
         "storage",
         "tabular",
         "pipelines",
@@ -84,8 +86,9 @@ _CODE: Final = CodeLayer(
 _MODEL_CODE: Final = CodeLayer(
     "code of the model server",
     (
-        "storage/__init__.py",
-        "storage/errors.py",
+        "slipway/__init__.py",
+        "slipway/core/__init__.py",
+        "slipway/core/errors.py",
         "tabular/__init__.py",
         *(f"tabular/{name}.py" for name in ("files", "graph", "inputs", "model", "operators", "predictions")),
         *(f"tabular/{name}.py" for name in ("requests", "schema", "trees", "v2", "wire")),

@@ -13,7 +13,7 @@ from embedded.images.debian import python_version, release
 from embedded.images.layer import digest_of, lay_out
 from embedded.images.tree import pack
 from embedded.images.wheels import PROJECT, site_packages
-from storage.report import Report
+from slipway.core.report import Report
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import IO, Final, Protocol
 
 from embedded.images.blobs import Blob, BlobStore, blob_of
 from embedded.images.oci import ImageContent
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 _NAMESPACE: Final = "k8s.io"
 _PINNED: Final = "io.cri-containerd.pinned=pinned"

@@ -16,8 +16,8 @@ from typing import BinaryIO, Final
 from embedded.images.bytecode import compile_tree
 from embedded.images.layer import ROOT_MODES, digest_of, make_root
 from embedded.images.tree import pack
-from storage.errors import FailedError, UsageError
-from storage.report import Report
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report
 
 _DROPPED: Final = (
     "usr/share/doc/*",

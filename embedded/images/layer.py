@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
 from embedded.images.tree import pack
-from storage.report import Report
+from slipway.core.report import Report
 
 NONROOT: Final = 65532
 """The user that images run as; a number, because Kubernetes can't check a name against runAsNonRoot."""

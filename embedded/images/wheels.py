@@ -16,8 +16,8 @@ from embedded.images.debian import python_version, release
 from embedded.images.layer import digest_of
 from embedded.images.oci import architecture
 from embedded.images.tree import pack
-from storage.errors import FailedError, UsageError
-from storage.report import Report
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report
 
 PROJECT: Final = Path(__file__).parents[2]
 _PLATFORMS: Final = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}

@@ -26,7 +26,7 @@ from embedded.kfp.launcher_config import ClusterObjects, FileObjects, Objects
 from embedded.kfp.processes import Control, Listening, Spawned, StepProcesses
 from embedded.kfp.runs import Runs
 from embedded.kfp.service import Service
-from storage.errors import SlipwayError, UsageError
+from slipway.core.errors import SlipwayError, UsageError
 
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _GRACE_SECONDS: Final = 5

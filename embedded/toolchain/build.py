@@ -14,8 +14,8 @@ from embedded.toolchain import cache, debian, golang, host, lanes, processes
 from embedded.toolchain.failures import explain, redact
 from embedded.toolchain.golang import Go
 from embedded.toolchain.tools import BINARIES, Tool, chosen
-from storage.errors import FailedError, UsageError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report, silent
 
 _SHORT_OF_DISK: Final = 6 * 1024**3
 """Below this, old entries are pruned before a build."""

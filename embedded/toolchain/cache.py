@@ -21,7 +21,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embedded.toolchain.processes import Interrupted
-from storage.report import Report, silent
+from slipway.core.report import Report, silent
 
 _RECORD: Final = "record.json"
 _STAGING: Final = ".building-"

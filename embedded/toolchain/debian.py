@@ -16,8 +16,8 @@ from typing import Final
 
 from embedded.toolchain import lanes, processes
 from embedded.toolchain.failures import explain
-from storage.errors import UsageError
-from storage.report import Report, silent
+from slipway.core.errors import UsageError
+from slipway.core.report import Report, silent
 
 _SBIN: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 CNI_FOLDERS: Final = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))

@@ -13,7 +13,7 @@ from embedded.toolchain import cache, debian, golang, host, machine
 from embedded.toolchain.build import entry_of
 from embedded.toolchain.machine import Check
 from embedded.toolchain.tools import TOOLS, Tool, chosen
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 State = Literal["cached", "on machine", "to build"]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 _CREDENTIALS = re.compile(r"(://)[^/@\s]+@")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from embedded.toolchain.tools import TOOLS, Tool
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 _USUAL_PLACES = ("/usr/local/go/bin", "/usr/lib/go/bin")
 _INSTALL = (

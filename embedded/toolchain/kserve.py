@@ -11,7 +11,7 @@ from embedded.toolchain import cache, golang, lanes, processes
 from embedded.toolchain.build import binary, entry_of
 from embedded.toolchain.failures import explain
 from embedded.toolchain.tools import TOOLS
-from storage.report import Report, silent
+from slipway.core.report import Report, silent
 
 ROLE: Final = "kserve-manager-role"
 CRDS: Final = (

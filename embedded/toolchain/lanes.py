@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final
 
-from storage.report import Report
+from slipway.core.report import Report
 
 _EVERY: Final = 10.0
 _SOONEST: Final = 2.0

@@ -1,7 +1,7 @@
 """Clusters: every kind of environment gives the same handle."""
 
 from infra.cluster.handle import ClusterHandle
-from infra.settings import LocalSettings, PlatformSettings
+from infra.settings.models import LocalSettings, PlatformSettings
 
 
 def connect(settings: PlatformSettings) -> ClusterHandle:

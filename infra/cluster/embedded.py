@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes
 
 from embedded import images, instance, toolchain
+from embedded.addresses import Ports
 from infra import names, versions
 from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
 
@@ -107,7 +108,7 @@ def _delete_with(cluster: EmbeddedCluster) -> None:
     pulumi.runtime.register_stack_transformation(mark)
 
 
-def _forwards(ports: instance.Ports, *, console: bool) -> list[Mapping[str, object]]:
+def _forwards(ports: Ports, *, console: bool) -> list[Mapping[str, object]]:
     """Name the Services that answer on this machine; they come into being later in the program."""
     leads = [
         (ports.gateway, names.GATEWAY_NAMESPACE, names.GATEWAY_SERVICE, names.GATEWAY_PORT),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
-from infra.settings import DevSettings
+from infra.settings.models import DevSettings
 
 
 def create(settings: DevSettings) -> ClusterHandle:

@@ -7,7 +7,7 @@ import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import Image
 from infra.names import GATEWAY_NAMESPACE, GATEWAY_PORT, GATEWAY_SERVICE, PART_OF
-from storage.pods import (
+from infra.pod_defaults import (
     RESTRICTED,
     confined,
     confined_pod,

@@ -25,10 +25,10 @@ from infra.names import (
     STORE_CA,
     VIEWER,
 )
-from infra.settings import GroupMember, TenantSettings, UserMember
+from infra.pod_defaults import RESTRICTED, metadata, secret_data
+from infra.settings.models import GroupMember, TenantSettings, UserMember
+from infra.stores.handle import StoreHandle
 from storage import keys
-from storage.handle import StoreHandle
-from storage.pods import RESTRICTED, metadata, secret_data
 from storage.settings import StoreTenant
 
 _SECRETS: Mapping[keys.Role, str] = {

@@ -5,7 +5,7 @@ import pulumi_kubernetes as k8s
 
 from infra import admission
 from infra.names import PART_OF
-from storage.pods import metadata
+from infra.pod_defaults import metadata
 
 
 class TokenLifetime(pulumi.ComponentResource):

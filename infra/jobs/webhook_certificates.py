@@ -25,8 +25,8 @@ from kubernetes.client.exceptions import ApiException
 
 from infra.jobs.certificates import Serving, defect, issue, names_of, with_previous
 from infra.names import PART_OF
-from storage.errors import FailedError, SlipwayError, UsageError
-from storage.report import Report
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.report import Report
 
 FIELD_MANAGER: Final = "slipway-webhook-certificates"
 _GROUP: Final = "/apis/admissionregistration.k8s.io/v1"

@@ -32,7 +32,7 @@ def evaluate(
         held_out: Rows that training did not see.
         metrics: Accuracy and weighted F1, and those of always answering the most common class.
         confusion: The confusion matrix.
-        evaluation: All of it as JSON: `storage.candidate.Evaluation`.
+        evaluation: All of it as JSON: `storage.registry.candidate.Evaluation`.
         threshold: Accuracy that the model must reach.
 
     Returns:
@@ -45,7 +45,8 @@ def evaluate(
 
     import pyarrow.parquet as pq
 
-    from storage.model_files import digest_of, listed
+    from storage.registry.model_files import listed
+    from storage.registry.version_files import digest_of
     from tabular.evaluation import evaluate as judged
     from tabular.model import Model
 

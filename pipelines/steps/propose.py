@@ -18,7 +18,7 @@ def propose(
     pipeline_version: str,
     git_commit: str,
 ) -> None:
-    """Write the candidate record that `serving.rollout` reads: `storage.candidate.Candidate`.
+    """Write the candidate record that `serving.rollout` reads: `storage.registry.candidate.Candidate`.
 
     Promotion evaluates the model for itself; the figures are there to be compared.
 

@@ -33,15 +33,16 @@ def train(
         seed: Makes the model repeatable.
 
     Returns:
-        The model's digest, SHA-256 over the canonical list of its files as in storage.model_files, and
-        that of the pickle.
+        The model's digest, SHA-256 over the canonical list of its files as in
+        storage.registry.version_files, and that of the pickle.
     """
     import hashlib
     from pathlib import Path
 
     import pyarrow.parquet as pq
 
-    from storage.model_files import digest_of, listed
+    from storage.registry.model_files import listed
+    from storage.registry.version_files import digest_of
     from tabular.metrics import score
     from tabular.model import Model
     from tabular.schema import TableSchema

@@ -7,14 +7,14 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from slipway.core.errors import FailedError, SlipwayError
+from slipway.core.parallel import in_parallel
+from slipway.core.report import Report, silent
 from storage.backup.index import Blob, Index, ModelCopy, ModelObject
 from storage.backup.place import BackupPlace, BlobError
 from storage.backup.pool import is_store_failure
-from storage.errors import FailedError, SlipwayError
-from storage.model_files import File, digest_of
-from storage.parallel import in_parallel
-from storage.records import Alias, Entry, HistoryEntry
-from storage.report import Report, silent
+from storage.registry.records import Alias, Entry, HistoryEntry
+from storage.registry.version_files import File, digest_of
 
 Record = TypeVar("Record", Alias, HistoryEntry)
 _FILES: TypeAdapter[tuple[File, ...]] = TypeAdapter(tuple[File, ...])

@@ -7,10 +7,10 @@ from hashlib import sha256
 
 from pydantic import SecretStr
 
+from slipway.core.errors import FailedError
 from storage.backup.index import Damage, Index, ModelObject, StackFile, checked_stack
 from storage.backup.pending_deletions import require_kept
 from storage.backup.pool import Pool, spooled
-from storage.errors import FailedError
 
 
 @dataclass(frozen=True)

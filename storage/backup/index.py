@@ -15,11 +15,11 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, Field, model_validator
 
+from slipway.core.errors import UsageError
 from storage.checksums import encoded_sha256
-from storage.errors import UsageError
 from storage.layout import alias_key, checked_name, history_key, tenant_prefix, version_prefix
-from storage.model_files import Digest, checked_path
-from storage.records import Entry
+from storage.registry.records import Entry
+from storage.registry.version_files import Digest, checked_path
 
 STATE: Final = "state.json"
 SETTINGS: Final = "settings.yaml"

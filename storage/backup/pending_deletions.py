@@ -19,9 +19,9 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
+from slipway.core.errors import FailedError
 from storage.backup.place import BackupPlace, keeping
 from storage.client import is_missing
-from storage.errors import FailedError
 
 LIVE: Final = timedelta(hours=1)
 """How long a note counts: a prune's half hour, and a quarter that clocks may differ by."""

@@ -19,12 +19,13 @@ from typing import IO, TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 from pydantic import SecretStr, ValidationError
 
+from slipway.core.errors import FailedError, StoreError, UsageError
 from storage.backup.index import Blob, Index, checked_id, checked_stack, snapshot_id
 from storage.backup.signature import is_signed, sign
 from storage.causes import Cause
 from storage.client import asking, is_missing, is_precondition, split_uri
-from storage.errors import FailedError, StoreError, UsageError
-from storage.model_files import File, discard, download, listing
+from storage.registry.model_files import discard, download, listing
+from storage.registry.version_files import File
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from slipway.core.errors import SlipwayError
+from slipway.core.parallel import in_parallel
 from storage.backup.check import record_of
 from storage.backup.index import ModelCopy, ModelObject
 from storage.backup.place import BackupPlace
 from storage.backup.pool import is_store_failure
-from storage.errors import SlipwayError
-from storage.parallel import in_parallel
-from storage.records import Alias, Held, HistoryEntry
-from storage.registry import Registry
+from storage.registry.records import Alias, Held, HistoryEntry
+from storage.registry.registry import Registry
 
 Record = TypeVar("Record", Alias, HistoryEntry)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import IO, Final, TypeVar
 
+from slipway.core.errors import SlipwayError, StoreError
 from storage.backup.index import Blob
 from storage.backup.pending_deletions import require_none
 from storage.backup.place import BackupPlace, BlobError
 from storage.causes import Cause
-from storage.errors import SlipwayError, StoreError
 
 SPOOL_BYTES: Final = 4 << 20
 """What a file on its way takes of memory; more of it waits on disk."""

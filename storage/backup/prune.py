@@ -14,11 +14,11 @@ from typing import Final
 
 from pydantic import SecretStr
 
+from slipway.core.errors import FailedError, StoreError, UsageError
+from slipway.core.report import Report, silent
 from storage.backup import pending_deletions
 from storage.backup.index import Index
 from storage.backup.place import BackupPlace, keeping
-from storage.errors import FailedError, StoreError, UsageError
-from storage.report import Report, silent
 
 DEADLINE: Final = 1800.0
 """Seconds that a prune removes blobs for: less than its note counts for."""

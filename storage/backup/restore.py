@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Literal
 
 from botocore.exceptions import ClientError
 
+from slipway.core.errors import SlipwayError, UsageError
+from slipway.core.parallel import in_parallel
+from slipway.core.report import Report, silent
 from storage.backup.check import manifest_of
 from storage.backup.index import Index, ModelObject
 from storage.backup.place import BackupPlace
 from storage.backup.plan import Plan, plan_of
 from storage.backup.pool import is_store_failure, spooled
 from storage.client import asking, is_precondition
-from storage.errors import SlipwayError, UsageError
-from storage.parallel import in_parallel
-from storage.records import Entry
-from storage.registry import ConflictError, Registry
-from storage.report import Report, silent
+from storage.registry.records import Entry
+from storage.registry.registry import ConflictError, Registry
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

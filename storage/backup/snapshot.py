@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 from pydantic import ValidationError
 
+from slipway.core.errors import SlipwayError, UsageError
+from slipway.core.parallel import in_parallel
+from slipway.core.report import Report, silent
 from storage.backup.check import require_bound
 from storage.backup.index import Damage, ModelObject
 from storage.backup.pool import Pool, is_store_failure, spooled, unless_gone
-from storage.errors import SlipwayError, UsageError
 from storage.layout import (
     aliases_prefix,
     checked_name,
@@ -28,11 +30,10 @@ from storage.layout import (
     tenant_prefix,
     version_prefix,
 )
-from storage.model_files import File, download, listing
-from storage.parallel import in_parallel
-from storage.records import Alias, HistoryEntry, ModelVersion
-from storage.registry import Registry
-from storage.report import Report, silent
+from storage.registry.model_files import download, listing
+from storage.registry.records import Alias, HistoryEntry, ModelVersion
+from storage.registry.registry import Registry
+from storage.registry.version_files import File
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -9,7 +9,7 @@ from storage.conformance.administration import (
     MinioAdministration,
     NoAdministration,
 )
-from storage.conformance.needs import requirements
+from storage.conformance.requirements import requirements
 from storage.conformance.result import (
     Capability,
     CapabilityResult,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from storage.conformance.needs import NEEDS, requirements
+from storage.conformance.requirements import NEEDS, requirements
 from storage.conformance.result import Capability, CapabilityResult, Need, Outcome, StoreReport
 
 _WHAT: Final[Mapping[Capability, str]] = {

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
+from slipway.core.errors import UsageError
+from slipway.core.report import Report, silent
 from storage.client import StoreAccess, asking, open_store
 from storage.conformance import bucket_settings, conditional, identity, listing, transfer
 from storage.conformance.administration import Administration, NoAdministration
 from storage.conformance.checking import Check
 from storage.conformance.cleanup import clean
 from storage.conformance.context import Context, Opens
-from storage.conformance.needs import capabilities
+from storage.conformance.requirements import capabilities
 from storage.conformance.result import CheckResult, StoreReport
-from storage.errors import UsageError
-from storage.report import Report, silent
 
 CHECKS: Final[tuple[Check, ...]] = (
     *conditional.CHECKS,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from slipway.core.errors import StoreError
 from storage.causes import Cause, explain
-from storage.errors import StoreError
 from storage.transfer.parts import CHUNK, encoded, on_disk
 from storage.transfer.wire import StoppedError
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from awscrt import checksums
 
+from slipway.core.errors import FailedError, SlipwayError
 from storage.client import asking
-from storage.errors import FailedError, SlipwayError
 from storage.transfer.landing import Landing, altered, checked_sums, received
 from storage.transfer.parts import InOrder, Stretch, encoded, on_disk, part_size, span_size
 from storage.transfer.pool import Tally, Task

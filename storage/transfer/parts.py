@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from awscrt import checksums
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 CHUNK: Final = 1 << 20
 """Bytes that one worker holds at a time: with less, the workers wait for one another more than they copy."""

@@ -20,8 +20,8 @@ from typing import Final
 
 from awscrt import checksums
 
+from slipway.core.errors import FailedError
 from storage.client import CONNECT_SECONDS, READ_SECONDS, RETRIES, StoreAccess, asking, open_store
-from storage.errors import FailedError
 from storage.transfer.landing import Landing, checked_sums, received
 from storage.transfer.large import LargeDownload, LargeUpload
 from storage.transfer.parts import PART, Stretch, encoded, on_disk

@@ -23,7 +23,7 @@ from support.cluster import (
 from embedded.cluster import delete, network, start, status, stop
 from embedded.cluster.cgroups import Cgroups, Hierarchies
 from embedded.instance import Instance
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 pytestmark = pytest.mark.contract
 

@@ -17,9 +17,9 @@ HEAD = """
 import subprocess, sys
 from pathlib import Path
 from embedded.cluster import network
-from embedded.instance import Instance, nothing_taken
+from embedded.instance import Instance
 mine = Instance(sys.argv[1], data_root=Path(sys.argv[2]) / "data", run_root=Path(sys.argv[2]) / "run")
-mine.allocate(nothing_taken)
+mine.allocate(lambda number: None)
 other = sys.argv[1] + "-other"
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)

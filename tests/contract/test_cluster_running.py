@@ -26,7 +26,7 @@ from support.cluster import (
 
 from embedded.cluster import Forward, logs, set_forwards, start, status
 from embedded.instance import Instance
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 pytestmark = pytest.mark.contract
 

@@ -6,12 +6,12 @@ import pytest
 from botocore.exceptions import ClientError
 from support.candidates import lineage
 
-from storage.collection import COLLECT, KEEP, RESTORE, Collector
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 from storage.layout import history_key, version_prefix
-from storage.model_files import stage
-from storage.needs import Window
-from storage.registry import Registry
+from storage.registry.collection import COLLECT, KEEP, RESTORE, Collector
+from storage.registry.model_files import stage
+from storage.registry.registry import Registry
+from storage.registry.version_uses import Window
 
 pytestmark = pytest.mark.contract
 WINDOW = Window(entries=1, days=0, grace_days=7)

@@ -11,12 +11,13 @@ from support.platform import outputs
 from support.promotions import FakeServing, promoter_on, write_run
 from support.reconciled import Job
 
-from serving import access, housekeeping
-from slipway import app, workspace
+from serving import access
+from slipway.cli import app
+from slipway.operations import housekeeping, workspace
 from storage.client import StoreAccess, open_store
 from storage.keys import Role
 from storage.layout import alias_key, history_key, version_prefix
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 TENANTS = ("team-a", "team-ab")

@@ -10,7 +10,8 @@ from support.platform import outputs
 from support.promotions import FakeServing, emptied, key_of, promoter_on, table_text, write_run
 
 from serving import access
-from slipway import app, workspace
+from slipway.cli import app
+from slipway.operations import workspace
 from storage.client import StoreAccess
 
 pytestmark = pytest.mark.contract

@@ -13,21 +13,21 @@ import pytest
 from pydantic import SecretStr
 from support.minio import Minio, running_minio
 
-from infra.config import SECRET_KEY, load_tenant
 from infra.contract import PlatformOutputs
-from infra.operator_secrets import ADMIN_KEY, TENANTS_KEY
-from infra.settings import PlatformSettings
-from infra.stack import Stack
+from infra.settings.config import SECRET_KEY, load_tenant
+from infra.settings.models import PlatformSettings
+from infra.settings.operator_secrets import ADMIN_KEY, TENANTS_KEY
+from infra.stack.stack import Stack
 from serving import access
-from slipway import rotation
-from slipway.administrator import require_own
-from slipway.rotation import rotate_tenant
-from storage import external_check, proof, reconcile
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import tenant_rotation
+from slipway.operations.administrator import require_own
+from slipway.operations.tenant_rotation import rotate_tenant
+from storage import credential_verifier, external_check, reconcile
 from storage.administered_store import Store
 from storage.administration import open_admin
 from storage.client import StoreAccess
 from storage.desired_state import desired_state
-from storage.errors import FailedError, UsageError
 from storage.keys import Role, StoreKey, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
@@ -188,7 +188,7 @@ class Platform:
 
     def code(self, key: StoreKey) -> str:
         at = StoreAccess(endpoint=self.server.url, region="us-east-1", key=key)
-        return proof.answer(at, BUCKETS.models, f"{self.tenant}/")()
+        return credential_verifier.answer(at, BUCKETS.models, f"{self.tenant}/")()
 
     def opens(self, generation: int) -> str:
         return self.code(self.of(Role.SERVER, generation))
@@ -226,10 +226,10 @@ def make(server: Minio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 
     def platform(tenant: str, **said: Any) -> Platform:
         made = Platform(server, tmp_path / "project", tenant, **said)
-        for module in (rotation, access):
+        for module in (tenant_rotation, access):
             monkeypatch.setattr(module.Cluster, "of", lambda _: Secrets(made))
-        monkeypatch.setattr(rotation, "open_client", lambda *_: None)
-        monkeypatch.setattr(rotation, "wait_for_earlier", lambda *_, **__: made.moment())
+        monkeypatch.setattr(tenant_rotation, "open_client", lambda *_: None)
+        monkeypatch.setattr(tenant_rotation, "wait_for_earlier", lambda *_, **__: made.moment())
         made.up()
         return made
 
@@ -249,12 +249,14 @@ def test_keys_are_replaced_by_the_operators_administrator(
     open_admin(maker).add_service_account(
         access_key=own.access_key, secret_key=own.secret_key.get_secret_value()
     )
-    assert (platform.opens(1), platform.code(own)) == (proof.OPEN, proof.OPEN), "the control"
+    assert (platform.opens(1), platform.code(own)) == (credential_verifier.OPEN, credential_verifier.OPEN), (
+        "the control"
+    )
     done = platform.rotate()
     assert (done.generation, done.continued, done.accounts) == (2, False, ("own-leaked",))
     for role in Role:
-        assert platform.code(platform.of(role, 1)) == proof.UNKNOWN
-    assert (platform.opens(2), platform.code(own)) == (proof.OPEN, proof.UNKNOWN)
+        assert platform.code(platform.of(role, 1)) == credential_verifier.UNKNOWN
+    assert (platform.opens(2), platform.code(own)) == (credential_verifier.OPEN, credential_verifier.UNKNOWN)
     assert "somebody-else" in json.loads(foreign.admin.user_list()), "what others made stays"
     assert platform.file.read_text() == f"name: {platform.tenant}\nkey_generation: 2\n"
     assert "each tenant's keys" in platform.said, "the Job tested the new keys too"
@@ -269,11 +271,15 @@ def test_killed_anywhere_the_key_that_is_held_opens_and_a_rerun_ends_it(
     platform.moments = moment
     with pytest.raises(KilledError):
         platform.rotate()
-    assert platform.opens(platform.held) == proof.OPEN
+    assert platform.opens(platform.held) == credential_verifier.OPEN
     platform.moments = 1 << 30
     done = platform.rotate()
     assert (done.generation, done.continued) == (2, True)
-    assert (platform.held, platform.opens(1), platform.opens(2)) == (2, proof.UNKNOWN, proof.OPEN)
+    assert (platform.held, platform.opens(1), platform.opens(2)) == (
+        2,
+        credential_verifier.UNKNOWN,
+        credential_verifier.OPEN,
+    )
 
 
 def test_a_rotation_has_no_more_moments_than_are_tried(make: Callable[..., Platform]) -> None:
@@ -298,7 +304,10 @@ def test_a_wrong_administrators_key_ends_it_before_the_old_key_does(
     assert "slipway:storeAdmin" in refused.value.fix
     assert json.loads(wrong)["secret_key"] not in str(refused.value)
     assert load_tenant(platform.file).key_rotation is None
-    assert (platform.opens(1), platform.opens(2)) == (proof.OPEN, proof.UNKNOWN), "nothing changed"
+    assert (platform.opens(1), platform.opens(2)) == (
+        credential_verifier.OPEN,
+        credential_verifier.UNKNOWN,
+    ), "nothing changed"
     assert platform.rotate().generation == 2
 
 
@@ -313,7 +322,7 @@ def test_keys_that_the_operator_makes_are_refused_by_name_and_nothing_changes(
     assert TENANTS_KEY in refused.value.fix
     assert "slipway up dev" in refused.value.fix
     assert platform.file.read_text() == before
-    assert platform.opens(1) == proof.OPEN
+    assert platform.opens(1) == credential_verifier.OPEN
 
 
 def test_an_external_stores_administrator_is_not_slipways_to_replace(make: Callable[..., Platform]) -> None:

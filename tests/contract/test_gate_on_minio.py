@@ -15,7 +15,7 @@ from support.promotions import (
 )
 
 from serving.record import PromotionRecord
-from storage.errors import FailedError, SlipwayError, UsageError
+from slipway.core.errors import FailedError, SlipwayError, UsageError
 from tabular.schema import Split
 
 pytestmark = pytest.mark.contract

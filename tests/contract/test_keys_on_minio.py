@@ -24,13 +24,13 @@ from pydantic import SecretStr
 from support.minio import Minio, running_minio
 from support.reconciled import ARTIFACTS, MODELS, Job
 
+from infra.stores.minio_layout import NO_CONSOLE
 from storage.administered_store import Store
 from storage.administration import ERRORS, accounts_of, code_of, open_admin, status_of
 from storage.client import StoreAccess, open_store
 from storage.key_check import wrong_rights
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets
-from storage.minio_layout import NO_CONSOLE
 from storage.policy import policy, policy_name
 from storage.reconcile import _canonical
 

@@ -38,7 +38,7 @@ def test_no_generated_request_gives_an_error_of_the_server(server: KfpServer, mo
         operation = result.ok()
 
         @hypothesis.settings(
-            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True,
+            max_examples=EXAMPLES, database=None, derandomize=True,
             suppress_health_check=list(hypothesis.HealthCheck),
         )  # fmt: skip
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))

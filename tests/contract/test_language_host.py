@@ -85,8 +85,9 @@ def test_an_exception_inside_an_apply_fails_the_update(project: Project) -> None
     ("raising", "message"),
     [
         (
-            "from storage.errors import UsageError\nraise UsageError('What.', why='Why.', fix='Mend it.')",
-            "What. Why. Mend it.",
+            "from slipway.core.errors import UsageError\n"
+            "raise UsageError('What.', why='Why.', fix='Fix it.')",
+            "What. Why. Fix it.",
         ),
         ("import pulumi\nraise pulumi.RunError('Not like this.')", "Not like this."),
         ("import sys\nsys.exit('Enough.')", "Enough."),

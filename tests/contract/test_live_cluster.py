@@ -10,12 +10,12 @@ import pytest
 import yaml
 from support.apiserver import ApiServer, api_server
 
-from infra.declared import DeclaredObject
-from infra.live import LiveCluster
-from infra.settings import DevSettings, LocalSettings
-from infra.stack_check import can_grow, live_claims, refuse_live_sizes, refuse_settings
-from infra.volumes import GIB, Held, wanted_claims
-from storage.errors import FailedError, UsageError
+from infra.settings.models import DevSettings, LocalSettings
+from infra.stack.check import can_grow, live_claims, refuse_live_sizes, refuse_settings
+from infra.stack.declared import DeclaredObject
+from infra.stack.live_cluster import LiveCluster
+from infra.stack.volumes import GIB, Held, wanted_claims
+from slipway.core.errors import FailedError, UsageError
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"

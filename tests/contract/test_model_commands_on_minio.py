@@ -9,13 +9,14 @@ from support.minio import running_minio
 from support.platform import outputs
 from support.promotions import FakeServing, key_of, write_run
 
-from serving import access, housekeeping
+from serving import access
 from serving.rollout import Promoter
-from slipway import app, workspace
+from slipway.cli import app
+from slipway.operations import housekeeping, workspace
 from storage.client import StoreAccess, open_store
 from storage.layout import version_prefix
-from storage.model_deletion import ModelDeletion
-from storage.registry import Registry
+from storage.registry.model_deletion import ModelDeletion
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

@@ -15,9 +15,9 @@ from pipelines import data, outcome, run
 from pipelines.client import open_client
 from pipelines.upload import upload
 from serving.rollout import Promoter
+from slipway.core.errors import FailedError, UsageError
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError, UsageError
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 TENANT = "team-a"

@@ -14,8 +14,8 @@ from support.promotions import (
     write_run,
 )
 
+from slipway.core.errors import SlipwayError, StoreError
 from storage.causes import Cause
-from storage.errors import SlipwayError, StoreError
 from storage.layout import version_prefix
 
 pytestmark = pytest.mark.contract

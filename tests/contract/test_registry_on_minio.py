@@ -9,13 +9,13 @@ from botocore.exceptions import ClientError
 from support.candidates import lineage
 from support.promotions import key_of
 
+from slipway.core.errors import FailedError, UsageError
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError, UsageError
 from storage.keys import StoreKey
 from storage.layout import alias_key, history_key, version_prefix
-from storage.model_files import stage
-from storage.records import Manifest
-from storage.registry import ConflictError, Registry
+from storage.registry.model_files import stage
+from storage.registry.records import Manifest
+from storage.registry.registry import ConflictError, Registry
 
 WRITERS = 16
 LINEAGE = lineage()

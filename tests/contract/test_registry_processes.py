@@ -9,7 +9,7 @@ from support.promotions import key_of
 from support.writers import MODEL, PATIENCE_SECONDS, Told, write
 
 from storage.client import StoreAccess, open_store
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 WRITERS = 16

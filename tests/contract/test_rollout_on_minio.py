@@ -24,9 +24,9 @@ from support.promotions import (
 from infra.contract import Gates
 from serving.record import PromotionRecord
 from serving.rollout import ConflictError, Promoter
+from slipway.core.errors import FailedError, UsageError
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError, UsageError
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

@@ -18,14 +18,14 @@ from botocore.exceptions import ClientError
 from minio.credentials.providers import StaticProvider
 from support.minio import Minio, new_minio, start_minio, stop_minio
 
-from storage import proof
+from slipway.core.errors import FailedError
+from storage import credential_verifier
 from storage.administration import accounts_of, open_admin
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError
+from storage.credential_verifier import CredentialVerifier
 from storage.keys import Role, StoreKey, root_key, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
-from storage.proof import CredentialVerifier
 from storage.reconcile import main
 from storage.rotation import KeyState, Phase, rotate
 from storage.settings import MinioSettings, StoreTenant
@@ -141,7 +141,7 @@ class Platform:
         admin.policy_add(policy_name("team-a", role), policy=policy("team-a", role, BUCKETS))
 
     def code(self, key: StoreKey) -> str:
-        return proof.answer(self.access(key), BUCKETS.models, "team-a/")()
+        return credential_verifier.answer(self.access(key), BUCKETS.models, "team-a/")()
 
 
 @contextmanager
@@ -213,14 +213,14 @@ def test_nobody_who_reads_the_secret_notices_and_all_that_was_old_is_dead(platfo
         aws_session_token=session["Credentials"]["SessionToken"],
     )
     borrowed.list_objects_v2(Bucket=BUCKETS.models, Prefix="team-a/")
-    assert [platform.code(key) for key in old] == [proof.OPEN, proof.OPEN]
+    assert [platform.code(key) for key in old] == [credential_verifier.OPEN, credential_verifier.OPEN]
     with reading(platform, Role.SERVER) as failed:
         done = rotate(platform)
     assert failed == []
     assert (done.generation, set(done.accounts)) == (2, {"own-server", "own-editor"})
-    assert [platform.code(key) for key in old] == [proof.UNKNOWN, proof.UNKNOWN]
+    assert [platform.code(key) for key in old] == [credential_verifier.UNKNOWN, credential_verifier.UNKNOWN]
     for role in Role:
-        assert platform.code(platform.key(role, 1)) == proof.UNKNOWN
+        assert platform.code(platform.key(role, 1)) == credential_verifier.UNKNOWN
     with pytest.raises(ClientError) as refused:
         borrowed.list_objects_v2(Bucket=BUCKETS.models, Prefix="team-a/")
     assert refused.value.response["Error"]["Code"] in {"AccessDenied", "InvalidAccessKeyId"}
@@ -242,8 +242,8 @@ def test_a_file_that_was_put_back_lets_no_dead_key_in(platform: Platform) -> Non
     rotate(platform)
     assert platform.reconcile(StoreTenant(name="team-a", key_generation=1)) == 2
     assert "team-a is to have keys of generation 1" in platform.said
-    assert platform.code(platform.key(Role.SERVER, 1)) == proof.UNKNOWN
-    assert platform.code(platform.key(Role.SERVER, 2)) == proof.OPEN
+    assert platform.code(platform.key(Role.SERVER, 1)) == credential_verifier.UNKNOWN
+    assert platform.code(platform.key(Role.SERVER, 2)) == credential_verifier.OPEN
 
 
 def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
@@ -252,11 +252,11 @@ def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
     def make_one() -> None:
         if not made:
             made.append(platform.own_account(Role.EDITOR, 2, "own-new"))
-            assert platform.code(made[0]) == proof.OPEN, "the control"
+            assert platform.code(made[0]) == credential_verifier.OPEN, "the control"
 
     platform.after_up = make_one
     rotate(platform)
-    assert platform.code(made[0]) == proof.UNKNOWN
+    assert platform.code(made[0]) == credential_verifier.UNKNOWN
     assert platform.accounts(2) == ()
 
 
@@ -298,10 +298,10 @@ def test_minio_killed_in_a_rotation_is_a_message_and_a_rerun_ends_it(
     assert "did not answer" in str(failed.value)
     # What the Secret holds is known to the store once it is back, whatever was cut off.
     processes.append(start_minio(server, platform.folder))
-    assert platform.code(platform.key(Role.SERVER, platform.secret_holds)) == proof.OPEN
+    assert platform.code(platform.key(Role.SERVER, platform.secret_holds)) == credential_verifier.OPEN
     done = rotate(platform)
     assert (done.generation, done.continued) == (2, True)
-    assert platform.code(platform.key(Role.SERVER, 1)) == proof.UNKNOWN
+    assert platform.code(platform.key(Role.SERVER, 1)) == credential_verifier.UNKNOWN
     assert platform.server.read(BUCKETS.models, MODEL) == b"weights"
 
 
@@ -315,8 +315,8 @@ def test_another_root_key_leaves_users_and_objects_as_they_are(
     renewed = replace(server, access_key=new.access_key, secret_key=new.secret_key.get_secret_value())
     processes.append(start_minio(renewed, platform.folder))
     old_root, platform.server = platform.root, renewed
-    assert platform.code(old_root) == proof.UNKNOWN
-    assert platform.code(platform.root) == proof.OPEN
+    assert platform.code(old_root) == credential_verifier.UNKNOWN
+    assert platform.code(platform.root) == credential_verifier.OPEN
     platform.prove_valid(1)
     assert renewed.read(BUCKETS.models, MODEL) == b"weights"
     assert platform.reconcile(StoreTenant(name="team-a")) == 0

@@ -12,7 +12,7 @@ from embedded.toolchain import kserve_manifests
 from serving import access, diagnosis
 from serving.cluster import FIELD_MANAGER, Cluster
 from serving.inference import ServedVersion, manifest
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 pytestmark = pytest.mark.contract
 NAME = "churn"

@@ -1,4 +1,4 @@
-"""`infra.stack` over the real CLI: what a person would do around `pulumi up`."""
+"""`infra.stack.stack` over the real CLI: what a person would do around `pulumi up`."""
 
 import json
 import os
@@ -14,9 +14,9 @@ import pytest
 import yaml
 from support.pulumi_cli import Project
 
-from infra.stack import Stack
-from infra.stack_state import FileBackend
-from storage.errors import FailedError, UsageError
+from infra.stack.stack import Stack
+from infra.stack.state import FileBackend
+from slipway.core.errors import FailedError, UsageError
 
 pytestmark = pytest.mark.contract
 

@@ -8,9 +8,9 @@ import pytest
 from support.apiserver import ApiServer, api_server
 from support.pulumi_cli import Project
 
-from infra.stack import Stack
-from slipway import missing
-from storage.errors import UsageError
+from infra.stack.stack import Stack
+from slipway.core.errors import UsageError
+from slipway.operations import deleted_objects
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PROGRAM = """\
@@ -70,9 +70,9 @@ def policy(namespace: str) -> str:
 
 
 def test_a_deleted_object_is_told_of_and_put_back(stack, cluster, namespace):
-    assert missing.find(stack) == missing.Missing(checked=2)
+    assert deleted_objects.find(stack) == deleted_objects.Missing(checked=2)
     cluster.delete(policy(namespace)).raise_for_status()
-    gone = missing.find(stack)
+    gone = deleted_objects.find(stack)
     assert gone.objects == (f"NetworkPolicy {namespace}/allow-dns",)
     assert gone.summary == f"1 of 2 missing: NetworkPolicy {namespace}/allow-dns"
 
@@ -82,7 +82,7 @@ def test_a_deleted_object_is_told_of_and_put_back(stack, cluster, namespace):
     assert cluster.get(policy(namespace)).status_code == 404, "a preview changes nothing"
     assert stack.up(refresh=True).changes["create"] == 1
     assert cluster.get(policy(namespace)).status_code == 200
-    assert missing.find(stack).objects == ()
+    assert deleted_objects.find(stack).objects == ()
     assert not stack.up(refresh=True).changed
 
 
@@ -92,7 +92,7 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
         json={"spec": {"policyTypes": ["Egress"]}},
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
-    assert missing.find(stack).objects == (), "only what is missing is told of"
+    assert deleted_objects.find(stack).objects == (), "only what is missing is told of"
     assert stack.preview(refresh=True).changes["update"] == 1
     stack.up(refresh=True)
     assert cluster.get(policy(namespace)).json()["spec"]["policyTypes"] == ["Ingress"]
@@ -101,14 +101,14 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
 def test_a_cluster_that_does_not_answer_is_told_of_and_not_taken_for_empty(stack, tmp_path):
     config = stack.project / "kubeconfig"
     config.write_text(config.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1"))
-    told = missing.find(stack)
+    told = deleted_objects.find(stack)
     assert (told.checked, told.objects) == (None, ())
     assert told.summary.startswith("not checked: The cluster does not answer.")
 
 
 def test_nothing_of_a_secret_is_told(stack, cluster, namespace):
     cluster.delete(f"/api/v1/namespaces/{namespace}/secrets/key").raise_for_status()
-    told = missing.find(stack)
+    told = deleted_objects.find(stack)
     assert told.objects == (f"Secret {namespace}/key",)
     assert "shibboleth" not in told.model_dump_json()
 

@@ -15,6 +15,7 @@ from support.minio import Minio, running_minio
 from support.moto_server import Moto, running_moto
 from support.versitygw import Versitygw, running_versitygw
 
+from slipway.core.errors import FailedError
 from storage.client import StoreAccess, is_precondition, open_store
 from storage.conformance import (
     BucketPolicyAdministration,
@@ -25,10 +26,9 @@ from storage.conformance import (
     requirements,
     run,
 )
-from storage.conformance.needs import capabilities
 from storage.conformance.page import page
+from storage.conformance.requirements import capabilities
 from storage.conformance.runner import CHECKS
-from storage.errors import FailedError
 from storage.keys import StoreKey
 
 pytestmark = pytest.mark.contract

@@ -18,10 +18,10 @@ from support.minio import Minio, contents
 from support.mortal_minio import MortalMinio, mortal_minio
 from support.promotions import FakeServing, key_of, promoter_on, write_run
 
+from slipway.core.errors import StoreError, UsageError
 from storage.client import StoreAccess, asking, open_store
-from storage.errors import StoreError, UsageError
-from storage.model_files import Staged
-from storage.registry import Registry
+from storage.registry.model_files import Staged
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 MIB = 1 << 20

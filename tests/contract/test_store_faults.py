@@ -21,11 +21,11 @@ from support.minio import Minio, contents, free_port, running_minio
 from support.mortal_minio import mortal_minio
 from support.promotions import key_of
 
+from slipway.core.errors import StoreError
 from storage.client import RETRIES, StoreAccess, open_store
-from storage.errors import StoreError
 from storage.keys import StoreKey
-from storage.model_files import RESUMPTIONS, Staged
-from storage.registry import Registry
+from storage.registry.model_files import RESUMPTIONS, Staged
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 BIG = 2 << 20

@@ -15,10 +15,10 @@ from support.mortal_minio import MortalMinio, mortal_minio
 from support.promotions import REFUSING, FakeServing, key_of, promoter_on, write_run
 
 from serving.rollout import Promoter
+from slipway.core.errors import FailedError, StoreError, UsageError
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError, StoreError, UsageError
 from storage.keys import StoreKey
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 LONG_AGO = timedelta(hours=1)

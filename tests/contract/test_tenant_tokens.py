@@ -15,8 +15,8 @@ from infra import admission
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR
 from infra.rbac import Role
-from slipway import tokens
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import tokens
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 

@@ -13,7 +13,7 @@ import pytest
 
 from embedded.toolchain import build, golang, tools
 from embedded.toolchain.tools import TOOLS, Binary, Tool
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 pytestmark = pytest.mark.contract
 

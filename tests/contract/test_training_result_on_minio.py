@@ -8,8 +8,9 @@ from support.minio import running_minio
 from support.promotions import CLASSES, FakeServing, emptied, key_of, promoter_on, table_text, write_run
 
 from serving import rollout
-from slipway import render, training
-from slipway.job import Job
+from slipway.cli import render
+from slipway.operations import training
+from slipway.operations.training_job import Job
 from storage.client import StoreAccess, open_store
 from tabular.reader import inspect
 

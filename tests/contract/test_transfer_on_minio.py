@@ -14,8 +14,8 @@ from support.minio import contents, running_minio
 from support.mortal_minio import mortal_minio
 from support.promotions import key_of
 
+from slipway.core.errors import FailedError, StoreError
 from storage.client import StoreAccess
-from storage.errors import FailedError, StoreError
 from storage.keys import StoreKey
 from storage.transfer.parts import PART
 from storage.transfer.transfers import Digest, Download, Transfers, Upload

@@ -19,10 +19,10 @@ from infra.contract import PlatformOutputs
 from serving import credentials
 from serving.access import store_access
 from serving.cluster import Cluster
-from slipway.store_rotation import first_certificate, shown_generation
-from storage import proof
+from slipway.core.errors import FailedError
+from slipway.operations.store_rotation import first_certificate, shown_generation
+from storage import credential_verifier
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
@@ -120,7 +120,7 @@ def read_outputs(clone: Checkout) -> PlatformOutputs:
 
 
 def answer_to(access: StoreAccess, outputs: PlatformOutputs) -> str:
-    return proof.answer(access, outputs.store.models_bucket, "team-a/")()
+    return credential_verifier.answer(access, outputs.store.models_bucket, "team-a/")()
 
 
 def checksums(cluster: Cluster, model: str) -> list[str | None]:
@@ -155,10 +155,10 @@ def test_a_rotation_killed_twice_ends_and_nobody_notices(
         # In the middle of the first `up`, without a chance to clean up; then while predictors roll.
         started_until(clone, "store-reconcile creating", signal.SIGKILL, *rotate)
         assert "key_rotation: overlap" in tenant_file.read_text()
-        assert answer_to(old, outputs) == proof.OPEN
+        assert answer_to(old, outputs) == credential_verifier.OPEN
         started_until(clone, "starting", signal.SIGINT, *rotate)
         assert "key_rotation: overlap" in tenant_file.read_text()
-        assert answer_to(old, outputs) == proof.OPEN
+        assert answer_to(old, outputs) == credential_verifier.OPEN
         done = clone.slipway(*rotate, "--json")
         assert done.code == 0, done.err[-4000:]
         time.sleep(2)
@@ -167,8 +167,8 @@ def test_a_rotation_killed_twice_ends_and_nobody_notices(
     print(f"rotated under {probe.counts}; the last call took {done.json['seconds']} s")
     assert (done.json["key_generation"], done.json["continued"]) == (begun + 1, True)
     assert "key_rotation" not in tenant_file.read_text()
-    assert answer_to(old, outputs) == proof.UNKNOWN
-    assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == proof.OPEN
+    assert answer_to(old, outputs) == credential_verifier.UNKNOWN
+    assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == credential_verifier.OPEN
     wanted = credentials.checksum(cluster.read_secret("team-a", "store-server"))
     for model in ("iris", "wisconsin"):
         assert checksums(cluster, model) == [wanted]
@@ -229,12 +229,12 @@ def test_minio_killed_during_a_rotation_and_another_administrators_key(
         again = clone.slipway("tenant", "rotate", "team-a", "--json")
         assert again.code == 0, again.err[-3000:]
     assert "key_rotation" not in tenant_file.read_text()
-    assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == proof.OPEN
+    assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == credential_verifier.OPEN
     renewed = clone.slipway("store", "rotate", "--json")
     assert renewed.code == 0, renewed.err[-3000:]
     summary: dict[str, Any] = renewed.json
     assert (summary["replaced"], summary["generation"], summary["continued"]) == ("root_key", 2, False)
-    assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == proof.OPEN
+    assert answer_to(store_access(outputs, "team-a", "editor"), outputs) == credential_verifier.OPEN
 
 
 def test_another_certificate_under_load(clone: Checkout, first_up: Finished) -> None:

@@ -13,8 +13,9 @@ from storage.backup.restore import TenantRestore
 from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.keys import backup_key
-from storage.model_files import File, Staged
-from storage.records import Lineage
+from storage.registry.model_files import Staged
+from storage.registry.records import Lineage
+from storage.registry.version_files import File
 
 LINEAGE = Lineage(
     run_id="run-1",

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from storage.candidate import Candidate
-from storage.model_files import File, Staged
-from storage.records import Lineage
+from storage.registry.candidate import Candidate
+from storage.registry.model_files import Staged
+from storage.registry.records import Lineage
+from storage.registry.version_files import File
 
 
 def candidate(**changes: Any) -> Candidate:

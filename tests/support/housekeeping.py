@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from support.promotions import FakeServing
 
-from storage import collection
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from storage.keys import StoreKey
+from storage.registry import collection
 
 
 @dataclass

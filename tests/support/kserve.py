@@ -13,12 +13,12 @@ from support.apiserver import ApiServer, free_port, patiently
 from support.certificates import authority, certificate
 
 from embedded.toolchain import binary, kserve_manifests
-from infra import kserve_objects
-from infra.components.kserve import load_crds
-from infra.kserve_objects import Webhook
+from infra.components.kserve import objects
+from infra.components.kserve.component import load_crds
+from infra.components.kserve.objects import Webhook
 from infra.names import KSERVE_NAMESPACE, SERVING_RUNTIME
 
-_HOOKS = (kserve_objects.DEFAULTER, *kserve_objects.VALIDATING)
+_HOOKS = (objects.DEFAULTER, *objects.VALIDATING)
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 
 
@@ -29,7 +29,7 @@ def definitions(http: httpx.Client) -> None:
         http.post(
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=definition
         ).raise_for_status()
-    patiently(lambda: len(_discovered(http)) == len(kserve_objects.CRDS), 60)
+    patiently(lambda: len(_discovered(http)) == len(objects.CRDS), 60)
 
 
 def _discovered(http: httpx.Client) -> set[str]:
@@ -37,7 +37,7 @@ def _discovered(http: httpx.Client) -> set[str]:
     group = "/apis/serving.kserve.io"
     answers = [http.get(f"{group}/{version}") for version in ("v1beta1", "v1alpha1")]
     resources = [each for answer in answers if answer.is_success for each in answer.json()["resources"]]
-    return {each["name"] for each in resources} & {*kserve_objects.CRDS}
+    return {each["name"] for each in resources} & {*objects.CRDS}
 
 
 @contextmanager
@@ -92,13 +92,13 @@ def _objects(http: httpx.Client) -> None:
     http.post(
         f"/api/v1/namespaces/{KSERVE_NAMESPACE}/configmaps",
         json={
-            "metadata": {"name": kserve_objects.CONFIG_NAME},
-            "data": kserve_objects.controller_config("fine:1"),
+            "metadata": {"name": objects.CONFIG_NAME},
+            "data": objects.controller_config("fine:1"),
         },
     ).raise_for_status()
-    runtime = kserve_objects.serving_runtime("fine:1", cpu_limit="1", memory_limit="1Gi")
+    runtime = objects.serving_runtime("fine:1", cpu_limit="1", memory_limit="1Gi")
     made = {"ClusterServingRuntime": (SERVING_RUNTIME, runtime)}
-    made["ClusterStorageContainer"] = ("slipway-s3", kserve_objects.storage_container("fine:1"))
+    made["ClusterStorageContainer"] = ("slipway-s3", objects.storage_container("fine:1"))
     for kind, (name, spec) in made.items():
         body = {
             "apiVersion": "serving.kserve.io/v1alpha1",
@@ -122,7 +122,7 @@ def _configure(http: httpx.Client, ca: str, port: int) -> None:
 
 
 def _configuration(hook: Webhook) -> str:
-    mutating = hook is kserve_objects.DEFAULTER
+    mutating = hook is objects.DEFAULTER
     return "MutatingWebhookConfiguration" if mutating else "ValidatingWebhookConfiguration"
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from support.minio import free_port, stop_minio
 
 from embedded.toolchain import binary
+from infra.stores.minio_layout import CERTIFICATES, MinioLayout
 from storage.certificates import StoreCertificate, issue
-from storage.minio_layout import CERTIFICATES, MinioLayout
 
 _START_SECONDS = 90.0
 _STACK_SECRET = "the stack's secret in tests of several nodes"

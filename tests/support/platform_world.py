@@ -11,8 +11,8 @@ from pathlib import Path
 
 from embedded.plugins.platform.kinds import ClusterInputs, ClusterState, ImageInputs
 from embedded.plugins.platform.world import Stopped
-from storage.errors import FailedError, UsageError
-from storage.report import Report
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report
 
 
 class FileWorld:

@@ -20,11 +20,11 @@ from support.platform import outputs
 from infra.contract import Gates
 from serving.inference import FIELD_MANAGER
 from serving.rollout import Promoter
+from slipway.core.errors import FailedError
 from storage.client import StoreAccess, open_store, split_uri
-from storage.errors import FailedError
 from storage.keys import StoreKey
-from storage.model_files import File, digest_of
-from storage.registry import Registry
+from storage.registry.registry import Registry
+from storage.registry.version_files import File, digest_of
 from tabular import metrics, reader, training
 from tabular.files import FILES
 from tabular.model import Model

@@ -7,12 +7,13 @@ import pulumi_kubernetes
 import yaml
 from support.engine import Engine
 
-from infra import cluster, config, program
+from infra import cluster, program
 from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.components.kserve.objects import CRDS
 from infra.contract import PlatformOutputs
-from infra.kserve_objects import CRDS
-from infra.operator_secrets import OperatorSecrets
-from infra.settings import PlatformSettings, TenantSettings
+from infra.settings import config
+from infra.settings.models import PlatformSettings, TenantSettings
+from infra.settings.operator_secrets import OperatorSecrets
 
 CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
 """The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""

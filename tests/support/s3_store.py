@@ -6,7 +6,7 @@ from typing import Any
 from support.aws_engine import KMS_KEY, AwsEngine
 from support.engine import Engine, reveal
 
-from storage import s3
+from infra.stores import s3
 from storage.keys import Role
 from storage.layout import Buckets
 from storage.settings import S3Settings, StoreTenant

@@ -8,7 +8,7 @@ from typing import Any
 from support.candidates import lineage, staged_files
 
 from storage.client import StoreAccess, open_store
-from storage.registry import ConflictError, Registry
+from storage.registry.registry import ConflictError, Registry
 
 MODEL = "iris"
 PATIENCE_SECONDS = 240.0

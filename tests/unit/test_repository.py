@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer
 
-from slipway import app
+from slipway.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
@@ -207,3 +207,17 @@ def test_the_changelog_begins_with_this_version():
 def test_every_page_that_a_template_names_is_there(stack):
     for page in re.findall(r"\bdocs/[\w./-]+\.\w+", stack.read_text()):
         assert (ROOT / page).is_file(), page
+
+
+def test_the_pure_modules_are_held_to_it():
+    """A module whose docstring says "Pure" is named by the import contract that keeps it so."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    (contract,) = [each for each in settings["contracts"] if each["name"].startswith("pure modules")]
+    pure = {
+        name(path).removesuffix(".py").replace("/", ".")
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if "plugins/kubernetes" not in name(path)
+        and re.search(r"\bPure\b", ast.get_docstring(ast.parse(path.read_text())) or "")
+    }
+    assert set(contract["source_modules"]) == pure

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from storage.errors import SlipwayError
+from slipway.core.errors import SlipwayError
 from tabular import v2
 from tabular.inputs import InputError
 from tabular.model import Model

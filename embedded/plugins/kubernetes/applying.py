@@ -7,7 +7,7 @@ from embedded.plugins.kubernetes import conflicts, refusals
 from embedded.plugins.kubernetes.client import ApiError, Client, Object, Target
 from embedded.plugins.kubernetes.normal import folded, without_none
 from embedded.plugins.kubernetes.values import get
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from embedded.plugins.kubernetes import names
 from embedded.plugins.kubernetes.normal import without_none
 from embedded.plugins.kubernetes.tokens import Kind
 from embedded.plugins.kubernetes.values import UNKNOWN
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 _CLUSTER_WIDE: Final = frozenset(
     {

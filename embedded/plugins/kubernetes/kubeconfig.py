@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 _EXEC_TIMEOUT: Final = 60
 

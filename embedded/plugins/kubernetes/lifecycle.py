@@ -23,7 +23,7 @@ from embedded.plugins.kubernetes.readiness.verdict import Ready
 from embedded.plugins.kubernetes.settings import Settings
 from embedded.plugins.kubernetes.tokens import Kind
 from embedded.plugins.kubernetes.values import Properties, get, has_unknown, marked
-from storage.report import Report, silent
+from slipway.core.report import Report, silent
 
 FIELD_MANAGER: Final = "__fieldManager"
 INITIAL_API_VERSION: Final = "__initialApiVersion"

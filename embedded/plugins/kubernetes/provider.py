@@ -22,7 +22,7 @@ from embedded.plugins.kubernetes.lifecycle import FIELD_MANAGER, PATIENCE, Lifec
 from embedded.plugins.kubernetes.readiness import table
 from embedded.plugins.kubernetes.values import Properties
 from infra.versions import PULUMI_KUBERNETES
-from storage.errors import SlipwayError, UsageError
+from slipway.core.errors import SlipwayError, UsageError
 
 _Diff = provider_pb2.PropertyDiff
 _OPERATIONS: Final = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from embedded.plugins.kubernetes.client import ApiError, NoKindError, Target
 from embedded.plugins.kubernetes.names import identity
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 
 def described(target: Target) -> str:

@@ -11,8 +11,8 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, stat
 from embedded.plugins.kubernetes import check, refusals, values
 from embedded.plugins.kubernetes.client import ApiError, NoKindError, UnreachableError
 from embedded.plugins.kubernetes.lifecycle import NotInitialisedError, Wish
-from storage.errors import FailedError, SlipwayError
-from storage.report import Report, silent
+from slipway.core.errors import FailedError, SlipwayError
+from slipway.core.report import Report, silent
 
 Request = Any
 """A message about a resource: it has a URN, and from newer engines a type."""

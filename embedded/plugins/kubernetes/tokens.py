@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Final
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 _REFUSED_MODULES: Final = {
     "helm.sh/v3": "Helm charts and releases",

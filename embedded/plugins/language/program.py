@@ -22,7 +22,7 @@ import pulumi
 import pulumi.runtime
 
 from embedded.plugins.serving import read_order
-from storage.errors import SlipwayError
+from slipway.core.errors import SlipwayError
 
 
 class Ending(enum.IntEnum):

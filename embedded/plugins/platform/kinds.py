@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from storage.report import Report
+from slipway.core.report import Report
 
 Properties = dict[str, Any]
 ClusterState = Literal["running", "broken", "stopped", "absent"]

@@ -21,8 +21,8 @@ from embedded.plugins import serving
 from embedded.plugins.platform.kinds import KINDS, Change, Kind, Made, Properties, World
 from embedded.plugins.platform.wire import plain, wire
 from embedded.plugins.platform.world import Machine
-from storage.errors import SlipwayError, UsageError
-from storage.report import Report
+from slipway.core.errors import SlipwayError, UsageError
+from slipway.core.report import Report
 
 VERSION: Final = "0.1.0"
 

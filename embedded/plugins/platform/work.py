@@ -18,8 +18,8 @@ from typing import Any, Final, TextIO
 from embedded import cluster, images
 from embedded.instance import Instance
 from embedded.plugins.serving import read_order
-from storage.errors import FailedError, SlipwayError, UsageError
-from storage.report import Report
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.report import Report
 
 LAST_RESORT_SECONDS: Final = 6.0
 """Between being told to stop and being gone, whatever still runs."""

@@ -17,8 +17,8 @@ from embedded import cluster
 from embedded.images.containerd import Containerd
 from embedded.instance import Instance
 from embedded.plugins.platform.kinds import ClusterInputs, ClusterState, ImageInputs
-from storage.errors import FailedError, SlipwayError, UsageError
-from storage.report import Report
+from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.report import Report
 
 STOP_SECONDS: Final = 8.0
 """For a worker to clean up behind itself once it was told to stop."""

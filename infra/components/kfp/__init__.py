@@ -22,9 +22,9 @@ from infra.names import (
     STORE_CA,
     service_url,
 )
-from infra.settings import KfpSettings
-from storage.handle import StoreHandle
-from storage.pods import RESTRICTED, metadata
+from infra.pod_defaults import RESTRICTED, metadata
+from infra.settings.models import KfpSettings
+from infra.stores.handle import StoreHandle
 
 _LABELS: Final = {
     **PART_OF,

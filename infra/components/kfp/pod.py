@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import pulumi_kubernetes as k8s
 
 from infra.names import KFP_NAMESPACE, KFP_PORT, KFP_SERVICE, KFP_SERVICE_ACCOUNT, STORE_CA
-from storage.handle import StoreHandle
-from storage.pods import SCRATCH, confined, confined_pod, http_probe, resources
+from infra.pod_defaults import SCRATCH, confined, confined_pod, http_probe, resources
+from infra.stores.handle import StoreHandle
 
 SERVER_USER: Final = 65532
 """The user and group of our images; the volumes are given to the group."""

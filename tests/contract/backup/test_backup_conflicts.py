@@ -3,8 +3,8 @@
 import pytest
 from support.backups import backed_up, contents, promoted, restored
 
-from storage.errors import FailedError, UsageError
-from storage.registry import Registry
+from slipway.core.errors import FailedError, UsageError
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

@@ -4,14 +4,14 @@ import pytest
 from support.backups import backed_up, flipped, promoted, restored
 from support.promotions import key_of
 
+from slipway.core.errors import FailedError, StoreError, UsageError
 from storage.backup.check import check
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError, StoreError, UsageError
 from storage.keys import StoreKey
 from storage.layout import version_prefix
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

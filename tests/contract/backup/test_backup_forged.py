@@ -5,12 +5,12 @@ import json
 import pytest
 from support.backups import SIGNING, backed_up, contents, forged, promoted
 
+from slipway.core.errors import FailedError
 from storage.backup.check import check
 from storage.backup.restore import TenantRestore
 from storage.backup.signature import sign
-from storage.errors import FailedError
 from storage.keys import backup_key
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

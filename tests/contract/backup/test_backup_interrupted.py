@@ -7,10 +7,10 @@ from botocore.exceptions import ClientError
 from support.backups import backed_up, contents, opened, promoted, restored
 from support.minio import new_minio, running_minio, start_minio, stop_minio
 
+from slipway.core.errors import StoreError
 from storage.backup.check import check
 from storage.backup.place import BackupPlace
-from storage.errors import StoreError
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

@@ -5,15 +5,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.backups import SIGNING, backed_up, contents, forged, promoted, restored
 
+from slipway.core.errors import FailedError
 from storage.backup import pending_deletions
 from storage.backup.check import check
 from storage.backup.finish import finish
 from storage.backup.pool import Pool
 from storage.backup.prune import Retention, carry_out, plan
-from storage.errors import FailedError
 from storage.keys import backup_key
 from storage.layout import tenant_prefix
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

@@ -7,15 +7,15 @@ from support.certificates import authority, certificate
 from support.faulty_store import faulty_store
 from support.versitygw import running_versitygw
 
-from slipway.backup import ACCESS_KEY, SECRET_KEY, Where, open_place
+from slipway.core.errors import StoreError
+from slipway.operations.backup import ACCESS_KEY, SECRET_KEY, Where, open_place
 from storage.backup.check import check
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
 from storage.client import StoreAccess, open_store
-from storage.errors import StoreError
 from storage.keys import StoreKey
 from storage.layout import version_prefix
-from storage.registry import Registry
+from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
 

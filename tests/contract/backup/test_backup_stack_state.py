@@ -15,16 +15,17 @@ from support.minio import running_minio
 from support.promotions import key_of
 from support.pulumi_cli import PASSPHRASE, Project
 
-from infra.stack import Stack
-from slipway import app, backup, restore, workspace
-from slipway.backup import Snapshot
-from slipway.backup_key import signing_key
+from infra.stack.stack import Stack
+from slipway.cli import app
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import backup, restore, workspace
+from slipway.operations.backup import Snapshot
+from slipway.operations.backup_key import signing_key
 from storage.backup.finish import finish
 from storage.backup.index import StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
 from storage.client import StoreAccess, open_store
-from storage.errors import FailedError, UsageError
 from storage.keys import backup_key
 
 pytestmark = pytest.mark.contract

@@ -11,13 +11,13 @@ from embedded.cluster.components import BINARIES, components
 from embedded.cluster.pki import Pki, leaves
 from embedded.cluster.places import Places
 from embedded.cluster.supervisor import LONGEST_PAUSE, STOP_ORDER, pause_after
-from embedded.instance import Instance, nothing_taken
+from embedded.instance import Instance
 
 
 @pytest.fixture
 def places(tmp_path):
     instance = Instance("mine", data_root=tmp_path / "data", run_root=tmp_path / "run")
-    instance.allocate(nothing_taken)
+    instance.allocate(lambda number: None)
     return Places(instance)
 
 

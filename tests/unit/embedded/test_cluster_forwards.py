@@ -10,14 +10,14 @@ from embedded.cluster import forwards
 from embedded.cluster.forwarding import Fixed, carry
 from embedded.cluster.forwards import Forward
 from embedded.cluster.places import Places
-from embedded.instance import Instance, nothing_taken
-from storage.errors import UsageError
+from embedded.instance import Instance
+from slipway.core.errors import UsageError
 
 
 @pytest.fixture
 def places(tmp_path):
     instance = Instance("mine", data_root=tmp_path)
-    instance.allocate(nothing_taken)
+    instance.allocate(lambda number: None)
     return Places(instance)
 
 
@@ -86,7 +86,7 @@ async def _echo(reader, writer):
     writer.close()
 
 
-@settings(deadline=None, max_examples=25)  # real sockets
+@settings(max_examples=25)  # real sockets
 @given(st.binary(max_size=300_000))
 def test_bytes_travel_unchanged_and_a_half_closed_connection_stays_open(sent):
     async def scenario():

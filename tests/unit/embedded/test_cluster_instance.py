@@ -6,17 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from embedded.addresses import RANGE, SLICES, Addresses, Ports
 from embedded.instance import (
-    RANGE,
-    SLICES,
-    Addresses,
     Instance,
-    Ports,
     candidates,
     current,
-    nothing_taken,
 )
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
+
+
+def nothing_taken(number: int) -> str | None:
+    """A machine that uses nothing of the range."""
+    return None
+
 
 names = st.from_regex(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?", fullmatch=True)
 numbers = st.integers(0, SLICES - 1)

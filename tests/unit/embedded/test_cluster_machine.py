@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedded.cluster import occupancy
+from embedded import occupancy
 from embedded.cluster.cgroups import Cgroups, Hierarchies
 from embedded.cluster.isolation import make_mount_points, mounted_below, remove_mount_points
 from embedded.cluster.preflight import check_commands, check_machine
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 V1 = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw

@@ -87,7 +87,7 @@ def test_a_second_look_makes_nothing(pki):
     assert {path: path.read_bytes() for path in pki.folder.iterdir()} == before
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(days=st.integers(0, 5000))
 def test_after_any_time_everything_is_valid_for_the_time_promised(tmp_path_factory, days):
     pki = Pki(tmp_path_factory.mktemp("pki"))

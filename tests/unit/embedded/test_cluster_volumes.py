@@ -2,7 +2,7 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from embedded.cluster.bootstrap import PROVISIONER
@@ -168,7 +168,6 @@ def test_volumes_in_use_kept_or_of_others_stay(tmp_path, kept):
     assert folder.exists()
 
 
-@settings(deadline=None)  # real folders
 @given(st.text(min_size=1).filter(lambda text: text != f"pvc-{UID}"))
 def test_no_name_leads_out_of_the_folder(tmp_path_factory, name):
     root = tmp_path_factory.mktemp("volumes")

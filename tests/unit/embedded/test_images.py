@@ -18,7 +18,7 @@ from embedded.images.oci import Settings, assemble
 from embedded.images.programs import gateway
 from embedded.images.tree import pack
 from embedded.images.wheels import Requirements
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 
 def packed(root: Path) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from embedded.plugins.kubernetes.kubeconfig import Choice, connect, server_of
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 
 def _text(user: dict[str, Any] | None = None, **changed: Any) -> str:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from embedded.plugins.kubernetes import check, conflicts, diff, live, names, normal, settings, tokens, values
 from embedded.plugins.kubernetes.tokens import Kind
 from embedded.plugins.kubernetes.values import UNKNOWN, Properties
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 CONFIG_MAP, SECRET = Kind("v1", "ConfigMap"), Kind("v1", "Secret")
 DEPLOYMENT, STATEFUL_SET = Kind("apps/v1", "Deployment"), Kind("apps/v1", "StatefulSet")

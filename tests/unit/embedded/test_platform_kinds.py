@@ -15,7 +15,7 @@ from embedded.plugins.platform.kinds import (
     ImageKind,
 )
 from embedded.plugins.platform.wire import plain, wire
-from storage.report import Report, silent
+from slipway.core.report import Report, silent
 
 CLUSTER: dict[str, Any] = {"instance": "test", "forwards": [], "versions": {"kubernetes": "1.34.4"}}
 IMAGE = {"instance": "test", "name": "minio", "reference": "slipway.local/minio:1"}

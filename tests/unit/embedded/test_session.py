@@ -9,7 +9,7 @@ import pytest
 from embedded import session, toolchain
 from embedded.instance import Instance
 from embedded.plugins import selection
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from support.toolchain import FakeGo, small_table
 
 from embedded.toolchain import build, cache, golang
 from embedded.toolchain.tools import Binary, Tool
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 
 @pytest.fixture

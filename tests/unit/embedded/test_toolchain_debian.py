@@ -9,7 +9,7 @@ import pytest
 
 from embedded.toolchain import debian
 from embedded.toolchain.debian import Package
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 
 _FAKE_APT = """\
     #!{python}

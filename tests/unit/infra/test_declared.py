@@ -1,6 +1,6 @@
 """What a stack's state says of the cluster's objects."""
 
-from infra.declared import declared_objects, outputs_of
+from infra.stack.declared import declared_objects, outputs_of
 
 
 def resource(kind, identity, **more):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from infra import config
 from infra.rbac import Role
-from infra.settings import DevSettings, GroupMember, LocalSettings, TenantSettings, UserMember
-from storage.errors import UsageError
+from infra.settings import config
+from infra.settings.models import DevSettings, GroupMember, LocalSettings, TenantSettings, UserMember
+from slipway.core.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
 SECRET = "slipway:secret: {secure: 'v1:abc:def'}"
@@ -253,7 +253,7 @@ def test_committed_stack_templates_are_good(tmp_path, template):
 @pytest.mark.parametrize("name", sorted(config.schemas()))
 def test_committed_schemas_are_fresh(name):
     assert (ROOT / "docs" / name).read_text() == config.schemas()[name], (
-        "run: python -m infra.config --write-schema"
+        "run: python -m infra.settings.config --write-schema"
     )
 
 

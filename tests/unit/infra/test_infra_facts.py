@@ -8,9 +8,10 @@ import pytest
 import yaml
 from support.recorded_platform import write_manifests
 
-from infra import admission, kserve_objects, tenancy
-from infra.components.kserve import load_crds, load_rules
-from storage.errors import UsageError
+from infra import admission, tenancy
+from infra.components.kserve import objects
+from infra.components.kserve.component import load_crds, load_rules
+from slipway.core.errors import UsageError
 from storage.layout import Buckets
 
 ROOT = Path(__file__).parents[3]
@@ -94,13 +95,13 @@ def test_the_policy_names_the_prefix_with_its_slash():
     assert all(check["reason"] == "Forbidden" for check in spec["validations"])
 
 
-@pytest.mark.parametrize("section", sorted(kserve_objects.controller_config("image:1")))
+@pytest.mark.parametrize("section", sorted(objects.controller_config("image:1")))
 def test_every_section_of_kserves_configuration_is_json(section):
-    assert isinstance(json.loads(kserve_objects.controller_config("image:1")[section]), dict)
+    assert isinstance(json.loads(objects.controller_config("image:1")[section]), dict)
 
 
 def test_kserve_is_told_what_the_rest_of_the_program_relies_on():
-    config = {name: json.loads(text) for name, text in kserve_objects.controller_config("image:1").items()}
+    config = {name: json.loads(text) for name, text in objects.controller_config("image:1").items()}
     assert config["deploy"] == {"defaultDeploymentMode": "Standard"}
     assert config["ingress"]["disableIngressCreation"] is True
     assert config["storageInitializer"]["image"] == "image:1"
@@ -112,10 +113,7 @@ def test_kserve_is_told_what_the_rest_of_the_program_relies_on():
 
 def test_webhook_paths_are_those_of_the_controller():
     """As pkg/webhook and controller-runtime of KServe 0.17 register them."""
-    paths = [
-        hook.path
-        for hook in (*kserve_objects.VALIDATING, kserve_objects.DEFAULTER, kserve_objects.POD_MUTATOR)
-    ]
+    paths = [hook.path for hook in (*objects.VALIDATING, objects.DEFAULTER, objects.POD_MUTATOR)]
     assert paths == [
         "/validate-serving-kserve-io-v1beta1-inferenceservice",
         "/validate-serving-kserve-io-v1alpha1-trainedmodel",
@@ -128,7 +126,7 @@ def test_webhook_paths_are_those_of_the_controller():
 
 
 def test_the_runtime_serves_a_model_under_the_endpoints_name():
-    spec = kserve_objects.serving_runtime("image:1", cpu_limit="1", memory_limit="1Gi")
+    spec = objects.serving_runtime("image:1", cpu_limit="1", memory_limit="1Gi")
     [container] = spec["containers"]
     said = {variable["name"]: variable["value"] for variable in container["env"]}
     assert said == {"MODEL_NAME": "{{.Name}}"}
@@ -138,7 +136,7 @@ def test_the_runtime_serves_a_model_under_the_endpoints_name():
 
 def test_manifests_that_lack_a_kind_are_refused_by_name(tmp_path):
     manifests = write_manifests(tmp_path / "out")
-    assert list(load_crds(manifests)) == list(kserve_objects.CRDS)
+    assert list(load_crds(manifests)) == list(objects.CRDS)
     assert load_rules(manifests)
     (manifests / "crds" / "inferenceservices.yaml").unlink()
     with pytest.raises(UsageError, match=r"no definition of inferenceservices\."):

@@ -9,7 +9,7 @@ from support.recorded_platform import CANARY, KINDS, deploy, reference, write_ma
 
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG, PART_OF, RUNNER_SECRET
-from infra.settings import LocalSettings, TenantSettings
+from infra.settings.models import LocalSettings, TenantSettings
 from storage import keys
 
 ROOT = Path(__file__).parents[3]

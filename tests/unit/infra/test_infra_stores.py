@@ -11,18 +11,19 @@ from support.aws_engine import ACCOUNT, AwsEngine
 from support.engine import Engine, reveal, secrets_masked
 from support.recorded_platform import CANARY, deploy, write_manifests
 
-from infra import config, operator_secrets, settings_page, stores
 from infra.contract import PlatformOutputs
-from infra.operator_secrets import OperatorSecrets
-from infra.settings import PlatformSettings, TenantSettings
-from storage.errors import UsageError
+from infra.settings import config, operator_secrets, page
+from infra.settings.models import PlatformSettings, TenantSettings
+from infra.settings.operator_secrets import OperatorSecrets
+from infra.stores import outside
+from slipway.core.errors import UsageError
 from storage.keys import Role, tenant_key
 from storage.operator_keys import read_admin, read_tenants
 
 TEAMS = tuple(TenantSettings(name=name) for name in ("team-a", "team-ab"))
 ADMIN = {"access_key": "operator", "secret_key": "canary-Admin-4tY7uQ"}
-S3 = yaml.safe_load(settings_page.S3)
-EXTERNAL = yaml.safe_load(settings_page.EXTERNAL)
+S3 = yaml.safe_load(page.S3)
+EXTERNAL = yaml.safe_load(page.EXTERNAL)
 NONE: dict[str, Any] = {
     "store": {**EXTERNAL["store"], "administration": "none", "lifecycle": "operator"},
 }
@@ -30,7 +31,7 @@ Built = tuple[Engine, PlatformOutputs]
 
 
 def platform(said: dict[str, Any]) -> PlatformSettings:
-    whole = json.dumps(yaml.safe_load(settings_page.DEV) | said)
+    whole = json.dumps(yaml.safe_load(page.DEV) | said)
     return config._PLATFORM.validate_json(whole)
 
 
@@ -159,7 +160,7 @@ def test_without_the_aws_sdk_a_store_on_aws_is_refused_by_name(
 ) -> None:
     import sys
 
-    for name in [each for each in sys.modules if each == "storage.s3"]:
+    for name in [each for each in sys.modules if each == "infra.stores.s3"]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "pulumi_aws", None)
     with pytest.raises(UsageError) as caught:
@@ -227,7 +228,7 @@ def test_an_authority_that_is_none_is_refused(tmp_path: Path, text: str | None, 
 
 def stack_file(folder: Path, said: dict[str, Any], **more: object) -> Path:
     path = folder / "Pulumi.dev.yaml"
-    values = yaml.safe_load(settings_page.DEV) | said
+    values = yaml.safe_load(page.DEV) | said
     secret = {"slipway:secret": {"secure": "v1:abc:def"}}
     path.write_text(yaml.safe_dump({"config": {"slipway:platform": values} | secret | more}))
     return path
@@ -260,4 +261,4 @@ def test_who_administers_says_what_expires() -> None:
 
 
 def test_the_accounts_of_the_store_are_the_tenants_own() -> None:
-    assert set(stores._ACCOUNTS) == {Role.RUNNER, Role.SERVER, Role.EDITOR}
+    assert set(outside._ACCOUNTS) == {Role.RUNNER, Role.SERVER, Role.EDITOR}

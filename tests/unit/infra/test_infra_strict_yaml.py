@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra import strict_yaml
-from storage.errors import UsageError
+from infra.settings import strict_yaml
+from slipway.core.errors import UsageError
 
 
 def test_plain_values_mean_what_they_look_like():
@@ -78,7 +78,7 @@ def test_the_largest_file_is_refused_or_read_within_seconds():
     assert time.monotonic() - began < 20
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     st.one_of(
         st.binary(max_size=200), st.text("ab:-[]{}&*!#'\"|> \n\t0123%@`~?,", max_size=80).map(str.encode)

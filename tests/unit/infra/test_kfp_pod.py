@@ -5,7 +5,7 @@ from support.engine import reveal
 from support.recorded_platform import deploy, write_manifests
 
 from infra.components.kfp.pod import hosts
-from infra.settings import LocalSettings
+from infra.settings.models import LocalSettings
 
 
 @pytest.fixture(scope="module")

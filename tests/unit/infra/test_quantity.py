@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from infra import quantity
-from infra.settings import ServingSettings
+from infra.settings import quantity
+from infra.settings.models import ServingSettings
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra import config, settings_page
-from infra.settings import DevSettings, LocalSettings, TenantSettings
+from infra.settings import config, page
+from infra.settings.models import DevSettings, LocalSettings, TenantSettings
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +30,7 @@ def leaves(value: object, path: str = "") -> set[str]:
 
 def test_the_committed_page_is_fresh():
     assert (ROOT / "docs" / "settings.md").read_text() == config.page(), (
-        "run: python -m infra.config --write-schema"
+        "run: python -m infra.settings.config --write-schema"
     )
 
 
@@ -46,9 +46,9 @@ def test_every_row_is_complete():
 @pytest.mark.parametrize(
     ("example", "model"),
     [
-        (settings_page.LOCAL, LocalSettings),
-        (settings_page.DEV, DevSettings),
-        (settings_page.TENANT, TenantSettings),
+        (page.LOCAL, LocalSettings),
+        (page.DEV, DevSettings),
+        (page.TENANT, TenantSettings),
     ],
 )
 def test_every_setting_of_an_example_has_its_row(example, model):
@@ -57,7 +57,7 @@ def test_every_setting_of_an_example_has_its_row(example, model):
     assert set(model.model_fields) <= {name.partition(".")[0].partition("[")[0] for name in named}
 
 
-@pytest.mark.parametrize("example", [settings_page.LOCAL, settings_page.DEV])
+@pytest.mark.parametrize("example", [page.LOCAL, page.DEV])
 def test_the_examples_of_stacks_load(tmp_path, example):
     path = tmp_path / "Pulumi.mine.yaml"
     body = textwrap.indent(example, "    ")
@@ -67,12 +67,12 @@ def test_the_examples_of_stacks_load(tmp_path, example):
 
 def test_the_example_of_a_tenant_loads(tmp_path):
     path = tmp_path / "team-a.yaml"
-    path.write_text(settings_page.TENANT)
+    path.write_text(page.TENANT)
     assert [member.role for member in config.load_tenant(path).members] == ["admin", "editor"]
 
 
 def test_what_a_reference_says_gives_way_to_what_stands_beside_it():
     root = {"$defs": {"Part": {"type": "string", "description": "any"}}}
     schema = {"properties": {"part": {"$ref": "#/$defs/Part", "description": "this one"}}}
-    (row,) = settings_page.settings(root, schema, {"part": "x|y"})
+    (row,) = page.settings(root, schema, {"part": "x|y"})
     assert (row.meaning, row.default, row.example) == ("this one", "none", "`x|y`")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.pulumi_cli import error_in
-from infra.stack_events import EventLog, Summary, plain
+from infra.stack.events import EventLog, Summary, plain
+from infra.stack.pulumi_cli import error_in
 
 URN = "urn:pulumi:local::slipway::kubernetes:core/v1:Secret::root-keys"
 

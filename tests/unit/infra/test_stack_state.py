@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack_state import FileBackend, adoptable, read_lock, without_pending
-from storage.errors import UsageError
+from infra.stack.state import FileBackend, adoptable, read_lock, without_pending
+from slipway.core.errors import UsageError
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from infra.kserve_objects import storage_container
+from infra.components.kserve.objects import storage_container
 
 STAND_IN = """
 import sys, types

@@ -12,7 +12,7 @@ from support.recorded_platform import CANARY, deploy, write_manifests
 from embedded.cluster import config as embedded_config
 from infra import tenancy
 from infra.names import LOCAL_STORAGE_CLASS, STORE_NAMESPACE, STORE_PORT
-from infra.settings import DevSettings, LocalSettings, PlatformSettings, TenantSettings
+from infra.settings.models import DevSettings, LocalSettings, PlatformSettings, TenantSettings
 from storage import keys
 from storage.certificates import issue
 from storage.layout import Buckets

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.settings import LocalSettings
-from infra.volumes import GIB, Held, differ, in_bytes, refuse_layout, refuse_volumes, wanted_claims
-from storage.errors import UsageError
+from infra.settings.models import LocalSettings
+from infra.stack.volumes import GIB, Held, differ, in_bytes, refuse_layout, refuse_volumes, wanted_claims
+from slipway.core.errors import UsageError
 
 FILE = "Pulumi.local.yaml"
 KFP = ("kubeflow", "ml-pipeline-data")

@@ -7,7 +7,7 @@ from cryptography import x509
 
 from infra.jobs.certificates import Serving, defect, issue, names_of, with_previous
 from infra.jobs.webhook_certificates import order_from
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 MONTH = timedelta(days=30)

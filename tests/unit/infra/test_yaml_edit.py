@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from infra import strict_yaml, yaml_edit
-from storage.errors import FailedError, UsageError
+from infra.settings import strict_yaml, yaml_edit
+from slipway.core.errors import FailedError, UsageError
 
 TENANT = """\
 # The first team.
@@ -85,7 +85,6 @@ _WORDS = st.from_regex(r"[a-z][a-z_]{0,6}", fullmatch=True).filter(lambda word: 
 _COMMENTS = st.sampled_from(["", "  # why", "\n# a line of its own", "\n"])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(_WORDS, st.integers(0, 9), _COMMENTS), min_size=1, unique_by=lambda e: e[0]), st.data()
 )

@@ -5,7 +5,7 @@ import yaml
 
 from pipelines import compile as compiling
 from pipelines.steps.step import IMAGE
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 
 def ir(name: str, **options: str) -> dict:

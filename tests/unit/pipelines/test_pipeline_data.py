@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from pipelines import data
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 
 ROWS = "".join(f"{i},{i * i % 7}.5,{('no', 'yes')[i % 2]}\n" for i in range(20))
 GOOD = f"a,b,target\n{ROWS}"
@@ -60,7 +60,7 @@ def test_a_parquet_file_is_one_whatever_it_is_called(tmp_path):
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_taken_or_refused_in_words(tmp_path, content):
     try:
         data.prepare(write(tmp_path, content))

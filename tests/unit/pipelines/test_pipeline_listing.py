@@ -10,7 +10,8 @@ from support.platform import outputs
 from embedded.kfp import page
 from pipelines import client as kfp_client
 from pipelines.listing import newest_runs
-from slipway import app, workspace
+from slipway.cli import app
+from slipway.operations import workspace
 
 NEWEST = datetime(2026, 11, 28, tzinfo=UTC)
 

@@ -10,9 +10,9 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from support.steps import Workbench
 
 from pipelines.steps import evaluate, preprocess, propose, train
-from storage.candidate import Evaluation
-from storage.errors import UsageError
-from storage.runs import MAX_RECORD_BYTES
+from slipway.core.errors import UsageError
+from storage.registry.candidate import Evaluation
+from storage.registry.runs import MAX_RECORD_BYTES
 from tabular.files import FILES, MODEL
 from tabular.model import Model
 from tabular.schema import TableSchema

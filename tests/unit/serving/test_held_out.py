@@ -12,7 +12,7 @@ from support.promotions import table_text
 
 from serving import held_out
 from serving.champion import difference
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular import reader
 from tabular.schema import Feature, ModelSchema, ReadOptions, RowCounts, Split, TableSchema
 

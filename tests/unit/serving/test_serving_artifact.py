@@ -7,7 +7,7 @@ from support.candidates import staged_files
 from support.models import with_categories
 
 from serving import artifact
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular.files import FILES, MODEL, SCHEMA
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from serving import credentials
 from serving.credentials import CHECKSUM, MANAGER, examine, roll
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 
 NEW, OLD = "0123456789abcdef", "fedcba9876543210"
 

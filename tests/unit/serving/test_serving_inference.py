@@ -9,7 +9,7 @@ from support.platform import outputs
 
 from serving import predict
 from serving.inference import ServedVersion, manifest
-from storage.errors import FailedError, UsageError
+from slipway.core.errors import FailedError, UsageError
 from tabular.schema import ModelSchema
 
 DIGEST = "a" * 64

@@ -3,11 +3,12 @@
 import pytest
 from support.platform import outputs
 
-from infra.stack import Stack
-from infra.stack_state import plain_secrets
-from slipway import app, backup, workspace
-from slipway.backup import ACCESS_KEY, SECRET_KEY, Where, open_place
-from storage.errors import FailedError, UsageError
+from infra.stack.stack import Stack
+from infra.stack.state import plain_secrets
+from slipway.cli import app
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import backup, workspace
+from slipway.operations.backup import ACCESS_KEY, SECRET_KEY, Where, open_place
 
 KEY = {ACCESS_KEY: "backup", SECRET_KEY: "a secret of the tests"}
 SIGNATURE = "4dabf18193072939515e22adb298388d"

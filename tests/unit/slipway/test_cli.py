@@ -23,8 +23,9 @@ from infra.contract import (
     StoreOutputs,
     TenantOutputs,
 )
-from slipway import app, render, workspace
-from storage.errors import FailedError, UsageError
+from slipway.cli import app, render
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import workspace
 
 
 def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -106,8 +107,8 @@ def test_the_map_names_every_command_and_what_it_does(capsys):
 
 def test_help_loads_nothing_heavy():
     code = (
-        "import sys, slipway.app\n"
-        "assert slipway.app.main(['--help']) == 0\n"
+        "import sys, slipway.cli.app\n"
+        "assert slipway.cli.app.main(['--help']) == 0\n"
         "heavy = {'kfp', 'kubernetes', 'sklearn', 'pandas', 'pulumi', 'boto3'} & set(sys.modules)\n"
         "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
     )

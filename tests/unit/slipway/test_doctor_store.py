@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import pytest
 
-from slipway import app, store_test, workspace
-from slipway.store_test import PolicyMechanism, StoreUnderTest, at
+from slipway.cli import app
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import store_test, workspace
+from slipway.operations.store_test import PolicyMechanism, StoreUnderTest, at
 from storage.conformance import Capability, CheckResult, Outcome, StoreReport
-from storage.conformance.needs import capabilities
-from storage.errors import FailedError, UsageError
+from storage.conformance.requirements import capabilities
 from storage.keys import StoreKey
 
 URL = "http://127.0.0.1:9"

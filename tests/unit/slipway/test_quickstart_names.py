@@ -1,14 +1,16 @@
 """Built-in models never take a user's name."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from support.platform import outputs
 
 from pipelines.data import prepare, sample
-from slipway import examples, training
-from slipway.job import Job, model_name
-from slipway.quickstart import Journey
+from slipway.core.report import silent
+from slipway.operations import builtin_models, training
+from slipway.operations.quickstart import Journey
+from slipway.operations.training_job import Job, model_name
 
 ROWS = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(20))
 
@@ -32,13 +34,15 @@ def world(monkeypatch, tmp_path):
 
     monkeypatch.setattr(training, "train", train)
     monkeypatch.setattr(training, "promote", promote)
-    monkeypatch.setattr(examples, "_data_of_champion", lambda outputs, job: served.get(job.model))
+    monkeypatch.setattr(builtin_models, "_data_of_champion", lambda outputs, job: served.get(job.model))
 
     def up(data: Path | None = None):
         trained.clear()
         name = "wisconsin" if data is None else model_name(data)
         own = Job(tenant="", pipeline="training", model=name, data=data)
-        return Journey(stack="local", own=own, checked=own.check()).run(outputs("http://store"))
+        return Journey(
+            stack="local", own=own, checked=own.check(), phases=lambda name: nullcontext(silent)
+        ).run(outputs("http://store"))
 
     return up, served, trained
 

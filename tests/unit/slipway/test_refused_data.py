@@ -5,8 +5,8 @@ import json
 import pytest
 from support.commands import StartedError, raising
 
-from slipway import app, render
-from slipway.commands import stack as stack_command
+from slipway.cli import app, render
+from slipway.cli import stack as stack_command
 
 ROWS = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(20)).encode()
 BAD_DATA: dict[str, tuple[bytes, str]] = {

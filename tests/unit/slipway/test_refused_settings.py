@@ -5,7 +5,7 @@ from support.checkout import Checkout, checkout
 from support.commands import GOOD, SECRET, StartedError
 
 from embedded import instance
-from slipway import app
+from slipway.cli import app
 
 MALFORMED = {
     "bad YAML": ("config: [\n", "Pulumi.local.yaml:2"),

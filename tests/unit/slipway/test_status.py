@@ -7,10 +7,11 @@ from support.platform import outputs
 
 from embedded import cluster
 from embedded.plugins import selection
-from infra.stack import Stack
-from slipway import app, missing, workspace
-from slipway.commands import stack as commands
-from storage.errors import FailedError
+from infra.stack.stack import Stack
+from slipway.cli import app
+from slipway.cli import stack as commands
+from slipway.core.errors import FailedError
+from slipway.operations import deleted_objects, workspace
 
 
 class Opened:
@@ -106,4 +107,4 @@ def test_refresh_is_asked_for_by_name(command, more, monkeypatch):
 
 
 def test_a_summary_of_nothing_missing_is_no_list():
-    assert missing.Missing(checked=0).summary == "all 0 are there"
+    assert deleted_objects.Missing(checked=0).summary == "all 0 are there"

@@ -13,7 +13,8 @@ import pytest
 from support.checkout import ROOT
 from support.commands import raising
 
-from slipway import app, system_errors, workspace
+from slipway.cli import app, system_errors
+from slipway.operations import workspace
 
 CACHE = "/home/someone/.cache/slipway"
 

@@ -8,8 +8,9 @@ import pytest
 from pydantic import SecretStr
 from support.platform import outputs
 
-from slipway import app, tokens, workspace
-from storage.errors import FailedError, UsageError
+from slipway.cli import app
+from slipway.core.errors import FailedError, UsageError
+from slipway.operations import tokens, workspace
 
 DAY = 24 * 3600
 HIDDEN = "never-in-a-message"

@@ -4,7 +4,7 @@ import pytest
 from support.aws_engine import AwsEngine
 from support.s3_store import deploy
 
-from storage import s3
+from infra.stores import s3
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from slipway.core.errors import UsageError
 from storage.backup.index import Index, ModelObject, StackFile, checked_id, place_of, snapshot_id
-from storage.errors import UsageError
 from storage.layout import alias_key, history_key, tenant_prefix, version_prefix
 
 DIGEST = "0123456789abcdef" * 4

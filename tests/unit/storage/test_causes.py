@@ -14,7 +14,8 @@ from botocore.exceptions import (
     SSLError,
 )
 
-from slipway import console
+from slipway.cli import console
+from slipway.core.errors import FailedError, StoreError
 from storage.causes import (
     EXPLANATIONS,
     UNREADABLE,
@@ -25,7 +26,6 @@ from storage.causes import (
     skew,
 )
 from storage.client import asking, error_code, is_missing
-from storage.errors import FailedError, StoreError
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 

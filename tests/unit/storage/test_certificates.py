@@ -56,7 +56,7 @@ def test_same_inputs_same_bytes():
     assert issue(SECRET, 1, HOSTS) == issue(SECRET, 1, HOSTS)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(min_size=1, max_size=60), st.integers(1, 9), st.integers(1, 9))
 def test_another_secret_or_generation_shares_no_key(secret, one, other):
     first, second = issue(secret, one, HOSTS), issue(secret, other, HOSTS)

@@ -11,9 +11,9 @@ from botocore.exceptions import EndpointConnectionError, SSLError
 from pydantic import SecretStr
 from support.minio import free_port
 
+from slipway.core.errors import StoreError
 from storage.causes import Cause
 from storage.client import StoreAccess, asking, open_store
-from storage.errors import StoreError
 from storage.keys import StoreKey
 from storage.transfer.wire import Endpoint, Patience, Request, Wire
 

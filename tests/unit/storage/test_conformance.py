@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
+from slipway.core.errors import UsageError
 from storage.conformance import (
     Capability,
     CheckResult,
@@ -19,11 +20,10 @@ from storage.conformance import (
 )
 from storage.conformance.administration import BucketPolicyAdministration, statements
 from storage.conformance.checking import Check, UntestedError, WrongError, check, must, refused
-from storage.conformance.needs import NEEDS, capabilities
 from storage.conformance.page import page
+from storage.conformance.requirements import NEEDS, capabilities
 from storage.conformance.result import worst
 from storage.conformance.runner import CHECKS
-from storage.errors import UsageError
 from storage.keys import StoreKey
 
 
@@ -232,7 +232,8 @@ def test_a_job_in_a_cluster_can_run_it():
         "kubernetes",
         "kfp",
         "yaml",
-        "slipway",
+        "slipway.cli",
+        "slipway.operations",
         "infra",
         "embedded",
     )

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from slipway.core.errors import UsageError
 from storage.client import split_uri
-from storage.errors import UsageError
 from storage.layout import (
     HISTORY_DIGITS,
     Buckets,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from storage.minio_layout import MinioLayout
+from infra.stores.minio_layout import MinioLayout
 
 
 def layout(nodes: int, drives: int = 1, console: int | None = None) -> MinioLayout:

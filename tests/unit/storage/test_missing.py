@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from support.moto_server import running_moto
 
-from storage.missing import tell_missing
+from storage.missing_object import tell_missing
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 

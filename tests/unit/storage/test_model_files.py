@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import UsageError
-from storage.model_files import MAX_FILES, File, checked_path, checked_paths, digest_of
+from slipway.core.errors import UsageError
+from storage.registry.version_files import MAX_FILES, File, checked_path, checked_paths, digest_of
 
 
 @pytest.mark.parametrize(

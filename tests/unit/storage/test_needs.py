@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.author import MAX_AUTHOR, author
-from storage.needs import Facts, Window, announced, reasons
-from storage.records import HistoryEntry
+from storage.registry.author import MAX_AUTHOR, author
+from storage.registry.records import HistoryEntry
+from storage.registry.version_uses import Facts, Window, announced, reasons
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 OLD = NOW - timedelta(days=1000)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from storage.keys import Role
 from storage.operator_keys import read_admin, read_tenants
 

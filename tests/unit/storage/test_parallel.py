@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from storage.parallel import WORKERS, in_parallel
+from slipway.core.parallel import WORKERS, in_parallel
 
 
 def test_results_come_in_the_order_of_the_items_and_the_work_goes_on_at_once() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aws import lifecycle
+from infra.stores.aws import lifecycle
 from storage.layout import Buckets, alias_key, history_prefix, runs_prefix, version_prefix
 from storage.retention import expiring_rule, rules_of
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from storage.rotation import KeyState, Phase, Rotated, rotate
 from storage.settings import StoreTenant
 

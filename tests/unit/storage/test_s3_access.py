@@ -23,7 +23,7 @@ from support.s3_store import (
     inputs,
 )
 
-from storage import aws, s3
+from infra.stores import aws, s3
 from storage.keys import Role
 from storage.policy import policy
 

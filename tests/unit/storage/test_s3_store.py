@@ -108,7 +108,7 @@ def test_no_secret_is_given_to_anything(engine: AwsEngine) -> None:
 
 def test_only_a_stack_with_a_store_on_aws_loads_the_provider() -> None:
     ask = "import sys; import infra.program; print('pulumi_aws' in sys.modules)"
-    for also, loaded in (("", "False"), ("; import storage.s3", "True")):
+    for also, loaded in (("", "False"), ("; import infra.stores.s3", "True")):
         code = ask.replace("; print", f"{also}; print")
         found = subprocess.run(
             [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

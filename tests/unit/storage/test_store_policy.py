@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.iam import decision
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from storage.keys import Role
 from storage.layout import Buckets, alias_key, history_key, version_prefix
 from storage.policy import minio_policy, policy, policy_name

@@ -12,10 +12,10 @@ import pytest
 from awscrt import checksums
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as BotoCredentials
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from storage.transfer import parts as transfer_parts
 from storage.transfer.landing import Landing
 from storage.transfer.parts import MOST_PARTS, MOST_SPAN, PART, InOrder, Stretch, part_size, span_size
@@ -26,7 +26,6 @@ NOW = datetime(2026, 11, 23, 12, 30, 5, tzinfo=UTC)
 WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), min_size=1, max_size=30)
 
 
-@settings(deadline=None)
 @given(
     key=WORDS.filter(lambda key: key.strip("/") == key),
     query=st.dictionaries(WORDS, WORDS, max_size=3),

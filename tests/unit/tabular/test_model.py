@@ -9,7 +9,7 @@ import pytest
 from support.models import with_categories
 
 from infra import versions
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 from tabular import files, model
 from tabular.files import MODEL, SCHEMA
 from tabular.model import Model

@@ -132,7 +132,7 @@ def stands(text: str, data: TrainingData) -> None:
 @given(
     content=CONTENTS, test_split=st.sampled_from([0.1, 0.2, 0.5]), words=st.sampled_from([MISSING, ("?",)])
 )
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 def test_check_and_step_agree_and_keep_what_stands_in_the_file(
     tmp_path: Path, content: bytes, test_split: float, words: tuple[str, ...]
 ) -> None:
@@ -156,7 +156,7 @@ def test_check_and_step_agree_and_keep_what_stands_in_the_file(
 
 
 @given(text=st.one_of(NUMBERS, st.text("0123456789+-.eE _\tnaif,\uff11", max_size=8)))
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 def test_a_number_is_what_python_says_of_plain_notation(text: str) -> None:
     alone, beside = parse(pa.array([text])), parse(pa.array([" 1", text]))
     for numbers, place in ((alone, 0), (beside, 1)):
@@ -169,7 +169,7 @@ def test_a_number_is_what_python_says_of_plain_notation(text: str) -> None:
 
 @pytest.mark.timeout(3000)
 @given(text=tables())
-@settings(max_examples=EXAMPLES // 20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES // 20, suppress_health_check=list(HealthCheck))
 def test_labels_and_names_come_back_from_a_model_as_they_stand(tmp_path: Path, text: str) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(text.encode())

@@ -213,7 +213,7 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["name", "datatype", "shape", "data", "parameters"]), JSON), JSON)
 def test_any_tensor_is_read_or_refused(tensor: dict[str, Any], outputs: Any) -> None:
     document = {"inputs": [{"name": "n0", "datatype": "FP32", "shape": [1], "data": [1]} | tensor]}

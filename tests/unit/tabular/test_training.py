@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.models import data_sets, tables, with_categories
 
-from storage.errors import UsageError
+from slipway.core.errors import UsageError
 from tabular import inputs, training
 from tabular.files import FILES
 from tabular.model import Model

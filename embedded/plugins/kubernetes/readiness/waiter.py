@@ -7,7 +7,7 @@ from embedded.plugins.kubernetes.client import ApiError, Client, NoKindError, Ta
 from embedded.plugins.kubernetes.readiness import diagnosis
 from embedded.plugins.kubernetes.readiness.verdict import Failed, Object, Ready, Rule, Verdict
 from embedded.plugins.kubernetes.tokens import Kind
-from storage.report import Report
+from slipway.core.report import Report
 
 _EVENT = Kind("v1", "Event")
 _POD = Kind("v1", "Pod")

@@ -1,0 +1,236 @@
+"""What can be set: the settings of a stack and of its tenants, as strict and frozen models."""
+
+from functools import partial
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+
+from infra.contract import Gates
+from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
+from infra.rbac import Role
+from infra.serving_form import REQUESTS
+from infra.settings.quantity import PATTERN, at_least
+from slipway.core.errors import UsageError
+from storage.layout import checked_name
+from storage.rotation import Phase
+from storage.settings import MinioSettings, StoreSettings, StoreTenant, Strict
+
+_Quantity = Annotated[
+    str,
+    Field(
+        pattern=PATTERN,
+        json_schema_extra={"format": "Kubernetes quantity"},
+    ),
+]
+_Url = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+        json_schema_extra={"format": "URL of scheme, host and port"},
+    ),
+]
+_ImageByDigest = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9][a-z0-9./_:-]*@sha256:[0-9a-f]{64}$",
+        json_schema_extra={"format": "image with its sha256 digest"},
+    ),
+]
+
+
+class KfpSettings(Strict):
+    """The Kubeflow Pipelines API."""
+
+    kind: Literal["embedded"] = "embedded"
+    size_gib: int = Field(
+        default=2, ge=1, le=1024, description="Size of the volume with runs and pipelines; it can grow."
+    )
+
+
+class ServingSettings(Strict):
+    """KServe and the runtime of models."""
+
+    mode: Literal["standard"] = "standard"
+    model_memory: Annotated[_Quantity, AfterValidator(partial(at_least, REQUESTS["memory"]))] = Field(
+        default="1Gi", description="Memory limit of one model server."
+    )
+    model_cpu: Annotated[_Quantity, AfterValidator(partial(at_least, REQUESTS["cpu"]))] = Field(
+        default="1", description="CPU limit of one model server."
+    )
+
+    @property
+    def limits(self) -> dict[str, str]:
+        """Limits of one model server."""
+        return {"cpu": self.model_cpu, "memory": self.model_memory}
+
+
+class ExistingCluster(Strict):
+    """A cluster that is there already, reached as kubectl reaches it."""
+
+    context: str = Field(min_length=1, description="Context in the kubeconfig.")
+    kubeconfig: str | None = Field(
+        default=None, min_length=1, description="Path of the kubeconfig; kubectl's default where absent."
+    )
+    kserve_manifests: str = Field(
+        min_length=1, description="Folder with KServe's generated crds/*.yaml and role.yaml."
+    )
+
+
+class ImageReferences(Strict):
+    """Where the cluster finds the platform's images; each by digest."""
+
+    minio: _ImageByDigest = Field(description="The artifact store.")
+    kserve_controller: _ImageByDigest = Field(description="KServe's controller.")
+    gateway: _ImageByDigest = Field(description="nginx, which routes to the models.")
+    pipelines: _ImageByDigest = Field(description="Pipelines API, pipeline steps and Slipway's own Jobs.")
+    model_server: _ImageByDigest = Field(description="The model server and KServe's storage initializer.")
+
+
+class EndpointUrls(Strict):
+    """URLs at which the platform's Services are published outside the cluster."""
+
+    gateway: _Url = Field(description="Models, for predictions.")
+    store: _Url = Field(description="The S3 API.")
+    console: _Url | None = Field(
+        default=None, description="MinIO's web console, where `store.console` turns it on."
+    )
+    kfp: _Url = Field(description="The pipelines API.")
+
+
+class _Common(Strict):
+    serving: ServingSettings = Field(default_factory=ServingSettings, description="Model serving.")
+    kfp: KfpSettings = Field(default_factory=KfpSettings, description="The pipelines API.")
+
+
+class LocalSettings(_Common):
+    """A bare machine: the cluster and its images are made on the spot."""
+
+    environment: Literal["local"] = Field(description="Kind of environment.")
+    store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
+
+    @model_validator(mode="after")
+    def _has_one_storage_class(self) -> Self:
+        if self.store.storage_class not in (None, LOCAL_STORAGE_CLASS):
+            raise ValueError(f"store.storage_class: the only one of `local` is {LOCAL_STORAGE_CLASS!r}")
+        return self
+
+
+class DevSettings(_Common):
+    """A team's cluster, reached by a kubeconfig context."""
+
+    environment: Literal["dev"] = Field(description="Kind of environment.")
+    store: StoreSettings = Field(default_factory=MinioSettings, description="The artifact store.")
+    cluster: ExistingCluster
+    images: ImageReferences
+    endpoints: EndpointUrls
+
+    @model_validator(mode="after")
+    def _console_has_a_url(self) -> Self:
+        if isinstance(self.store, MinioSettings):
+            if self.store.console and self.endpoints.console is None:
+                raise ValueError("endpoints.console: missing, and store.console turns the console on")
+            if self.endpoints.console is not None and not self.store.console:
+                raise ValueError("endpoints.console: the console is off; store.console: true turns it on")
+        return self
+
+
+PlatformSettings = LocalSettings | DevSettings
+
+
+def _tenant_name(value: str) -> str:
+    try:
+        checked_name("tenant", value)
+    except UsageError as error:
+        raise ValueError(f"{error.what} {error.why}") from None
+    if value.startswith(("kube-", "slipway-")) or value in SYSTEM_NAMESPACES:
+        raise ValueError(f"{value!r} is a namespace of the system; choose another name")
+    return value
+
+
+def _subject(value: str) -> str:
+    if value.startswith("system:"):
+        raise ValueError("names that begin with 'system:' are Kubernetes' own and can't be members")
+    return value
+
+
+_Subject = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_subject)]
+
+
+class UserMember(Strict):
+    """A person, as the cluster's authentication names them."""
+
+    user: _Subject = Field(description="Name of a user, as the cluster's authentication gives it.")
+    role: Role = Field(description="What the member may do.")
+
+
+class GroupMember(Strict):
+    """A group, as the cluster's authentication names it."""
+
+    group: _Subject = Field(description="Name of a group, in place of a user.")
+    role: Role = Field(description="What the member may do.")
+
+
+def _member_kind(value: object) -> str:
+    """Tell a group from a user by the key that is there, so that messages speak of that one."""
+    said = value if isinstance(value, dict) else value.__dict__
+    return "GroupMember" if "group" in said else "UserMember"
+
+
+Member = Annotated[
+    Annotated[UserMember, Tag("UserMember")] | Annotated[GroupMember, Tag("GroupMember")],
+    Discriminator(_member_kind),
+]
+
+
+class QuotaSettings(Strict):
+    """What all pods of a tenant may ask for together."""
+
+    cpu: _Quantity = Field(default="8", description="CPU that all pods together may request.")
+    memory: _Quantity = Field(default="16Gi", description="Memory that all pods together may request.")
+    storage: _Quantity = Field(default="50Gi", description="Size of all volumes that are claimed together.")
+    pods: int = Field(default=50, ge=1, le=5000, description="How many pods at once.")
+
+
+class ContainerDefaults(Strict):
+    """What a container gets that says nothing of its own."""
+
+    cpu_request: _Quantity = Field(default="50m", description="CPU that a container is sure of.")
+    memory_request: _Quantity = Field(default="64Mi", description="Memory that a container is sure of.")
+    cpu_limit: _Quantity = Field(default="1", description="CPU that a container may use at most.")
+    memory_limit: _Quantity = Field(default="512Mi", description="Memory that a container may use at most.")
+
+
+class TenantSettings(Strict):
+    """One team: its namespace is its name."""
+
+    name: Annotated[str, AfterValidator(_tenant_name)] = Field(description="Its namespace too.")
+    members: tuple[Member, ...] = Field(default=(), description="People and groups with roles.")
+    quota: QuotaSettings = Field(default_factory=QuotaSettings)
+    defaults: ContainerDefaults = Field(default_factory=ContainerDefaults)
+    gates: Gates = Field(default_factory=Gates)
+    key_generation: int = Field(
+        default=1,
+        ge=1,
+        description="Generation of the tenant's store keys. `slipway tenant rotate` adds one without an "
+        "outage; by hand, the keys before end at once.",
+    )
+    key_rotation: Phase | None = Field(
+        default=None,
+        description="Written and removed by `slipway tenant rotate`. `overlap`: the keys of the generation "
+        "before open the store as well. `closing`: they no longer do, which is still to be proven.",
+    )
+
+    @model_validator(mode="after")
+    def _rotates_from_something(self) -> Self:
+        if self.key_rotation is not None and self.key_generation == 1:
+            raise ValueError("key_rotation: there is no generation before key_generation 1")
+        return self
+
+    @property
+    def in_store(self) -> StoreTenant:
+        """Return the tenant as the store knows it."""
+        return StoreTenant(
+            name=self.name,
+            key_generation=self.key_generation,
+            former_keys=self.key_rotation is Phase.OVERLAP,
+        )

@@ -1,0 +1,311 @@
+"""The JSON schemas of the settings as a page for people: docs/settings.md. Pure: schema -> text.
+
+`python -m infra.settings.config --write-schema` writes it. The examples are whole files, and each row takes
+its own from them, so that a test can load what the page shows.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import yaml
+
+Schema = Mapping[str, Any]
+
+LOCAL: Final = """\
+environment: local
+store:
+  kind: minio
+  size_gib: 20
+  storage_class: standard
+  region: us-east-1
+  buckets:
+    artifacts: slipway-artifacts
+    models: slipway-models
+    data: slipway-data
+  run_retention_days: 30
+  nodes: 1
+  drives_per_node: 1
+  root_key_generation: 2
+  certificate_generation: 1
+  console: true
+  protect_volumes: false
+serving:
+  mode: standard
+  model_memory: 2Gi
+  model_cpu: 500m
+kfp:
+  kind: embedded
+  size_gib: 4
+"""
+DEV: Final = f"""\
+environment: dev
+store:
+  console: true
+cluster:
+  context: team-cluster
+  kubeconfig: team-cluster.kubeconfig
+  kserve_manifests: build/kserve
+images:
+  minio: registry.example.org/slipway/minio@sha256:{"0" * 64}
+  kserve_controller: registry.example.org/slipway/kserve-controller@sha256:{"0" * 64}
+  gateway: registry.example.org/slipway/gateway@sha256:{"0" * 64}
+  pipelines: registry.example.org/slipway/pipelines@sha256:{"0" * 64}
+  model_server: registry.example.org/slipway/model-server@sha256:{"0" * 64}
+endpoints:
+  gateway: https://models.example.org
+  store: https://store.example.org
+  console: https://console.example.org
+  kfp: https://pipelines.example.org
+"""
+S3: Final = """\
+store:
+  kind: s3
+  region: eu-central-1
+  buckets:
+    artifacts: example-artifacts
+    models: example-models
+    data: example-data
+  run_retention_days: 90
+  identity:
+    kind: irsa
+    provider_arn: arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE
+  kms_key_arn: arn:aws:kms:eu-central-1:111122223333:key/example
+  people:
+    - tenant: team-a
+      role: promoter
+      principal: arn:aws:iam::111122223333:role/ci
+  protect_buckets: true
+"""
+POD_IDENTITY: Final = """\
+identity:
+  kind: pod-identity
+  cluster_name: team-cluster
+"""
+EXTERNAL: Final = """\
+store:
+  kind: external
+  endpoint: https://s3.example.org
+  region: us-east-1
+  path_style: true
+  ca_file: certificates/store.pem
+  administration: minio
+  lifecycle: slipway
+  buckets:
+    artifacts: example-artifacts
+    models: example-models
+    data: example-data
+  run_retention_days: 90
+"""
+TENANT: Final = """\
+name: team-a
+members:
+  - user: ada@example.org
+    role: admin
+  - group: data-science
+    role: editor
+quota:
+  cpu: "16"
+  memory: 32Gi
+  storage: 100Gi
+  pods: 80
+defaults:
+  cpu_request: 100m
+  memory_request: 128Mi
+  cpu_limit: "2"
+  memory_limit: 1Gi
+gates:
+  minimums:
+    accuracy: 0.9
+    f1_weighted: 0.85
+  min_held_out_rows: 50
+  min_gain: 0.05
+  compare: always
+  max_drop: 0.01
+key_generation: 2
+key_rotation: overlap
+"""
+
+_PLAIN: Final = {"array": "list", "boolean": "`true` or `false`"}
+_INTRODUCTION: Final = """\
+# Settings
+
+Written by `make golden` from [settings.schema.json](settings.schema.json) and
+[tenant.schema.json](tenant.schema.json), which an editor can use to complete and to check. What is not
+listed here is refused, and so is a value of another type: the message names file and field, and nothing
+is started.
+"""
+_STACK: Final = """\
+## A stack
+
+`slipway init STACK` copies `stacks/<environment>.yaml` to `Pulumi.<stack>.yaml`. Below its `config` these
+keys are read:
+
+| key | what it is |
+|---|---|
+| `slipway:platform` | the settings below |
+| `slipway:secret` | what every key is derived from; `slipway init STACK` makes and encrypts it, no default |
+| `slipway:storeAdmin` | an external store's administrator, a secret; with `administration: minio` only |
+| `slipway:storeKeys` | tenants' keys of an external store, a secret; with `administration: none` only |
+"""
+_S3_TITLE: Final = """\
+### A store of kind `s3`, in place of MinIO
+
+[stores.md](stores.md) compares the kinds of store and says how to set each up.
+"""
+_EXTERNAL: Final = """\
+### A store of kind `external`, in place of MinIO
+
+It must pass `slipway doctor --store --endpoint URL`; what it may lack, and what is refused then, is in
+[store-conformance.md](store-conformance.md).
+"""
+_TENANT: Final = """\
+## A tenant
+
+Each file `tenants/<name>.yaml` declares one. `slipway up STACK` onboards it; its namespace is its name.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One row: a setting by its dotted path."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+    example: str
+
+
+def page(stack: Schema, tenant: Schema) -> str:
+    """Return the text of docs/settings.md."""
+    local, dev = (_resolved(stack, branch) for branch in stack["oneOf"])
+    common = set(local["properties"]) & set(dev["properties"]) - {"environment"}
+    dev_only = {**dev, "properties": {k: v for k, v in dev["properties"].items() if k not in common}}
+    return (
+        "\n".join(
+            [
+                _INTRODUCTION,
+                _STACK,
+                *_section("### Environment `local`, and what every environment has", stack, local, LOCAL),
+                *_section("### What `dev` has besides", stack, dev_only, DEV),
+                *_section(_S3_TITLE.rstrip("\n"), stack, _only_store(dev), S3),
+                *_section(
+                    "### Its `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
+                ),
+                *_section(_EXTERNAL.rstrip("\n"), stack, _only_store(dev), EXTERNAL),
+                *_section(_TENANT.rstrip("\n"), tenant, tenant, TENANT),
+            ]
+        ).rstrip("\n")
+        + "\n"
+    )
+
+
+def _only_store(stack: Schema) -> Schema:
+    return {"properties": {"store": stack["properties"]["store"]}}
+
+
+def _only_identity(root: Schema) -> Schema:
+    return {
+        "properties": {"identity": root["$defs"]["S3Settings"]["properties"]["identity"]},
+        "required": ["identity"],
+    }
+
+
+def settings(root: Schema, schema: Schema, example: object, path: str = "") -> Iterator[Setting]:
+    """Yield every setting of an object, depth first, in the order of the schema."""
+    given = example if isinstance(example, dict) else {}
+    for name, declared in schema["properties"].items():
+        value = _chosen(root, _resolved(root, declared), given.get(name))
+        where = f"{path}{name}"
+        if "properties" in value:
+            yield from settings(root, value, given.get(name), f"{where}.")
+            continue
+        yield Setting(
+            name=where,
+            type=_type(root, value),
+            default=_default(value, required=name in schema.get("required", ())),
+            meaning=value.get("description") or f"{value.get('const')!r} is the only kind in this release.",
+            example=_inline(given.get(name)),
+        )
+        yield from _items(root, value, given.get(name), where)
+
+
+def _items(root: Schema, value: Schema, example: object, where: str) -> Iterator[Setting]:
+    """Yield the settings of a list's items; what kinds of items share is listed once."""
+    seen: set[str] = set()
+    items = value.get("items", {})
+    one_kind = [items] if "properties" in _resolved(root, items) else []
+    for branch in items.get("oneOf", one_kind):
+        shape = _resolved(root, branch)
+        of_this_kind = (
+            [each for each in example if set(each) == set(shape["properties"])]
+            if isinstance(example, list)
+            else []
+        )
+        for setting in settings(root, shape, next(iter(of_this_kind), None), f"{where}[]."):
+            if setting.name not in seen:
+                seen.add(setting.name)
+                yield setting
+
+
+def _chosen(root: Schema, value: Schema, example: object) -> Schema:
+    """Return the branch of a union that the example is of; anything else as it is."""
+    branches = [_resolved(root, branch) for branch in value.get("oneOf", ())]
+    kind = example.get("kind") if isinstance(example, dict) else None
+    of_kind = (each for each in branches if each["properties"]["kind"]["const"] == kind)
+    return next(of_kind, branches[0]) if branches else value
+
+
+def _resolved(root: Schema, schema: Schema) -> Schema:
+    """Return the schema that a reference names; what stands beside the reference wins."""
+    reference = schema.get("$ref")
+    if reference is None:
+        return schema
+    target = root["$defs"][reference.rpartition("/")[2]]
+    return {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+
+
+def _type(root: Schema, value: Schema) -> str:
+    if "anyOf" in value:  # a value or null: absent is how null is written
+        (only,) = (each for each in value["anyOf"] if each.get("type") != "null")
+        return _type(root, _resolved(root, only))
+    if "const" in value:
+        return f"`{value['const']}`"
+    if "enum" in value:
+        return "one of " + ", ".join(f"`{each}`" for each in value["enum"])
+    if value["type"] in _PLAIN:
+        return _PLAIN[value["type"]]
+    if value["type"] in {"integer", "number"}:
+        low, high = value.get("minimum"), value.get("maximum")
+        return f"{value['type']}, {low} to {high}" if high is not None else f"{value['type']}, {low} or more"
+    return str(value.get("format", "text"))
+
+
+def _default(value: Schema, *, required: bool) -> str:
+    if required:
+        return "required"
+    default = value.get("default")
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return "none" if default in (None, []) else f"`{default}`"
+
+
+def _inline(example: object) -> str:
+    text = yaml.safe_dump(example, default_flow_style=True, width=10_000, sort_keys=False)
+    return f"`{text.removesuffix('...' + chr(10)).strip()}`"
+
+
+def _section(title: str, root: Schema, schema: Schema, example: str) -> Iterator[str]:
+    yield title
+    yield ""
+    yield "| setting | type | default | meaning | example |"
+    yield "|---|---|---|---|---|"
+    for row in settings(root, schema, yaml.safe_load(example)):
+        cells = (f"`{row.name}`", row.type, row.default, row.meaning, row.example)
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    yield ""
+    yield "All of it in one file:"
+    yield ""
+    yield f"```yaml\n{example}```"
+    yield ""

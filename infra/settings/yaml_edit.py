@@ -1,0 +1,134 @@
+"""One number or word of a YAML file, changed where it stands: comments, order and quoting stay.
+
+What can't be changed line by line (a mapping in braces, an odd layout) is refused rather than rewritten.
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.settings import strict_yaml
+from slipway.core.errors import FailedError, UsageError
+
+Scalar = int | str
+
+
+def edited(text: str, path: Sequence[str], value: Scalar | None, name: str) -> str:
+    """Return `text` in which the value at `path` is `value`, or is gone where that is None.
+
+    Args:
+        text: Of the file; one mapping.
+        path: Keys from the outermost to the one that is meant; those that lack are added.
+        value: A whole number or a plain word.
+        name: How messages call the file.
+
+    Raises:
+        UsageError: The file is laid out so that no single line can be changed.
+    """
+    before = strict_yaml.parse(text.encode(), name)
+    wanted = _changed(before, path, value)
+    if wanted == before:
+        return text
+    try:
+        after = _edit(text, path, value)
+        done = strict_yaml.parse(after.encode(), name) == wanted
+    except (UsageError, _UnsuitedError):
+        done = False
+    if not done:
+        to = "Remove" if value is None else f"Set to {value}"
+        raise UsageError(
+            f"{name}: {'.'.join(path)} can't be changed by a program there.",
+            why="Each key must stand on a line of its own, without braces.",
+            fix=f"{to}: {'.'.join(path)}. Then run the command again.",
+        )
+    return after
+
+
+def write(path: Path, expected: str, text: str) -> None:
+    """Put `text` in the place of the file in one step, if the file still holds `expected`.
+
+    Raises:
+        FailedError: Somebody changed the file meanwhile.
+    """
+    if text == expected:
+        return
+    if read(path) != expected:
+        raise FailedError(f"{path.name} was changed meanwhile.", fix="Run the command again.")
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(part).chmod(path.stat().st_mode & 0o777)
+        Path(part).replace(path)
+    finally:
+        Path(part).unlink(missing_ok=True)
+
+
+def read(path: Path) -> str:
+    """Return the file's text, its line ends as they are."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return file.read()
+
+
+class _UnsuitedError(Exception):
+    """There is no line to change."""
+
+
+def _changed(document: dict[str, Any], path: Sequence[str], value: Scalar | None) -> dict[str, Any]:
+    key, *deeper = path
+    inner = document.get(key)
+    if deeper:
+        return {**document, key: _changed(inner if isinstance(inner, dict) else {}, deeper, value)}
+    rest = {each: held for each, held in document.items() if each != key}
+    return rest if value is None else {**rest, key: value}
+
+
+def _edit(text: str, path: Sequence[str], value: Scalar | None) -> str:
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    for depth, key in enumerate(path):
+        if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
+            raise _UnsuitedError
+        found = next((pair for pair in node.value if pair[0].value == key), None)
+        if found is None:
+            return _inserted(text, node, path[depth:], value)
+        if depth == len(path) - 1:
+            return _replaced(text, found, value)
+        node = found[1]
+    raise _UnsuitedError
+
+
+def _replaced(text: str, pair: tuple[yaml.Node, yaml.Node], value: Scalar | None) -> str:
+    key, held = pair
+    if not isinstance(held, yaml.ScalarNode) or key.start_mark.line != held.end_mark.line:
+        raise _UnsuitedError
+    if value is not None:
+        return f"{text[: held.start_mark.index]}{value}{text[held.end_mark.index :]}"
+    begin = key.start_mark.index - key.start_mark.column
+    return text[:begin] + text[_line_end(text, held.end_mark.index) :]
+
+
+def _inserted(text: str, mapping: yaml.MappingNode, path: Sequence[str], value: Scalar | None) -> str:
+    """Add the keys as lines below the mapping's last plain value, or above its first key."""
+    column = mapping.value[0][0].start_mark.column
+    newline = "\r\n" if "\r\n" in text else "\n"
+    lines = [f"{' ' * (column + 2 * depth)}{key}:" for depth, key in enumerate(path)]
+    lines[-1] += f" {value}"
+    plain = [held for _, held in mapping.value if isinstance(held, yaml.ScalarNode)]
+    first = mapping.value[0][0].start_mark
+    at = _line_end(text, plain[-1].end_mark.index) if plain else first.index - first.column
+    before = text[:at]
+    if before and not before.endswith("\n"):
+        before += newline
+    return before + newline.join(lines) + newline + text[at:]
+
+
+def _line_end(text: str, index: int) -> int:
+    """Return where the line after the one that holds `index` begins."""
+    end = text.find("\n", index)
+    return len(text) if end < 0 else end + 1

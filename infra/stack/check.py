@@ -1,0 +1,130 @@
+"""What is wrong with settings because of what their stack has made: its state first, then its cluster."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from infra.names import STORE_SERVICE
+from infra.settings import config
+from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
+from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
+from infra.stack.earlier_keys import refuse_earlier_keys
+from infra.stack.volumes import Held, Place, Wanted, differ, refuse_layout, refuse_volumes, wanted_claims
+from slipway.core.errors import SlipwayError
+from storage.settings import MinioSettings
+
+if TYPE_CHECKING:
+    from infra.stack.live_cluster import LiveCluster
+
+Open = Callable[[], "LiveCluster"]
+_RESTART: Final = "Run `slipway local stop` and `slipway local start`, after which it does"
+
+
+def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, look: bool) -> None:
+    """Compare a stack's settings and tenants with what it has made.
+
+    Args:
+        settings: the stack's file; the tenants' are beside it.
+        exported: the stack's state, as `Stack.export` returns it.
+        live: opens its cluster; called only where the state shows a volume that is wanted otherwise.
+        look: look at the cluster in any case.
+
+    Raises:
+        UsageError: keys would be valid that were replaced, or a volume can't become what is wanted.
+        FailedError: the cluster doesn't say.
+    """
+    platform = config.load_file(settings)
+    tenants = config.load_tenants(settings.parent / "tenants")
+    refuse_earlier_keys(outputs_of(exported), settings.name, platform.store, tenants)
+    made = list(declared_objects(exported))
+    if isinstance(platform.store, MinioSettings):
+        for server in _of_kind("StatefulSet", made):
+            if server.name == STORE_SERVICE:
+                refuse_layout(platform.store, server.inputs, settings.name)
+    remembered = {
+        (each.namespace, each.name): Held.of(each.inputs) for each in _of_kind("PersistentVolumeClaim", made)
+    }
+    wanted = wanted_claims(platform)
+    if remembered and (look or differ(wanted, remembered)):
+        _refuse_sizes(platform, wanted, remembered, settings.name, live)
+
+
+def open_live(platform: PlatformSettings, env: Mapping[str, str]) -> "LiveCluster":
+    """Open the cluster of a stack.
+
+    Args:
+        platform: the stack's settings.
+        env: the environment of its tools, which names the kubeconfig of a local one.
+
+    Raises:
+        UsageError: nothing leads to it.
+    """
+    # The client takes a second to import, and most commands don't look.
+    from infra.stack.live_cluster import LiveCluster  # noqa: PLC0415
+
+    if isinstance(platform, LocalSettings):
+        return LiveCluster.open(env.get("KUBECONFIG"))
+    return LiveCluster.open(platform.cluster.kubeconfig, platform.cluster.context)
+
+
+def _of_kind(kind: str, made: Iterable[DeclaredObject]) -> list[DeclaredObject]:
+    return [each for each in made if each.kind == kind]
+
+
+def _refuse_sizes(
+    platform: PlatformSettings,
+    wanted: tuple[Wanted, ...],
+    remembered: Mapping[Place, Held],
+    file: str,
+    live: Open,
+) -> None:
+    local = isinstance(platform, LocalSettings)
+    try:
+        cluster = live()
+        held = live_claims(cluster, wanted)
+    except SlipwayError:
+        if not local:
+            raise
+        # A cluster that is stopped is started by `up`, and its own StorageClass can grow.
+        refuse_volumes(wanted, remembered, lambda _: True, file)
+        return
+    way = {"how_to_allow": _RESTART} if local else {}
+    refuse_volumes(wanted, held, lambda name: can_grow(cluster, name), file, **way)
+
+
+def refuse_live_sizes(platform: DevSettings, file: str) -> None:
+    """Compare the settings of a team's cluster with the claims that it has now, as the program itself does.
+
+    Raises:
+        UsageError: a volume can't become what is wanted, or nothing leads to the cluster.
+        FailedError: the cluster refuses, or does not answer.
+    """
+    wanted, cluster = wanted_claims(platform), open_live(platform, {})
+    refuse_volumes(wanted, live_claims(cluster, wanted), lambda name: can_grow(cluster, name), file)
+
+
+def live_claims(cluster: "LiveCluster", wanted: Iterable[Wanted]) -> dict[Place, Held]:
+    """Return those of the wanted claims that the cluster has.
+
+    Raises:
+        FailedError: the cluster refuses, or does not answer.
+    """
+    found = {}
+    for each in wanted:
+        namespace, name = each.place
+        claim = cluster.read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
+        if claim is not None:
+            found[each.place] = Held.of(claim)
+    return found
+
+
+def can_grow(cluster: "LiveCluster", storage_class: str | None) -> bool:
+    """Return whether volumes of a StorageClass can grow; those of none, or of one that is gone, can't.
+
+    Raises:
+        FailedError: the cluster refuses, or does not answer.
+    """
+    if not storage_class:
+        return False
+    found = cluster.read(f"/apis/storage.k8s.io/v1/storageclasses/{storage_class}")
+    return bool(found and found.get("allowVolumeExpansion"))

@@ -1,0 +1,299 @@
+"""One stack of the project: the real pulumi command line, driven.
+
+`slipway up STACK` and `pulumi up -s STACK` do the same; this module adds what a person would do around
+it: validate the settings first, clear what a killed run has left, and say in one message what failed.
+"""
+
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import yaml
+from pydantic import SecretStr, ValidationError
+
+from infra.contract import PlatformOutputs
+from infra.settings import config
+from infra.stack.check import open_live, refuse_settings
+from infra.stack.events import EventLog, Summary, Timing
+from infra.stack.pulumi_cli import PulumiCli, error_in
+from infra.stack.state import FileBackend, adoptable, without_pending
+from slipway.core.errors import FailedError, UsageError
+
+if TYPE_CHECKING:
+    from infra.stack.live_cluster import LiveCluster
+
+__all__ = ["Stack", "Summary", "Timing"]
+
+SECRET_BYTES: Final = 32
+
+Validate = Callable[[Path, str], None]
+"""Takes the project's folder and the stack's name; raises UsageError."""
+
+
+def validate_settings(project: Path, stack: str) -> None:
+    """Refuse settings or tenants that can't be, by file and field."""
+    config.load_file(project / f"Pulumi.{stack}.yaml")
+    config.load_tenants(project / "tenants")
+
+
+class Stack:
+    """One stack; every method runs the real command line in a child process."""
+
+    def __init__(
+        self, name: str, project: Path, env: Mapping[str, str], *, validate: Validate = validate_settings
+    ) -> None:
+        """Remember which stack; nothing is run.
+
+        Args:
+            name: of the stack.
+            project: the folder with Pulumi.yaml.
+            env: what goes over this process's environment, as `embedded.session.environment` gives it.
+            validate: checks the settings before anything is started.
+        """
+        self.name = name
+        self.project = project
+        self.env = env
+        self._validate = validate
+        self._cli = PulumiCli(project, env)
+        document = yaml.safe_load((project / "Pulumi.yaml").read_text())
+        url = env.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_BACKEND_URL", "")
+        self._backend = FileBackend.of(url, document["name"], name)
+
+    @property
+    def settings(self) -> Path:
+        """Where the stack's settings are."""
+        return self.project / f"Pulumi.{self.name}.yaml"
+
+    def exists(self) -> bool:
+        """Return whether the backend knows the stack."""
+        if self._backend is not None:
+            return self._backend.exists()
+        known = json.loads(self._cli.ask("stack", "ls", "--json"))
+        return any(each["name"].rpartition("/")[2] == self.name for each in known)
+
+    def init(self, environment: str | None = None) -> None:
+        """Make the stack, its settings file and its secret, whichever of them is missing.
+
+        Args:
+            environment: which template of stacks/ to begin with; the stack's own name by default.
+
+        Raises:
+            UsageError: the secret is gone, and something was made with keys that derive from it.
+        """
+        self._require_secret_of_what_is_up()
+        if not self.settings.is_file():
+            self._write_settings(environment or self.name)
+        if not self.exists():
+            self._make()
+        if config.SECRET_KEY not in self._settings().get("config", {}):
+            # By standard input: arguments can be read by every user of the machine.
+            self._ask_config("set", "--secret", config.SECRET_KEY, stdin=secrets.token_urlsafe(SECRET_BYTES))
+
+    def _require_secret_of_what_is_up(self) -> None:
+        """A new secret under a running platform would change every key in it, without a word."""
+        known = self._settings().get("config") or {} if self.settings.is_file() else {}
+        if config.SECRET_KEY in known or not (made := self.resources()):
+            return
+        raise UsageError(
+            f"{self.settings.name} does not hold the secret of the {len(made)} resources that stack "
+            f"{self.name} has.",
+            why="Every key of the platform derives from it; a new one would lock out all that runs.",
+            fix=f"Put the file back as it was, or take the platform away with `slipway destroy {self.name}`.",
+        )
+
+    def secret(self, name: str = config.SECRET_KEY) -> SecretStr:
+        """Return a secret of the settings, by default the one from which every key derives.
+
+        It passes through a pipe only.
+        """
+        return SecretStr(self._ask_config("get", name).rstrip("\n"))
+
+    def up(self, *, refresh: bool = False) -> Summary:
+        """Make the world what the program says.
+
+        Args:
+            refresh: look at every resource first, and not only at what the program changes.
+
+        Raises:
+            UsageError: the settings are wrong, would make keys valid that were replaced, or want of a
+                volume what it can't become.
+        """
+        self._refuse_settings(look=refresh)
+        return self._operate("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
+
+    def preview(self, *, refresh: bool = False) -> Summary:
+        """Say what `up` with the same arguments would change; raises UsageError where `up` does."""
+        self._refuse_settings(look=refresh)
+        return self._operate("preview", *(["--refresh"] if refresh else []))
+
+    def refresh(self) -> Summary:
+        """Bring the state in line with the world."""
+        return self._operate("refresh", "--yes", "--skip-preview")
+
+    def destroy(self) -> Summary:
+        """Take away everything that the stack made; its settings and history stay.
+
+        Raises:
+            UsageError: something of it is protected; nothing was taken away.
+        """
+        if not self.exists():
+            return Summary(changes={}, seconds=0.0)
+        self._refuse_protected()
+        return self._operate("destroy", "--yes", "--skip-preview", validate=False)
+
+    def outputs(self) -> PlatformOutputs:
+        """Return what the stack says about the platform.
+
+        Raises:
+            UsageError: it says nothing yet, or what another version of Slipway understood.
+        """
+        document = json.loads(self._ask_stack("output", "--json")) if self.exists() else {}
+        if not document:
+            raise UsageError(f"Stack {self.name} has no outputs.", fix=f"Run: slipway up {self.name}")
+        # Pulumi leaves an output out that is null.
+        every: dict[str, Any] = dict.fromkeys(PlatformOutputs.model_fields)
+        try:
+            return PlatformOutputs.model_validate(every | document)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            raise UsageError(
+                f"The outputs of stack {self.name} are not those of this Slipway.",
+                why=f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.",
+                fix=f"Run: slipway up {self.name}",
+            ) from None
+
+    def resources(self) -> tuple[str, ...]:
+        """Return the URNs of everything that the stack holds."""
+        return tuple(each["urn"] for each in self.export()["deployment"].get("resources") or ())
+
+    def export(self) -> dict[str, Any]:
+        """Return the state as Pulumi exports it, its secrets encrypted; an empty one where there is none."""
+        if not self.exists():
+            return {"version": 3, "deployment": {}}
+        exported: dict[str, Any] = json.loads(self._ask_stack("export"))
+        return exported
+
+    def adopt(self, exported: Mapping[str, Any]) -> None:
+        """Take over a state that `export` returned, together with the settings that it belongs to.
+
+        Raises:
+            UsageError: the stack has resources, or the state is another stack's.
+            FailedError: Pulumi refused; the secrets' passphrase or key is another, for one.
+        """
+        if made := self.resources():
+            raise UsageError(
+                f"Stack {self.name} has {len(made)} resources, beginning with {made[0].rpartition('::')[2]}.",
+                why="Another state would forget them, and they would run on unseen.",
+                fix=f"Take them away first: slipway destroy {self.name}",
+            )
+        urns = [each["urn"] for each in exported["deployment"].get("resources") or ()]
+        if foreign := [urn for urn in urns if not urn.startswith(f"urn:pulumi:{self.name}::")]:
+            raise UsageError(f"The state is not one of stack {self.name}.", why=f"It holds {foreign[0]}.")
+        self.register()
+        self._ask_stack("import", stdin=json.dumps(exported))
+
+    def register(self) -> None:
+        """Make the stack known to its backend, with its settings as they are.
+
+        Raises:
+            FailedError: Pulumi refused; the settings' passphrase or key is another, for one.
+        """
+        if not self.exists():
+            # Not `_make`, which would give up secrets that it can't read.
+            self._cli.ask("stack", "init", self.name, "--no-select")
+
+    def _refuse_protected(self) -> None:
+        """Refuse first: Pulumi does so only when it gets there, with all that uses the volumes gone."""
+        resources = self.export()["deployment"].get("resources") or ()
+        kept = [each["urn"].rpartition("::")[2] for each in resources if each.get("protect")]
+        if kept:
+            raise UsageError(
+                f"Stack {self.name} protects {', '.join(kept)}; nothing was taken away.",
+                why="They hold what can't be made again: models, data, what runs wrote.",
+                fix=f"To lose it all, set store.protect_volumes (protect_buckets on AWS) to false in "
+                f"{self.settings.name}, run `slipway up {self.name}`, then `slipway destroy {self.name}`.",
+            )
+
+    def live(self) -> "LiveCluster":
+        """Open the stack's cluster, to look at it as it is now; UsageError where nothing leads to it."""
+        return open_live(config.load_file(self.settings, secret=False), self.env)
+
+    def _refuse_settings(self, *, look: bool) -> None:
+        """Refuse what is wrong only because of what the stack has made; `look` doesn't trust its state."""
+        if (self.project / "tenants").is_dir() and self.exists():
+            refuse_settings(self.settings, self.export(), self.live, look=look)
+
+    def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
+        if validate:
+            self._validate(self.project, self.name)
+        self._clear_remains()
+        began = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
+            events = EventLog(Path(folder) / "events.json")
+            code, tail = self._cli.follow(
+                operation,
+                f"--stack={self.name}",
+                "--suppress-progress",
+                "--suppress-outputs",
+                f"--event-log={events.path}",
+                *arguments,
+                meanwhile=events.poll,
+            )
+        if code:
+            raise FailedError(
+                f"`pulumi {operation}` of stack {self.name} failed.",
+                why=f"It was killed by signal {-code}."
+                if code < 0
+                else events.first_error() or error_in(tail),
+                fix="Mend the cause and run the same command again: it goes on from there.",
+            )
+        return events.summary(time.monotonic() - began)
+
+    def _clear_remains(self) -> None:
+        """Clear what a run that was killed has left behind; a lock of one that lives is refused."""
+        if self._backend is None:
+            return
+        self._backend.clear_stale_locks()
+        pending = self._backend.pending()
+        if pending and adoptable(pending):
+            deployment = json.loads(self._ask_stack("export"))
+            self._ask_stack("import", stdin=json.dumps(without_pending(deployment)))
+
+    def _write_settings(self, environment: str) -> None:
+        template = self.project / "stacks" / f"{environment}.yaml"
+        if not template.is_file():
+            known = ", ".join(sorted(path.stem for path in template.parent.glob("*.yaml"))) or "none"
+            raise UsageError(
+                f"There is no kind of environment {environment!r}.",
+                why=f"Templates in stacks/ are: {known}.",
+                fix=f"Name one: slipway init {self.name} --environment local",
+            )
+        self.settings.write_text(template.read_text())
+
+    def _make(self) -> None:
+        try:
+            self._cli.ask("stack", "init", self.name, "--no-select")
+        except FailedError as error:
+            if "incorrect passphrase" not in error.why:
+                raise
+            # The settings are older than the state: their secrets belong to one that is gone.
+            document = self._settings()
+            document.pop("encryptionsalt", None)
+            document.get("config", {}).pop(config.SECRET_KEY, None)
+            self.settings.write_text(yaml.safe_dump(document, sort_keys=False))
+            self._cli.ask("stack", "init", self.name, "--no-select")
+
+    def _settings(self) -> dict[str, Any]:
+        document = yaml.safe_load(self.settings.read_text())
+        return document if isinstance(document, dict) else {}
+
+    def _ask_stack(self, *arguments: str, stdin: str = "") -> str:
+        return self._cli.ask("stack", *arguments, f"--stack={self.name}", stdin=stdin)
+
+    def _ask_config(self, *arguments: str, stdin: str = "") -> str:
+        return self._cli.ask("config", *arguments, f"--stack={self.name}", stdin=stdin)

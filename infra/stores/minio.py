@@ -1,0 +1,261 @@
+"""MinIO in the cluster, and the Job that gives it buckets, policies and users.
+
+The Job runs beside MinIO, so no machine outside has to reach it. What it is to bring about is a
+ConfigMap without secrets; the users' keys are a Secret, derived from the stack's own.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.pod_defaults import RESTRICTED, metadata, secret_data
+from infra.stores.handle import StoreHandle
+from infra.stores.minio_layout import MinioLayout
+from infra.stores.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
+from infra.stores.reconcile_job import (
+    AUTHORITY,
+    AUTHORITY_KEY,
+    DESIRED,
+    ROOT_SECRET,
+    ROOT_VARIABLES,
+    USERS_SECRET,
+    ReconcileJobArgs,
+    reconcile_job,
+    user_keys,
+)
+from storage import certificates, keys
+from storage.desired_state import desired_state
+from storage.settings import MinioSettings, StoreTenant
+
+
+@dataclass(frozen=True, kw_only=True)
+class MinioStoreArgs:
+    """What the operator said, and where the program wants it."""
+
+    settings: MinioSettings
+    tenants: tuple[StoreTenant, ...]
+    secret: pulumi.Output[str]
+    """The stack's, from which every key is derived."""
+
+    namespace: str
+    service: str
+    port: int
+    endpoint: str
+    """URL of the Service from outside the cluster."""
+
+    console_endpoint: str | None
+    """URL of the web console; None where it is off."""
+
+    console_port: int
+    protect_volumes: bool
+    """Whether nothing may delete the volumes, nor the namespace that they are in."""
+
+    labels: Mapping[str, str]
+    image: str
+    jobs_image: str
+    images_ready: Sequence[pulumi.Resource]
+
+
+@dataclass(frozen=True)
+class DerivedKeys:
+    """Every tenant's keys, from the stack's secret."""
+
+    secret: pulumi.Output[str]
+
+    def key(self, tenant: StoreTenant, role: keys.Role) -> pulumi.Output[keys.StoreKey]:
+        """Return the role's key in the tenant's current generation, as a secret."""
+        return self.secret.apply(
+            lambda secret: keys.tenant_key(secret, tenant.name, role, tenant.key_generation)
+        )
+
+    def annotations(self, tenant: StoreTenant, role: keys.Role) -> Mapping[str, str]:
+        """Return nothing: a key is all that it takes."""
+        return {}
+
+
+class MinioStore(pulumi.ComponentResource):
+    """A store that answers and knows its buckets and users."""
+
+    handle: StoreHandle
+
+    def __init__(self, name: str, args: MinioStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("slipway:storage:MinioStore", name, None, opts)
+        self._name = name
+        self._args = args
+        self._labels = {
+            **args.labels,
+            "app.kubernetes.io/name": "minio",
+            "app.kubernetes.io/component": "store",
+        }
+        self._layout = MinioLayout(
+            nodes=args.settings.nodes,
+            drives_per_node=args.settings.drives_per_node,
+            service=args.service,
+            namespace=args.namespace,
+            port=args.port,
+            console_port=args.console_port if args.console_endpoint else None,
+        )
+        namespace = k8s.core.v1.Namespace(
+            f"{name}-namespace",
+            metadata=metadata(args.namespace, {**args.labels, **RESTRICTED}),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.protect_volumes),
+        )
+        self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.images_ready])
+        root = self._root_secret()
+        issued = self._issue()
+        certificate, authority = self._certificate_secret(issued), self._authority_map(issued)
+        self._network()
+        server = MinioServer(
+            name,
+            MinioServerArgs(
+                settings=args.settings,
+                layout=self._layout,
+                labels=self._labels,
+                image=args.image,
+                protect_volumes=args.protect_volumes,
+            ),
+            pulumi.ResourceOptions.merge(
+                self._within, pulumi.ResourceOptions(depends_on=[root, certificate])
+            ),
+        )
+        service = self._service(server.stateful_set)
+        reconciled = self._reconcile([service, root, authority])
+        endpoint = self._layout.endpoint
+        self.handle = StoreHandle(
+            kind="minio",
+            buckets=args.settings.buckets,
+            region=args.settings.region,
+            endpoint=args.endpoint,
+            internal_endpoint=endpoint,
+            path_style=True,
+            ca_certificate=_authorities(issued),
+            namespace=args.namespace,
+            credentials=DerivedKeys(args.secret),
+            keyless=False,
+            ready=reconciled,
+        )
+        self.register_outputs({"internal_endpoint": endpoint})
+
+    def _metadata(self, name: str) -> k8s.meta.v1.ObjectMetaArgs:
+        return metadata(name, self._labels, namespace=self._args.namespace)
+
+    def _root_secret(self) -> k8s.core.v1.Secret:
+        generation = self._args.settings.root_key_generation
+
+        def derive(secret: str) -> dict[str, str]:
+            key = keys.root_key(secret, generation)
+            values = (key.access_key, key.secret_key.get_secret_value())
+            return secret_data(dict(zip(ROOT_VARIABLES, values, strict=True)))
+
+        return k8s.core.v1.Secret(
+            f"{self._name}-root",
+            metadata=self._metadata(ROOT_SECRET),
+            type="Opaque",
+            data=self._args.secret.apply(derive),
+            opts=self._within,
+        )
+
+    def _issue(self) -> pulumi.Output[certificates.StoreCertificate]:
+        generation = self._args.settings.certificate_generation
+        outside = (self._args.endpoint, self._args.console_endpoint)
+        hosts = self._layout.hosts([url for url in outside if url])
+        return self._args.secret.apply(lambda secret: certificates.issue(secret, generation, hosts))
+
+    def _certificate_secret(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.Secret:
+        def files(made: certificates.StoreCertificate) -> dict[str, str]:
+            return secret_data(
+                {
+                    "tls.crt": made.certificate,
+                    "tls.key": made.key.get_secret_value(),
+                    "ca.crt": made.peers,
+                }
+            )
+
+        return k8s.core.v1.Secret(
+            f"{self._name}-certificate",
+            metadata=self._metadata(CERTIFICATE_SECRET),
+            type="Opaque",
+            data=issued.apply(files),
+            opts=self._within,
+        )
+
+    def _authority_map(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.ConfigMap:
+        return k8s.core.v1.ConfigMap(
+            f"{self._name}-authority",
+            metadata=self._metadata(AUTHORITY),
+            data={AUTHORITY_KEY: _authorities(issued)},
+            opts=self._within,
+        )
+
+    def _network(self) -> None:
+        """Let the platform's own namespaces in; from outside, traffic comes by way of the node."""
+        k8s.networking.v1.NetworkPolicy(
+            f"{self._name}-ingress",
+            metadata=self._metadata(self._args.service),
+            spec={
+                "pod_selector": {"match_labels": self._labels},
+                "policy_types": ["Ingress"],
+                "ingress": [
+                    {
+                        "from_": [{"namespace_selector": {"match_labels": {**self._args.labels}}}],
+                        "ports": [{"port": self._args.port, "protocol": "TCP"}],
+                    }
+                ],
+            },
+            opts=self._within,
+        )
+
+    def _service(self, server: pulumi.Resource) -> k8s.core.v1.Service:
+        """Make the Service after the server, so that a server that fails is not waited for twice."""
+        args = self._args
+        return k8s.core.v1.Service(
+            f"{self._name}-service",
+            metadata=self._metadata(args.service),
+            spec={
+                "selector": self._labels,
+                "ports": [
+                    {"name": name, "port": port, "target_port": port, "protocol": "TCP"}
+                    for name, port in self._layout.ports.items()
+                ],
+            },
+            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[server])),
+        )
+
+    def _reconcile(self, after: Sequence[pulumi.Resource]) -> k8s.batch.v1.Job:
+        args = self._args
+        wanted = desired_state(args.settings, args.tenants)
+        users = k8s.core.v1.Secret(
+            f"{self._name}-users",
+            metadata=self._metadata(USERS_SECRET),
+            type="Opaque",
+            data=args.secret.apply(lambda secret: user_keys(secret, args.tenants)),
+            opts=self._within,
+        )
+        state = k8s.core.v1.ConfigMap(
+            f"{self._name}-desired",
+            metadata=self._metadata(DESIRED),
+            data={"desired.json": wanted},
+            opts=self._within,
+        )
+        return reconcile_job(
+            f"{self._name}-reconcile",
+            ReconcileJobArgs(
+                namespace=args.namespace,
+                labels=self._labels,
+                image=args.jobs_image,
+                endpoint=self._layout.endpoint,
+                region=args.settings.region,
+                private_authority=True,
+                desired=wanted,
+            ),
+            pulumi.ResourceOptions.merge(
+                self._within, pulumi.ResourceOptions(depends_on=[*after, users, state])
+            ),
+        )
+
+
+def _authorities(issued: pulumi.Output[certificates.StoreCertificate]) -> pulumi.Output[str]:
+    """Return the authorities' certificates, in clear: everyone is to read them, no key is in them."""
+    return pulumi.Output.unsecret(issued.apply(lambda made: made.authorities))

@@ -1,0 +1,78 @@
+"""Runs that have not ended: they hold on to the store key that they began with."""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from kfp import Client
+
+from pipelines.client import calling
+from pipelines.run import FINAL, PATIENCE_SECONDS
+from slipway.core.errors import FailedError
+from slipway.core.report import Report, silent
+
+POLL_SECONDS: Final = 1.0
+_PAGE: Final = 100
+
+
+def unfinished(client: Client, namespace: str, begun_before: datetime) -> tuple[str, ...]:
+    """Return the ids of the namespace's runs that began before a moment and have not ended."""
+    with calling(f"list the runs of {namespace}"):
+        return tuple(
+            str(run.run_id)
+            for run in _runs(client, namespace)
+            if not _ended(run) and run.created_at < begun_before
+        )
+
+
+def wait_for_earlier(
+    client: Client,
+    namespace: str,
+    begun_before: datetime,
+    *,
+    report: Report = silent,
+    timeout: float,
+) -> None:
+    """Wait until every run that began before a moment has ended.
+
+    Raises:
+        FailedError: One goes on, or the API does not answer.
+    """
+    deadline = time.monotonic() + timeout
+    left = unfinished(client, namespace, begun_before)
+    heard = time.monotonic()
+    told = 0
+    while left:
+        if len(left) != told:
+            told = len(left)
+            report(f"waiting for {told} runs that began with the old key")
+        if time.monotonic() > deadline:
+            raise FailedError(
+                f"{len(left)} runs of {namespace} still hold the old key: {', '.join(left[:5])}.",
+                why=f"They did not end within {timeout:.0f} s.",
+                fix="Both keys are valid. Wait for the runs or terminate them, and run the command again.",
+            )
+        time.sleep(POLL_SECONDS)
+        try:
+            with calling("show the runs that have not ended"):
+                left = tuple(each for each in left if not _ended(client.get_run(each)))
+            heard = time.monotonic()
+        except FailedError:
+            # A restart of the API is no reason to give up.
+            if time.monotonic() - heard > PATIENCE_SECONDS:
+                raise
+
+
+def _ended(run: Any) -> bool:  # noqa: ANN401 - kfp has no types
+    return str(run.state or "PENDING").upper() in FINAL
+
+
+def _runs(client: Client, namespace: str) -> Iterator[Any]:
+    token = ""
+    while True:
+        page = client.list_runs(page_token=token, page_size=_PAGE, namespace=namespace)
+        yield from page.runs or ()
+        token = page.next_page_token or ""
+        if not token:
+            return

@@ -1,0 +1,162 @@
+"""The command line: parse, call one service, print. `slipway --help` is the map.
+
+Exit codes: 0 done, 1 failed (a rerun converges), 2 the caller's mistake (nothing changed), 130 interrupted.
+"""
+
+import sys
+from dataclasses import dataclass
+from importlib import import_module, metadata
+from typing import Annotated, Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from slipway.cli import console, system_errors
+from slipway.core.errors import SlipwayError
+
+
+@dataclass(frozen=True)
+class _Entry:
+    module: str
+    summary: str
+    whole: bool = False
+    """The module's commands are a group of their own, called by this entry's name."""
+    alone: frozenset[str] = frozenset()
+    """Commands of the group that have a module each, so that they start without the others' imports."""
+
+
+COMMANDS: Final = {
+    "quickstart": _Entry("quickstart", "From a bare machine to a served model."),
+    "doctor": _Entry("doctor", "Say what this machine has, what would be built, what is missing."),
+    "init": _Entry("stack", "Make a stack: its settings file and its secret."),
+    "up": _Entry("stack", "Make the platform what the settings say."),
+    "preview": _Entry("stack", "Say what `up` would change."),
+    "destroy": _Entry("stack", "Take away everything that `up` made, with its data."),
+    "status": _Entry("stack", "Show what runs, where it answers, which plugins are in use."),
+    "outputs": _Entry("stack", "Print the stack's outputs, the contract that CI reads."),
+    "env": _Entry("stack", "Print shell exports for pulumi and kubectl."),
+    "tenant": _Entry("tenant", "Tenants: list, show, rotate their store keys.", whole=True),
+    "store": _Entry("store", "The artifact store: replace its key or certificate.", whole=True),
+    "pipeline": _Entry("pipeline", "Training pipelines: compile, upload, run, list, logs.", whole=True),
+    "model": _Entry(
+        "model",
+        "Models: promote, predict, list, verify, delete and more.",
+        whole=True,
+        alone=frozenset({"predict"}),
+    ),
+    "data": _Entry("data", "A tenant's data: check, upload, download, list, delete.", whole=True),
+    "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
+    "restore": _Entry("restore", "Bring back models, settings or state from a backup."),
+    "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),
+}
+
+
+class _Root(TyperGroup):
+    """Loads a command's module when the command is called: `kfp` alone takes a second to import."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Typer's own context class is private
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        group: Any = typer.main.get_group(import_module(f"slipway.cli.{entry.module}").app)
+        return group if entry.whole else group.commands[cmd_name]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        entry = COMMANDS.get(args[0])
+        if entry is None or len(args) < 2 or args[1] not in entry.alone:
+            return super().resolve_command(ctx, args)
+        module = import_module(f"slipway.cli.{entry.module}_{args[1]}")
+        return args[0], typer.main.get_group(module.app), args[1:]
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            console.err.print("Interrupted. Run the same command again: it goes on from here.")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Root,
+    name="slipway",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A machine-learning platform on Kubernetes as one Pulumi program.\n\n"
+    "Example:  slipway quickstart local",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        console.out.print("slipway", metadata.version("slipway"))
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print results as JSON; may stand anywhere.")
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Keep what every command needs to know of how it was called."""
+    context.obj = {"json": as_json}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; return the process's exit code. Errors become one message."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # `--json` is read wherever it stands: scripts put it last, people put it anywhere.
+    as_json = "--json" in arguments
+    ordered = ["--json"] * as_json + [word for word in arguments if word != "--json"]
+    try:
+        code = _run(ordered)
+        # What is still held back is written now: a full disk is a failure, not a remark at the exit.
+        sys.stdout.flush()
+    except SlipwayError as error:
+        console.show_error(error, as_json=as_json)
+        return error.exit_code
+    except BrokenPipeError:
+        # Who read the output has seen enough: `slipway … | head`.
+        console.give_up_output()
+        return 1
+    except OSError as error:
+        return _show_system_error(error, as_json=as_json)
+    return code
+
+
+def _show_system_error(error: OSError, *, as_json: bool) -> int:
+    told = system_errors.message(error)
+    try:
+        console.show_error(told, as_json=as_json)
+        sys.stdout.flush()
+    except OSError:
+        # Standard output itself is what can't be written.
+        console.give_up_output()
+        console.show_error(told, as_json=False)
+    return told.exit_code
+
+
+def _run(arguments: list[str]) -> int:
+    try:
+        typer.main.get_command(app)(arguments, prog_name="slipway")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""`slipway backup`: snapshots of a stack at another store, and whether they would bring it back."""
+
+from typing import Annotated
+
+import typer
+
+from slipway.cli import console
+from slipway.cli.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To, Unsigned
+from slipway.operations import backup, restore_drill
+from slipway.operations.backup import Snapshot, Where
+from storage.backup.check import Fault
+from storage.backup.finish import Taken
+from storage.backup.index import Damage
+from storage.backup.prune import Retention
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Snapshots of a stack at another store: create, list, verify, drill, prune.\n\n"
+    "The store's key is in SLIPWAY_BACKUP_ACCESS_KEY_ID and SLIPWAY_BACKUP_SECRET_ACCESS_KEY.\n\n"
+    "Example:  slipway backup list --from s3://backups/slipway --endpoint https://s3.example.com:9000",
+)
+
+_DEFAULT = Retention()
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    stack: StackName,
+    to: To,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    ca_file: CaFile = None,
+    recheck: Annotated[
+        bool, typer.Option("--recheck", help="Read back what is there, and send anew what was altered.")
+    ] = False,
+) -> None:
+    """Back up models, aliases, promotion logs, state, settings and tenants of a stack.
+
+    Example:  slipway backup create local --to s3://backups/slipway --endpoint https://s3.example.com:9000
+    """
+    with console.phase("Back up") as report:
+        taken = backup.create(stack, Where(to, endpoint, region, ca_file), recheck=recheck, report=report)
+    _show_taken(taken, as_json=context.obj["json"])
+    if taken.index.damaged:
+        raise typer.Exit(1)
+
+
+@app.command("list")
+def list_command(
+    context: typer.Context,
+    source: From,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    ca_file: CaFile = None,
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Of this stack only.")] = None,
+) -> None:
+    """List the snapshots that there are, oldest first.
+
+    Example:  slipway backup list --from s3://backups/slipway --endpoint https://s3.example.com:9000
+    """
+    found = backup.snapshots(Where(source, endpoint, region, ca_file), stack)
+    if context.obj["json"]:
+        console.show_json([_row(each) for each in found])
+        return
+    console.show_table(
+        ("stack", "snapshot", "complete", "tenants", "objects", "size"),
+        [
+            (
+                each.index.stack,
+                each.id,
+                "yes" if each.index.complete else "NO",
+                len(each.index.tenants),
+                len(each.index.objects),
+                f"{each.index.size / 2**20:.1f} MiB",
+            )
+            for each in found
+        ],
+    )
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    stack: StackName,
+    source: From,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    ca_file: CaFile = None,
+    snapshot: SnapshotId = None,
+    unsigned: Unsigned = False,
+) -> None:
+    """Check a snapshot's signature, read every byte of it back, and hold it against its digests.
+
+    Example:  slipway backup verify local --from s3://backups/slipway --endpoint https://s3.example.com:9000
+    """
+    with console.phase("Verify the backup") as report:
+        where = Where(source, endpoint, region, ca_file)
+        found = backup.find(stack, where, snapshot, unsigned=unsigned, report=report)
+        faults = backup.verify(found, report)
+    if context.obj["json"]:
+        console.show_json({"snapshot": found.id, "faults": [each.model_dump() for each in faults]})
+    elif faults:
+        _show_faults(faults)
+    else:
+        console.out.print(f"Snapshot {found.id} is whole.", markup=False)
+    if faults:
+        raise typer.Exit(1)
+
+
+@app.command("drill")
+def drill_command(
+    context: typer.Context,
+    stack: StackName,
+    source: From,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    ca_file: CaFile = None,
+    snapshot: SnapshotId = None,
+    unsigned: Unsigned = False,
+    into: Annotated[
+        str | None, typer.Option(help="An existing scratch stack; `local` makes one and takes it away.")
+    ] = None,
+) -> None:
+    """Restore a snapshot into a scratch stack, verify every alias's digest, and ask every champion.
+
+    Example:  slipway backup drill local --from s3://backups/slipway --endpoint https://s3.example.com:9000
+    """
+    with console.phase("Restore drill") as report:
+        where = Where(source, endpoint, region, ca_file)
+        found = backup.find(stack, where, snapshot, unsigned=unsigned, report=report)
+        done = restore_drill.drill(found, into, report)
+    if context.obj["json"]:
+        console.show_json(done.model_dump(mode="json") | {"passed": done.passed})
+    else:
+        console.show_table(
+            ("", "what", "found", "seconds"),
+            [("ok" if f.ok else "FAILED", f.what, f.detail, f"{f.seconds:.1f}") for f in done.findings],
+            title=f"Snapshot {done.snapshot}",
+        )
+    if not done.passed:
+        # The table is the message: as JSON it must stay the only document.
+        raise typer.Exit(1)
+
+
+@app.command()
+def prune(
+    context: typer.Context,
+    stack: StackName,
+    source: From,
+    endpoint: Endpoint = None,
+    region: Region = "us-east-1",
+    ca_file: CaFile = None,
+    keep: Annotated[
+        int, typer.Option(min=1, help="Keep so many of the newest snapshots, and of the complete ones.")
+    ] = _DEFAULT.newest,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="Keep snapshots up to this age, in days.")
+    ] = _DEFAULT.days,
+    grace_days: Annotated[
+        int, typer.Option(min=1, help="Keep blobs up to this age, in days, needed or not.")
+    ] = _DEFAULT.grace_days,
+    unsigned: Unsigned = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; else only say what would go.")] = False,
+) -> None:
+    """Forget a stack's old snapshots and remove the bytes that no snapshot needs; a dry run by default.
+
+    Example:  slipway backup prune local --from s3://backups/slipway --endpoint https://s3.example.com:9000
+    """
+    retention = Retention(keep, keep_days, grace_days)
+    where = Where(source, endpoint, region, ca_file)
+    with console.phase("Prune" if yes else "Look for what nothing needs") as report:
+        done = backup.prune(stack, where, retention, delete=yes, unsigned=unsigned, report=report)
+    verdicts, size = done.plan.verdicts, sum(done.blobs.values())
+    if context.obj["json"]:
+        rows = [
+            {"snapshot": v.snapshot.id, "action": "keep" if v.reasons else "remove", "reasons": v.reasons}
+            for v in verdicts
+        ]
+        console.show_json({"removed": yes, "snapshots": rows, "blobs": len(done.blobs), "bytes": size})
+        return
+    console.show_table(
+        ("snapshot", "complete", "action", "why"),
+        [
+            (
+                v.snapshot.id,
+                "yes" if v.snapshot.complete else "NO",
+                "keep" if v.reasons else "remove",
+                "; ".join(v.reasons) or "old",
+            )
+            for v in verdicts
+        ],
+    )
+    total = f"{len(done.plan.going)} of {len(verdicts)} snapshots, {len(done.blobs)} blobs, {size} bytes"
+    console.show_pairs([("removed" if yes else "would remove", total)])
+
+
+def _row(found: Snapshot) -> dict[str, object]:
+    index = found.index
+    return {
+        "stack": index.stack,
+        "snapshot": found.id,
+        "taken_at": index.taken_at,
+        "complete": index.complete,
+        "tenants": len(index.tenants),
+        "objects": len(index.objects),
+        "bytes": index.size,
+    }
+
+
+def _show_taken(taken: Taken, *, as_json: bool) -> None:
+    index = taken.index
+    if as_json:
+        console.show_json(
+            {
+                "snapshot": taken.id,
+                "complete": index.complete,
+                "objects": len(index.objects),
+                "bytes": index.size,
+                "uploaded": taken.uploaded,
+                "uploaded_bytes": taken.uploaded_bytes,
+                "damaged": [each.model_dump() for each in index.damaged],
+            }
+        )
+        return
+    console.show_pairs(
+        [
+            ("snapshot", taken.id),
+            ("complete", "yes" if index.complete else "NO"),
+            ("tenants", ", ".join(index.tenants) or "none"),
+            ("objects", len(index.objects)),
+            ("size", f"{index.size / 2**20:.1f} MiB"),
+            ("sent", f"{taken.uploaded} blobs, {taken.uploaded_bytes / 2**20:.1f} MiB"),
+        ]
+    )
+    if index.damaged:
+        console.show_table(
+            ("tenant", "model", "damaged in the stack's store", "why", "in the backup"),
+            [_damage_row(each) for each in index.damaged],
+        )
+
+
+def _damage_row(each: Damage) -> tuple[str, ...]:
+    kept = "yes, from an earlier one" if each.kept else "NO"
+    return (each.tenant, each.model, each.what, each.why, kept)
+
+
+def _show_faults(faults: list[Fault]) -> None:
+    console.show_table(("can't be restored", "why"), [(each.what, each.why) for each in faults])

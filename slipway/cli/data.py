@@ -1,0 +1,168 @@
+"""`slipway data`: what a tenant's pipelines read: up, down and away."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slipway.cli import console, render
+from slipway.cli.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit
+from slipway.core.report import Report
+from slipway.operations.training_job import read_options, split_options
+from tabular.schema import TARGET
+
+if TYPE_CHECKING:
+    from infra.contract import PlatformOutputs
+    from storage.tenant_data import TenantData
+    from storage.transfer.pool import Progress
+
+MIB = 1 << 20
+LINES = 10
+"""Lines of progress where there is no terminal."""
+
+Prefix = Annotated[str, typer.Option(help="Folder in the tenant's data; all of it if not given.")]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="A tenant's data: check, upload, download, list, delete.\n\nExample:  slipway data check churn.csv",
+)
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet file.")],
+    target: Target = TARGET,
+    drop: Drop = None,
+    missing: Missing = None,
+    test_split: TestSplit = 0.2,
+    seed: Seed = 42,
+) -> None:
+    """Say how a pipeline would read a file, or why it can't; it takes no platform.
+
+    Example:  slipway data check churn.csv --target churned --drop customer
+    """
+    options, split = read_options(target, drop or [], missing), split_options(test_split, seed)
+    from tabular.reader import inspect  # noqa: PLC0415
+
+    summary = inspect(file, options, split)
+    if context.obj["json"]:
+        console.show_model(summary)
+    else:
+        render.data(summary)
+
+
+@app.command()
+def upload(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(help="File, or folder with all that is in it.")],
+    prefix: Prefix = "",
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Upload a file or a folder to the tenant's data; files of the same names are replaced.
+
+    Example:  slipway data upload measurements --tenant team-a --prefix 2026
+    """
+    data = _data(stack, tenant)
+    with console.phase("Upload") as report:
+        files, size = data.upload(source, prefix, _progress(report))
+    _show(files, size, as_json=context.obj["json"])
+
+
+@app.command()
+def download(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; it is made.")],
+    prefix: Prefix = "",
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Download a folder of the tenant's data; files of the same names are replaced.
+
+    Example:  slipway data download here --tenant team-a --prefix 2026
+    """
+    data = _data(stack, tenant)
+    with console.phase("Download") as report:
+        files, size = data.download(folder, prefix, _progress(report))
+    _show(files, size, as_json=context.obj["json"])
+
+
+@app.command("list")
+def list_command(
+    context: typer.Context, prefix: Prefix = "", tenant: Tenant = "team-a", stack: Stack = "local"
+) -> None:
+    """List the files in the tenant's data.
+
+    Example:  slipway data list --tenant team-a
+    """
+    rows = sorted(_data(stack, tenant).list_files(prefix).items())
+    if context.obj["json"]:
+        console.show_json([{"path": path, "bytes": size} for path, size in rows])
+    else:
+        console.show_table(("path", "bytes"), rows)
+
+
+@app.command()
+def delete(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(help="File or folder in the tenant's data.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Delete data that no version of a model and no candidate of a run was made from.
+
+    The store keeps what was deleted for 30 days as an old version, as it does with replaced data.
+
+    Example:  slipway data delete 2025 --tenant team-a --yes
+    """
+    from slipway.operations import housekeeping, workspace  # noqa: PLC0415
+
+    outputs = workspace.outputs(stack)
+    with console.phase("Delete" if yes else "Look for what needs it") as report:
+        report("reading the registry and the candidates of runs")
+        files = _data_of(outputs, tenant).delete(
+            path, lambda client: housekeeping.needed_data(outputs, tenant, client), delete=yes
+        )
+    if context.obj["json"]:
+        console.show_json({"deleted": yes, "files": files})
+        return
+    console.show_table(("path", "bytes"), sorted(files.items()))
+    console.show_pairs([("deleted" if yes else "would delete", f"{len(files)} files")])
+
+
+def _data(stack: str, tenant: str) -> "TenantData":
+    from slipway.operations import workspace  # noqa: PLC0415
+
+    return _data_of(workspace.outputs(stack), tenant)
+
+
+def _data_of(outputs: "PlatformOutputs", tenant: str) -> "TenantData":
+    from serving import access  # noqa: PLC0415
+    from storage.tenant_data import TenantData  # noqa: PLC0415
+
+    return TenantData(access.store_access(outputs, tenant, "editor"), outputs.store.data_bucket, tenant)
+
+
+def _progress(report: Report) -> "Progress":
+    """Say how far it is: at each percent on a terminal, ten times elsewhere."""
+    steps = 100 if console.err.is_terminal else LINES
+    last = 0
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        step = steps * done // total if total else steps
+        if step > last:
+            last = step
+            report(f"{done / MIB:.1f} of {total / MIB:.1f} MiB")
+
+    return progress
+
+
+def _show(files: int, size: int, *, as_json: bool) -> None:
+    if as_json:
+        console.show_json({"files": files, "bytes": size})
+    else:
+        console.show_pairs([("files", files), ("bytes", size)])

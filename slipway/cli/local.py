@@ -1,0 +1,104 @@
+"""`slipway local`: the embedded Kubernetes of this checkout."""
+
+from typing import Annotated
+
+import typer
+
+from embedded import cluster, session
+from slipway.cli import console
+from slipway.operations import workspace
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The embedded Kubernetes: start, stop, status, logs, delete.\n\nExample:  slipway local status",
+)
+
+
+@app.command()
+def start(context: typer.Context) -> None:
+    """Start the cluster with the data it had.
+
+    Example:  slipway local start
+    """
+    with console.phase("Starting Kubernetes") as report:
+        cluster.start(workspace.instance(), report=report)
+    status(context)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the cluster; its data stays for the next start.
+
+    Example:  slipway local stop
+    """
+    with console.phase("Stopping Kubernetes") as report:
+        cluster.stop(workspace.instance(), report=report)
+
+
+@app.command()
+def status(context: typer.Context) -> None:
+    """Show the cluster's processes, memory and addresses.
+
+    Example:  slipway local status --json
+    """
+    current = cluster.status(workspace.instance())
+    if context.obj["json"]:
+        console.show_model(current)
+        return
+    console.show_pairs(
+        [
+            ("instance", current.name),
+            ("state", current.state),
+            (
+                "memory",
+                f"{current.memory / 2**20:.0f} MiB, of it {current.pods_memory / 2**20:.0f} MiB in pods",
+            ),
+        ]
+    )
+    if current.processes:
+        console.show_table(
+            ("process", "pid", "up for", "restarts", "memory"),
+            [
+                (p.name, p.pid or "-", f"{p.uptime:.0f} s", p.restarts, f"{p.rss / 2**20:.0f} MiB")
+                for p in current.processes
+            ],
+        )
+
+
+@app.command()
+def logs(
+    process: Annotated[str, typer.Argument(help="Which process, for example kubelet.")],
+    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
+) -> None:
+    """Print the last lines that one of the cluster's processes wrote.
+
+    Example:  slipway local logs kube-apiserver -n 50
+    """
+    path = cluster.logs(workspace.instance(), process)[process]
+    if follow:
+        for line in cluster.follow(path, lines=lines):
+            console.out.print(line, markup=False)
+        return
+    for line in path.read_text(errors="replace").splitlines()[-lines:]:
+        console.out.print(line, markup=False)
+
+
+@app.command()
+def delete(
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+) -> None:
+    """Take away the cluster, its data and the local stack's state.
+
+    Example:  slipway local delete --yes
+    """
+    instance = workspace.instance()
+    if not yes:
+        typer.confirm(f"Delete {instance.name} with all its data?", abort=True)
+    with console.phase("Deleting the local platform") as report:
+        cluster.delete(instance, report=report)
+        session.remove(instance)
+    stack_file = workspace.project() / "Pulumi.local.yaml"
+    stack_file.unlink(missing_ok=True)
+    console.err.print(f"Left in place: the tool cache {session.cache_dir()}", markup=False)

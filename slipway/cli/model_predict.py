@@ -1,0 +1,72 @@
+"""`slipway model predict`: what a served model answers for the rows of a file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slipway.cli import console
+from slipway.cli.options import Stack, Tenant
+from slipway.core.errors import FailedError
+
+if TYPE_CHECKING:
+    from slipway.operations.predict_rows import Answers
+
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def predict(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Model.")],
+    data: Annotated[Path, typer.Option(help="CSV or Parquet file with the model's features, in any order.")],
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Ask a served model for the class of each row of a file.
+
+    Example:  slipway model predict churn --data rows.csv
+    """
+    from tabular.source import open_source  # noqa: PLC0415
+
+    open_source(data, ())  # what is no table at all is refused before anything else is imported
+    from serving.predict import NotAnsweringError  # noqa: PLC0415
+    from slipway.operations import workspace  # noqa: PLC0415
+    from slipway.operations.predict_rows import ask_rows  # noqa: PLC0415
+
+    outputs = workspace.outputs(stack)
+    try:
+        with console.phase(f"Ask {name}") as report:
+            answers = ask_rows(outputs, tenant, name, data, report)
+    except NotAnsweringError as error:
+        raise FailedError(
+            error.what, why=error.why, fix="See `slipway model list` for what is served."
+        ) from error
+    for note in answers.notes:
+        console.err.print(note, markup=False)
+    _show(answers, as_json=context.obj["json"])
+
+
+def _show(answers: "Answers", *, as_json: bool) -> None:
+    labels = [answers.classes[code] for code in answers.labels.tolist()]
+    shares = [round(float(share), 6) for share in answers.probabilities]
+    if as_json:
+        console.show_json(
+            {
+                "model": answers.model,
+                "version": answers.version,
+                "classes": list(answers.classes),
+                "labels": labels,
+                "probabilities": shares,
+                "notes": list(answers.notes),
+            }
+        )
+        return
+    from slipway.cli.render import plain  # noqa: PLC0415
+
+    rows = zip(labels, shares, strict=True)
+    console.show_table(
+        ("row", "class", "probability"),
+        [(row, plain(label), f"{share:.4f}") for row, (label, share) in enumerate(rows, start=1)],
+    )

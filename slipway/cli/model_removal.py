@@ -1,0 +1,101 @@
+"""`slipway model gc` and `delete`: what goes from the registry, for good."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from slipway.cli import console
+from slipway.cli.model_registry import Name
+from slipway.cli.options import Stack, Tenant
+from slipway.operations import housekeeping, workspace
+from storage.registry.collection import COLLECT, Outcome
+from storage.registry.registry import SHORT_DIGEST
+from storage.registry.version_uses import Window
+
+_DEFAULT = Window()
+
+
+def gc(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Option(help="This model only.")] = None,
+    keep_history: Annotated[
+        int, typer.Option(min=1, help="Keep the versions of a model's last log entries.")
+    ] = _DEFAULT.entries,
+    keep_days: Annotated[
+        int, typer.Option(min=0, help="Keep the versions of log entries up to this age, in days.")
+    ] = _DEFAULT.days,
+    grace_days: Annotated[
+        int, typer.Option(min=1, help="Keep files up to this age, in days, published or not.")
+    ] = _DEFAULT.grace_days,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Delete for good the versions that no alias, endpoint or recent log entry needs; a dry run by default.
+
+    Example:  slipway model gc --tenant team-a --keep-history 5
+    """
+    window = Window(keep_history, keep_days, grace_days)
+    outputs = workspace.outputs(stack)
+    with console.phase("Collect" if yes else "Look for what nothing needs") as report:
+        outcomes = housekeeping.collect(outputs, tenant, window, model=model, delete=yes, report=report)
+    if context.obj["json"]:
+        console.show_json({"deleted": yes, "versions": [asdict(each) for each in outcomes]})
+        return
+    _show_outcomes(outcomes, deleted=yes)
+
+
+def delete(
+    context: typer.Context,
+    model: Name,
+    with_aliases: Annotated[
+        bool, typer.Option("--with-aliases", help="Also where aliases point to it; they go too.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    tenant: Tenant = "team-a",
+    stack: Stack = "local",
+) -> None:
+    """Delete all versions of a model that nothing serves, for good; a dry run by default. Its log stays.
+
+    Example:  slipway model delete churn --tenant team-a --yes
+    """
+    outputs = workspace.outputs(stack)
+    with console.phase("Delete" if yes else "Look for what would go") as report:
+        contents, outcomes = housekeeping.delete_model(
+            outputs, tenant, model, with_aliases=with_aliases, delete=yes, report=report
+        )
+    if context.obj["json"]:
+        console.show_json(
+            {
+                "deleted": yes,
+                "aliases": dict(contents.aliases),
+                "versions": [asdict(each) for each in outcomes],
+            }
+        )
+        return
+    console.show_pairs([("aliases", ", ".join(sorted(contents.aliases)) or "-")])
+    _show_outcomes(outcomes, deleted=yes)
+
+
+def _show_outcomes(outcomes: list[Outcome], *, deleted: bool) -> None:
+    console.show_table(
+        ("model", "version", "action", "objects", "bytes", "why"),
+        [
+            (
+                o.model,
+                o.digest[:SHORT_DIGEST],
+                o.action,
+                o.files,
+                o.size,
+                "; ".join(o.reasons) or "not needed",
+            )
+            for o in outcomes
+        ],
+    )
+    console.show_pairs([("deleted" if deleted else "would delete", _total(outcomes))])
+
+
+def _total(outcomes: list[Outcome]) -> str:
+    gone = [outcome for outcome in outcomes if outcome.action == COLLECT]
+    return f"{len(gone)} of {len(outcomes)} versions, {sum(outcome.size for outcome in gone)} bytes"

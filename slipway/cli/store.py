@@ -1,0 +1,60 @@
+"""`slipway store`: the artifact store's own key and certificate."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from slipway.cli import console
+from slipway.cli.options import Stack
+from slipway.operations import store_rotation, workspace
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The artifact store: replace its administrator's key or its certificate.\n\n"
+    "Example:  slipway store rotate --stack local",
+)
+
+
+@app.callback()
+def group() -> None:
+    """Keep `rotate` a command of a group, though it is the only one."""
+
+
+@app.command()
+def rotate(
+    context: typer.Context,
+    certificate: Annotated[
+        bool, typer.Option("--certificate", help="The certificate and its authority, in place of the key.")
+    ] = False,
+    stack: Stack = "local",
+) -> None:
+    """Replace the administrator's key; the store restarts, which takes seconds.
+
+    Example:  slipway store rotate --certificate
+    """
+    begun = time.monotonic()
+    settings = workspace.settings(stack)
+    with console.phase("Preparing the tools") as report:
+        opened = workspace.open_stack(stack, report)
+    what = "certificate" if certificate else "administrator's key"
+    with console.phase(f"Replace the store's {what}") as report:
+        service = store_rotation.rotate_certificate if certificate else store_rotation.rotate_root
+        done = service(opened, settings, report)
+    seconds = round(time.monotonic() - begun, 1)
+    if context.obj["json"]:
+        console.show_json(
+            {
+                "replaced": "certificate" if certificate else "root_key",
+                "generation": done.generation,
+                "continued": done.continued,
+                "seconds": seconds,
+            }
+        )
+        return
+    console.out.print(
+        f"The store's {what} is of generation {done.generation}, and the one before is refused. "
+        f"It took {seconds:.0f} s.",
+        markup=False,
+    )

@@ -1,0 +1,86 @@
+"""Who administers a stack's store: Slipway, in the cluster or elsewhere, or somebody else."""
+
+from dataclasses import replace
+
+from infra.contract import PlatformOutputs
+from infra.settings import operator_secrets
+from infra.settings.models import PlatformSettings
+from infra.stack.stack import Stack
+from serving.access import store_access
+from slipway.core.errors import UsageError
+from storage.administration import accounts_of, administering, open_admin
+from storage.client import StoreAccess
+from storage.keys import Role, StoreKey, root_key
+from storage.settings import ExternalSettings, MinioSettings
+
+Administered = MinioSettings | ExternalSettings
+"""Settings of a store whose users Slipway makes."""
+
+
+def administered(settings: PlatformSettings) -> Administered | None:
+    """Return the settings of the store if its users are Slipway's to make, else None."""
+    store = settings.store
+    if isinstance(store, MinioSettings):
+        return store
+    return store if isinstance(store, ExternalSettings) and store.administration == "minio" else None
+
+
+def require_administered(settings: PlatformSettings, stack: str) -> Administered:
+    """Return the settings of a store whose users Slipway makes.
+
+    Raises:
+        UsageError: Somebody else makes them, or there are none; says how their keys are replaced.
+    """
+    if (found := administered(settings)) is not None:
+        return found
+    if isinstance(settings.store, ExternalSettings):
+        raise UsageError(
+            "The tenants' keys of this store are made by who runs it, not by Slipway.",
+            why="With `administration: none` an old key can't be ended from here.",
+            fix="Make new users beside the old ones. "
+            f"{operator_secrets.how_to_set(operator_secrets.TENANTS_KEY, stack)} "
+            f"Then run `slipway up {stack}`, wait for the runs that began before, and remove the old users.",
+        )
+    raise UsageError("A store on AWS has no keys: there is nothing to rotate.")
+
+
+def require_own(settings: PlatformSettings) -> MinioSettings:
+    """Return the settings of the stack's own store; UsageError for any other."""
+    if isinstance(settings.store, MinioSettings):
+        return settings.store
+    raise UsageError(
+        f"A store of kind {settings.store.kind!r} has no administrator or certificate of Slipway's.",
+        why="They are replaced by who runs it.",
+        fix="Of an external store set slipway:storeAdmin to the new key, and ca_file to the new authority.",
+    )
+
+
+def administrator(stack: Stack, store: Administered) -> StoreKey:
+    """Return the administrator's key: derived for the stack's own store, else as the operator set it.
+
+    Raises:
+        UsageError: What the operator set is no key.
+    """
+    if isinstance(store, MinioSettings):
+        return root_key(stack.secret().get_secret_value(), store.root_key_generation)
+    said = stack.secret(operator_secrets.ADMIN_KEY).get_secret_value()
+    found = operator_secrets.read(store, said, stack.settings.name, ()).admin
+    if found is None:
+        raise UsageError("Nobody administers this store by Slipway.")
+    return found
+
+
+def as_administrator(outputs: PlatformOutputs, key: StoreKey, tenant: str) -> StoreAccess:
+    """Return the administrator's way to the store; a tenant's namespace tells which authority to trust."""
+    return replace(store_access(outputs, tenant, "editor"), key=key)
+
+
+def service_accounts(
+    outputs: PlatformOutputs, administrator: StoreKey, tenant: str, generation: int
+) -> tuple[str, ...]:
+    """Return the access keys that a tenant's users of one generation made for themselves."""
+    admin = open_admin(as_administrator(outputs, administrator, tenant))
+    with administering(f"list the service accounts of {tenant}"):
+        return tuple(
+            account for role in Role for account in accounts_of(admin, f"{tenant}-{role}-{generation}")
+        )

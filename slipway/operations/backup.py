@@ -1,0 +1,223 @@
+"""Backups of a whole stack: its models, its settings and its state.
+
+Models are read with each tenant's own reading key, so it takes no administrator. Nothing secret leaves in
+clear: the state and the settings carry their secrets as Pulumi encrypted them, and what opens them (a
+passphrase, a key of a cloud) is never part of a backup.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from infra.contract import PlatformOutputs
+from infra.settings.config import load_file
+from infra.stack.stack import Stack
+from infra.stack.state import plain_secrets
+from serving import access
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report, silent
+from slipway.operations import workspace
+from slipway.operations.backup_key import signing_key
+from storage.backup.check import Fault, check
+from storage.backup.finish import Taken, finish
+from storage.backup.index import SETTINGS, STATE, Damage, Index, ModelObject, StackFile
+from storage.backup.place import BackupPlace
+from storage.backup.pool import Pool
+from storage.backup.prune import Plan, Retention, carry_out, plan
+from storage.backup.snapshot import TenantBackup
+from storage.client import StoreAccess, open_store
+from storage.keys import StoreKey, backup_key
+
+ACCESS_KEY: Final = "SLIPWAY_BACKUP_ACCESS_KEY_ID"
+SECRET_KEY: Final = "SLIPWAY_BACKUP_SECRET_ACCESS_KEY"
+
+
+@dataclass(frozen=True)
+class Where:
+    """The address of backups, as a person gives it; the key comes from the environment."""
+
+    uri: str
+    endpoint: str | None = None
+    region: str = "us-east-1"
+    ca: Path | None = None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A snapshot that was found, and where."""
+
+    place: BackupPlace
+    id: str
+    index: Index
+
+
+def open_place(where: Where, environment: Mapping[str, str] | None = None) -> BackupPlace:
+    """Open the store of backups.
+
+    Raises:
+        UsageError: No key is in the environment, or the address is none.
+    """
+    surroundings = os.environ if environment is None else environment
+    key, secret = surroundings.get(ACCESS_KEY), surroundings.get(SECRET_KEY)
+    if bool(key) != bool(secret) or (where.endpoint and not key):
+        raise UsageError(
+            "There is no key for the backups' store.",
+            why=f"{ACCESS_KEY if not key else SECRET_KEY} is not set.",
+            fix=f"Set {ACCESS_KEY} and {SECRET_KEY}; a command line is no place for a key.",
+        )
+    if where.endpoint and (urlsplit(where.endpoint).scheme not in ("http", "https") or "@" in where.endpoint):
+        raise UsageError("--endpoint is not an address.", fix="Give one such as https://s3.example.com:9000.")
+    try:
+        ca = where.ca.read_text() if where.ca else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{where.ca} can't be read.", why=type(error).__name__) from error
+    given = StoreKey(access_key=key, secret_key=SecretStr(secret)) if key and secret else None
+    reached = StoreAccess(
+        endpoint=where.endpoint,
+        region=where.region,
+        key=given,
+        ca=ca,
+        path_style=where.endpoint is not None,
+    )
+    return BackupPlace.at(open_store(reached), where.uri)
+
+
+def find(
+    stack: str,
+    where: Where,
+    snapshot: str | None = None,
+    *,
+    unsigned: bool = False,
+    report: Report = silent,
+) -> Snapshot:
+    """Read the index of a stack's snapshot.
+
+    Args:
+        stack: whose.
+        where: its backups are kept.
+        snapshot: which; the newest by default.
+        unsigned: whether to take one without looking at its signature.
+        report: takes progress.
+
+    Raises:
+        UsageError: There is no such snapshot.
+        FailedError: It was altered, or is not signed with the stack's secret.
+    """
+    place = open_place(where)
+    identity = snapshot or place.newest(stack)
+    key = None if unsigned else signing_key(stack, place, identity, report)
+    return Snapshot(place, identity, place.index(stack, identity, key))
+
+
+def snapshots(where: Where, stack: str | None = None) -> list[Snapshot]:
+    """Return what backups there are, oldest first."""
+    place = open_place(where)
+    return [Snapshot(place, each, place.index(name, each)) for name, each in place.snapshots(stack)]
+
+
+def verify(found: Snapshot, report: Report) -> list[Fault]:
+    """Read a snapshot back; return what is wrong with it."""
+    return check(found.place, found.index, report)
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a prune removed, or would."""
+
+    plan: Plan
+    blobs: dict[str, int]
+    """Sizes, by digest."""
+
+
+def prune(
+    stack: str,
+    where: Where,
+    retention: Retention,
+    *,
+    delete: bool = False,
+    unsigned: bool = False,
+    report: Report = silent,
+) -> Pruned:
+    """Forget the stack's old snapshots and remove what no snapshot needs; without `delete` only say so.
+
+    Raises:
+        UsageError: The stack has no snapshot there.
+        FailedError: A snapshot can't be counted, another prune is under way, or the store failed.
+    """
+    place = open_place(where)
+    newest = place.newest(stack)
+    key = None if unsigned else signing_key(stack, place, newest, report)
+    report("reading every index")
+    planned = plan(place, stack, retention, key)
+    return Pruned(planned, carry_out(place, planned, report) if delete else planned.blobs)
+
+
+def create(stack: str, where: Where, *, recheck: bool = False, report: Report = silent) -> Taken:
+    """Take a snapshot of the stack.
+
+    Args:
+        stack: which.
+        where: its backups are kept.
+        recheck: read what is there from earlier backups, and write anew what was altered.
+        report: takes progress.
+
+    Raises:
+        UsageError: The stack is not up, or the address is the stack's own store.
+        FailedError: A store failed; there is no new snapshot, and the next try goes on from there.
+    """
+    opened = workspace.open_stack(stack, report)
+    outputs = opened.outputs()
+    _require_elsewhere(outputs, where)
+    key = backup_key(opened.secret().get_secret_value())
+    pool = Pool(open_place(where), recheck=recheck)
+    files = _stack_files(opened)
+    objects: list[ModelObject] = []
+    damaged: list[Damage] = []
+    for tenant in sorted(outputs.tenants):
+        client = access.open_store(outputs, tenant, "editor")
+        found, faults = TenantBackup(client, outputs.store.models_bucket, tenant, pool, report).take()
+        objects += found
+        damaged += faults
+    return finish(
+        pool,
+        key,
+        stack=stack,
+        versions=(metadata.version("slipway"), outputs.contract_version),
+        tenants=outputs.tenants,
+        objects=objects,
+        damaged=damaged,
+        files=files,
+    )
+
+
+def _require_elsewhere(outputs: PlatformOutputs, where: Where) -> None:
+    own = {urlsplit(each).netloc for each in (outputs.store.endpoint, outputs.store.internal_endpoint)}
+    # All of AWS has a few addresses; there another bucket, of another account at best, is elsewhere.
+    if outputs.store.kind != "s3" and where.endpoint and urlsplit(where.endpoint).netloc in own:
+        raise UsageError(
+            f"{where.endpoint} is the store of stack {outputs.stack} itself.",
+            why="A backup that is in it is lost with it.",
+            fix="Give the --endpoint of another store.",
+        )
+
+
+def _stack_files(opened: Stack) -> dict[str, bytes]:
+    """State, settings and tenants, by their names in a snapshot; refused if a secret in them is in clear."""
+    load_file(opened.settings)
+    exported = opened.export()
+    if plain := plain_secrets(exported):
+        raise FailedError(
+            "The stack's state holds a secret that is not encrypted; it was not backed up.", why=plain[0]
+        )
+    files = {SETTINGS: opened.settings.read_bytes(), STATE: json.dumps(exported).encode()}
+    for path in sorted((opened.project / "tenants").glob("*.yaml")):
+        files[f"tenants/{path.name}"] = path.read_bytes()
+        StackFile(name=f"tenants/{path.name}", size=0, sha256="0" * 64)
+    return files

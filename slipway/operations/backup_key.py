@@ -1,0 +1,94 @@
+"""The key that signs a stack's backups, from what the operator has: the stack, or what opens its settings.
+
+It derives from the stack's secret. Where the stack is lost, the snapshot's own settings hold that secret,
+encrypted: only who has the passphrase can make settings that open here, so what they hold can be trusted.
+ADR 0008 says how far.
+"""
+
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import yaml
+from pydantic import SecretStr
+
+from infra.settings.config import load_file
+from infra.stack.stack import Stack
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report, silent
+from slipway.operations import workspace
+from storage.backup.index import SETTINGS
+from storage.backup.place import BackupPlace
+from storage.keys import backup_key
+
+_MADE: Final = re.compile(r"[A-Za-z0-9_-]{43,}")
+"""A secret as `slipway init` makes it. What is encrypted in a stack's state is JSON, so it begins otherwise;
+and a store's secret key has 40 characters. Neither can be put in the place of the stack's secret."""
+
+
+def signing_key(stack: str, place: BackupPlace, snapshot: str, report: Report = silent) -> SecretStr:
+    """Return what a snapshot's index must be signed with.
+
+    Raises:
+        UsageError: The stack's settings are not here, and those of the snapshot can't vouch for it.
+        FailedError: The secrets can't be decrypted; the passphrase is another, for one.
+    """
+    path = workspace.project() / f"Pulumi.{stack}.yaml"
+    if path.is_file():
+        opened = workspace.open_stack(stack, report)
+        secret = opened.secret() if opened.exists() else _decrypted(stack, path.read_bytes(), report)
+        return backup_key(secret.get_secret_value())
+    settings = place.read(place.index(stack, snapshot).file(SETTINGS))
+    report("reading the stack's secret from the snapshot's settings")
+    secret = _decrypted(stack, settings, report)
+    if not _MADE.fullmatch(secret.get_secret_value()):
+        raise UsageError(
+            f"The settings of snapshot {snapshot} can't vouch for it.",
+            why="Their secret is not one that `slipway init` made.",
+            fix=f"Put {path.name} back from where you keep it; or, if you know that it is yours, --unsigned.",
+        )
+    return backup_key(secret.get_secret_value())
+
+
+@contextmanager
+def bare_stack(name: str, settings: bytes, report: Report = silent) -> Iterator[Stack]:
+    """Yield a stack of that name in a folder and a backend of its own, which go at the end."""
+    with tempfile.TemporaryDirectory(prefix="slipway-stack-") as made:
+        folder = Path(made)
+        (folder / "backend").mkdir()
+        shutil.copy(workspace.project() / "Pulumi.yaml", folder)
+        path = folder / f"Pulumi.{name}.yaml"
+        path.write_bytes(settings)
+        environment = load_file(path).environment
+        env = dict(workspace.tool_environment(name, report, environment=environment))
+        env["PULUMI_BACKEND_URL"] = f"file://{folder / 'backend'}"
+        yield Stack(name, folder, env)
+
+
+def _decrypted(stack: str, settings: bytes, report: Report) -> SecretStr:
+    document = yaml.safe_load(settings)
+    provider = document.get("secretsprovider") if isinstance(document, dict) else None
+    if provider not in (None, "", "default", "passphrase"):
+        # A snapshot could name a key that its maker shares with everybody.
+        raise UsageError(
+            f"The snapshot's signature can't be checked: stack {stack} is not here.",
+            why="Its settings are opened by a key outside, and a snapshot may name any key.",
+            fix=f"Put Pulumi.{stack}.yaml back and run `slipway init {stack}`; "
+            "or, if you know that the snapshot is yours, add --unsigned.",
+        )
+    with bare_stack(stack, settings, report) as bare:
+        try:
+            bare.register()
+            return bare.secret()
+        except FailedError as error:
+            if "passphrase" not in error.why:
+                raise
+            raise FailedError(
+                "The snapshot's signature can't be checked: its settings can't be read here.",
+                why=error.why,
+                fix="Put the passphrase back that was kept apart from the backup; see docs/backup.md.",
+            ) from error

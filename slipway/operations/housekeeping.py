@@ -1,0 +1,96 @@
+"""Keeping a tenant's models in order: garbage goes, and what is served is checked."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from infra.contract import PlatformOutputs
+from serving import access, served
+from serving.cluster import Cluster
+from slipway.core.report import Report, silent
+from storage.registry import data_uses
+from storage.registry.collection import Collector, Outcome, outcome
+from storage.registry.model_deletion import Contents, ModelDeletion
+from storage.registry.registry import Registry
+from storage.registry.version_uses import Window
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+
+def collect(
+    outputs: PlatformOutputs,
+    tenant: str,
+    window: Window,
+    *,
+    model: str | None = None,
+    delete: bool = False,
+    report: Report = silent,
+) -> list[Outcome]:
+    """Delete the versions that nothing needs, or only say which.
+
+    Raises:
+        UsageError: No such tenant.
+        FailedError: The cluster can't be asked what is served, or the store failed.
+    """
+    _, collector = _collector(outputs, tenant)
+    report("asking what is served, and reading aliases and logs")
+    verdicts = collector.plan(window, model)
+    if not delete:
+        return [outcome(verdict, verdict.action, verdict.reasons) for verdict in verdicts]
+    return collector.carry_out(verdicts, report)
+
+
+def delete_model(
+    outputs: PlatformOutputs,
+    tenant: str,
+    model: str,
+    *,
+    with_aliases: bool = False,
+    delete: bool = False,
+    report: Report = silent,
+) -> tuple[Contents, list[Outcome]]:
+    """Delete a model that nothing serves, or only say what would go.
+
+    Raises:
+        UsageError: No such tenant or model, or it may not be deleted so; nothing was changed.
+        FailedError: The cluster can't be asked what is served, or the store failed.
+    """
+    client, collector = _collector(outputs, tenant)
+    deletion = ModelDeletion(client, outputs.store.models_bucket, tenant, collector)
+    report("asking what is served, and reading aliases")
+    contents = deletion.plan(model, with_aliases=with_aliases)
+    if not delete:
+        return contents, [outcome(each, each.action, each.reasons) for each in contents.verdicts]
+    return contents, deletion.carry_out(contents, report)
+
+
+def needed_data(outputs: PlatformOutputs, tenant: str, client: "S3Client") -> Mapping[str, Sequence[str]]:
+    """Return what needs each file of a tenant's data, by its URI; raises as `storage.registry.data_uses`."""
+    registry = Registry(client, outputs.store.models_bucket, tenant)
+    return data_uses.needed_data(client, registry, outputs.tenant(tenant).pipeline_root)
+
+
+def _collector(outputs: PlatformOutputs, tenant: str) -> tuple["S3Client", Collector]:
+    """The store opened with the collector's key, and a collector that asks the cluster what is served."""
+    place, bucket = outputs.tenant(tenant), outputs.store.models_bucket
+    cluster = Cluster.of(outputs)
+
+    def ask() -> Mapping[str, Mapping[str, str]]:
+        services = [served.Service.of(isvc) for isvc in cluster.services(place.namespace)]
+        return served.needed(services, bucket, tenant)
+
+    client = access.open_store(outputs, tenant, "collector")
+    return client, Collector(client, bucket, tenant, ask)
+
+
+def check_served(outputs: PlatformOutputs, tenant: str, report: Report = silent) -> list[served.Checked]:
+    """Check what every InferenceService of the tenant serves.
+
+    Raises:
+        UsageError: No such tenant.
+        FailedError: The cluster can't be asked, or a Secret can't be read.
+    """
+    place = outputs.tenant(tenant)
+    store = access.open_store(outputs, tenant, "editor")
+    cluster = Cluster.of(outputs)
+    return served.check_served(cluster, store, outputs.store.models_bucket, tenant, place.namespace, report)

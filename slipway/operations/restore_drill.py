@@ -1,0 +1,256 @@
+"""The restore drill: a backup is as good as its last restore into something that can be thrown away.
+
+For a stack `local` the drill makes a cluster of its own beside the stack's: another instance, a project
+folder made of the snapshot's settings and tenants, a secret of its own. It goes whatever happens; what a
+drill that was killed left is cleared by the next. For other environments the scratch stack is named.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from embedded import cluster, session
+from embedded.instance import Instance
+from infra.contract import PlatformOutputs
+from infra.settings.config import PLATFORM_KEY
+from infra.stack.stack import Stack
+from serving import access
+from serving.cluster import Cluster
+from serving.endpoint import CHAMPION, Endpoint
+from serving.predict import NotAnsweringError, ask, url_of
+from slipway.core.errors import SlipwayError, UsageError
+from slipway.core.report import Report
+from slipway.operations import workspace
+from slipway.operations.backup import Snapshot
+from slipway.operations.backup_key import bare_stack
+from slipway.operations.predict_rows import read_schema
+from slipway.operations.restore import restore_models, restore_state
+from storage.backup.index import SETTINGS, STATE
+from storage.backup.restore import Restored
+from storage.registry.registry import Registry
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SCRATCH: Final = "local-drill"
+"""Name of the scratch stack."""
+
+ANSWER_SECONDS: Final = 60.0
+
+
+class Finding(BaseModel):
+    """One thing that the drill looked at."""
+
+    model_config = ConfigDict(frozen=True)
+
+    what: str
+    ok: bool
+    detail: str
+    seconds: float
+
+
+class Drill(BaseModel):
+    """How a drill ended."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stack: str
+    snapshot: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything was found as it should be."""
+        return all(each.ok for each in self.findings)
+
+
+def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
+    """Restore a snapshot into a scratch stack and look at what is there then.
+
+    Args:
+        snapshot: which.
+        into: an existing scratch stack; None makes one and takes it away again, for `local` only.
+        report: takes progress.
+
+    Raises:
+        UsageError: There is no scratch stack to restore into.
+        FailedError: The scratch stack can't be made, or a store failed.
+    """
+    begun = time.monotonic()
+    settings = yaml.safe_load(snapshot.place.read(snapshot.index.file(SETTINGS)))
+    environment = settings["config"][PLATFORM_KEY]["environment"]
+    findings = [_state(snapshot, report)]
+    if into is not None:
+        if into == snapshot.index.stack:
+            raise UsageError(f"{into} is the stack of the backup.", fix="Name a scratch stack with --into.")
+        findings += rehearse(workspace.outputs(into), snapshot, report)
+    elif environment == "local":
+        with scratch(snapshot, settings, report) as outputs:
+            findings.append(_finding("scratch stack", True, "made from the snapshot's settings", begun))
+            findings += rehearse(outputs, snapshot, report)
+    else:
+        raise UsageError(
+            f"A drill for a stack of environment {environment!r} takes a scratch stack.",
+            why="Only for `local` one is made on the spot.",
+            fix="Make one with the same tenants, and name it with --into.",
+        )
+    return Drill(
+        stack=snapshot.index.stack,
+        snapshot=snapshot.id,
+        findings=tuple(findings),
+        seconds=round(time.monotonic() - begun, 1),
+    )
+
+
+def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> list[Finding]:
+    """Restore every tenant's models, and have every champion answer."""
+    begun = time.monotonic()
+    findings = []
+    outcomes = restore_models(outputs, snapshot, report=report)
+    seconds = round(time.monotonic() - begun, 1)
+    for each in outcomes:
+        what = f"{each.tenant}/{each.model}" + (f"@{each.alias}" if each.alias else "")
+        detail = f"{each.digest[:12]} {'verified' if each.verified else each.why}"
+        findings.append(Finding(what=what, ok=each.verified, detail=detail, seconds=seconds))
+        if each.verified and each.alias == CHAMPION:
+            findings.append(_served(outputs, each, report))
+    return findings
+
+
+# --- what is looked at -----------------------------------------------------------------------------------
+
+
+def _state(snapshot: Snapshot, report: Report) -> Finding:
+    """Have Pulumi take the state over in a folder of its own: it needs the passphrase that is here."""
+    begun = time.monotonic()
+    report("reading the stack's state")
+    settings = snapshot.place.read(snapshot.index.file(SETTINGS))
+    with bare_stack(snapshot.index.stack, settings, report) as bare:
+        try:
+            count = restore_state(snapshot, bare)
+        except SlipwayError as error:
+            return _finding(STATE, False, str(error), begun)
+    return _finding(STATE, True, f"{count} resources, taken over by Pulumi", begun)
+
+
+def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Finding:
+    """Make the champion's endpoint from its log entry, and ask it for one row."""
+    begun = time.monotonic()
+    what = f"{restored.tenant}/{restored.model} served"
+    client = access.open_store(outputs, restored.tenant, "promoter")
+    registry = Registry(client, outputs.store.models_bucket, restored.tenant)
+    endpoint = Endpoint(Cluster.of(outputs), registry, outputs, restored.tenant, restored.model, report)
+    try:
+        endpoint.reinstate()
+        answer = _answer(outputs, client, registry, restored)
+    except SlipwayError as error:
+        return _finding(what, False, str(error), begun)
+    return _finding(what, True, answer, begun)
+
+
+def _answer(outputs: PlatformOutputs, client: "S3Client", registry: Registry, restored: Restored) -> str:
+    schema = read_schema(client, registry.show(restored.model, restored.digest))
+    row = pa.table(
+        {
+            each.name: pa.array([0], pa.float32()) if each.kind == "number" else [each.categories[0]]
+            for each in schema.features
+        }
+    )
+    url = url_of(outputs, restored.tenant, restored.model)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        try:
+            [answer] = ask(url, schema, row).labels
+        except NotAnsweringError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+        else:
+            return f"answered {answer} for a row of zeros"
+
+
+def _finding(what: str, ok: bool, detail: str, begun: float) -> Finding:
+    return Finding(what=what, ok=ok, detail=detail, seconds=round(time.monotonic() - begun, 1))
+
+
+# --- the scratch stack -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> Iterator[PlatformOutputs]:
+    """Make a local platform from a snapshot's settings and tenants; take it away at the end.
+
+    Raises:
+        UsageError: Another drill of this checkout is under way.
+    """
+    own = workspace.instance()
+    instance = Instance(
+        f"drill-{hashlib.sha256(own.name.encode()).hexdigest()[:12]}", own.data_root, own.run_root
+    )
+    with _alone(), tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
+        folder = Path(name)
+        _lay_out(folder, snapshot, settings)
+        _clear(instance, report)
+        try:
+            env = session.environment(instance, report)
+            path = os.pathsep.join(filter(None, (str(workspace.project()), os.environ.get("PYTHONPATH"))))
+            stack = Stack(SCRATCH, folder, {**env, "PYTHONPATH": path})
+            stack.init("local")
+            report("making the scratch stack")
+            stack.up()
+            yield stack.outputs()
+        finally:
+            report("taking the scratch stack away")
+            _clear(instance, report)
+
+
+def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> None:
+    """Make a project folder: the checkout's program, the snapshot's settings and tenants."""
+    project = workspace.project()
+    (folder / "infra").mkdir()
+    # The program looks for tenants beside itself, so it is a copy and no link.
+    shutil.copy(project / "infra" / "__main__.py", folder / "infra")
+    shutil.copy(project / "Pulumi.yaml", folder)
+    for name in (".venv", "pyproject.toml", "uv.lock"):
+        if (project / name).exists():
+            (folder / name).symlink_to(project / name)
+    config = settings["config"]
+    assert isinstance(config, dict)
+    platform = {"config": {PLATFORM_KEY: config[PLATFORM_KEY]}}
+    (folder / f"Pulumi.{SCRATCH}.yaml").write_text(yaml.safe_dump(platform, sort_keys=False))
+    (folder / "tenants").mkdir()
+    for each in snapshot.index.files:
+        if each.name.startswith("tenants/"):
+            (folder / each.name).write_bytes(snapshot.place.read(each))
+
+
+def _clear(instance: Instance, report: Report) -> None:
+    cluster.delete(instance, report=report)
+    session.remove(instance)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Hold the checkout's folder: a second drill would clear the first one's scratch stack."""
+    handle = os.open(workspace.project(), os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UsageError(
+            "Another restore drill of this checkout is under way.", fix="Wait for it to end."
+        ) from None
+    finally:
+        os.close(handle)

@@ -1,0 +1,168 @@
+"""Which store `slipway doctor --store` tests, and with whose keys: none of them is ever an argument."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from infra.contract import PlatformOutputs
+from infra.names import STORE_NAMESPACE
+from serving.cluster import Cluster
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.report import Report
+from storage import conformance
+from storage.client import StoreAccess, open_store
+from storage.conformance import (
+    Administration,
+    BucketPolicyAdministration,
+    MinioAdministration,
+    NoAdministration,
+    StoreReport,
+)
+from storage.keys import StoreKey
+
+KEY: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""The environment variables of the key that the test works with."""
+
+LIMITED_KEY: Final = ("SLIPWAY_LIMITED_ACCESS_KEY_ID", "SLIPWAY_LIMITED_SECRET_ACCESS_KEY")
+"""Those of the user whom the test may hold to a prefix by a bucket policy."""
+
+LIMITED_PRINCIPAL: Final = "SLIPWAY_LIMITED_PRINCIPAL"
+"""What a bucket policy calls that user; without it his access key."""
+
+_ROOT_SECRET: Final = "store-root"
+_ROOT_KEY: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
+
+
+class PolicyMechanism(StrEnum):
+    """How the test limits a key to a prefix."""
+
+    NONE = "none"
+    MINIO = "minio"
+    BUCKET_POLICY = "bucket-policy"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreUnderTest:
+    """A store, where in it the test may work, and how it limits a key."""
+
+    access: StoreAccess
+    bucket: str | None
+    administration: Administration
+
+    def run(self, report: Report) -> StoreReport:
+        """Test the store; raises as `storage.conformance.run`."""
+        return conformance.run(
+            self.access, bucket=self.bucket, administration=self.administration, report=report
+        )
+
+
+def of_stack(outputs: PlatformOutputs) -> StoreUnderTest:
+    """Return the stack's own store with its administrator's key.
+
+    Raises:
+        UsageError: The stack has no such key: its store is not its own.
+        FailedError: The cluster doesn't tell the key.
+    """
+    store = outputs.store
+    if store.kind != "minio":
+        raise UsageError(
+            f"Stack {outputs.stack!r} holds no administrator's key of its store.",
+            why=f"The store is of kind {store.kind!r} and was there before the stack.",
+            fix=f"Set {KEY[0]} and {KEY[1]}, and name the store by --endpoint and --region.",
+        )
+    cluster = Cluster.of(outputs)
+    secret = cluster.read_secret(STORE_NAMESPACE, _ROOT_SECRET)
+    key = _key(secret, _ROOT_KEY)
+    if key is None:
+        raise FailedError(f"Secret {STORE_NAMESPACE}/{_ROOT_SECRET} holds no administrator's key.")
+    access = StoreAccess(
+        endpoint=store.endpoint,
+        region=store.region,
+        key=key,
+        ca=_authority(cluster, outputs),
+        path_style=store.path_style,
+    )
+    return StoreUnderTest(access=access, bucket=None, administration=MinioAdministration(access))
+
+
+def _authority(cluster: Cluster, outputs: PlatformOutputs) -> str | None:
+    """Return the certificate of the store's authority, which each tenant's namespace has."""
+    name = outputs.store.ca_config_map
+    if name is None:
+        return None
+    for tenant in outputs.tenants.values():
+        return cluster.read_config_map(tenant.namespace, name)["ca.crt"]
+    raise UsageError(
+        "The certificate of the store's authority is not to be had.",
+        why=f"It is in the namespace of each tenant, and stack {outputs.stack!r} has none.",
+        fix="Add tenants/<name>.yaml and bring the stack up.",
+    )
+
+
+def at(
+    endpoint: str,
+    *,
+    region: str,
+    bucket: str | None,
+    mechanism: PolicyMechanism,
+    ca: Path | None,
+    environ: Mapping[str, str] = os.environ,
+) -> StoreUnderTest:
+    """Return any store, with keys from the environment.
+
+    Raises:
+        UsageError: A key is missing, or the certificate can't be read.
+    """
+    key = _key(environ, KEY)
+    if key is None:
+        raise UsageError(
+            "There is no key for the store.",
+            why=f"Not set: {', '.join(name for name in KEY if not environ.get(name))}.",
+            fix=f"export {KEY[0]}=… {KEY[1]}=…",
+        )
+    access = StoreAccess(endpoint=endpoint, region=region, key=key, ca=_certificate(ca))
+    conformance.check_endpoint(endpoint)
+    return StoreUnderTest(
+        access=access, bucket=bucket, administration=_administration(mechanism, access, environ)
+    )
+
+
+def _certificate(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} can't be read as a certificate.", why=type(error).__name__) from error
+
+
+def _administration(
+    mechanism: PolicyMechanism, access: StoreAccess, environ: Mapping[str, str]
+) -> Administration:
+    match mechanism:
+        case PolicyMechanism.NONE:
+            return NoAdministration()
+        case PolicyMechanism.MINIO:
+            return MinioAdministration(access)
+        case PolicyMechanism.BUCKET_POLICY:
+            limited = _key(environ, LIMITED_KEY)
+            if limited is None:
+                raise UsageError(
+                    "There is no user to hold to a prefix.",
+                    why=f"{LIMITED_KEY[0]} and {LIMITED_KEY[1]} are the key of one without any right.",
+                    fix="Make such a user at the store and set both.",
+                )
+            principal = environ.get(LIMITED_PRINCIPAL)
+            return BucketPolicyAdministration(open_store(access), limited, principal)
+
+
+def _key(values: Mapping[str, str], names: tuple[str, str]) -> StoreKey | None:
+    access_key, secret_key = (values.get(name, "") for name in names)
+    if not access_key or not secret_key:
+        return None
+    return StoreKey(access_key=access_key, secret_key=SecretStr(secret_key))

@@ -1,0 +1,147 @@
+"""One training job from data to an answer: upload, run, gate, promote, ask. Calls services only."""
+
+import json
+import shlex
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from infra.contract import PlatformOutputs
+from pipelines import client as kfp_client
+from pipelines import data as datasets
+from pipelines import outcome, run, upload
+from serving import access, rollout
+from serving.champion import OtherQuestionsError
+from slipway.core.report import Report, silent
+from slipway.operations.training_job import Job
+from tabular.summary import Summary
+
+
+class TrainedModel(BaseModel):
+    """What became of one training job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    pipeline: str
+    run_id: str
+    run_state: str
+    data: Summary
+    decision: str
+    version: str | None = None
+    endpoint: str | None = None
+    rows: int = 0
+    """Held-out rows that promotion evaluated on."""
+    accuracy: float | None = None
+    baseline: float | None = None
+    """Accuracy of always answering the most frequent class."""
+    most_frequent: str = ""
+    asked: int = 0
+    """Held-out rows that the endpoint was asked; it answered all of them as evaluated."""
+    expected: str = ""
+    predicted: str = ""
+    curl: str | None = None
+
+
+class TrainingRun(run.RunResult):
+    """How a run went, and the data that it was given."""
+
+    data: Summary
+
+
+def train(
+    outputs: PlatformOutputs, job: Job, checked: Summary | None, report: Report = silent
+) -> TrainingRun:
+    """Upload the pipeline and its data, run it, and wait.
+
+    Args:
+        outputs: The stack's outputs.
+        job: What to train.
+        checked: What `job.check` returned.
+        report: Takes lines of progress.
+
+    Raises:
+        FailedError: The run failed.
+    """
+    opened = kfp_client.open_client(outputs, job.tenant)
+    report("uploading the pipeline")
+    uploaded = upload.upload(opened, outputs, job.tenant, job.pipeline)
+    stored, data = _store_data(outputs, job, checked, report)
+    parameters: dict[str, run.Value] = {
+        "model_name": job.model,
+        "data_uri": stored.uri,
+        "data_sha256": stored.sha256,
+        "test_split": job.split.test_split,
+        "seed": job.split.seed,
+        "read_options": job.read.model_dump_json(exclude_defaults=True),
+    }
+    if job.threshold is not None:
+        parameters["deploy_threshold"] = job.threshold
+    run_id = run.start(opened, outputs, job.tenant, uploaded, parameters)
+    report(f"run {run_id}")
+    result = run.wait(opened, run_id, pipeline=job.pipeline, report=report)
+    result.require_success()
+    return TrainingRun(**result.model_dump(), data=data)
+
+
+def _store_data(
+    outputs: PlatformOutputs, job: Job, checked: Summary | None, report: Report
+) -> tuple[datasets.StoredData, Summary]:
+    with tempfile.TemporaryDirectory() as folder:
+        if job.data is not None and checked is not None:
+            prepared = datasets.PreparedData(path=job.data, summary=checked)
+        else:
+            prepared = datasets.sample(job.sample, Path(folder), job.split)
+        data = prepared.summary
+        report(f"{prepared.path.name}: {data.rows} rows, {len(data.columns)} features; uploading")
+        store = access.store_access(outputs, job.tenant, "editor")
+        return datasets.upload(store, outputs, job.tenant, prepared), data
+
+
+def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Report = silent) -> TrainedModel:
+    """Promote what the run proposed, or say why not; the figures are promotion's own."""
+    promoter = rollout.open_promoter(outputs, job.tenant, report)
+    left = outcome.read(promoter.store, outputs, job.tenant, result.run_id, job.pipeline)
+    told: dict[str, Any] = {
+        "name": job.model,
+        "pipeline": job.pipeline,
+        "run_id": result.run_id,
+        "run_state": result.state,
+        "data": result.data,
+    }
+    if left.candidate is None:
+        return TrainedModel(**told, decision=f"not promoted: {left.summary}")
+    try:
+        promoted = promoter.promote_run(result.run_id, pipeline=job.pipeline, replace=job.replace)
+    except OtherQuestionsError as error:
+        # The run is done and the platform is up: what is left to a person is part of the result.
+        return TrainedModel(**told, decision=f"not promoted: {error}")
+    measured = promoted.evaluation
+    if measured is not None:
+        told |= {
+            "rows": measured.held_out.rows,
+            "accuracy": measured.metrics["accuracy"],
+            "baseline": measured.baseline["accuracy"],
+            "most_frequent": measured.most_frequent,
+        }
+    if promoted.smoke is None:
+        return TrainedModel(**told, decision=f"not promoted: {promoted.reason}")
+    return TrainedModel(
+        **told,
+        decision=f"promoted: {promoted.reason}",
+        version=promoted.digest,
+        endpoint=f"{promoted.endpoint}/infer",
+        asked=promoted.smoke.rows,
+        expected=", ".join(promoted.smoke.expected),
+        predicted=", ".join(promoted.smoke.answered),
+        curl=_curl(f"{promoted.endpoint}/infer", promoted.request),
+    )
+
+
+def _curl(url: str, body: Mapping[str, object]) -> str:
+    return (
+        f"curl -s {shlex.quote(url)} -H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}"
+    )

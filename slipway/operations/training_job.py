@@ -1,0 +1,86 @@
+"""What to train, for whom; what is wrong with it is said before anything else is imported or started."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import ValidationError
+
+from slipway.core.errors import UsageError
+from storage.layout import checked_name
+from tabular.schema import ReadOptions, Split
+
+if TYPE_CHECKING:
+    from tabular.summary import Summary
+
+Pipeline = Literal["training", "iris"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One training job."""
+
+    tenant: str
+    pipeline: Pipeline
+    model: str
+    data: Path | None = None
+    """CSV or Parquet file; None takes a data set of scikit-learn's: iris, or Wisconsin for training."""
+    read: ReadOptions = field(default_factory=ReadOptions)
+    split: Split = field(default_factory=Split)
+    threshold: float | None = None
+    """Accuracy on held-out rows that the model must reach; None takes the pipeline's default."""
+    replace: bool = False
+    """Whether a champion may be replaced that the model can't be compared with."""
+
+    @property
+    def sample(self) -> Literal["iris", "wisconsin"]:
+        """The data set that is taken where the user brings none."""
+        return "iris" if self.pipeline == "iris" else "wisconsin"
+
+    def check(self) -> "Summary | None":
+        """Refuse what can be known to be wrong; return the user's data as read, if there is any.
+
+        Raises:
+            UsageError: The name, the threshold or the data can't be used.
+        """
+        checked_name("model", self.model)
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise UsageError(f"--threshold {self.threshold:g} can't be an accuracy.", fix="Give 0 to 1.")
+        if self.data is None:
+            if self.read != ReadOptions():
+                raise UsageError(
+                    "--target, --drop and --missing say how to read a file, and there is none.",
+                    fix="Name it with --data.",
+                )
+            return None
+        from tabular.reader import inspect  # noqa: PLC0415 - numpy and pyarrow, which only data needs
+
+        return inspect(self.data, self.read, self.split)
+
+
+def model_name(data: Path) -> str:
+    """Name to serve a model of a file under, if no other was asked for."""
+    plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in data.stem.lower()).strip("-")
+    named = plain if plain[:1].isalpha() else f"model-{plain}"
+    return named[:40].rstrip("-")
+
+
+def read_options(target: str, drop: list[str], missing: list[str] | None) -> ReadOptions:
+    """The options of a command as the reader takes them; UsageError if they can't be."""
+    if not target.strip():
+        raise UsageError("--target is empty.", fix="Name the column to predict.")
+    words = {} if missing is None else {"missing": tuple(missing)}
+    return ReadOptions(target=target.strip(), drop=tuple(drop), **words)
+
+
+def split_options(test_split: float, seed: int) -> Split:
+    """The options of a command as the split takes them; UsageError if they can't be."""
+    try:
+        return Split(test_split=test_split, seed=seed)
+    except ValidationError as error:
+        if error.errors()[0]["loc"] == ("seed",):
+            raise UsageError(f"--seed {seed} can't be used.", fix="Give 0 to 2147483647.") from error
+        raise UsageError(
+            f"--test-split {test_split:g} can't be a share of the rows.",
+            fix="Give more than 0 and less than 1.",
+        ) from error

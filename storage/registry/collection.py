@@ -1,0 +1,199 @@
+"""Garbage collection: versions that nothing needs, and what torn uploads left, go for good.
+
+A promotion may be under way with a version that is just being collected. Nobody locks anything; two
+rules let at least one of the two notice:
+
+    promotion:  write the log entry, then read the manifest, then move the alias
+    collector:  hide the manifest (a delete marker), then read aliases, log and endpoints again
+
+If promotion read the manifest before it was hidden, its log entry was there before the collector
+read the log: the collector takes its marker back and leaves the version. Else promotion finds no
+manifest, moves no alias and fails. Between the two everything that is deleted is deleted by version
+id, from a listing made before the manifest was hidden: files that a promotion publishes anew meanwhile
+have other ids and stay. So this needs a bucket that keeps versions.
+
+Whoever is killed on the way leaves a hidden manifest. The next collection goes on with it, or takes
+the marker away where the version turns out to be needed.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from slipway.core.errors import FailedError
+from slipway.core.report import Report, silent
+from storage.client import asking
+from storage.layout import model_prefix, tenant_prefix
+from storage.registry.registry import Registry
+from storage.registry.stored_versions import MANIFEST, Stored, stored_versions
+from storage.registry.version_uses import Facts, Window, announced, reasons
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+Served = Callable[[], Mapping[str, Mapping[str, str]]]
+"""Asks the cluster what is served: by model, the digest by InferenceService. Raises where it can't."""
+
+COLLECT: Final = "collect"
+RESTORE: Final = "restore"
+KEEP: Final = "keep"
+ABANDONED: Final = timedelta(minutes=15)
+"""No collector is still at work with a manifest that was hidden so long ago."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is to become of one version, and why."""
+
+    stored: Stored
+    action: str
+    """`collect`, `keep`, or `restore`: a needed version whose manifest is hidden."""
+
+    reasons: tuple[str, ...]
+    facts: Facts
+    """What was known when this was decided."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one version."""
+
+    model: str
+    digest: str
+    action: str
+    reasons: tuple[str, ...]
+    files: int
+    size: int
+    """Bytes, old versions of the files included."""
+
+
+class Collector:
+    """Collects the garbage of one tenant's models. `served` closes the gate where it raises."""
+
+    def __init__(
+        self,
+        client: "S3Client",
+        bucket: str,
+        tenant: str,
+        served: Served,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._tenant = tenant
+        self._served = served
+        self._now = now
+        self._registry = Registry(client, bucket, tenant)
+
+    def plan(self, window: Window, model: str | None = None) -> list[Verdict]:
+        """Decide about every stored version, and change nothing.
+
+        Raises:
+            FailedError: The bucket keeps no versions, or something can't be asked.
+        """
+        self._require_versioning()
+        served = self._served()
+        found = stored_versions(self._client, self._bucket, tenant_prefix(self._tenant))
+        chosen = [stored for stored in found if model in (None, stored.model)]
+        facts = {name: self._facts(name, served) for name in {stored.model for stored in chosen}}
+        return [self._verdict(stored, facts[stored.model], window) for stored in chosen]
+
+    def plan_deletion(self, model: str) -> list[Verdict]:
+        """Decide that every stored version of a model goes, whatever its age and the log; changes nothing.
+
+        Raises:
+            FailedError: The bucket keeps no versions, or something can't be asked.
+        """
+        self._require_versioning()
+        facts = self._facts(model, self._served())
+        found = stored_versions(self._client, self._bucket, model_prefix(self._tenant, model))
+        return [Verdict(stored, COLLECT, ("the model is deleted",), facts) for stored in found]
+
+    def carry_out(self, verdicts: Iterable[Verdict], report: Report = silent) -> list[Outcome]:
+        """Do what was decided; each version is looked at again before it goes."""
+        return [self._carry_out(verdict, report) for verdict in verdicts]
+
+    def _verdict(self, stored: Stored, facts: Facts, window: Window) -> Verdict:
+        now = self._now()
+        why = reasons(stored.digest, stored.written_at, facts, window, now)
+        if not why:
+            return Verdict(stored, COLLECT, () if stored.published else ("not published",), facts)
+        if not stored.hidden or not reasons(stored.digest, None, facts, window, now):
+            return Verdict(stored, KEEP, why, facts)
+        if any(marker.written_at > now - ABANDONED for marker in stored.markers):
+            return Verdict(stored, KEEP, (*why, "being collected by another"), facts)
+        return Verdict(stored, RESTORE, why, facts)
+
+    def _carry_out(self, verdict: Verdict, report: Report) -> Outcome:
+        stored = verdict.stored
+        name = f"{stored.model} {stored.digest[:12]}"
+        if verdict.action == KEEP:
+            return outcome(verdict, KEEP, verdict.reasons)
+        if verdict.action == RESTORE:
+            self._unhide(stored, (marker.version_id for marker in stored.markers))
+            report(f"{name}: its manifest was hidden, and is back")
+            return outcome(verdict, RESTORE, verdict.reasons)
+        # One of our own, even where another collector hid it already: that one may take its own back.
+        markers = (self._hide(stored),) if stored.published or stored.hidden else ()
+        try:
+            needed = announced(stored.digest, self._facts(stored.model, self._served()), verdict.facts)
+        except BaseException:
+            # Nobody knows: as it was.
+            self._unhide(stored, markers)
+            raise
+        if needed:
+            self._unhide(stored, markers)
+            report(f"{name}: stays, as meanwhile it has {', '.join(needed)}")
+            return outcome(verdict, KEEP, needed)
+        report(f"{name}: removing {len(stored.objects)} objects")
+        self._delete_for_good(stored, markers)
+        return outcome(verdict, COLLECT, verdict.reasons)
+
+    def _facts(self, model: str, served: Mapping[str, Mapping[str, str]]) -> Facts:
+        aliases = {}
+        for alias in self._registry.list_aliases(model):
+            held = self._registry.read_alias(model, alias)
+            if held is not None:
+                aliases[alias] = held.record.digest
+        # The log after the aliases: it is written before them.
+        return Facts(aliases, self._registry.history(model), served.get(model, {}))
+
+    def _hide(self, stored: Stored) -> str:
+        with asking(f"hide {stored.prefix}{MANIFEST}"):
+            answer = self._client.delete_object(Bucket=self._bucket, Key=stored.prefix + MANIFEST)
+        if not answer.get("DeleteMarker") or "VersionId" not in answer:
+            raise FailedError(f"The store gave no delete marker for {stored.prefix}{MANIFEST}.")
+        return answer["VersionId"]
+
+    def _unhide(self, stored: Stored, markers: Iterable[str]) -> None:
+        for marker in markers:
+            self._delete(stored.prefix + MANIFEST, marker)
+
+    def _delete_for_good(self, stored: Stored, markers: Iterable[str]) -> None:
+        """Delete by id: the manifest first, so that none is ever without its files, what hides it last."""
+        for each in sorted(stored.objects, key=lambda each: (each.path != MANIFEST, each.path)):
+            if not (each.path == MANIFEST and each.marker):
+                self._delete(stored.prefix + each.path, each.version_id)
+        self._unhide(stored, (*(marker.version_id for marker in stored.markers), *markers))
+
+    def _delete(self, key: str, version_id: str) -> None:
+        with asking(f"delete an old version of {key}"):
+            self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
+
+    def _require_versioning(self) -> None:
+        with asking(f"read whether bucket {self._bucket} keeps versions"):
+            status = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
+        if status != "Enabled":
+            raise FailedError(
+                f"Nothing is collected in bucket {self._bucket}: it keeps no versions.",
+                why="Without them a promotion that goes on meanwhile could lose its model.",
+                fix="Run `slipway up`, which turns versioning on.",
+            )
+
+
+def outcome(verdict: Verdict, action: str, why: tuple[str, ...]) -> Outcome:
+    """Say what was, or is to be, done with a version."""
+    stored = verdict.stored
+    return Outcome(stored.model, stored.digest, action, why, len(stored.objects), stored.size)

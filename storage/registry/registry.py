@@ -1,0 +1,294 @@
+"""Model versions and aliases in the models bucket: immutable, addressed by content, moved atomically.
+
+    files/…        written first; nobody looks at them before the manifest is there
+    manifest.json  written last and only once (If-None-Match), so a torn upload is never a version
+    history        appended with If-None-Match on the next number
+    aliases        replaced by compare-and-set (If-Match), with a counter that only grows
+
+Every record names its tenant and model and is refused under any other. Nothing relies on If-Match
+for DELETE, which MinIO ignores. Which files a model may hold is promotion's business, not ours.
+
+The log comes before the alias: its entry is what a garbage collection on its way must notice, see
+storage.registry.collection. So an alias is only moved to a version that its log entry names.
+"""
+
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from slipway.core.errors import FailedError, UsageError
+from slipway.core.parallel import in_parallel
+from storage.checksums import encoded_sha256
+from storage.client import asking
+from storage.layout import (
+    alias_key,
+    aliases_prefix,
+    checked_name,
+    history_key,
+    history_prefix,
+    model_prefix,
+    tenant_prefix,
+    version_prefix,
+)
+from storage.lifecycle import require_kept
+from storage.registry.author import author
+from storage.registry.model_files import Staged, listing
+from storage.registry.record_store import ABSENT, RecordStore
+from storage.registry.records import Alias, Held, HistoryEntry, Lineage, Manifest, ModelVersion
+from storage.registry.verification import verify
+from storage.registry.version_files import File, checked_paths, digest_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+SHORT_DIGEST: Final = 12
+"""Least digits of a digest that stand for all of it."""
+
+
+class ConflictError(FailedError):
+    """Somebody else moved the alias since it was read; they won, and nothing of ours is visible."""
+
+
+class Registry:
+    """The models of one tenant. `by` is who writes, by default whoever runs this."""
+
+    def __init__(self, client: "S3Client", bucket: str, tenant: str, *, by: str | None = None) -> None:
+        self._client = client
+        self._bucket = bucket
+        self._tenant = checked_name("tenant", tenant)
+        self._by = author() if by is None else by
+        self._records = RecordStore(client, bucket)
+
+    # Versions
+
+    def publish(self, model: str, staged: Staged, lineage: Lineage) -> ModelVersion:
+        """Publish staged files as an immutable version. Publishing it again changes nothing.
+
+        The lineage is kept where these bytes are published for the first time.
+
+        Raises:
+            FailedError: The store failed, or holds another thing under this digest.
+        """
+        digest = staged.digest
+        prefix = version_prefix(self._tenant, model, digest)
+        checked_paths((file.path for file in staged.files), below=prefix + "files/")
+        if self._manifest(model, digest) is None:
+            in_parallel(
+                lambda file: self._put_file(prefix + "files/" + file.path, staged.folder / file.path, file),
+                staged.files,
+            )
+            manifest = Manifest(
+                tenant=self._tenant,
+                model=model,
+                digest=digest,
+                files=staged.files,
+                lineage=lineage,
+                by=self._by,
+                at=datetime.now(UTC),
+            )
+            # A loser of this race wrote the same bytes to the same keys: verify decides, not the winner.
+            self._records.put(prefix + "manifest.json", manifest, ABSENT)
+        return self.verify(model, digest)
+
+    def show(self, model: str, digest: str) -> ModelVersion:
+        """A published version by its manifest; UsageError if there is none."""
+        manifest = self._manifest(model, digest)
+        if manifest is None:
+            raise UsageError(f"Model {model!r} of {self._tenant} has no version {digest[:12]}.")
+        return self._version(manifest)
+
+    def verify(self, model: str, digest: str) -> ModelVersion:
+        """Read every byte of a version back and compare it with its digest.
+
+        Raises:
+            FailedError: A file is missing, foreign or differs.
+        """
+        version = self.show(model, digest)
+        verify(self._client, self._bucket, version)
+        return version
+
+    def require_kept(self, model: str, digest: str) -> None:
+        """Refuse a version that the bucket's lifecycle would take away, published yet or not.
+
+        Raises:
+            FailedError: A rule would, or the rules can't be read.
+        """
+        require_kept(self._client, f"s3://{self._bucket}/{version_prefix(self._tenant, model, digest)}")
+
+    def find_version(self, model: str, digest: str) -> str:
+        """Return the digest of the published version that `digest` begins or is.
+
+        Raises:
+            UsageError: None is, or several are.
+        """
+        if not re.fullmatch(rf"[0-9a-f]{{{SHORT_DIGEST},64}}", digest):
+            raise UsageError(
+                f"{digest!r} is not a model digest.",
+                why=f"It takes {SHORT_DIGEST} to 64 hexadecimal digits.",
+            )
+        found = [each for each in self.list_versions(model) if each.startswith(digest)]
+        if len(found) != 1:
+            several = ", ".join(each[:20] for each in found)
+            raise UsageError(
+                f"Model {model!r} of {self._tenant} has {'several versions' if found else 'no version'}"
+                f" {digest[:SHORT_DIGEST]}{f': {several}' if found else ''}.",
+                fix=f"See `slipway model versions {model}`.",
+            )
+        return found[0]
+
+    def list_models(self) -> list[str]:
+        """Names of the tenant's models."""
+        return self._records.folders(tenant_prefix(self._tenant))
+
+    def list_versions(self, model: str) -> list[str]:
+        """Digests of the published versions, sorted; torn uploads are not among them."""
+        found = self._records.folders(model_prefix(self._tenant, model) + "versions/")
+        return [digest for digest in found if self._manifest(model, digest) is not None]
+
+    # Aliases
+
+    def read_alias(self, model: str, alias: str) -> Held | None:
+        """The alias as it is now, or None if it was never moved."""
+        key = alias_key(self._tenant, model, alias)
+        found = self._records.get(key, Alias)
+        if found is None:
+            return None
+        record, etag = found
+        if (record.tenant, record.model, record.alias) != (self._tenant, model, alias):
+            raise FailedError(
+                f"The record of {self._tenant}/{model}@{alias} was made for another alias.",
+                why=f"It names {record.tenant}/{record.model}@{record.alias}.",
+            )
+        return Held(record, etag)
+
+    def list_aliases(self, model: str) -> list[str]:
+        """Names of the model's aliases."""
+        names = listing(self._client, self._bucket, aliases_prefix(self._tenant, model))
+        return sorted(name.removesuffix(".json") for name in names)
+
+    def move_alias(
+        self, model: str, alias: str, digest: str, *, expected: Held | None, history: int
+    ) -> Alias:
+        """Point the alias at a published version, if it still is what `expected` says.
+
+        `history` is the number of the log entry that tells why.
+
+        Raises:
+            ConflictError: It is not; another promotion won.
+            UsageError: There is no such version, or it was collected meanwhile.
+            FailedError: The log entry is missing or names another version.
+        """
+        entry = self.read_history(model, history)
+        if entry is None or entry.digest != digest:
+            raise FailedError(f"Entry {history} of {model}'s log does not name {digest[:12]}.")
+        # After the log was written, not before: a collector that hid the version before this line is
+        # seen here; one that hides it later reads the log after that, and sees us.
+        self.show(model, digest)
+        record = Alias(
+            tenant=self._tenant,
+            model=model,
+            alias=alias,
+            digest=digest,
+            number=expected.record.number + 1 if expected else 1,
+            history=history,
+            moved_at=datetime.now(UTC),
+            token=secrets.token_hex(16),
+            run_id=entry.run_id,
+            by=self._by,
+        )
+        condition = {"IfMatch": expected.etag} if expected else ABSENT
+        if self._records.put(alias_key(self._tenant, model, alias), record, condition):
+            return record
+        # A retried request may have met its own first attempt: then the token is ours.
+        now = self.read_alias(model, alias)
+        if now is not None and now.record.token == record.token:
+            return now.record
+        raise ConflictError(
+            f"{model}@{alias} moved meanwhile; this change was not made.",
+            why=f"{now.record}." if now else "It is gone.",
+            fix="Look at what is served now, then promote again if it is still wanted.",
+        )
+
+    # History
+
+    def append_history(self, model: str, event: str, digest: str, details: Mapping[str, Any]) -> HistoryEntry:
+        """Append to the promotion log under the next free number."""
+        number = self._last_number(model) + 1
+        token = secrets.token_hex(16)
+        while True:
+            entry = HistoryEntry(
+                tenant=self._tenant,
+                model=model,
+                number=number,
+                event=event,
+                digest=digest,
+                at=datetime.now(UTC),
+                token=token,
+                by=self._by,
+                details=dict(details),
+            )
+            if self._records.put(history_key(self._tenant, model, number), entry, ABSENT):
+                return entry
+            there = self.read_history(model, number)
+            if there is not None and there.token == token:
+                return there
+            number += 1
+
+    def read_history(self, model: str, number: int) -> HistoryEntry | None:
+        """One entry of the log, or None."""
+        found = self._records.get(history_key(self._tenant, model, number), HistoryEntry)
+        if found is None:
+            return None
+        entry, _ = found
+        if (entry.tenant, entry.model, entry.number) != (self._tenant, model, number):
+            raise FailedError(f"Log entry {number} of {self._tenant}/{model} was made for another place.")
+        return entry
+
+    def history(self, model: str, *, last: int | None = None) -> list[HistoryEntry]:
+        """The log in order, or its last entries only."""
+        numbers = self._numbers(model)
+        wanted = numbers if last is None else numbers[max(0, len(numbers) - last) :]
+        entries = in_parallel(lambda number: self.read_history(model, number), wanted)
+        return [entry for entry in entries if entry is not None]
+
+    def _last_number(self, model: str) -> int:
+        return max(self._numbers(model), default=0)
+
+    def _numbers(self, model: str) -> list[int]:
+        names = listing(self._client, self._bucket, history_prefix(self._tenant, model))
+        stems = (name.removesuffix(".json") for name in names)
+        return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())
+
+    # Objects
+
+    def _version(self, manifest: Manifest) -> ModelVersion:
+        prefix = version_prefix(self._tenant, manifest.model, manifest.digest)
+        return ModelVersion(
+            tenant=self._tenant,
+            model=manifest.model,
+            digest=manifest.digest,
+            storage_uri=f"s3://{self._bucket}/{prefix}files",
+            files=manifest.files,
+            lineage=manifest.lineage,
+            by=manifest.by,
+            at=manifest.at,
+        )
+
+    def _manifest(self, model: str, digest: str) -> Manifest | None:
+        found = self._records.get(version_prefix(self._tenant, model, digest) + "manifest.json", Manifest)
+        if found is None:
+            return None
+        manifest, _ = found
+        bound = (manifest.tenant, manifest.model, manifest.digest) == (self._tenant, model, digest)
+        if not bound or digest_of(manifest.files) != digest:
+            raise FailedError(f"The manifest of {self._tenant}/{model} {digest[:12]} is not of this version.")
+        checked_paths(file.path for file in manifest.files)
+        return manifest
+
+    def _put_file(self, key: str, path: Path, file: File) -> None:
+        checksum = encoded_sha256(file.sha256)
+        with asking(f"write {key}"), path.open("rb") as body:
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ChecksumSHA256=checksum)
