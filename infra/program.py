@@ -3,9 +3,6 @@
 cluster -> store -> KServe, pipelines API, gateway -> tenants -> outputs
 """
 
-from pathlib import Path
-from typing import Final
-
 import pulumi
 
 from infra import cluster as clusters
@@ -26,28 +23,20 @@ from infra.contract import (
     TenantOutputs,
 )
 from infra.names import (
-    PART_OF,
     SERVING_RUNTIME,
     STORE_CA,
-    STORE_CONSOLE_PORT,
-    STORE_NAMESPACE,
-    STORE_PORT,
-    STORE_SERVICE,
 )
 from infra.settings.config import Configuration
-from infra.stores import outside
+from infra.stores import choice as stores
 from infra.stores.handle import StoreHandle
-from infra.stores.minio import MinioStore, MinioStoreArgs
-from storage.settings import ExternalSettings, MinioSettings, S3Settings
-
-_PROJECT: Final = Path(__file__).resolve().parents[1]
+from storage.settings import MinioSettings
 
 
 def build(configuration: Configuration) -> PlatformOutputs:
     """Declare the whole platform and return what the stack tells the outside."""
     platform = configuration.platform
     cluster = clusters.connect(platform)
-    store = _store(configuration, cluster)
+    store = stores.create(configuration, cluster, _on(cluster))
     kserve = KServe(
         "kserve",
         KServeArgs(
@@ -84,42 +73,6 @@ def build(configuration: Configuration) -> PlatformOutputs:
 
 def _on(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[*after])
-
-
-def _store(configuration: Configuration, cluster: ClusterHandle) -> StoreHandle:
-    settings = configuration.platform.store
-    match settings:
-        case MinioSettings():
-            return _minio(configuration, settings, cluster)
-        case S3Settings():
-            return outside.on_aws(configuration, settings)
-        case ExternalSettings():
-            return outside.external(configuration, settings, cluster.images.pipelines, _PROJECT, _on(cluster))
-
-
-def _minio(configuration: Configuration, settings: MinioSettings, cluster: ClusterHandle) -> StoreHandle:
-    images = cluster.images
-    return MinioStore(
-        "store",
-        MinioStoreArgs(
-            settings=settings,
-            tenants=tuple(tenant.in_store for tenant in configuration.tenants),
-            secret=configuration.secret,
-            namespace=STORE_NAMESPACE,
-            service=STORE_SERVICE,
-            port=STORE_PORT,
-            endpoint=cluster.endpoints.store,
-            console_endpoint=cluster.endpoints.console if settings.console else None,
-            console_port=STORE_CONSOLE_PORT,
-            # What `local` made goes with its cluster; anywhere else data outlives a mistake.
-            protect_volumes=settings.protect_volumes and configuration.platform.environment != "local",
-            labels=PART_OF,
-            image=images.minio.reference,
-            jobs_image=images.pipelines.reference,
-            images_ready=images.minio.after(*images.pipelines.after()),
-        ),
-        _on(cluster),
-    ).handle
 
 
 def _outputs(

@@ -15,7 +15,7 @@ from support.variants import variants
 
 from embedded.toolchain import kserve_manifests
 from infra import admission
-from infra.components.kserve.component import load_crds
+from infra.components.kserve.manifests import load_crds
 from serving import inference
 from serving.credentials import annotation
 from storage.layout import Buckets, runs_prefix, version_prefix

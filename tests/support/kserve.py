@@ -14,7 +14,7 @@ from support.certificates import authority, certificate
 
 from embedded.toolchain import binary, kserve_manifests
 from infra.components.kserve import objects
-from infra.components.kserve.component import load_crds
+from infra.components.kserve.manifests import load_crds
 from infra.components.kserve.objects import Webhook
 from infra.names import KSERVE_NAMESPACE, SERVING_RUNTIME
 

@@ -10,7 +10,7 @@ from support.recorded_platform import write_manifests
 
 from infra import admission, tenancy
 from infra.components.kserve import objects
-from infra.components.kserve.component import load_crds, load_rules
+from infra.components.kserve.manifests import load_crds, load_rules
 from slipway.core.errors import UsageError
 from storage.layout import Buckets
 

@@ -57,7 +57,7 @@ def build(
     folder: Path, said: dict[str, Any], operator: OperatorSecrets, engine: Engine | None = None
 ) -> Built:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infra.program._PROJECT", folder)
+        patch.setattr("infra.stores.choice._PROJECT", folder)
         manifests = write_manifests(folder / "out")
         return deploy(patch, manifests, platform(said), TEAMS, operator=operator, engine=engine)
 

@@ -1,0 +1,82 @@
+"""KServe's webhook configurations."""
+
+from typing import Any, Final
+
+import pulumi
+import pulumi_kubernetes as k8s
+
+from infra.components.kserve import objects
+from infra.components.kserve.labels import labels
+from infra.components.kserve.objects import WEBHOOK_SERVICE, Webhook
+from infra.names import KSERVE_NAMESPACE
+from infra.pod_defaults import metadata
+
+_NOT_AWAITED: Final = {"pulumi.com/skipAwait": "true"}
+"""Webhook configurations come before the controller that answers them: waiting would be for ever."""
+
+
+def configurations(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
+    """Make the webhook configurations, without a CA: the certificates Job sets and renews it.
+
+    Args:
+        name: The prefix of the resources' names.
+        opts: With the parent, and after the namespace.
+    """
+    own = labels("webhook")
+    outside = {
+        "key": "kubernetes.io/metadata.name",
+        "operator": "NotIn",
+        "values": ["kube-system", KSERVE_NAMESPACE],
+    }
+    mutating = k8s.admissionregistration.v1.MutatingWebhookConfiguration(
+        f"{name}-mutating",
+        metadata=metadata(objects.DEFAULTER.configuration, own, annotations=_NOT_AWAITED),
+        webhooks=[
+            k8s.admissionregistration.v1.MutatingWebhookArgs(**_hook(objects.DEFAULTER)),
+            k8s.admissionregistration.v1.MutatingWebhookArgs(
+                **_hook(objects.POD_MUTATOR),
+                reinvocation_policy="IfNeeded",
+                namespace_selector={"match_expressions": [outside]},
+                object_selector={
+                    "match_expressions": [{"key": "serving.kserve.io/inferenceservice", "operator": "Exists"}]
+                },
+            ),
+        ],
+        opts=opts,
+    )
+    validating: list[pulumi.Resource] = [
+        k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
+            f"{name}-validating-{hook.resource}",
+            metadata=metadata(hook.configuration, own, annotations=_NOT_AWAITED),
+            webhooks=[k8s.admissionregistration.v1.ValidatingWebhookArgs(**_hook(hook))],
+            opts=opts,
+        )
+        for hook in objects.VALIDATING
+    ]
+    return [mutating, *validating]
+
+
+def _hook(hook: Webhook) -> dict[str, Any]:
+    return {
+        "name": hook.name,
+        "admission_review_versions": ["v1"],
+        "side_effects": "None",
+        "failure_policy": "Fail",
+        "timeout_seconds": 10,
+        "client_config": {
+            "service": {
+                "name": WEBHOOK_SERVICE,
+                "namespace": KSERVE_NAMESPACE,
+                "path": hook.path,
+                "port": 443,
+            }
+        },
+        "rules": [
+            {
+                "api_groups": [hook.group],
+                "api_versions": [hook.version],
+                "operations": [*hook.operations],
+                "resources": [hook.resource],
+            }
+        ],
+    }
