@@ -34,7 +34,7 @@ $(INSTALLED): pyproject.toml uv.lock
 	@touch $@
 
 tools: install ## Build the tools, those of the tests too, and install the Debian packages that this machine lacks
-	@$(SLIPWAY) doctor --mend --tests >/dev/null
+	@$(SLIPWAY) doctor --fix --tests >/dev/null
 
 up: install ## From a bare machine to a served model (DATA=path.csv for your own data)
 	@$(SLIPWAY) quickstart $(STACK) $(if $(DATA),--data "$(DATA)")
@@ -62,6 +62,6 @@ golden: install ## Rewrite the golden pipelines, schemas and settings page; revi
 	@$(PY) -m pipelines.compile
 	@$(PY) -m infra.settings.config --write-schema
 
-format: install ## Format and mend what ruff can mend
+format: install ## Format and fix what ruff can fix
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/ruff check --fix .

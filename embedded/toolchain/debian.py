@@ -25,7 +25,7 @@ CNI_FOLDERS: Final = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
 _LISTS: Final = Path("/var/lib/apt/lists")
 _DPKG_GRACE: Final = 60.0
-"""dpkg is in the middle of a package when it is asked to stop; killed there it needs mending."""
+"""Time to finish: dpkg that is killed in the middle of a package leaves a database to be repaired."""
 _APT_OPTIONS: Final = (
     "--option=DPkg::Lock::Timeout=300",  # another apt, perhaps of another clone, is waited for
     "--option=Dpkg::Use-Pty=0",
@@ -174,7 +174,7 @@ class _Apt:
         self._cancel = cancel
 
     def remedy(self) -> tuple[str, ...] | None:
-        """What mends the last failure, if a command does."""
+        """What fixes the last failure, if a command does."""
         text = "\n".join(self.said)
         return next((command for mark, command in _REMEDIES.items() if mark in text), None)
 

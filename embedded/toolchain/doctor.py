@@ -49,11 +49,11 @@ class Examination(BaseModel):
     @property
     def ready(self) -> bool:
         """Whether `slipway up local` can start: what it builds or installs by itself doesn't hinder it."""
-        return all(check.ok or check.mended_by_up for check in self.checks)
+        return all(check.ok or check.fixed_by_up for check in self.checks)
 
     @property
     def missing(self) -> list[Check]:
-        """What the user has to mend, each with the way."""
+        """What the user has to fix, and how."""
         return [check for check in self.checks if not check.ok]
 
     @property
@@ -110,6 +110,6 @@ def _packages() -> list[Check]:
             ok=False,
             detail=f"{', '.join(lacking)} are missing; as root, `slipway up local` installs them",
             fix=debian.command(lacking),
-            mended_by_up=os.geteuid() == 0 and debian.which("apt-get") is not None,
+            fixed_by_up=os.geteuid() == 0 and debian.which("apt-get") is not None,
         )
     ]

@@ -1,4 +1,4 @@
-"""What a failed build or installation means, and what mends it. Pure."""
+"""What a failed build or installation means, and what fixes it. Pure."""
 
 import re
 from collections.abc import Sequence

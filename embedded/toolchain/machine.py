@@ -1,4 +1,4 @@
-"""What the kernel and the machine must give to a local cluster, each with what mends its lack."""
+"""What the kernel and the machine must give to a local cluster, and how to provide it."""
 
 import os
 import platform
@@ -31,8 +31,8 @@ class Check(BaseModel):
     ok: bool
     detail: str
     fix: str = ""
-    mended_by_up: bool = False
-    """Whether `slipway up local` mends it by itself, so that it is worth knowing but stops nobody."""
+    fixed_by_up: bool = False
+    """Whether `slipway up local` fixes it by itself, so that it is worth knowing but stops nobody."""
 
 
 def checks() -> list[Check]:

@@ -19,8 +19,8 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 @app.command()
 def doctor(
     context: typer.Context,
-    mend: Annotated[
-        bool, typer.Option("--mend", help="First install the packages and build the tools that lack.")
+    fix: Annotated[
+        bool, typer.Option("--fix", help="First install the packages and build the tools that are missing.")
     ] = False,
     tests: Annotated[
         bool, typer.Option("--tests", help="Speak also of the tools that only the tests need.")
@@ -47,7 +47,7 @@ def doctor(
     ] = PolicyMechanism.NONE,
     ca: CaFile = None,
 ) -> None:
-    """Say what this machine has, what would be built, and what is missing with the way to mend it.
+    """Say what this machine has, what would be built, and what is missing and how to fix it.
 
     With --store: test whether Slipway can use an S3 store, and say what it refuses to do there. The
     test works in buckets of its own and removes them. With --cluster: ask for a token of a year for
@@ -57,17 +57,17 @@ def doctor(
     """
     elsewhere = (endpoint, bucket, ca)
     if cluster:
-        if store or mend or tests or any(elsewhere) or administration is not PolicyMechanism.NONE:
+        if store or fix or tests or any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("--cluster tests the cluster of a stack, and takes --stack alone.")
         _cluster(context, workspace.outputs(stack or "local"))
         return
     if not store:
         if stack or any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("There is no store to test.", fix="Add --store.")
-        _machine(context, mend=mend, tests=tests)
+        _machine(context, fix=fix, tests=tests)
         return
-    if mend or tests:
-        raise UsageError("--store tests a store, --mend and --tests are about this machine.")
+    if fix or tests:
+        raise UsageError("--store tests a store, --fix and --tests are about this machine.")
     if endpoint is None:
         if any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("A stack's own store needs no more words.", fix="Name another by --endpoint.")
@@ -79,8 +79,8 @@ def doctor(
     _store(context, under_test)
 
 
-def _machine(context: typer.Context, *, mend: bool, tests: bool) -> None:
-    if mend:
+def _machine(context: typer.Context, *, fix: bool, tests: bool) -> None:
+    if fix:
         with console.phase("Preparing the tools") as report:
             toolchain.ensure(report=report, tests=tests)
             toolchain.kserve_manifests(report)

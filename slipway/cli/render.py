@@ -75,7 +75,7 @@ def status(
 
 
 def doctor(report: "Examination") -> None:
-    """Print each check with its mark and, where something lacks, the command that mends it."""
+    """Print each check with its mark and, where something is missing, the command that fixes it."""
     for check in report.checks:
         mark = Text("✓", style="green") if check.ok else Text("✗", style="red")
         console.out.print(mark, Text(f"{check.name}: {check.detail}"))

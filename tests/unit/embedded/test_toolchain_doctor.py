@@ -62,13 +62,13 @@ def test_no_go_is_a_check_that_failed_and_not_an_exception(monkeypatch, tmp_path
     assert [tool.state for tool in found.tools] == ["to build", "to build"]
 
 
-@pytest.mark.parametrize(("user", "mended"), [(0, True), (1000, False)])
-def test_missing_packages_come_with_the_command_and_stop_only_who_is_not_root(monkeypatch, user, mended):
+@pytest.mark.parametrize(("user", "fixed"), [(0, True), (1000, False)])
+def test_missing_packages_come_with_the_command_and_stop_only_who_is_not_root(monkeypatch, user, fixed):
     monkeypatch.setattr(debian, "PACKAGES", {"frobnicator": Package("frobnicator", commands=("frobnicate",))})
     monkeypatch.setattr(os, "geteuid", lambda: user)
     found = doctor.examine()
     check = _check(found, "Debian packages")
-    assert (check.ok, check.mended_by_up) == (False, mended)
+    assert (check.ok, check.fixed_by_up) == (False, fixed)
     assert check in found.missing
     assert check.fix == "apt-get update && apt-get install --yes --no-install-recommends frobnicator"
 

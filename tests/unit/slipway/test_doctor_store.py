@@ -101,7 +101,7 @@ def test_without_a_key_nothing_is_asked(keys, answers, monkeypatch, capsys, lack
         ["--endpoint", URL],
         ["--stack", "local"],
         ["--administration", "minio"],
-        ["--store", "--mend"],
+        ["--store", "--fix"],
         ["--store", "--tests"],
         ["--store", "--bucket", "b"],
         ["--store", "--administration", "minio"],

@@ -108,7 +108,7 @@ def test_the_doctor_tells_whether_tokens_are_bounded(cluster, monkeypatch, capsy
 
 
 @pytest.mark.parametrize(
-    "words", [["--store"], ["--mend"], ["--tests"], ["--endpoint", "http://x"], ["--bucket", "b"]]
+    "words", [["--store"], ["--fix"], ["--tests"], ["--endpoint", "http://x"], ["--bucket", "b"]]
 )
 def test_the_doctor_tests_one_thing_at_a_time(cluster, words):
     assert app.main(["doctor", "--cluster", *words]) == 2
