@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from storage import denials
 from storage.client import StoreAccess, ca_file
-from storage.conformance.checking import UntestedError, WrongError
+from storage.conformance.exceptions import UntestedError, WrongError
 from storage.keys import StoreKey
 
 if TYPE_CHECKING:

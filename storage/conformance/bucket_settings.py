@@ -2,8 +2,9 @@
 
 from typing import Any, Final
 
-from storage.conformance.checking import Check, UntestedError, check, must, refused
+from storage.conformance.checking import Check, check, must, refused
 from storage.conformance.context import Context
+from storage.conformance.exceptions import UntestedError
 from storage.conformance.result import Capability
 
 

@@ -4,32 +4,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from storage.client import error_code
+from storage.conformance.context import Context
+from storage.conformance.exceptions import UntestedError, WrongError
 from storage.conformance.result import Capability, CheckResult, Outcome
-
-if TYPE_CHECKING:
-    from storage.conformance.context import Context
 
 _NOT_IMPLEMENTED: Final = frozenset(
     {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured"}
 )
 """A store's own words for "I don't do this"."""
-
-
-class WrongError(Exception):
-    """The store does something else than it should."""
-
-    def __init__(self, message: str, code: str | None = None) -> None:
-        self.code = code
-        super().__init__(message)
-
-
-class UntestedError(Exception):
-    """Here it can't be tried; the message says what is missing for that."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +26,9 @@ class Check:
     capability: Capability
     name: str
     holds: str
-    work: "Callable[[Context], str | None]"
+    work: Callable[[Context], str | None]
 
-    def run(self, context: "Context") -> CheckResult:
+    def run(self, context: Context) -> CheckResult:
         """Try it; whatever a store answers becomes a result and no exception."""
         began = time.monotonic()
         outcome, code, message = self._outcome(context)
@@ -55,7 +42,7 @@ class Check:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    def _outcome(self, context: "Context") -> tuple[Outcome, str | None, str]:
+    def _outcome(self, context: Context) -> tuple[Outcome, str | None, str]:
         try:
             return Outcome.PASSED, None, self.work(context) or ""
         except WrongError as wrong:
@@ -74,7 +61,7 @@ class Check:
 def check(capability: Capability) -> "Callable[[Callable[[Context], str | None]], Check]":
     """Make a check of a function: its name and the first line of its docstring are the check's."""
 
-    def make(work: "Callable[[Context], str | None]") -> Check:
+    def make(work: Callable[[Context], str | None]) -> Check:
         said = (work.__doc__ or "").strip().splitlines()[0]
         return Check(capability, work.__name__.replace("_", "-"), said, work)
 

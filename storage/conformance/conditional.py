@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from storage.client import error_code, is_precondition
-from storage.conformance.checking import Check, WrongError, check, must, refused
+from storage.conformance.checking import Check, check, must, refused
 from storage.conformance.context import Context
+from storage.conformance.exceptions import WrongError
 from storage.conformance.result import Capability
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from storage.client import StoreAccess
 from storage.conformance.administration import Administration
-from storage.conformance.checking import UntestedError
+from storage.conformance.exceptions import UntestedError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -19,8 +19,9 @@ from botocore.session import get_session
 from pydantic import SecretStr
 
 from storage.client import StoreAccess, ca_file, error_code
-from storage.conformance.checking import Check, UntestedError, WrongError, check, must, refused
+from storage.conformance.checking import Check, check, must, refused
 from storage.conformance.context import Context
+from storage.conformance.exceptions import UntestedError, WrongError
 from storage.conformance.result import Capability
 from storage.keys import StoreKey
 from storage.self_service import Answer, attempts

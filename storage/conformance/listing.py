@@ -5,8 +5,9 @@ from typing import Final
 
 from botocore.exceptions import ClientError
 
-from storage.conformance.checking import Check, WrongError, check, must, status_of
+from storage.conformance.checking import Check, check, must, status_of
 from storage.conformance.context import Context
+from storage.conformance.exceptions import WrongError
 from storage.conformance.result import Capability
 
 KEY_BYTES: Final = 1024

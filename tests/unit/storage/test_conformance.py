@@ -19,7 +19,8 @@ from storage.conformance import (
     requirements,
 )
 from storage.conformance.administration import BucketPolicyAdministration, statements
-from storage.conformance.checking import Check, UntestedError, WrongError, check, must, refused
+from storage.conformance.checking import Check, check, must, refused
+from storage.conformance.exceptions import UntestedError, WrongError
 from storage.conformance.page import page
 from storage.conformance.requirements import NEEDS, capabilities
 from storage.conformance.result import worst
