@@ -177,21 +177,13 @@ def _pipelines() -> Recipe:
     )
 
 
-def _serving(program: str, *code: Layer, **env: str) -> Recipe:
-    own = WheelsLayer("Python packages of serving", wanted=_SERVING, other=_STEPS, shared=False)
-    entry = ProgramLayer(program)
-    return Recipe(
-        (_BASE, _SHARED, own, *code, entry),
-        Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON | env),
-    )
-
-
 def _model_server() -> Recipe:
-    return _serving("model_server", _MODEL_CODE, **_ONE_THREAD)
-
-
-def _storage_initializer() -> Recipe:
-    return _serving("storage_initializer")
+    own = WheelsLayer("Python packages of serving", wanted=_SERVING, other=_STEPS, shared=False)
+    entry = ProgramLayer("model_server")
+    return Recipe(
+        (_BASE, _SHARED, own, _MODEL_CODE, ProgramLayer("storage_initializer"), entry),
+        Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON | _ONE_THREAD),
+    )
 
 
 RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = {
@@ -201,5 +193,4 @@ RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = {
     "gateway": _gateway,
     "pipelines": _pipelines,
     "model-server": _model_server,
-    "storage-initializer": _storage_initializer,
 }

@@ -77,5 +77,8 @@ def test_the_model_server_and_the_initializer_have_what_they_import(node: Node) 
         " import onnxruntime; print(onnxruntime.__version__, model_server.PORT)"
     )
     assert node.run("model-server", "python3", "-c", program).split()[-2:] == [versions.ONNXRUNTIME, "8080"]
-    program = "from kserve_storage import Storage; import boto3; print(Storage.__name__)"
-    assert node.run("storage-initializer", "python3", "-c", program).split()[-1] == "Storage"
+    program = (
+        "import sys; sys.path.insert(0, '/usr/lib/slipway'); import storage_initializer;"
+        " from kserve_storage import Storage, configure_logging; import boto3; print(Storage.__name__)"
+    )
+    assert node.run("model-server", "python3", "-c", program).split()[-1] == "Storage"

@@ -29,6 +29,8 @@ CRDS: Final = (
 _SCRATCH: Final = "/tmp"  # noqa: S108  # the pod's own
 DRAIN_SECONDS: Final = 5
 """How long a model server answers on after it was told to go."""
+STORAGE_INITIALIZER: Final = "/usr/lib/slipway/storage_initializer.py"
+"""Program of the image `model-server` that downloads a model; see embedded/images/programs."""
 _UNUSED_IMAGE: Final = "slipway.invalid/not-in-this-release"
 """KServe's features that need further images (agent, router) are off; a pod that asks for one says so."""
 
@@ -196,22 +198,13 @@ def storage_container(image: str) -> dict[str, Any]:
 
     KServe's own default has no security context, which a `restricted` namespace refuses. It must not
     have `env`: 0.17 merges that over the credentials' variables by position, and the pod is invalid.
-
-    KServe asks for the bucket's head before it lists the model's prefix. On AWS that takes the right to
-    list the whole bucket, which would name every tenant; the question is answered here instead.
     """
-    download = (
-        "import sys, types, boto3; from kserve_storage import Storage, configure_logging;"
-        " boto3.setup_default_session(); boto3.DEFAULT_SESSION.events.register('before-call.s3.HeadBucket',"
-        " lambda **_: (types.SimpleNamespace(status_code=200), {}));"
-        " configure_logging(); Storage.download(sys.argv[1], sys.argv[2])"
-    )
     return {
         "container": {
             "name": "storage-initializer",
             "image": image,
             "imagePullPolicy": "IfNotPresent",
-            "command": ["python3", "-c", download],
+            "command": ["python3", STORAGE_INITIALIZER],
             "securityContext": _confined(),
             "resources": {
                 "requests": {"cpu": "50m", "memory": "64Mi"},
