@@ -7,13 +7,10 @@ import hashlib
 import json
 import os
 import re
-import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,6 @@ from pydantic import BaseModel
 
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
-from storage.transfer.signing import UNSIGNED, Credentials, signed_headers
 
 BUCKET = "bench"
 REGION = "us-east-1"
@@ -52,20 +48,17 @@ class Task(BaseModel):
 
 def prepared(task: Task) -> Callable[[], object]:
     """Make a contender ready; the function returned does the transfer."""
-    name, _, connections = task.contender.partition(" x ")
-    match name:
-        case "raw HTTP":
-            return _raw(task, int(connections))
-        case "raw HTTP, files":
-            return _raw_files(task, int(connections))
+    match task.contender:
         case "Slipway" | "Slipway, SHA-256 known":
-            return _slipway(task, known="SHA-256" in name)
+            return _slipway(task, known="SHA-256" in task.contender)
         case "boto3":
             return _boto3(task)
         case "minio":
             return _minio(task)
         case "awscrt":
             return _awscrt(task)
+        case "boto3 by the CRT":
+            return _boto3_crt(task)
     raise ValueError(task.contender)
 
 
@@ -114,6 +107,32 @@ def _boto3(task: Task) -> Callable[[], object]:
     # For small objects its transfer manager is slower than a plain loop: compare with the better one.
     small = task.size < BUFFER
     return (put if small else up) if task.up else (get if small else down)
+
+
+def _boto3_crt(task: Task) -> Callable[[], object]:
+    from boto3 import Session  # noqa: PLC0415
+    from s3transfer import crt  # noqa: PLC0415
+
+    key = _key()
+    session = Session(key.access_key, key.secret_key.get_secret_value(), region_name=REGION)
+    credentials = crt.BotocoreCRTCredentialsWrapper(session.get_credentials())
+    client = crt.create_s3_crt_client(
+        REGION, credentials.to_crt_credentials_provider(), use_ssl=False, target_throughput=1_250_000_000
+    )
+    where = {"endpoint_url": task.url, "region_name": REGION}
+    manager = crt.CRTTransferManager(client, crt.BotocoreCRTRequestSerializer(session, where))
+
+    def go() -> None:
+        futures = [
+            manager.upload(str(task.source / str(number)), BUCKET, str(number))
+            if task.up
+            else manager.download(BUCKET, str(number), str(task.target / str(number)))
+            for number in range(task.count)
+        ]
+        for future in futures:
+            future.result()
+
+    return go
 
 
 def _minio(task: Task) -> Callable[[], object]:
@@ -182,115 +201,6 @@ def _awscrt(task: Task) -> Callable[[], object]:
             request.finished_future.result()
 
     return go
-
-
-def _raw(task: Task, connections: int) -> Callable[[], object]:
-    """The limit: sockets alone, signed before the clock starts; no file, no checksum, nothing is kept."""
-    pieces = _pieces(task, connections)
-    stretches = [(_head(task, *piece), piece[2] - piece[1]) for piece in pieces]
-    body = memoryview(os.urandom(BUFFER))
-
-    def work(mine: list[tuple[bytes, int]]) -> None:
-        buffer = memoryview(bytearray(BUFFER))
-        with socket.create_connection((task.host, task.port)) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for head, size in mine:
-                sock.sendall(head)
-                if task.up:
-                    for start in range(0, size, BUFFER):
-                        sock.sendall(body[: min(BUFFER, size - start)])
-                _swallow(sock, buffer)
-
-    def go() -> None:
-        with ThreadPoolExecutor(connections) as pool:
-            list(pool.map(work, [stretches[number::connections] for number in range(connections)]))
-
-    return go
-
-
-def _raw_files(task: Task, connections: int) -> Callable[[], object]:
-    """The limit with files at its end: as `_raw`, but the kernel sends the bytes, and what comes lands."""
-    pieces = [(_head(task, *piece), piece) for piece in _pieces(task, connections)]
-
-    def work(mine: list[tuple[bytes, tuple[str, int, int]]]) -> None:
-        buffer = memoryview(bytearray(BUFFER))
-        with socket.create_connection((task.host, task.port)) as sock:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for head, (key, start, end) in mine:
-                sock.sendall(head)
-                name = key if task.count > 1 else "0"
-                if task.up:
-                    with (task.source / name).open("rb") as file:
-                        sock.sendfile(file, start, end - start)
-                    _swallow(sock, buffer)
-                else:
-                    descriptor = os.open(task.target / name, os.O_WRONLY | os.O_CREAT, 0o666)
-                    _swallow(sock, buffer, descriptor, start)
-                    os.close(descriptor)
-
-    def go() -> None:
-        with ThreadPoolExecutor(connections) as pool:
-            list(pool.map(work, [pieces[number::connections] for number in range(connections)]))
-
-    return go
-
-
-def _pieces(task: Task, connections: int) -> Iterator[tuple[str, int, int]]:
-    """Key, start and end of each request: one an object, or a stretch of the only one for each connection."""
-    if task.count > 1 or connections == 1:
-        yield from ((str(number), 0, task.size) for number in range(task.count))
-        return
-    each = task.size // connections
-    for number in range(connections):
-        # Sockets alone can't put parts together: up, each stretch becomes an object.
-        yield f"raw-{number}" if task.up else "0", number * each, (number + 1) * each
-
-
-def _head(task: Task, key: str, start: int, end: int) -> bytes:
-    host = f"{task.host}:{task.port}"
-    headers = {"host": host}
-    if task.up:
-        headers["content-length"] = str(end - start)
-    elif (start, end) != (0, task.size):
-        headers["range"] = f"bytes={start}-{end - 1}"
-    stored = _key()
-    verb = "PUT" if task.up else "GET"
-    signed = signed_headers(
-        verb,
-        f"/{BUCKET}/{key}",
-        "",
-        headers,
-        payload=UNSIGNED,
-        credentials=Credentials(stored.access_key, stored.secret_key.get_secret_value()),
-        region=REGION,
-        now=datetime.now(UTC),
-    )
-    lines = "".join(f"{name}: {value}\r\n" for name, value in signed.items())
-    return f"{verb} /{BUCKET}/{key} HTTP/1.1\r\n{lines}\r\n".encode()
-
-
-def _swallow(sock: socket.socket, buffer: memoryview, descriptor: int = -1, offset: int = 0) -> None:
-    """Read one answer to its end, and write its body to a file if there is one."""
-    count = 0
-    while (end := bytes(buffer[:count]).find(b"\r\n\r\n")) < 0:
-        got = sock.recv_into(buffer[count:])
-        if not got:
-            raise RuntimeError("the store hung up")
-        count += got
-    head = bytes(buffer[:end]).decode().lower()
-    if not head.startswith(("http/1.1 200", "http/1.1 206")):
-        raise RuntimeError(head.split("\r\n")[0])
-    left = int(head.partition("content-length: ")[2].partition("\r\n")[0])
-    got = buffer[end + 4 : count]
-    while True:
-        if descriptor >= 0:
-            offset += os.pwrite(descriptor, got, offset)
-        left -= len(got)
-        if not left:
-            return
-        got = buffer[: sock.recv_into(buffer)]
-        if not got:
-            raise RuntimeError("the store hung up")
 
 
 def _touch_memory(task: Task) -> None:

@@ -1,4 +1,4 @@
-"""Compare transfers with other clients and with the limit, on this machine: `python -m bench.transfers`.
+"""Compare transfers with other clients on this machine: `python -m bench.transfers`.
 
 A MinIO on loopback, a new one for each contender's turn; its drive, the files and what is read back lie
 in one folder. The contenders take turns, so that what else runs here meets all of them.
@@ -10,11 +10,9 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from bench.contenders import BUCKET, REGION, Task
 from bench.local_store import minio
 from bench.measure import ROOT, say
 from bench.page import BEGIN, END
-from bench.transfers_page import LARGE, MIB, SMALL, Figure, Workload, filesystem, section
+from bench.transfers_page import CONTENDERS, MIB, Figure, Workload, filesystem, section
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
 
@@ -48,16 +46,7 @@ def measured(folder: Path, scale: float, repeats: int, kept: list[Figure]) -> It
         source = folder / "source"
         written(source, workload)
         for number in range(repeats):
-            if workload.count == 1 and had[workload.name, "raw TCP"] <= number:
-                seconds = loopback(workload.size)
-                yield Figure(
-                    workload=workload, contender="raw TCP", up=False, seconds=seconds, processor=0, memory=0
-                )
-            contenders = [
-                each
-                for each in (SMALL if workload.size < MIB else LARGE)
-                if had[workload.name, each] <= number
-            ]
+            contenders = [each for each in CONTENDERS if had[workload.name, each] <= number]
             # In another order each time: what a turn leaves in the machine's memory meets the next one.
             for contender in random.sample(contenders, len(contenders)):
                 yield from turn(folder, workload, contender)
@@ -80,9 +69,6 @@ def turn(folder: Path, workload: Workload, contender: str) -> Iterator[Figure]:
         client.create_bucket(Bucket=BUCKET)
         client.close()
         for up in (True, False):
-            if not up and contender.startswith("raw HTTP"):
-                # What raw puts there are not the files, and may lie under other keys.
-                taken(folder, workload, "Slipway", True, host, port, key)
             figure = taken(folder, workload, contender, up, host, port, key)
             rate = workload.count * workload.size / MIB / figure.seconds
             say(f"{workload.name} {contender} {'up' if up else 'down'}: {rate:.0f} MiB/s")
@@ -118,7 +104,7 @@ def taken(
             text=True,
             check=True,
         )
-        if not up and not contender.startswith("raw"):
+        if not up:
             last = str(workload.count - 1)
             if digest(target / last) != digest(folder / "source" / last):
                 raise RuntimeError(f"{contender} read other bytes than were written")
@@ -140,26 +126,6 @@ def written(folder: Path, workload: Workload) -> None:
         with (folder / str(number)).open("wb") as file:
             for start in range(0, workload.size, MIB):
                 file.write(os.urandom(min(MIB, workload.size - start)))
-
-
-def loopback(size: int) -> float:
-    """Seconds that so many bytes take from one process to another over a TCP socket, and nothing else."""
-    sender = (
-        "import os, socket, sys\n"
-        "sock = socket.create_connection(('127.0.0.1', int(sys.argv[1])))\n"
-        "body = os.urandom(1 << 20)\n"
-        "for _ in range(int(sys.argv[2]) >> 20): sock.sendall(body)\n"
-    )
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        with subprocess.Popen([sys.executable, "-c", sender, str(port), str(size)]):
-            sock, _ = server.accept()
-            buffer = bytearray(MIB)
-            started = time.monotonic()
-            with sock:
-                while sock.recv_into(buffer):
-                    pass
-            return time.monotonic() - started
 
 
 def put_into(page: Path, lines: list[str]) -> None:

@@ -10,14 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 MIB = 1 << 20
-LARGE = (
-    "raw HTTP x 1", "raw HTTP x 4", "raw HTTP, files x 4",
-    "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
-)  # fmt: skip
-SMALL = (
-    "raw HTTP x 1", "raw HTTP x 8", "raw HTTP, files x 8",
-    "Slipway", "Slipway, SHA-256 known", "awscrt", "boto3", "minio",
-)  # fmt: skip
+CONTENDERS = ("Slipway", "Slipway, SHA-256 known", "awscrt", "boto3 by the CRT", "boto3", "minio")
 
 
 class Workload(BaseModel):
@@ -63,9 +56,9 @@ def section(figures: list[Figure], where: str) -> list[str]:
         "a new MinIO on loopback for each turn, "
         f"{os.cpu_count()} cores for both, all files and the store's drive in {where}, "
         f"Linux {platform.release()}, Python {platform.python_version()}.",
-        f"Medians of {rounds}; the contenders took turns, in another order each round. *raw* is a bare "
-        "socket: no file, no checksum; *files*: the kernel sends the files' bytes, and what comes is "
-        "written. Each contender has the memory that its files are cached in before the clock starts.",
+        f"Medians of {rounds}; the contenders took turns, in another order each round. *Slipway* is the AWS "
+        "CRT with our limits and checks; *awscrt* the same library with its own limits; *boto3* one file "
+        "after the other. Each has the memory that its files are cached in before the clock starts.",
         "",
     ]
     for workload in dict.fromkeys(figure.workload.name for figure in figures):
@@ -75,11 +68,11 @@ def section(figures: list[Figure], where: str) -> list[str]:
         lines += [
             f"### {workload}",
             "",
-            f"| client | up, {unit} | of raw | x boto3 | processor | down, {unit} | of raw | x boto3 | "
-            "processor | peak memory |",
-            "|---|---|---|---|---|---|---|---|---|---|",
+            f"| client | up, {unit} | x boto3 | processor | down, {unit} | x boto3 | processor | "
+            "peak memory |",
+            "|---|---|---|---|---|---|---|---|",
         ]
-        for contender in ("raw TCP", *(SMALL if small else LARGE)):
+        for contender in CONTENDERS:
             mine = [figure for figure in rows if figure.contender == contender]
             if not mine:
                 continue
@@ -101,12 +94,11 @@ def _cells(rows: list[Figure], contender: str, *, up: bool) -> list[str]:
 
     mine = [figure for figure in rows if figure.contender == contender and figure.up == up]
     if not mine:
-        return ["-", "-", "-", "-"]
-    own, raw, boto3 = rate(contender), rate("raw HTTP x 1"), rate("boto3")
+        return ["-", "-", "-"]
+    own, boto3 = rate(contender), rate("boto3")
     processor = statistics.median(figure.processor for figure in mine)
     return [
         f"{own:.0f}",
-        f"{own / raw:.0%}" if raw else "-",
         f"{own / boto3:.1f}" if boto3 else "-",
         f"{processor:.1f} s" if processor else "-",
     ]

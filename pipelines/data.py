@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
 from storage.client import StoreAccess, asking, is_missing, open_store, split_uri
-from storage.transfer.pool import Progress
+from storage.transfer.running import Progress
 from storage.transfer.transfers import Transfers, Upload, unwatched
 from tabular.reader import inspect
 from tabular.schema import ReadOptions, Split

@@ -12,7 +12,7 @@ from storage.client import StoreAccess, asking, open_store
 from storage.layout import tenant_prefix
 from storage.registry.model_files import listing
 from storage.registry.version_files import checked_path
-from storage.transfer.pool import Progress
+from storage.transfer.running import Progress
 from storage.transfer.transfers import Download, Transfers, Upload, unwatched
 
 if TYPE_CHECKING:

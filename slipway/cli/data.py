@@ -14,7 +14,7 @@ from tabular.schema import TARGET
 if TYPE_CHECKING:
     from infra.contract import PlatformOutputs
     from storage.tenant_data import TenantData
-    from storage.transfer.pool import Progress
+    from storage.transfer.running import Progress
 
 MIB = 1 << 20
 LINES = 10

@@ -1,1 +1,1 @@
-"""Many bytes to and from a store: parallel, bounded in memory, checked from end to end."""
+"""Files to a store and back by the AWS CRT: many at once, bounded in memory, checked from end to end."""

@@ -169,7 +169,7 @@ def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
             if answer.length is None and self.command != "HEAD":
                 self.send_header("Connection", "close")
             self.end_headers()
-            sent = 0
+            sent, whole = 0, answer.length
             while piece := answer.read(_PIECE):
                 if fault.keep_answer is not None and sent + len(piece) > fault.keep_answer:
                     self.wfile.write(piece[: fault.keep_answer - sent])
@@ -177,6 +177,8 @@ def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
                     raise _HangUpError
                 self.wfile.write(piece)
                 sent += len(piece)
+            if self.command != "HEAD" and whole is not None and sent < whole:
+                raise _HangUpError  # the store went away in the middle of its answer
 
     return Handler
 

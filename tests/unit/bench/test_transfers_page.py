@@ -23,17 +23,16 @@ def row(lines: list[str], contender: str) -> list[str]:
     return [cell.strip() for cell in found.strip("|").split("|")][1:]
 
 
-def test_rates_are_medians_beside_raw_and_boto3() -> None:
+def test_rates_are_medians_beside_boto3() -> None:
     lines = section(
         [
-            figure("raw HTTP x 1", 0.5),
             figure("boto3", 4.0),
             *(figure("Slipway", seconds, memory=70 * MIB) for seconds in (1.0, 0.8, 9.0)),
         ],
         "memory",
     )
-    assert row(lines, "Slipway")[4:] == ["64", "50%", "4.0", "0.5 s", "70 MiB"]
-    assert row(lines, "raw HTTP x 1")[-1] == "-"
+    assert row(lines, "Slipway")[3:] == ["64", "4.0", "0.5 s", "70 MiB"]
+    assert row(lines, "boto3")[-1] == "-"
 
 
 def test_small_files_are_counted_and_large_ones_weighed() -> None:
@@ -46,8 +45,8 @@ def test_small_files_are_counted_and_large_ones_weighed() -> None:
 
 def test_what_was_not_measured_has_no_row_or_a_dash() -> None:
     lines = section([figure("Slipway", 1.0, up=True)], "memory")
-    assert row(lines, "Slipway")[4:8] == ["-"] * 4
-    assert not [line for line in lines if line.startswith(("| raw TCP |", "| boto3 |"))]
+    assert row(lines, "Slipway")[3:6] == ["-"] * 3
+    assert not [line for line in lines if line.startswith("| boto3 |")]
 
 
 def test_the_page_names_what_the_files_lie_on_and_no_path(tmp_path: Path) -> None:

@@ -102,6 +102,14 @@ def test_an_image_is_its_inputs_and_runs_as_a_number() -> None:
     assert image.digest != assemble("slipway.local/x:1", settings, [blob_of(b"other")]).digest
 
 
+@pytest.mark.parametrize("groups", [("steps", "kfp-server", "jobs"), ("serving",)])
+def test_no_image_has_the_aws_crt(groups: tuple[str, ...]) -> None:
+    """12 MB that only commands on a person's machine need."""
+    names = {line.split("==")[0] for line in Requirements(groups).lines()}
+    assert "boto3" in names
+    assert "awscrt" not in names
+
+
 def test_no_image_runs_as_root() -> None:
     assert all(recipe().settings.user >= 1000 for recipe in catalog.RECIPES.values())
 

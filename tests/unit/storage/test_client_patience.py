@@ -4,18 +4,19 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from unittest import mock
+from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError, SSLError
+from awscrt.io import ExponentialBackoffJitterMode
+from botocore.exceptions import EndpointConnectionError
 from pydantic import SecretStr
 from support.minio import free_port
 
 from slipway.core.errors import StoreError
 from storage.causes import Cause
-from storage.client import StoreAccess, asking, open_store
+from storage.client import RETRIES, StoreAccess, asking, open_store
 from storage.keys import StoreKey
-from storage.transfer.wire import Endpoint, Patience, Request, Wire
+from storage.transfer import crt
 
 KEY = StoreKey(access_key="team-a.editor.1", secret_key=SecretStr("s" * 40))
 PAUSES = [0.5, 1, 2, 4, 8]
@@ -68,15 +69,15 @@ def test_a_client_waits_for_a_store_before_which_connections_end(slept: list[flo
     assert slept == PAUSES
 
 
-@pytest.mark.parametrize("ends", [True, False], ids=["ends", "refused"])
-def test_a_transfer_waits_as_long(ends: bool) -> None:
-    stop = mock.Mock(**{"is_set.return_value": False})
-    with hanging_up() as port:
-        url = f"https://127.0.0.1:{port if ends else free_port()}"
-        endpoint = Endpoint(StoreAccess(endpoint=url, region="us-east-1", key=KEY), url, Patience())
-        with pytest.raises(SSLError if ends else EndpointConnectionError):
-            Wire(endpoint, stop).ask(Request("GET", "models", "iris"), lambda answer: answer.read())
-    assert [call.args[0] for call in stop.wait.call_args_list] == PAUSES
+def test_a_transfer_waits_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {}
+    monkeypatch.setattr(crt.s3, "S3Client", options.update)
+    access = StoreAccess(endpoint="http://127.0.0.1:9000", region="us-east-1", key=KEY)
+    place = crt.Bucket(access, "http://127.0.0.1:9000", "data")
+    crt.opened(place, connect_seconds=5, retries=RETRIES)
+    retry = options["retry_config"]
+    assert retry.jitter_mode == ExponentialBackoffJitterMode.NONE
+    assert [retry.backoff_scale_factor_ms / 1000 * 2**n for n in range(retry.max_retries)] == PAUSES
 
 
 def test_a_client_that_may_not_wait_does_not(slept: list[float]) -> None:

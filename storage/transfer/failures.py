@@ -1,0 +1,118 @@
+"""What the AWS CRT reports of a request that failed, as botocore's exceptions.
+
+`storage.client.asking` then has one set of words for both clients.
+"""
+
+import re
+from typing import Any, Final
+
+from awscrt.exceptions import AwsCrtError
+from awscrt.s3 import S3ResponseError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    FlexibleChecksumError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from storage.causes import CUT_SHORT
+
+_ANSWERS: Final = {
+    # It keeps neither code nor message of an answer that it tried again.
+    "AWS_ERROR_S3_SLOW_DOWN": (503, "SlowDown"),
+    "AWS_ERROR_S3_INTERNAL_ERROR": (500, "InternalError"),
+    "AWS_ERROR_S3_REQUEST_TIMEOUT": (400, "RequestTimeout"),
+    "AWS_ERROR_S3_REQUEST_TIME_TOO_SKEWED": (403, "RequestTimeTooSkewed"),
+}
+
+_UNANSWERED: Final[dict[str, type[BotoCoreError]]] = {
+    # By how the name begins; the first that fits is taken.
+    "AWS_IO_SOCKET_TIMEOUT": ConnectTimeoutError,
+    "AWS_IO_TLS_NEGOTIATION_TIMEOUT": ConnectTimeoutError,
+    "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE": SSLError,
+    "AWS_ERROR_HTTP_CHANNEL_THROUGHPUT_FAILURE": ReadTimeoutError,
+    "AWS_ERROR_HTTP_RESPONSE_FIRST_BYTE_TIMEOUT": ReadTimeoutError,
+    "AWS_IO_SOCKET_CLOSED": ConnectionClosedError,
+    "AWS_IO_BROKEN_PIPE": ConnectionClosedError,
+    "AWS_ERROR_HTTP_CONNECTION_CLOSED": ConnectionClosedError,
+    "AWS_ERROR_HTTP_SERVER_CLOSED": ConnectionClosedError,
+    "AWS_IO_SOCKET_": EndpointConnectionError,
+    "AWS_IO_DNS_": EndpointConnectionError,
+}
+
+_ON_DISK: Final = {
+    "AWS_ERROR_NO_SPACE": "No space left on device.",
+    "AWS_ERROR_NO_PERMISSION": "Permission denied.",
+    "AWS_ERROR_FILE_INVALID_PATH": "No such file.",
+    "AWS_ERROR_FILE_OPEN_FAILURE": "It can't be opened.",
+    "AWS_ERROR_FILE_READ_FAILURE": "It can't be read.",
+    "AWS_ERROR_FILE_WRITE_FAILURE": "It can't be written.",
+}
+
+
+def name_of(error: BaseException) -> str:
+    """Return the CRT's own name of an error, such as `AWS_IO_SOCKET_CLOSED`; empty if it has none."""
+    if isinstance(error, AwsCrtError):
+        return str(error.name)
+    found = re.search(r"\((AWS_[A-Z0-9_]+)\)", str(error)) if isinstance(error, RuntimeError) else None
+    return found[1] if found else ""
+
+
+def disk_reason(error: BaseException) -> str:
+    """Return what is wrong with the file on this machine; empty if it is the store that failed."""
+    return _ON_DISK.get(name_of(error), "")
+
+
+def as_botocore(error: BaseException, url: str) -> BaseException:
+    """Return the exception that botocore raises for the same failure; `url` is the store's."""
+    if isinstance(error, S3ResponseError):
+        return _refusal(error)
+    name = name_of(error)
+    if name in _ANSWERS:
+        status, code = _ANSWERS[name]
+        return ClientError(_answer(status, code, str(error), {}), "the request")
+    if name == "AWS_ERROR_S3_RESPONSE_CHECKSUM_MISMATCH":
+        return FlexibleChecksumError(error_msg=str(error))
+    if name.startswith("AWS_AUTH_CREDENTIALS_PROVIDER_"):
+        return CredentialRetrievalError(provider="delegate", error_msg=str(error))
+    kind = next((kind for prefix, kind in _UNANSWERED.items() if name.startswith(prefix)), None)
+    return kind(endpoint_url=url, error=error) if kind else error
+
+
+def lost_its_words(error: BaseException) -> bool:
+    """Whether the store, asked once more by the ordinary client, may say more than this, or do it.
+
+    Such are answers of 500 and above, which the CRT keeps no word of; answers that broke off; and a body
+    that did not arrive whole, which the CRT does not send again.
+    """
+    if isinstance(error, ClientError):
+        return error.response["Error"]["Code"] in ("InternalError", "SlowDown", CUT_SHORT)
+    return isinstance(error, ConnectionClosedError)
+
+
+def _refusal(error: S3ResponseError) -> ClientError:
+    text = (error.body or b"").decode(errors="replace")
+
+    def element(name: str) -> str:
+        found = re.search(f"<{name}>([^<]*)</{name}>", text)
+        return found[1] if found else ""
+
+    headers = {name.lower(): value for name, value in error.headers or ()}
+    answer = _answer(
+        error.status_code, element("Code") or str(error.status_code), element("Message"), headers
+    )
+    if bucket := element("BucketName"):
+        answer["Error"]["BucketName"] = bucket
+    return ClientError(answer, error.operation_name or "the request")
+
+
+def _answer(status: int, code: str, message: str, headers: dict[str, str]) -> Any:  # noqa: ANN401 - botocore's own shape
+    return {
+        "Error": {"Code": code, "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": status, "HTTPHeaders": headers},
+    }

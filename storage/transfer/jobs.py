@@ -1,0 +1,152 @@
+"""One object on its way by the AWS CRT: what is asked, what is checked, and what is left after a failure."""
+
+import hashlib
+import secrets
+from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from awscrt import checksums
+
+from slipway.core.errors import FailedError, StoreError
+from storage.causes import Cause, explain
+from storage.checksums import encoded_sha256
+from storage.client import asking, open_store
+from storage.registry.model_files import MAX_VERSION_BYTES, download
+from storage.transfer import crt
+from storage.transfer.failures import as_botocore, disk_reason, lost_its_words
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+CHUNK: Final = 1 << 20
+_EMPTY: Final = hashlib.sha256().hexdigest()
+
+
+@contextmanager
+def on_disk(doing: str, path: Path) -> Iterator[None]:
+    """Turn this machine's errors into a FailedError that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise FailedError(f"Could not {doing} {path}.", why=f"{error.strerror}.") from error
+
+
+class UploadJob:
+    """A file on its way to the store."""
+
+    def __init__(self, bucket: crt.Bucket, key: str, path: Path, size: int, sha256: str | None) -> None:
+        self.size = size
+        self._bucket, self._key, self._path, self._sha256 = bucket, key, path, sha256
+        self._crc = ""
+
+    def request(self) -> dict[str, Any]:
+        """See Job; raises FailedError if the file is not what its SHA-256 says."""
+        if self._sha256 is not None:
+            self._crc = _checked(self._path, self._sha256)
+        # With it the store compares what comes with the bytes that were hashed, even if the file changes.
+        known = {"x-amz-checksum-crc64nvme": self._crc} if self._crc and self.size <= crt.PART else {}
+        return crt.put(self._bucket, self._key, self._path, self.size, known)
+
+    def finish(self) -> None:
+        """See Job; raises FailedError if the file changed between its SHA-256 and its upload."""
+        if not self._crc or self.size <= crt.PART:
+            return
+        # Of an object in parts MinIO does not take the checksum in advance, as the CRT would send it.
+        client, bucket, key = ordinary(self._bucket), self._bucket.name, self._key
+        with asking(f"write {key}"):
+            kept = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+            if kept.get("ChecksumCRC64NVME") == self._crc:
+                return
+            client.delete_object(Bucket=bucket, Key=key)
+        raise FailedError(f"{self._path} was not uploaded.", why="It changed while it was read.")
+
+    def abandon(self) -> None:
+        """See Job. The CRT itself removes the parts of an upload that did not succeed."""
+
+    def fail(self, error: BaseException) -> None:
+        """See Job."""
+        with on_disk("read", self._path):
+            if self._path.stat().st_size < self.size:
+                why = "It became shorter while it was read."
+                raise FailedError(f"Could not read {self._path}.", why=why) from error
+        if reason := disk_reason(error):
+            raise FailedError(f"Could not read {self._path}.", why=reason) from error
+        known = as_botocore(error, self._bucket.url)
+        with asking(f"write {self._key}"):
+            if not lost_its_words(known):
+                raise known
+            sums = {"ChecksumCRC64NVME": self._crc} if self._crc else {"ChecksumAlgorithm": "CRC64NVME"}
+            arguments = {**sums, "ChecksumType": "FULL_OBJECT"}
+            with self._path.open("rb") as file:
+                ordinary(self._bucket).upload_fileobj(file, self._bucket.name, self._key, ExtraArgs=arguments)
+
+
+class DownloadJob:
+    """An object on its way to a file, which has another name until it is whole."""
+
+    def __init__(self, bucket: crt.Bucket, key: str, path: Path, size: int, sha256: str | None) -> None:
+        self.size = size
+        self._bucket, self._key, self._path, self._sha256 = bucket, key, path, sha256
+        # A name that nobody can have put a link at.
+        self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+
+    def request(self) -> dict[str, Any]:
+        """See Job."""
+        sha256 = encoded_sha256(self._sha256) if self._sha256 else None
+        return crt.get(self._bucket, self._key, self._part, self.size, sha256)
+
+    def finish(self) -> None:
+        """See Job; raises StoreError if the object is another than was expected."""
+        with on_disk("write", self._path):
+            if self._part.stat().st_size != self.size:
+                raise _altered(self._key, "It has another size than it was listed with.")
+            if not self.size and self._sha256 not in (None, _EMPTY):
+                raise _altered(self._key, "It is empty.")
+            self._part.replace(self._path)
+
+    def abandon(self) -> None:
+        """See Job."""
+        with suppress(OSError):
+            self._part.unlink(missing_ok=True)
+
+    def fail(self, error: BaseException) -> None:
+        """See Job."""
+        if reason := disk_reason(error):
+            raise FailedError(f"Could not write {self._path}.", why=reason) from error
+        known = as_botocore(error, self._bucket.url)
+        with asking(f"read {self._key}"):
+            if not lost_its_words(known) or self.size > MAX_VERSION_BYTES:
+                raise known
+        with on_disk("write", self._path), self._part.open("wb") as file:
+            found = download(ordinary(self._bucket), self._bucket.name, self._key, self._key, file.write)
+        if self._sha256 not in (None, found.sha256):
+            raise _altered(self._key, f"Its SHA-256 is not {self._sha256}, as was expected.")
+
+
+def ordinary(bucket: crt.Bucket) -> "S3Client":
+    """Open the client that does once more what the CRT gave up on without the store's own words.
+
+    The CRT keeps neither code nor message of an answer of 500 and above, so a store that is full, busy or
+    damaged would read alike; and a store that can't read an object back breaks off its answer.
+    """
+    return open_store(bucket.access, retries=0)
+
+
+def _checked(path: Path, sha256: str) -> str:
+    """Return a file's CRC-64/NVME as S3 writes it, if its SHA-256 is the one that is expected."""
+    hasher, crc = hashlib.sha256(), 0
+    with on_disk("read", path), path.open("rb", buffering=0) as file:
+        while chunk := file.read(CHUNK):
+            hasher.update(chunk)
+            crc = checksums.crc64nvme(chunk, crc)
+    if hasher.hexdigest() != sha256:
+        raise FailedError(f"{path} was not uploaded.", why=f"Its SHA-256 is not {sha256}, as was expected.")
+    return b64encode(crc.to_bytes(8, "big")).decode()
+
+
+def _altered(key: str, why: str) -> StoreError:
+    found = explain(Cause.ALTERED)
+    return StoreError(f"Could not read {key}: {found.says}.", cause=Cause.ALTERED, why=why, fix=found.fix)
