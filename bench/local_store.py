@@ -5,8 +5,6 @@ import secrets
 import shutil
 import socket
 import subprocess
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from embedded.toolchain import binary
+from slipway.core.waiting import tries
 from storage.keys import StoreKey
 
 START_SECONDS = 60.0
@@ -55,11 +54,10 @@ def minio(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
 
 
 def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while process.poll() is None and time.monotonic() < deadline:
+    for last in tries(START_SECONDS, interval=0.1):
         try:
             with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
                 return
-        except OSError:
-            threading.Event().wait(0.1)
-    raise RuntimeError("MinIO did not become ready")
+        except OSError as error:
+            if last or process.poll() is not None:
+                raise RuntimeError("MinIO did not become ready") from error

@@ -9,7 +9,6 @@ because addresses inside the cluster's stored objects depend on it.
 Deliberately not here: anything that needs root or changes the network (embedded/cluster).
 """
 
-import fcntl
 import hashlib
 import os
 import re
@@ -23,7 +22,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from embedded.addresses import RANGE, SLICES, Addresses, Ports
 from embedded.occupancy import holder_of
+from slipway.core import atomic_files
 from slipway.core.errors import FailedError, UsageError
+from slipway.core.locks import locked
 
 DATA_ROOT: Final = Path("/var/lib/slipway")
 RUN_ROOT: Final = Path("/run/slipway")
@@ -154,7 +155,9 @@ class Instance:
             record = self.recorded()
             if record is None:
                 record = Record(name=self.name, slice=self._free_slice(taken or _taken_on_this_machine))
-                _write_private(self.data / "instance.json", record.model_dump_json() + "\n")
+                atomic_files.replace(
+                    self.data / "instance.json", record.model_dump_json() + "\n", mode=atomic_files.PRIVATE
+                )
         return record
 
     def _free_slice(self, taken: Taken) -> int:
@@ -208,26 +211,11 @@ def _locked(root: Path, name: str) -> Iterator[None]:
     try:
         root.mkdir(mode=0o755, parents=True, exist_ok=True)
         (root / name).mkdir(mode=0o700, exist_ok=True)
-        handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     except PermissionError as error:
         raise UsageError(
             f"The local cluster {name} can't be made by this user.",
             why=f"It keeps its data in {root}, which needs root.",
             fix="Run as root, or use environment `kind` (not in this release yet) or `dev`.",
         ) from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with locked(root, folder=True):
         yield
-    finally:
-        os.close(handle)
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write whole or not at all, readable by its owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)

@@ -18,6 +18,7 @@ from embedded import toolchain
 from embedded.instance import Instance
 from embedded.plugins import selection
 from embedded.toolchain import cache
+from slipway.core import atomic_files
 from slipway.core.errors import UsageError
 from slipway.core.report import Report, silent
 
@@ -119,17 +120,6 @@ def _passphrase(instance: Instance) -> Path:
     """Return the file with the passphrase of the state's secrets; the first call makes it."""
     path = selection.folder(instance) / "passphrase"
     if not path.exists():
-        draft = path.with_name(f".passphrase.{os.getpid()}")
-        handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            # Not by replacing: of two first calls at once one must win, and both use its passphrase.
-            os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        # Of two first calls at once one makes it, and both use its passphrase.
+        atomic_files.create(path, secrets.token_urlsafe(32), mode=atomic_files.PRIVATE)
     return path

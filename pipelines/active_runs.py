@@ -1,6 +1,5 @@
 """Runs that have not ended: they hold on to the store key that they began with."""
 
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +10,7 @@ from pipelines.client import calling
 from pipelines.run import FINAL, PATIENCE_SECONDS
 from slipway.core.errors import FailedError
 from slipway.core.report import Report, silent
+from slipway.core.waiting import changes, poll, tolerating
 
 POLL_SECONDS: Final = 1.0
 _PAGE: Final = 100
@@ -39,29 +39,25 @@ def wait_for_earlier(
     Raises:
         FailedError: One goes on, or the API does not answer.
     """
-    deadline = time.monotonic() + timeout
     left = unfinished(client, namespace, begun_before)
-    heard = time.monotonic()
-    told = 0
-    while left:
-        if len(left) != told:
-            told = len(left)
-            report(f"waiting for {told} runs that began with the old key")
-        if time.monotonic() > deadline:
-            raise FailedError(
-                f"{len(left)} runs of {namespace} still hold the old key: {', '.join(left[:5])}.",
-                why=f"They did not end within {timeout:.0f} s.",
-                fix="Both keys are valid. Wait for the runs or terminate them, and run the command again.",
-            )
-        time.sleep(POLL_SECONDS)
-        try:
+    report = changes(report)
+
+    def all_ended() -> bool:
+        nonlocal left
+        if left:
+            report(f"waiting for {len(left)} runs that began with the old key")
             with calling("show the runs that have not ended"):
                 left = tuple(each for each in left if not _ended(client.get_run(each)))
-            heard = time.monotonic()
-        except FailedError:
-            # A restart of the API is no reason to give up.
-            if time.monotonic() - heard > PATIENCE_SECONDS:
-                raise
+        return not left
+
+    # A restart of the API is no reason to give up.
+    patient = tolerating(all_ended, FailedError, seconds=PATIENCE_SECONDS)
+    if not poll(patient, seconds=timeout, interval=POLL_SECONDS):
+        raise FailedError(
+            f"{len(left)} runs of {namespace} still hold the old key: {', '.join(left[:5])}.",
+            why=f"They did not end within {timeout:.0f} s.",
+            fix="Both keys are valid. Wait for the runs or terminate them, and run the command again.",
+        )
 
 
 def _ended(run: Any) -> bool:  # noqa: ANN401 - kfp has no types

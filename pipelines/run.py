@@ -1,7 +1,6 @@
 """Start a run as a tenant, and wait for it with progress."""
 
 import math
-import time
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -14,12 +13,14 @@ from pipelines.client import calling
 from pipelines.upload import Uploaded
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report, silent
+from slipway.core.waiting import poll, tolerating
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0
 """How long the API may be silent while we wait; a restart of its pod takes about 20 s."""
 FINAL: Final = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "ERROR"})
 """The client's own wait overlooks CANCELED and hangs (kfp 2.17.0)."""
+_NOT_BEGUN: Final = frozenset({"PENDING", "RUNTIME_STATE_UNSPECIFIED"})
 FILLED_IN: Final = ("pipeline_version", "git_commit")
 
 Value = str | int | float | bool
@@ -141,37 +142,32 @@ def wait(
     Raises:
         FailedError: It did not end in time, or the API stopped answering. The run goes on.
     """
-    deadline = time.monotonic() + timeout
-    heard = time.monotonic()
-    told: dict[str, str] = {}
-    while True:
-        try:
-            with calling(f"show run {run_id}"):
-                run = client.get_run(run_id)
-            heard = time.monotonic()
-        except FailedError:
-            if time.monotonic() - heard > PATIENCE_SECONDS:
-                raise
-            time.sleep(POLL_SECONDS)
-            continue
-        result = _result(run, pipeline)
+    states: dict[str, str] = {}
+
+    def look() -> RunResult:
+        with calling(f"show run {run_id}"):
+            result = _result(client.get_run(run_id), pipeline)
         for task in result.tasks:
-            if told.get(task.name) != task.state and task.state not in {
-                "PENDING",
-                "RUNTIME_STATE_UNSPECIFIED",
-            }:
+            if states.get(task.name) != task.state and task.state not in _NOT_BEGUN:
                 took = f" ({task.seconds:.1f} s)" if task.seconds is not None else ""
                 report(f"{task.name}: {task.state.lower()}{took if task.state in FINAL else ''}")
-                told[task.name] = task.state
-        if result.state in FINAL:
-            return result
-        if time.monotonic() > deadline:
-            raise FailedError(
-                f"Run {run_id} did not end within {timeout:.0f} s.",
-                why=f"It is {result.state}; tasks: {', '.join(f'{k} {v}' for k, v in told.items())}.",
-                fix="It goes on; wait for it again, or terminate it.",
-            )
-        time.sleep(POLL_SECONDS)
+                states[task.name] = task.state
+        return result
+
+    result = poll(
+        tolerating(look, FailedError, seconds=PATIENCE_SECONDS),
+        lambda seen: seen is not None and seen.state in FINAL,
+        seconds=timeout,
+        interval=POLL_SECONDS,
+    )
+    if result is None or result.state not in FINAL:
+        state = result.state if result else "not shown by the API"
+        raise FailedError(
+            f"Run {run_id} did not end within {timeout:.0f} s.",
+            why=f"It is {state}; tasks: {', '.join(f'{name} {state}' for name, state in states.items())}.",
+            fix="It goes on; wait for it again, or terminate it.",
+        )
+    return result
 
 
 def _result(run: Any, pipeline: str) -> RunResult:  # noqa: ANN401 - kfp has no types

@@ -19,6 +19,7 @@ from serving import diagnosis
 from serving.inference import FIELD_MANAGER
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report, silent
+from slipway.core.waiting import changes, tries
 
 POLL_SECONDS: Final = 0.5
 REQUEST_SECONDS: Final = 15
@@ -173,9 +174,8 @@ class Cluster:
         Raises:
             FailedError: It didn't come so far; with the cause from pods, events and conditions.
         """
-        deadline = time.monotonic() + timeout
-        told, blocked_since = "", None
-        while True:
+        report, blocked_since = changes(report), None
+        for last in tries(timeout, POLL_SECONDS):
             isvc, pods = self.get(namespace, name), self.pods(namespace, name)
             if isvc is None:
                 raise FailedError(f"InferenceService {namespace}/{name} was deleted meanwhile.")
@@ -183,14 +183,12 @@ class Cluster:
             state = diagnosis.examine(isvc, deployment, pods, storage_uri)
             if state.serving:
                 return
-            if state.summary != told:
-                told = state.summary
-                report(told)
+            report(state.summary)
             now = time.monotonic()
             blocked_since = (blocked_since or now) if state.blocked else None
             lasting = blocked_since is not None and now - blocked_since > BLOCKED_SECONDS
             hopeless = state.hopeless or lasting
-            if hopeless or now > deadline:
+            if hopeless or last:
                 causes = diagnosis.causes(
                     isvc,
                     deployment,
@@ -204,7 +202,6 @@ class Cluster:
                     f"The new version of {namespace}/{name} {waited}.",
                     why="; ".join(causes) or state.summary,
                 )
-            time.sleep(POLL_SECONDS)
 
     def _last_words(self, namespace: str, failed: Mapping[diagnosis.Log, bool]) -> dict[diagnosis.Log, str]:
         """The ends of these logs, as far as they can be reached: they only add to a diagnosis."""

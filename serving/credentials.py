@@ -6,7 +6,6 @@ for another model. The annotation has a field manager of its own: a promotion ne
 """
 
 import hashlib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
@@ -16,6 +15,7 @@ from serving.diagnosis import Object
 from serving.inference import API_VERSION, DOMAIN
 from slipway.core.errors import FailedError
 from slipway.core.report import Report, silent
+from slipway.core.waiting import changes, tries
 
 CHECKSUM: Final = f"{DOMAIN}/store-key"
 MANAGER: Final = "slipway-rotation"
@@ -137,26 +137,22 @@ def _wait(
     report: Report,
     timeout: float,
 ) -> None:
-    deadline = time.monotonic() + timeout
-    told = ""
-    while True:
+    report = changes(report)
+    for last in tries(timeout, _POLL_SECONDS):
         deployment, pods = cluster.deployment(namespace, name), cluster.pods(namespace, name)
         move = examine(deployment, pods, key, served=served)
-        if move.summary != told:
-            told = move.summary
-            report(f"{name}: {told}")
+        report(f"{name}: {move.summary}")
         if move.done:
             return
         live = cluster.get(namespace, name)
         if live is None:
             return  # Taken away meanwhile; nothing of it holds a key.
-        if move.hopeless or time.monotonic() > deadline:
+        if move.hopeless or last:
             raise FailedError(
                 f"The predictor {namespace}/{name} did not come up with the new key.",
                 why="; ".join(_causes(live, deployment, pods, key)) or move.summary,
                 fix="Both keys are valid and the old pod serves. Mend the cause and run the command again.",
             )
-        time.sleep(_POLL_SECONDS)
 
 
 def _causes(live: Object, deployment: Object | None, pods: Sequence[Object], key: str) -> list[str]:

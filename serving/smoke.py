@@ -1,6 +1,5 @@
 """The smoke check: does the endpoint answer held-out rows as promotion's own evaluation did?"""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -13,6 +12,7 @@ from serving.predict import NotAnsweringError
 from serving.record import SmokeCheck
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
+from slipway.core.waiting import tries
 from tabular.predictions import Predictions
 from tabular.schema import ModelSchema
 
@@ -63,21 +63,18 @@ def check(
         NotAnsweringError: It gave no answer `within` so many seconds.
         FailedError: It answered something else.
     """
-    begun = time.monotonic()
-    while True:
-        late = time.monotonic() - begun > within
+    for last in tries(within, RETRY_SECONDS):
         try:
             answers = ask(url, schema, sample.table)
         except NotAnsweringError:
-            if late:
+            if last:
                 raise
         else:
             differing = _difference(answers, sample.answers)
             if not differing:
                 break
-            if late:
+            if last:
                 raise FailedError("The endpoint does not answer as the evaluated model did.", why=differing)
-        time.sleep(RETRY_SECONDS)
     rows = sample.table.num_rows
     right = int((answers.labels == sample.labels).sum())
     report(f"{rows} held-out rows answered as evaluated, {right} of them right")

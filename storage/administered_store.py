@@ -1,6 +1,5 @@
 """A MinIO that Slipway administers, opened with its administrator's key: objects and admin API."""
 
-import time
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,6 +8,7 @@ from minio import Minio, MinioAdmin
 from minio.credentials.providers import StaticProvider
 
 from slipway.core.errors import FailedError, UsageError
+from slipway.core.waiting import poll
 from storage.administration import ERRORS, OF_THE_KEY, OTHER_KEY, code_of
 from storage.causes import Cause, cause_of, explain
 
@@ -55,16 +55,14 @@ class Store:
         Raises:
             FailedError: It does not answer in time, or it refuses the key.
         """
-        deadline = time.monotonic() + patience
-        while (code := self._not_yet()) is not None:
-            if time.monotonic() > deadline:
-                found = explain(cause_of(code), "it gave no reason that is known")
-                raise FailedError(
-                    f"The store at {self.endpoint} did not answer within {patience:.0f} s.",
-                    why=f"{code}: {found.says}. {found.why}".strip(),
-                    fix=found.fix,
-                )
-            time.sleep(1)
+        code = poll(self._not_yet, lambda code: code is None, seconds=patience, interval=1)
+        if code is not None:
+            cause = explain(cause_of(code), "it gave no reason that is known")
+            raise FailedError(
+                f"The store at {self.endpoint} did not answer within {patience:.0f} s.",
+                why=f"{code}: {cause.says}. {cause.why}".strip(),
+                fix=cause.fix,
+            )
 
     def _not_yet(self) -> str | None:
         """Return the code of a refusal that may pass; raises FailedError for one that will not."""

@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.response import StreamingBody
 from pydantic import SecretStr
 
+from slipway.core import atomic_files
 from slipway.core.errors import StoreError, UsageError
 from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.checksums import encoded_sha256
@@ -147,9 +148,7 @@ def ca_file(pem: str) -> Path:
     path = base / "slipway" / "ca" / f"{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f"{path.name}.{os.getpid()}")
-        part.write_text(pem)
-        part.replace(path)
+        atomic_files.replace(path, pem)
     return path
 
 

@@ -1,7 +1,6 @@
 """Proof that a key is what it should be: by using it, never by asking about it."""
 
 import secrets
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -10,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
 from slipway.core.errors import FailedError
+from slipway.core.waiting import poll
 from storage.client import StoreAccess, error_code, open_store
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets, runs_prefix, tenant_prefix
@@ -80,16 +80,14 @@ def expect(
         FailedError: It keeps to another answer.
     """
     ask = answer(access, bucket, prefix)
-    deadline = time.monotonic() + patience
-    while (said := ask()) != wanted:
-        if time.monotonic() > deadline:
-            name = access.key.access_key if access.key else "nobody"
-            raise FailedError(
-                f"The store answered {said} where key {name} asked to {what}.",
-                why=f"It has to answer {wanted}.",
-                fix="Check with `slipway status` that the store is up, and run the command again.",
-            )
-        time.sleep(_RETRY_SECONDS)
+    code = poll(ask, lambda code: code == wanted, seconds=patience, interval=_RETRY_SECONDS)
+    if code != wanted:
+        name = access.key.access_key if access.key else "nobody"
+        raise FailedError(
+            f"The store answered {code} where key {name} asked to {what}.",
+            why=f"It has to answer {wanted}.",
+            fix="Check with `slipway status` that the store is up, and run the command again.",
+        )
 
 
 def answer(access: StoreAccess, bucket: str, prefix: str) -> Callable[[], str]:

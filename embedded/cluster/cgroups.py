@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from slipway.core.errors import UsageError
+from slipway.core.waiting import poll, tries
 
 NEEDED: Final = ("pids", "memory")
 V2_NEEDED: Final = ("cpu", "memory", "pids")
@@ -129,13 +130,12 @@ class Cgroups:
 
     def end(self, *, part: str = "", timeout: float = 10.0) -> bool:
         """Kill until nothing is left; a process may fork while it is being killed."""
-        deadline = time.monotonic() + timeout
-        while self.pids(part) - {os.getpid()}:
-            self.kill(part=part)
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.02)
-        return True
+        return poll(
+            lambda: not self.pids(part) - {os.getpid()},
+            seconds=timeout,
+            interval=0.02,
+            meanwhile=lambda _: self.kill(part=part),
+        )
 
     def exists(self) -> bool:
         """Whether any group of the instance is there."""
@@ -150,16 +150,15 @@ class Cgroups:
         deadline = time.monotonic() + timeout
         for root in set(self.hierarchies.mounts.values()):
             for folder, _, _ in os.walk(root / self.name, topdown=False):
-                while True:
+                for last in tries(deadline - time.monotonic(), interval=0.02):
                     try:
                         Path(folder).rmdir()
                     except FileNotFoundError:
                         break
                     except OSError as error:
-                        if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                        if error.errno != errno.EBUSY or last:
                             raise
                         self.kill()
-                        time.sleep(0.02)
                     else:
                         break
 

@@ -1,6 +1,5 @@
 """Which port of 127.0.0.1 leads to which Service: the table that users and programs set."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from embedded.cluster.places import Places
+from slipway.core import atomic_files
 from slipway.core.errors import UsageError
 
 _LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -58,6 +58,4 @@ def read(path: Path) -> tuple[Forward, ...]:
 
 def write(path: Path, forwards: Sequence[Forward]) -> None:
     """Replace the table whole."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_bytes(_TABLE.dump_json(tuple(forwards), indent=2))
-    draft.replace(path)
+    atomic_files.replace(path, _TABLE.dump_json(tuple(forwards), indent=2))

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +28,6 @@ from embedded.cluster.isolation import (
     remove_mount_points,
     unmount_below,
 )
-from embedded.cluster.locking import changing, holding
 from embedded.cluster.places import Places
 from embedded.cluster.preflight import check_commands, check_machine
 from embedded.cluster.probes import listening
@@ -38,7 +37,9 @@ from embedded.instance import Instance
 from embedded.occupancy import holder_of, port_holder
 from embedded.toolchain import debian
 from slipway.core.errors import FailedError, SlipwayError, UsageError
+from slipway.core.locks import locked
 from slipway.core.report import Report, silent
+from slipway.core.waiting import poll
 
 STOP_PATIENCE: Final = 90.0
 FORWARD_PATIENCE: Final = 20.0
@@ -62,7 +63,7 @@ def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Repor
     debian.ensure(report)
     check_commands()
     places = Places(instance)
-    with changing(instance, report):
+    with _changing(instance, report):
         try:
             _start(places, forwards, report)
             _wait_for_forwards(places)
@@ -80,7 +81,7 @@ def stop(instance: Instance, report: Report = silent) -> None:
     places = Places(instance)
     if not instance.data.exists() and not left_behind(places):
         return
-    with changing(instance, report):
+    with _changing(instance, report):
         _stop(places, report)
         sweep(places)
         _forget_run_folder(places)
@@ -96,7 +97,7 @@ def delete(instance: Instance, report: Report = silent) -> None:
     places = Places(instance)
     if not instance.data.exists() and not left_behind(places):
         return
-    with changing(instance, report):
+    with _changing(instance, report):
         _stop(places, report)
         sweep(places)
         if mounts := mounted_below(instance.data, instance.run):
@@ -153,6 +154,14 @@ def sweep(places: Places) -> None:
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
 
+@contextlib.contextmanager
+def _changing(instance: Instance, report: Report) -> Iterator[None]:
+    """Hold the instance: `start`, `stop` and `delete` of one wait for each other, and say so."""
+    waits = f"waiting for another command that changes {instance.name}"
+    with locked(instance.run, folder=True, on_wait=lambda: report(waits)):
+        yield
+
+
 def _runs(places: Places, digest: str) -> bool:
     """Whether a supervisor lives that runs just this plan, as this version starts it."""
     if records.holder(places.supervisor) is None or not network.is_current(places.instance):
@@ -187,7 +196,7 @@ def _launch(
     write_all(files)
     instance.log.mkdir(mode=0o700, exist_ok=True)
     places.volumes.mkdir(mode=0o700, exist_ok=True)
-    with holding(instance.data_root):
+    with locked(instance.data_root, folder=True):
         make_mount_points(places.private_mounts())
     cgroups.make()
     network.make(instance)
@@ -214,25 +223,21 @@ def _spawn_supervisor(places: Places) -> None:
             cwd="/",
             check=True,
         )
-    deadline = time.monotonic() + 20
-    while records.holder(places.supervisor) is None:
-        if time.monotonic() > deadline:
-            raise failure(places, "supervisor", "The local cluster's supervisor does not start.")
-        time.sleep(0.02)
+    if not poll(lambda: records.holder(places.supervisor), seconds=20, interval=0.02):
+        raise failure(places, "supervisor", "The local cluster's supervisor does not start.")
 
 
 def _wait_for_forwards(places: Places) -> None:
     """Wait until every port of the table is open."""
     ports = [forward.port for forward in table.read(places.forwards)]
-    deadline = time.monotonic() + FORWARD_PATIENCE
-    while True:
-        held = records.read_processes(places.processes)
-        pid = held.lives["forwards"].pid if held else None
-        if pid and all(listening(pid, port) for port in ports):
-            return
-        if time.monotonic() > deadline:
-            raise failure(places, "forwards", "The local cluster's ports were not opened.")
-        time.sleep(0.05)
+
+    def opened() -> bool:
+        processes = records.read_processes(places.processes)
+        pid = processes.lives["forwards"].pid if processes else None
+        return pid is not None and all(listening(pid, port) for port in ports)
+
+    if not poll(opened, seconds=FORWARD_PATIENCE, interval=0.05):
+        raise failure(places, "forwards", "The local cluster's ports were not opened.")
 
 
 def _stop(places: Places, report: Report) -> None:
@@ -243,15 +248,13 @@ def _stop(places: Places, report: Report) -> None:
     report(f"stopping local cluster {places.instance.name}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + STOP_PATIENCE
-    while records.holder(places.supervisor) is not None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    poll(lambda: records.holder(places.supervisor) is None, seconds=STOP_PATIENCE, interval=0.05)
 
 
 def _forget_run_folder(places: Places) -> None:
     """Remove the run folder, and what all instances share if this was the last that ran."""
     instance = places.instance
-    with holding(instance.data_root):
+    with locked(instance.data_root, folder=True):
         with contextlib.suppress(OSError):
             instance.run.rmdir()
         with contextlib.suppress(OSError):

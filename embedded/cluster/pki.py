@@ -7,7 +7,6 @@ server, kubelet, every client), `etcd` (only the API server may speak to it) and
 Deliberately not here: rotation while running. Leaves last a year and every start renews them.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from embedded.cluster.places import KeyFolder
+from slipway.core import atomic_files
 
 ROOT_LIFE: Final = timedelta(days=3650)
 LEAF_LIFE: Final = timedelta(days=365)
@@ -230,12 +230,4 @@ def _pem(certificate: x509.Certificate) -> bytes:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Replace whole or not at all; nobody but the owner ever reads it, not even for a moment."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
+    atomic_files.replace(path, content, mode=atomic_files.PRIVATE)

@@ -17,6 +17,7 @@ from embedded.cluster.places import API_PORT, DNS_PORT, Places
 from embedded.images import ensure
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
+from slipway.core.waiting import poll
 
 PATIENCE: Final = 180.0
 """Seconds for a cold start on a busy machine; a quiet one with two cores takes under ten."""
@@ -47,15 +48,11 @@ class Waiting:
             FailedError: a component keeps ending, the supervisor is gone, or time is up.
         """
         self.report(f"waiting for {what}")
-        while not _quietly(done):
-            self._check()
-            if time.monotonic() > self.deadline:
-                raise failure(
-                    self.places, process, f"The local cluster has no {what} after {PATIENCE:.0f} s."
-                )
-            time.sleep(0.05)
+        left = self.deadline - time.monotonic()
+        if not poll(lambda: _quietly(done), seconds=left, interval=0.05, meanwhile=self._check):
+            raise failure(self.places, process, f"The local cluster has no {what} after {PATIENCE:.0f} s.")
 
-    def _check(self) -> None:
+    def _check(self, _: bool) -> None:
         if records.holder(self.places.supervisor) is None:
             raise failure(self.places, "supervisor", "The local cluster's supervisor ended during the start.")
         held = records.read_processes(self.places.processes)

@@ -1,12 +1,13 @@
 """What `start` tells the supervisor, and what the supervisor tells everybody: two small files."""
 
-import fcntl
 import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embedded.cluster.components import Component
+from slipway.core import atomic_files
+from slipway.core.locks import try_lock
 
 
 class Plan(BaseModel):
@@ -46,11 +47,7 @@ class Processes(BaseModel):
 
 def write(path: Path, model: BaseModel) -> None:
     """Replace whole or not at all; owner only."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w") as stream:
-        stream.write(model.model_dump_json())
-    draft.replace(path)
+    atomic_files.replace(path, model.model_dump_json(), mode=atomic_files.PRIVATE)
 
 
 def read_processes(path: Path) -> Processes | None:
@@ -67,9 +64,7 @@ def hold(path: Path) -> int | None:
     A lock and not a pid: the kernel gives it back however the holder ends, and pids are reused.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_lock(handle):
         os.close(handle)
         return None
     os.truncate(handle, 0)
@@ -84,10 +79,6 @@ def holder(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(os.read(handle, 32) or b"0")
-    else:
-        return None
+        return None if try_lock(handle, shared=True) else int(os.read(handle, 32) or b"0")
     finally:
         os.close(handle)

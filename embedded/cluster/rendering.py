@@ -1,7 +1,6 @@
 """Turns an instance into files on disk and a plan for the supervisor."""
 
 import hashlib
-import os
 import secrets
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from embedded.cluster.places import Places
 from embedded.cluster.records import Plan
 from embedded.images import reference
 from embedded.toolchain import binary
+from slipway.core import atomic_files
 from slipway.core.report import Report
 
 CLIENTS = ("controller-manager", "scheduler", "proxy", "kubelet", "coredns")
@@ -52,19 +52,12 @@ def write_all(files: dict[Path, str]) -> None:
     """Write each file whole, for its owner only."""
     for path, text in files.items():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
-            stream.write(text)
-        draft.replace(path)
+        atomic_files.replace(path, text, mode=atomic_files.PRIVATE)
 
 
 def _encryption_key(places: Places) -> bytes:
     """The key for Secrets in etcd; losing it loses them, so it is made once and kept with the data."""
     path = places.pki.folder / "encryption.key"
     if not path.exists():
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(secrets.token_bytes(32))
-            stream.flush()
-            os.fsync(stream.fileno())
+        atomic_files.create(path, secrets.token_bytes(32), mode=atomic_files.PRIVATE)
     return path.read_bytes()

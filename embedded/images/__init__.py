@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from embedded.images.blobs import BlobStore, locked
+from embedded.images.blobs import BlobStore
 from embedded.images.catalog import RECIPES, Recipe
 from embedded.images.containerd import Containerd, HasContainerd
 from embedded.images.layer import Layer
 from embedded.images.oci import ImageContent, assemble
 from embedded.toolchain import cache
 from slipway.core.errors import FailedError, UsageError
+from slipway.core.locks import locked
 from slipway.core.report import Report, silent
 
 __all__ = ["IMAGES", "build", "ensure", "reference"]

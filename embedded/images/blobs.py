@@ -7,16 +7,16 @@ A layer is written to a temporary name and renamed when it is whole, so an inter
 nothing that looks finished.
 """
 
-import fcntl
 import hashlib
-import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+
+from slipway.core import atomic_files
+from slipway.core.locks import locked
 
 _CHUNK: Final = 1 << 20
 
@@ -34,15 +34,6 @@ class Blob(BaseModel):
 def blob_of(data: bytes) -> Blob:
     """Name `data` by its content."""
     return Blob(digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file `path`; other threads and processes wait, and a killed holder lets go."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 class BlobStore:
@@ -84,13 +75,10 @@ class BlobStore:
             whole = Path(scratch, "layer.tar")
             with whole.open("wb") as out:
                 write(out, work)
-                out.flush()
-                os.fsync(out.fileno())
+            atomic_files.sync(whole)
             with whole.open("rb") as done:
                 digest = hashlib.file_digest(done, "sha256").hexdigest()
             blob = Blob(digest=f"sha256:{digest}", size=whole.stat().st_size)
             whole.rename(self.path(blob))
-            entry = Path(scratch, "entry.json")
-            entry.write_text(blob.model_dump_json())
-            entry.rename(self._index / f"{key}.json")
+            atomic_files.replace(self._index / f"{key}.json", blob.model_dump_json())
         return blob

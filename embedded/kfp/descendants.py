@@ -5,12 +5,14 @@ forks twice, or begins a session of its own, becomes its child when the process 
 """
 
 import ctypes
+import operator
 import os
 import signal
-import time
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
+
+from slipway.core.waiting import poll
 
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_DUMPABLE: Final = 4
@@ -38,17 +40,16 @@ def kill_all(keep: Collection[int] = (), seconds: float = 10.0) -> bool:
 
     Says whether none is left. One that forks faster than it is looked for can outlast `seconds`.
     """
-    deadline = time.monotonic() + seconds
-    while True:
+
+    def left() -> list[int]:
         _reap(keep)
-        left = _descendants(os.getpid(), keep)
-        if not left:
-            return True
-        if time.monotonic() > deadline:
-            return False
-        for pid in left:
+        return _descendants(os.getpid(), keep)
+
+    def kill(pids: list[int]) -> None:
+        for pid in pids:
             _kill(pid)
-        time.sleep(_PAUSE)
+
+    return not poll(left, operator.not_, seconds=seconds, interval=_PAUSE, meanwhile=kill)
 
 
 def _reap(keep: Collection[int]) -> None:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from embedded.kfp import descendants, guardian
+from slipway.core.waiting import poll
 
 _RECONNECT_SECONDS: Final = 0.2
 _LAST_RESORT_SECONDS: Final = 10
@@ -90,10 +91,12 @@ class Parent:
 
     def _end_all(self) -> None:
         """Every connection is closed by now, or will be: guardians end by themselves, and are waited for."""
-        deadline = time.monotonic() + _LAST_RESORT_SECONDS
-        while self._guardians and time.monotonic() < deadline:
+
+        def ended() -> bool:
             self._tidy()
-            time.sleep(0.01)
+            return not self._guardians
+
+        poll(ended, seconds=_LAST_RESORT_SECONDS, interval=0.01)
         if not descendants.kill_all():
             self._kill_everything()
         self._guardians.clear()

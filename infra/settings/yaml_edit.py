@@ -3,8 +3,6 @@
 What can't be changed line by line (a mapping in braces, an odd layout) is refused rather than rewritten.
 """
 
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import yaml
 
 from infra.settings import strict_yaml
+from slipway.core import atomic_files
 from slipway.core.errors import FailedError, UsageError
 
 Scalar = int | str
@@ -58,16 +57,7 @@ def write(path: Path, expected: str, text: str) -> None:
         return
     if read(path) != expected:
         raise FailedError(f"{path.name} was changed meanwhile.", fix="Run the command again.")
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(part).chmod(path.stat().st_mode & 0o777)
-        Path(part).replace(path)
-    finally:
-        Path(part).unlink(missing_ok=True)
+    atomic_files.replace(path, text, mode=path.stat().st_mode & 0o777)
 
 
 def read(path: Path) -> str:

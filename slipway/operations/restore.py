@@ -4,7 +4,6 @@ Models are restored with each tenant's promoter's key, so it takes no administra
 """
 
 import json
-import os
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -12,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from infra.contract import PlatformOutputs
 from infra.stack.stack import Stack
 from serving import access
+from slipway.core import atomic_files
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report, silent
 from slipway.operations.backup import Snapshot
@@ -88,9 +88,7 @@ def restore_files(snapshot: Snapshot, project: Path) -> list[StackFileOutcome]:
         path = project / name
         if not path.exists():
             path.parent.mkdir(exist_ok=True)
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            draft.write_bytes(content)
-            draft.replace(path)
+            atomic_files.replace(path, content)
             outcomes.append(StackFileOutcome(name=name, outcome="restored"))
         else:
             same = path.read_bytes() == content

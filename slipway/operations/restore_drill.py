@@ -5,7 +5,6 @@ folder made of the snapshot's settings and tenants, a secret of its own. It goes
 drill that was killed left is cleared by the next. For other environments the scratch stack is named.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -30,7 +29,9 @@ from serving.cluster import Cluster
 from serving.endpoint import CHAMPION, Endpoint
 from serving.predict import NotAnsweringError, ask, url_of
 from slipway.core.errors import SlipwayError, UsageError
+from slipway.core.locks import LockHeldError, locked
 from slipway.core.report import Report
+from slipway.core.waiting import tries
 from slipway.operations import workspace
 from slipway.operations.backup import Snapshot
 from slipway.operations.backup_key import bare_stack
@@ -169,16 +170,14 @@ def _answer(outputs: PlatformOutputs, client: "S3Client", registry: Registry, re
         }
     )
     url = url_of(outputs, restored.tenant, restored.model)
-    deadline = time.monotonic() + ANSWER_SECONDS
-    while True:
+    for last in tries(ANSWER_SECONDS, interval=0.5):
         try:
             [answer] = ask(url, schema, row).labels
+            break
         except NotAnsweringError:
-            if time.monotonic() > deadline:
+            if last:
                 raise
-            time.sleep(0.5)
-        else:
-            return f"answered {answer} for a row of zeros"
+    return f"answered {answer} for a row of zeros"
 
 
 def _finding(what: str, ok: bool, detail: str, begun: float) -> Finding:
@@ -244,13 +243,10 @@ def _clear(instance: Instance, report: Report) -> None:
 @contextmanager
 def _alone() -> Iterator[None]:
     """Hold the checkout's folder: a second drill would clear the first one's scratch stack."""
-    handle = os.open(workspace.project(), os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
+        with locked(workspace.project(), folder=True, wait=False):
+            yield
+    except LockHeldError:
         raise UsageError(
             "Another restore drill of this checkout is under way.", fix="Wait for it to end."
         ) from None
-    finally:
-        os.close(handle)

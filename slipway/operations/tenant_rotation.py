@@ -3,8 +3,6 @@
 `storage.rotation` says in which order; here is what each step does.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,6 +23,7 @@ from serving import credentials
 from serving.access import store_access
 from serving.cluster import Cluster
 from slipway.core.errors import FailedError, UsageError
+from slipway.core.locks import LockHeldError, locked
 from slipway.core.report import Report, silent
 from slipway.operations.administrator import (
     Administered,
@@ -194,14 +193,10 @@ def buckets_of(outputs: PlatformOutputs) -> Buckets:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Let one rotation at a time work on the tenants' files of this checkout."""
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(
-                "Another rotation is under way in this checkout.", fix="Wait for it to end."
-            ) from None
-        yield
-    finally:
-        os.close(handle)
+        with locked(folder, folder=True, wait=False):
+            yield
+    except LockHeldError:
+        raise UsageError(
+            "Another rotation is under way in this checkout.", fix="Wait for it to end."
+        ) from None

@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from botocore.session import get_session
 from pydantic import SecretStr
 
+from slipway.core.waiting import tries
 from storage.client import StoreAccess, ca_file, error_code
 from storage.conformance.checking import Check, check, must, refused
 from storage.conformance.context import Context
@@ -103,16 +104,13 @@ def a_key_keeps_to_its_prefix(context: Context) -> None:
 
 
 def _wait_for_right(limited: "S3Client", bucket: str, key: str) -> None:
-    deadline = time.monotonic() + _PROPAGATION
-    while True:
+    for last in tries(_PROPAGATION, interval=0.5):
         try:
             _read(limited, bucket, key)
+            break
         except ClientError as error:
-            if time.monotonic() > deadline:
+            if last:
                 raise WrongError("the key was not let into its own prefix", error_code(error)) from error
-            time.sleep(0.5)
-        else:
-            return
 
 
 def _own_is_allowed(limited: "S3Client", bucket: str, own: str) -> None:
