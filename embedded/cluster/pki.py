@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from embedded.cluster.places import KeyFolder
-from slipway.core import atomic_files
+from slipway.core import atomic_files, certificates
+from slipway.core.certificates import Validity
 
 ROOT_LIFE: Final = timedelta(days=3650)
 LEAF_LIFE: Final = timedelta(days=365)
@@ -41,6 +41,11 @@ class Leaf:
     addresses: tuple[IPv4Address, ...] = ()
     server: bool = False
     client: bool = True
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names and addresses."""
+        return (*self.names, *map(str, self.addresses))
 
 
 LOOPBACK: Final = IPv4Address("127.0.0.1")
@@ -100,7 +105,8 @@ class Pki(KeyFolder):
                 self._issue(leaf, now)
                 made.append(leaf.file)
         if not self.key("service-account").exists():
-            self._write_key("service-account", key := ec.generate_private_key(ec.SECP256R1()))
+            key = certificates.new_key()
+            _write(self.key("service-account"), certificates.key_pem(key))
             public = key.public_key().public_bytes(
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
@@ -112,15 +118,11 @@ class Pki(KeyFolder):
         held = _load(self.certificate(name))
         if held and self.key(name).exists() and held.not_valid_after_utc - now > LEAF_LIFE + RENEW_BEFORE:
             return False
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"slipway-{name}")])
-        builder = (
-            _dated(subject, subject, key.public_key(), now, ROOT_LIFE)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            .add_extension(_usage(sign_certificates=True), critical=True)
+        key = certificates.new_key()
+        root = certificates.authority(
+            certificates.subject(f"slipway-{name}"), key, Validity(now - _SKEW, now + ROOT_LIFE)
         )
-        self._write_key(name, key)
-        _write(self.certificate(name), _pem(builder.sign(key, hashes.SHA256())))
+        self._write(name, key, root)
         return True
 
     def _fits(self, leaf: Leaf, now: datetime) -> bool:
@@ -132,82 +134,29 @@ class Pki(KeyFolder):
         except Exception:  # noqa: BLE001 - whatever is wrong with it, a new one mends it
             return False
         in_time = held.not_valid_before_utc <= now and held.not_valid_after_utc - now > RENEW_BEFORE
-        return (
-            in_time and held.subject == _subject(leaf) and _alternatives(held) == _wanted_alternatives(leaf)
-        )
+        subject = certificates.subject(leaf.common_name, leaf.organization)
+        return in_time and held.subject == subject and _alternatives(held) == set(leaf.hosts)
 
     def _issue(self, leaf: Leaf, now: datetime) -> None:
         root = _load(self.certificate(leaf.root))
         root_key = serialization.load_pem_private_key(self.key(leaf.root).read_bytes(), password=None)
         assert root is not None
         assert isinstance(root_key, ec.EllipticCurvePrivateKey)
-        key = ec.generate_private_key(ec.SECP256R1())
-        purposes = [ExtendedKeyUsageOID.SERVER_AUTH] * leaf.server + [
-            ExtendedKeyUsageOID.CLIENT_AUTH
-        ] * leaf.client
-        builder = (
-            _dated(_subject(leaf), root.subject, key.public_key(), now, LEAF_LIFE)
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(sign_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(root_key.public_key()), critical=False
-            )
+        key = certificates.new_key()
+        certificate = certificates.signed(
+            certificates.subject(leaf.common_name, leaf.organization),
+            key.public_key(),
+            Validity(now - _SKEW, now + LEAF_LIFE),
+            by=root,
+            by_key=root_key,
+            names=certificates.hosts(leaf.hosts),
+            purposes=[certificates.SERVER] * leaf.server + [certificates.CLIENT] * leaf.client,
         )
-        if alternatives := _general_names(leaf):
-            builder = builder.add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-        self._write_key(leaf.file, key)
-        _write(self.certificate(leaf.file), _pem(builder.sign(root_key, hashes.SHA256())))
+        self._write(leaf.file, key, certificate)
 
-    def _write_key(self, name: str, key: ec.EllipticCurvePrivateKey) -> None:
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        _write(self.key(name), pem)
-
-
-def _dated(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime, life: timedelta
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + life)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-    )
-
-
-def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=sign_certificates,
-        crl_sign=sign_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
-def _subject(leaf: Leaf) -> x509.Name:
-    parts = [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)]
-    if leaf.organization:
-        parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, leaf.organization))
-    return x509.Name(parts)
-
-
-def _general_names(leaf: Leaf) -> list[x509.GeneralName]:
-    return [*map(x509.DNSName, leaf.names), *map(x509.IPAddress, leaf.addresses)]
-
-
-def _wanted_alternatives(leaf: Leaf) -> set[str]:
-    return {*leaf.names, *map(str, leaf.addresses)}
+    def _write(self, name: str, key: certificates.Key, certificate: x509.Certificate) -> None:
+        _write(self.key(name), certificates.key_pem(key))
+        _write(self.certificate(name), certificates.pem(certificate))
 
 
 def _alternatives(certificate: x509.Certificate) -> set[str]:
@@ -223,10 +172,6 @@ def _load(path: Path) -> x509.Certificate | None:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (FileNotFoundError, ValueError):
         return None
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -7,11 +7,9 @@ from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.hazmat.primitives import serialization
 
-from storage.certificates import key_usage
+from slipway.core.certificates import Validity, authority, hosts, key_pem, new_key, pem, signed, subject
 
 _LIFETIME: Final = timedelta(days=365)
 _SKEW: Final = timedelta(minutes=10)
@@ -42,28 +40,18 @@ def issue(names: Sequence[str], now: datetime) -> Serving:
 
     An authority of one certificate can't be stolen. A renewal makes another.
     """
-    authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{names[0]} {now:%Y-%m-%d}")])
-    authority = (
-        _builder(authority_name, authority_name, authority_key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(key_usage(sign=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
+    authority_key, key = new_key(), new_key()
+    validity = Validity(now - _SKEW, now + _LIFETIME)
+    issuer = authority(subject(f"{names[0]} {now:%Y-%m-%d}"), authority_key, validity)
+    certificate = signed(
+        subject(names[0][:64]),
+        key.public_key(),
+        validity,
+        by=issuer,
+        by_key=authority_key,
+        names=hosts(names),
     )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
-    certificate = (
-        _builder(subject, authority_name, key.public_key(), now)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(key_usage(sign=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-    return Serving(_pem(certificate), _key_pem(key), _pem(authority))
+    return Serving(pem(certificate), key_pem(key), pem(issuer))
 
 
 def defect(serving: Serving, names: Sequence[str], now: datetime, renew_before: timedelta) -> str | None:
@@ -98,22 +86,8 @@ def with_previous(serving: Serving, previous: bytes, now: datetime) -> Serving:
     own = x509.load_pem_x509_certificates(serving.authorities)
     kept = [each for each in old if each.not_valid_after_utc > now and each not in own]
     # One is enough: the others' certificates were replaced a renewal ago.
-    bundle = b"".join(_pem(each) for each in [*own, *kept[:1]])
+    bundle = b"".join(map(pem, [*own, *kept[:1]]))
     return Serving(serving.certificate, serving.key, bundle)
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: datetime
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(key)
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SKEW)
-        .not_valid_after(now + _LIFETIME)
-    )
 
 
 def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
@@ -122,13 +96,3 @@ def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
-
-
-def _pem(certificate: x509.Certificate) -> bytes:
-    return certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def _key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
