@@ -1,4 +1,4 @@
-"""What `pulumi up` runs: read the settings, declare the platform, export the contract."""
+"""The Pulumi program: read the settings, declare the platform, export the outputs."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from slipway.core.errors import SlipwayError
 
 
 def main() -> None:
-    """Run the program."""
+    """Read the settings, declare the platform and export its outputs."""
     try:
         configuration = from_pulumi(Path(__file__).resolve().parents[1])
-        _refuse_sizes(configuration)
+        _check_volume_sizes(configuration)
         outputs = build(configuration)
     except SlipwayError as error:
         raise pulumi.RunError(str(error)) from None
@@ -23,10 +23,10 @@ def main() -> None:
         pulumi.export(field, value)
 
 
-def _refuse_sizes(configuration: Configuration) -> None:
-    """Refuse sizes that the volumes of a team's cluster can't take, as `slipway preview` does.
+def _check_volume_sizes(configuration: Configuration) -> None:
+    """Reject volume sizes that a team's cluster can't provide, as `slipway preview` does.
 
-    Those of `local` can grow, and its cluster may be down; what shrinks the API server refuses there.
+    Volumes of `local` can grow and its cluster may be down; the API server itself rejects shrinking them.
     """
     platform = configuration.platform
     if isinstance(platform, DevSettings):

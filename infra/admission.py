@@ -1,9 +1,8 @@
-"""What the API server itself refuses, whoever asks. Pure: policies in CEL.
+"""Admission policies in CEL, which the API server applies to every client. Pure.
 
-The gate of promotion would be worth little if a model could be served from somewhere else or beside
-another program, so an InferenceService is exactly what promotion writes (`infra.serving_form`): the
-policy compares instead of listing what is forbidden, and a field that a later KServe adds is refused
-until the form has it.
+A model must not be served without passing promotion's gate. An InferenceService therefore has to be
+exactly what promotion writes (`infra.serving_form`): the policy compares with that form instead of
+listing forbidden fields, and a field that a later KServe adds is denied until the form contains it.
 """
 
 import json
@@ -17,33 +16,35 @@ from storage.layout import DIGEST, NAME, Buckets
 MODEL_SOURCE: Final = "slipway-model-source"
 TOKEN_LIFETIME: Final = "slipway-token-lifetime"
 TOKEN_SECONDS: Final = 24 * 3600
-"""The longest that a token of a tenant's ServiceAccount lives."""
+"""Maximum lifetime, in seconds, of a token of a tenant's ServiceAccount."""
 
 _FINALIZERS: Final = ("inferenceservice.finalizers", "foregroundDeletion", "orphan")
-"""Of KServe's controller, and of the API server's own kinds of deletion."""
+"""Finalizers of KServe's controller and of the API server's deletion modes."""
 
 _RESOURCES: Final = "variables.model[?'resources']"
 _OLD_RESOURCES: Final = "variables.oldModel[?'resources']"
 
 
 class Expression(str):
-    """A string that is CEL already, in place of a value."""
+    """A CEL expression, used in place of a value."""
 
     __slots__ = ()
 
 
 def cel(value: object) -> str:
-    """Return a JSON value as CEL; an `Expression` in it stays as it is."""
+    """Return a JSON value as a CEL literal; an `Expression` in it is copied unchanged."""
     if isinstance(value, Expression):
         return str(value)
     if isinstance(value, Mapping):
-        # Kubernetes compiles maps with values of one type only; of type dyn they may be anything.
-        alike = all(isinstance(each, str) for each in value.values())
+        # Kubernetes compiles only maps whose values have one type; `dyn` allows mixed types.
+        all_strings = all(isinstance(each, str) for each in value.values())
         pairs = ((cel(key), cel(each)) for key, each in value.items())
-        return "{" + ", ".join(f"{key}: {each if alike else f'dyn({each})'}" for key, each in pairs) + "}"
+        return (
+            "{" + ", ".join(f"{key}: {each if all_strings else f'dyn({each})'}" for key, each in pairs) + "}"
+        )
     if isinstance(value, Sequence) and not isinstance(value, str):
         return "[" + ", ".join(map(cel, value)) + "]"
-    # Of strings, JSON's escapes are CEL's too.
+    # CEL uses the same string escapes as JSON.
     return json.dumps(value)
 
 
@@ -55,23 +56,23 @@ def _matches(text: str, pattern: str) -> str:
     return f"{text}.matches({cel(f'^(?:{pattern})$')})"
 
 
-def _only(held: str, exact: Mapping[str, str], patterns: Mapping[str, str]) -> str:
-    """Return that a map of strings has no key but these, each with its value or of its form."""
-    patterned = " : ".join(f"k == {cel(key)} ? {_matches(f'{held}[k]', p)}" for key, p in patterns.items())
-    alike = f"{held}[k] == {cel(exact)}[k]" if exact else "false"
-    return f"{held}.all(k, k in {cel(exact)} ? {alike} : {patterned} : false)"
+def _only(variable: str, exact: Mapping[str, str], patterns: Mapping[str, str]) -> str:
+    """Return a condition: a map of strings has only these keys, each with this value or pattern."""
+    matches = " : ".join(f"k == {cel(key)} ? {_matches(f'{variable}[k]', p)}" for key, p in patterns.items())
+    equals = f"{variable}[k] == {cel(exact)}[k]" if exact else "false"
+    return f"{variable}.all(k, k in {cel(exact)} ? {equals} : {matches} : false)"
 
 
-def _denial(expression: str, message: str, *, detail: str = "") -> dict[str, str]:
-    found = {"expression": expression, "message": message, "reason": "Forbidden"}
-    return found | ({"messageExpression": detail} if detail else {})
+def _validation(expression: str, message: str, *, detail: str = "") -> dict[str, str]:
+    validation = {"expression": expression, "message": message, "reason": "Forbidden"}
+    return validation | ({"messageExpression": detail} if detail else {})
 
 
 def model_source(buckets: Buckets, limits: Mapping[str, str], mode: str = "standard") -> dict[str, Any]:
     """Return the spec of the ValidatingAdmissionPolicy on InferenceServices.
 
-    A namespace is its tenant's name. `limits` are those of a model server; what is there already keeps
-    its own, so that a changed setting does not stop the rotation of keys.
+    A tenant's namespace has the tenant's name. `limits` are the limits of a model server; an existing
+    InferenceService may keep its own, so that a changed setting does not block key rotation.
     """
     form = serving_form.predictor(
         mode=mode,
@@ -99,28 +100,28 @@ def model_source(buckets: Buckets, limits: Mapping[str, str], mode: str = "stand
     }
     return {
         "failurePolicy": "Fail",
-        "matchConstraints": _on("serving.kserve.io", "inferenceservices", "CREATE", "UPDATE"),
+        "matchConstraints": _constraints("serving.kserve.io", "inferenceservices", "CREATE", "UPDATE"),
         "matchConditions": [
-            # One that is older than this policy must be able to lose its finalizer. KServe's controller
-            # makes nothing of an object that is being deleted, and nobody else sets the field.
+            # The finalizer of an object older than this policy must be removable. KServe's controller
+            # creates nothing for an object that is being deleted, and only the API server sets the field.
             {"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"}
         ],
         "variables": [{"name": name, "expression": text} for name, text in variables.items()],
-        "validations": [*_about_the_version(buckets, mode), *_about_the_object()],
+        "validations": [*_version_validations(buckets, mode), *_metadata_validations()],
     }
 
 
-def _about_the_version(buckets: Buckets, mode: str) -> list[dict[str, str]]:
+def _version_validations(buckets: Buckets, mode: str) -> list[dict[str, str]]:
     exact = serving_form.annotations(mode) | serving_form.defaulted_annotations()
     lineage = {serving_form.DIGEST: DIGEST.pattern} | serving_form.LINEAGE
     on_pods = {serving_form.STORE_KEY: serving_form.STORE_KEY_CHECKSUM}
     required = [*serving_form.annotations(mode), *lineage]
     return [
-        _denial(
+        _validation(
             _matches("object.metadata.name", NAME.pattern),
             "metadata.name must be the name of a model: 1 to 40 lower-case letters, digits and hyphens.",
         ),
-        _denial(
+        _validation(
             f"{_matches('variables.digest', DIGEST.pattern)}"
             " && variables.model[?'storageUri'] == optional.of(variables.uri)",
             "spec.predictor.model.storageUri must be where promotion put the version.",
@@ -128,30 +129,30 @@ def _about_the_version(buckets: Buckets, mode: str) -> list[dict[str, str]]:
             f" + object.metadata.name + '/versions/<digest>/files, with the digest in the annotation"
             f" {serving_form.DIGEST}: models are served from where promotion put them.'",
         ),
-        _denial(
+        _validation(
             "size(object.spec) == 1 && variables.predictor in [variables.form, variables.defaulted]",
             "spec is not what promotion writes.",
-            detail=_departures(),
+            detail=_differences(),
         ),
-        _denial(
+        _validation(
             f"{_only('variables.annotations', exact, lineage)}"
             f" && {cel(required)}.all(k, k in variables.annotations)",
             "metadata.annotations must be those that promotion writes, and no others.",
         ),
-        _denial(
+        _validation(
             _only("variables.onPods", {serving_form.DIGEST: Expression("variables.digest")}, on_pods)
             + f" && {cel(serving_form.DIGEST)} in variables.onPods",
             "spec.predictor.annotations must be those that promotion writes, and no others.",
         ),
-        _denial(
+        _validation(
             f"variables.labels == {cel(serving_form.labels(Expression('request.namespace')))}",
             "metadata.labels must be those that promotion writes, and no others.",
         ),
     ]
 
 
-def _departures() -> str:
-    """Return a message that names the fields which differ, at the nearest level that says something."""
+def _differences() -> str:
+    """Return a message expression that names the fields which differ, as specifically as possible."""
     fields = (
         "object.spec.filter(k, k != 'predictor').map(k, 'spec.' + k)",
         "variables.predictor.filter(k, k != 'model'"
@@ -164,20 +165,20 @@ def _departures() -> str:
     return f"'spec is not what promotion writes; it differs in: ' + ({' + '.join(fields)}).join(', ')"
 
 
-def _about_the_object() -> list[dict[str, str]]:
+def _metadata_validations() -> list[dict[str, str]]:
     return [
-        _denial(
+        _validation(
             f"!has(object.metadata.finalizers) || object.metadata.finalizers.all(f, f in {cel(_FINALIZERS)})",
-            f"metadata.finalizers takes none but {', '.join(_FINALIZERS)}.",
+            f"metadata.finalizers may contain only {', '.join(_FINALIZERS)}.",
         ),
-        _denial(
+        _validation(
             "!has(object.metadata.ownerReferences) || size(object.metadata.ownerReferences) == 0",
-            "metadata.ownerReferences must be absent: only a person or the tenant's end removes a model.",
+            "metadata.ownerReferences must be absent: only people or the tenant's deletion remove models.",
         ),
     ]
 
 
-def _on(group: str, resource: str, *operations: str) -> dict[str, Any]:
+def _constraints(group: str, resource: str, *operations: str) -> dict[str, Any]:
     rule = {
         "apiGroups": [group],
         "apiVersions": ["*"],
@@ -190,23 +191,23 @@ def _on(group: str, resource: str, *operations: str) -> dict[str, Any]:
 def token_lifetime() -> dict[str, Any]:
     """Return the spec of the ValidatingAdmissionPolicy on tokens of the tenants' ServiceAccounts.
 
-    A token bound to a pod is for the node that runs the pod: where the API server extends such tokens
-    (its default), one of 3,607 seconds lives for a year.
+    Only the node that runs a pod may request tokens bound to it: the API server extends such tokens by
+    default, so that one of 3,607 seconds is valid for a year.
     """
     return {
         "failurePolicy": "Fail",
-        "matchConstraints": _on("", "serviceaccounts/token", "CREATE")
+        "matchConstraints": _constraints("", "serviceaccounts/token", "CREATE")
         | {"namespaceSelector": {"matchExpressions": [{"key": serving_form.TENANT, "operator": "Exists"}]}},
         "validations": [
-            _denial(
+            _validation(
                 f"object.spec.expirationSeconds <= {TOKEN_SECONDS}",
-                f"a token of a tenant's ServiceAccount lives {TOKEN_SECONDS} seconds at most.",
+                f"a token of a tenant's ServiceAccount may be valid for at most {TOKEN_SECONDS} seconds.",
             ),
-            _denial(
-                # Its key is always there, with null for none.
+            _validation(
+                # The key is always present; null means unbound.
                 "object.spec.?boundObjectRef.orValue(null) == null"
                 " || 'system:nodes' in request.userInfo.groups",
-                "only a node gets tokens that are bound to an object.",
+                "only a node may request tokens that are bound to an object.",
             ),
         ],
     }

@@ -1,7 +1,7 @@
-"""The stack's outputs: the only thing that pipelines, serving and CI learn of a platform. Pure.
+"""The stack's outputs: all that pipelines, serving and CI know about a platform. Pure.
 
-`pulumi stack output --json` validates against `PlatformOutputs`. No secret value is in it: a
-credential is named by the Kubernetes Secret that holds it.
+`pulumi stack output --json` validates against `PlatformOutputs`. It contains no secret value: a
+credential is given by the name of its Kubernetes Secret.
 """
 
 from typing import Annotated, Final, Literal
@@ -15,13 +15,13 @@ CONTRACT_VERSION: Final = 3
 
 
 class Contract(BaseModel):
-    """Strict and frozen, like everything that crosses a border."""
+    """Base model of the outputs: strict and immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class KfpOutputs(Contract):
-    """Where the Kubeflow Pipelines API answers."""
+    """How the Kubeflow Pipelines API is reached."""
 
     endpoint: str = Field(description="URL from outside the cluster, for `kfp.Client(host=…)`.")
     internal_endpoint: str = Field(description="URL from inside the cluster.")
@@ -31,24 +31,26 @@ class KfpOutputs(Contract):
 
 
 class StoreOutputs(Contract):
-    """Where the artifact stores answer."""
+    """How the artifact store is reached."""
 
     kind: Literal["minio", "s3", "external"]
     endpoint: str = Field(description="S3 endpoint URL from outside the cluster.")
     internal_endpoint: str = Field(description="S3 endpoint URL from inside the cluster.")
     region: str
     tls: bool
-    path_style: bool = Field(description="Whether the bucket stands in a URL's path.")
+    path_style: bool = Field(description="Whether the bucket is part of the URL's path.")
     ca_config_map: str | None = Field(
-        description="ConfigMap in each tenant's namespace whose ca.crt signed the store's certificate; "
-        "null where a public authority did."
+        description="ConfigMap in each tenant's namespace with the store's CA certificate in ca.crt; "
+        "null for a certificate of a public CA."
     )
-    keyless: bool = Field(description="Whether workloads prove who they are without a key.")
+    keyless: bool = Field(description="Whether workloads authenticate without a store key.")
     root_key_generation: int | None = Field(
-        default=None, description="Generation of the administrator's key; null where it is not Slipway's."
+        default=None,
+        description="Generation of the administrator's key; null where Slipway does not manage it.",
     )
     certificate_generation: int | None = Field(
-        default=None, description="Generation of the store's certificate; null where it is not Slipway's."
+        default=None,
+        description="Generation of the store's certificate; null where Slipway does not manage it.",
     )
     artifacts_bucket: str
     models_bucket: str
@@ -66,12 +68,12 @@ class ServingOutputs(Contract):
 
     @property
     def limits(self) -> dict[str, str]:
-        """Limits of one model server."""
+        """Resource limits of one model server."""
         return {"cpu": self.model_cpu, "memory": self.model_memory}
 
 
 class ImageOutputs(Contract):
-    """Image references that later parts need, each pinned by digest."""
+    """Image references used by pipelines, each pinned by digest."""
 
     steps: str = Field(description="The image that pipeline steps run in.")
 
@@ -80,48 +82,46 @@ _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 class Minimums(Strict):
-    """Least figures on held-out rows, beyond what the run itself demands."""
+    """Minimum metrics on held-out rows, in addition to those that the run requires."""
 
-    accuracy: _Share | None = Field(default=None, description="Least accuracy on held-out rows.")
+    accuracy: _Share | None = Field(default=None, description="Minimum accuracy on held-out rows.")
     f1_weighted: _Share | None = Field(
-        default=None, description="Least F1 on held-out rows, weighted by the size of the classes."
+        default=None, description="Minimum F1 on held-out rows, weighted by class size."
     )
 
     def demanded(self) -> dict[str, float]:
-        """Return the least value by metric, for those that have one."""
-        return {name: least for name, least in self if least is not None}
+        """Return the minimum value by metric, for metrics that have one."""
+        return {name: minimum for name, minimum in self if minimum is not None}
 
 
 class Gates(Strict):
-    """What promotion demands of every model of a tenant; no run can lower it."""
+    """Requirements of promotion for every model of a tenant; a run can't lower them."""
 
     minimums: Minimums = Field(default_factory=Minimums)
-    min_held_out_rows: int = Field(
-        default=10, ge=1, description="Least number of held-out rows to decide on."
-    )
+    min_held_out_rows: int = Field(default=10, ge=1, description="Minimum number of held-out rows.")
     min_gain: float = Field(
         default=0.0,
         ge=-1,
         le=1,
         allow_inf_nan=False,
-        description="How far accuracy must lie above that of always answering the most frequent class.",
+        description="Minimum gain in accuracy over always predicting the most frequent class.",
     )
     compare: Literal["always", "never"] = Field(
-        default="always", description="Whether the champion is evaluated on the same rows and binds."
+        default="always", description="Whether the model is compared with the champion on the same rows."
     )
     max_drop: _Share = Field(
-        default=0.0, description="How far below the champion's accuracy a model may lie."
+        default=0.0, description="How far a model's accuracy may be below the champion's."
     )
 
     def at_least(self, accuracy: float) -> "Gates":
-        """Return these gates with a least accuracy that is raised to this, never lowered."""
-        least = max(accuracy, self.minimums.accuracy or 0.0)
-        raised = self.minimums.model_copy(update={"accuracy": least})
+        """Return these gates with the minimum accuracy raised to `accuracy`; never lowers it."""
+        minimum = max(accuracy, self.minimums.accuracy or 0.0)
+        raised = self.minimums.model_copy(update={"accuracy": minimum})
         return self.model_copy(update={"minimums": raised})
 
 
 class TenantOutputs(Contract):
-    """One tenant: its namespace, identities, places and the names of its Secrets."""
+    """One tenant: its namespace, ServiceAccounts, storage locations and the names of its Secrets."""
 
     namespace: str
     editor_service_account: str
@@ -131,7 +131,7 @@ class TenantOutputs(Contract):
     pipeline_root: str
     models_uri: str
     data_uri: str
-    key_generation: int = Field(description="Generation of the keys that the Secrets hold.")
+    key_generation: int = Field(description="Generation of the keys in the Secrets.")
     runner_secret: str | None = Field(
         description="Secret with AWS_ACCESS_KEY_ID/AWS_SECRET_ACCESS_KEY; null where the store is keyless."
     )
@@ -139,17 +139,17 @@ class TenantOutputs(Contract):
     editor_secret: str | None
     promoter_secret: str | None
     collector_secret: str | None
-    gates: Gates = Field(description="What promotion demands of this tenant's models.")
+    gates: Gates = Field(description="Requirements of promotion for this tenant's models.")
 
 
 class PlatformOutputs(Contract):
-    """Everything that a stack tells the outside."""
+    """All outputs of a stack."""
 
     contract_version: Literal[3]
     stack: str
     environment: Literal["local", "kind", "dev", "prod"]
     kubeconfig: str | None = Field(
-        description="Path of a kubeconfig on this machine, or null where the user brings one."
+        description="Path of a kubeconfig on this machine; null for an existing cluster."
     )
     kfp: KfpOutputs
     store: StoreOutputs
@@ -159,7 +159,11 @@ class PlatformOutputs(Contract):
     tenants: dict[str, TenantOutputs]
 
     def tenant(self, name: str) -> TenantOutputs:
-        """The outputs of one tenant; UsageError if the stack has no such tenant."""
+        """Return the outputs of one tenant.
+
+        Raises:
+            UsageError: The stack has no such tenant.
+        """
         if name not in self.tenants:
             raise UsageError(
                 f"Stack {self.stack!r} has no tenant {name!r}.",

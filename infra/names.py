@@ -1,4 +1,4 @@
-"""Names that more than one part of the program must agree on. Pure."""
+"""Names that several modules share. Pure."""
 
 from typing import Final
 
@@ -15,7 +15,7 @@ GATEWAY_NAMESPACE: Final = "slipway-gateway"
 GATEWAY_SERVICE: Final = "gateway"
 GATEWAY_PORT: Final = 8080
 LOCAL_STORAGE_CLASS: Final = "standard"
-"""The only one of the embedded cluster."""
+"""The only StorageClass of the embedded cluster."""
 
 SERVING_RUNTIME: Final = "slipway-onnx"
 
@@ -31,7 +31,7 @@ PROMOTER_SECRET: Final = "store-promoter"
 COLLECTOR_SECRET: Final = "store-collector"
 STORE_CA: Final = "store-ca"
 STORAGE_CONFIG: Final = "storage-config"
-"""KServe's name for it."""
+"""The name that KServe expects."""
 
 LAUNCHER_CONFIG: Final = "kfp-launcher"
 
@@ -49,12 +49,12 @@ SYSTEM_NAMESPACES: Final = frozenset(
         KSERVE_NAMESPACE,
     }
 )
-"""No tenant takes one of these, nor one that begins with `kube-` or `slipway-`."""
+"""Not available as tenant names, like names that begin with `kube-` or `slipway-`."""
 
 PART_OF: Final = {"app.kubernetes.io/part-of": "slipway"}
-"""On every object that the program makes."""
+"""Label of every object that the program creates."""
 
 
 def service_url(service: str, namespace: str, port: int) -> str:
-    """URL of a Service from inside the cluster."""
+    """Return the URL of a Service inside the cluster."""
     return f"http://{service}.{namespace}.svc.cluster.local:{port}"

@@ -1,4 +1,4 @@
-"""What every pod that Slipway starts has in common: least privilege, small requests."""
+"""Defaults of every pod that Slipway starts: least privilege, small requests."""
 
 import base64
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ RESTRICTED: PodSecurity = {
     "pod-security.kubernetes.io/enforce": "restricted",
     "pod-security.kubernetes.io/enforce-version": "latest",
 }
-"""Labels of a namespace whose pods must keep to the `restricted` Pod Security standard."""
+"""Labels of a namespace that enforces the `restricted` Pod Security standard."""
 
 
-SCRATCH: Final = "/tmp"  # noqa: S108  # a pod's own: its root file system is read-only
-"""Where a container may write."""
+SCRATCH: Final = "/tmp"  # noqa: S108  # a volume of the pod: its root file system is read-only
+"""The folder that a container may write to."""
 
 
 def scratch_mount() -> k8s.core.v1.VolumeMountArgs:
@@ -26,7 +26,7 @@ def scratch_mount() -> k8s.core.v1.VolumeMountArgs:
 
 
 def scratch_volume() -> k8s.core.v1.VolumeArgs:
-    """Return a volume that lives as long as its pod."""
+    """Return a volume that exists as long as its pod."""
     return k8s.core.v1.VolumeArgs(name="scratch", empty_dir={})
 
 
@@ -37,7 +37,7 @@ def metadata(
     namespace: str | None = None,
     annotations: Mapping[str, pulumi.Input[str]] | None = None,
 ) -> k8s.meta.v1.ObjectMetaArgs:
-    """Return an object's metadata; the name is given, so a plan shows it and nothing is random."""
+    """Return an object's metadata with an explicit name, which plans show, in place of a random one."""
     return k8s.meta.v1.ObjectMetaArgs(
         name=name,
         namespace=namespace,
@@ -46,10 +46,10 @@ def metadata(
     )
 
 
-def confined(*, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
-    """Return the security context of a container that Pod Security `restricted` admits.
+def container_security_context(*, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
+    """Return a container's security context that Pod Security `restricted` admits.
 
-    `user` is its user and group; the image's own where absent.
+    `user` is the user and group ID; the image's default if None.
     """
     return k8s.core.v1.SecurityContextArgs(
         allow_privilege_escalation=False,
@@ -62,8 +62,8 @@ def confined(*, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
     )
 
 
-def confined_pod(*, volume_group: int | None = None) -> k8s.core.v1.PodSecurityContextArgs:
-    """Return the security context of a pod; `volume_group` owns its volumes."""
+def pod_security_context(*, volume_group: int | None = None) -> k8s.core.v1.PodSecurityContextArgs:
+    """Return a pod's security context; the group `volume_group` owns its volumes."""
     return k8s.core.v1.PodSecurityContextArgs(
         run_as_non_root=True,
         seccomp_profile={"type": "RuntimeDefault"},
@@ -75,7 +75,7 @@ def confined_pod(*, volume_group: int | None = None) -> k8s.core.v1.PodSecurityC
 def resources(*, cpu: str, memory: str, memory_limit: str) -> k8s.core.v1.ResourceRequirementsArgs:
     """Return requests and a memory limit.
 
-    CPU has no limit: it is shared by weight, and a limit throttles a start on an idle machine.
+    CPU has no limit: it is shared by weight, and a limit would slow down startup on an idle machine.
     """
     return k8s.core.v1.ResourceRequirementsArgs(
         requests={"cpu": cpu, "memory": memory}, limits={"memory": memory_limit}
@@ -85,7 +85,7 @@ def resources(*, cpu: str, memory: str, memory_limit: str) -> k8s.core.v1.Resour
 def http_probe(
     path: str, port: int, *, period: int = 10, failures: int = 3, tls: bool = False
 ) -> k8s.core.v1.ProbeArgs:
-    """Return a probe by HTTP GET; by TLS the kubelet takes any certificate."""
+    """Return an HTTP GET probe; with TLS, the kubelet does not verify the certificate."""
     return k8s.core.v1.ProbeArgs(
         http_get={"path": path, "port": port, **({"scheme": "HTTPS"} if tls else {})},
         period_seconds=period,
@@ -95,5 +95,5 @@ def http_probe(
 
 
 def secret_data(plain: Mapping[str, str]) -> dict[str, str]:
-    """Return the values as the data of a Secret wants them."""
+    """Return the values base64-encoded, as the data of a Secret."""
     return {name: base64.b64encode(value.encode()).decode() for name, value in plain.items()}

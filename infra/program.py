@@ -1,4 +1,4 @@
-"""The platform, in the order in which data flows through it.
+"""Declares the platform, in the order in which data flows through it.
 
 cluster -> store -> KServe, pipelines API, gateway -> tenants -> outputs
 """
@@ -33,10 +33,10 @@ from storage.settings import MinioSettings
 
 
 def build(configuration: Configuration) -> PlatformOutputs:
-    """Declare the whole platform and return what the stack tells the outside."""
+    """Declare the whole platform and return the stack's outputs."""
     platform = configuration.platform
     cluster = clusters.connect(platform)
-    store = stores.create(configuration, cluster, _on(cluster))
+    store = stores.create(configuration, cluster, _options(cluster))
     kserve = KServe(
         "kserve",
         KServeArgs(
@@ -45,7 +45,7 @@ def build(configuration: Configuration) -> PlatformOutputs:
             manifests=cluster.kserve_manifests,
             buckets=store.buckets,
         ),
-        _on(cluster),
+        _options(cluster),
     )
     kfp = KubeflowPipelines(
         "kfp",
@@ -55,23 +55,23 @@ def build(configuration: Configuration) -> PlatformOutputs:
             store=store,
             endpoint=cluster.endpoints.kfp,
         ),
-        _on(cluster),
+        _options(cluster),
     )
-    gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _on(cluster))
-    tokens = TokenLifetime("token-lifetime", _on(cluster))
+    gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _options(cluster))
+    tokens = TokenLifetime("token-lifetime", _options(cluster))
     tenants = {
         tenant.name: Tenant(
             f"tenant-{tenant.name}",
             TenantArgs(settings=tenant, store=store),
-            # Taken away in the reverse order: a tenant's InferenceServices while KServe still runs.
-            _on(cluster, store.ready, kserve, kfp, gateway, tokens),
+            # Deletion runs in the reverse order: a tenant's InferenceServices go while KServe still runs.
+            _options(cluster, store.ready, kserve, kfp, gateway, tokens),
         ).outputs
         for tenant in configuration.tenants
     }
     return _outputs(configuration, cluster, store, kfp, tenants)
 
 
-def _on(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptions:
+def _options(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptions:
     return pulumi.ResourceOptions(providers=[cluster.provider], depends_on=[*after])
 
 
@@ -82,8 +82,8 @@ def _outputs(
     kfp: KubeflowPipelines,
     tenants: dict[str, TenantOutputs],
 ) -> PlatformOutputs:
-    said = configuration.platform.store
-    own = said if isinstance(said, MinioSettings) else None
+    settings = configuration.platform.store
+    minio = settings if isinstance(settings, MinioSettings) else None
     return PlatformOutputs(
         contract_version=CONTRACT_VERSION,
         stack=configuration.stack,
@@ -105,8 +105,8 @@ def _outputs(
             path_style=store.path_style,
             ca_config_map=STORE_CA if store.ca_certificate is not None else None,
             keyless=store.keyless,
-            root_key_generation=own.root_key_generation if own else None,
-            certificate_generation=own.certificate_generation if own else None,
+            root_key_generation=minio.root_key_generation if minio else None,
+            certificate_generation=minio.certificate_generation if minio else None,
             artifacts_bucket=store.buckets.artifacts,
             models_bucket=store.buckets.models,
             data_bucket=store.buckets.data,

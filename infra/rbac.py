@@ -1,8 +1,8 @@
-"""Who may do what in a tenant's namespace. Pure: role -> rules.
+"""Kubernetes RBAC rules of each role in a tenant's namespace. Pure: role -> rules.
 
-Two lines hold everywhere and are tested: no rule has a wildcard, and nobody but a promoter writes an
-InferenceService. Nobody makes pods either: who makes a pod reads every Secret of its namespace. Work
-gets into pods by way of the pipelines API, which runs it under the tenant's own ServiceAccount.
+Two invariants are tested: no rule has a wildcard, and only promoters and admins write InferenceServices.
+No role may create pods, since a pod can read every Secret of its namespace. Code runs in pods through
+the pipelines API, under the tenant's own ServiceAccount.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ from infra.names import (
 
 
 class Role(StrEnum):
-    """What a member of a tenant is."""
+    """Role of a member of a tenant."""
 
     ADMIN = "admin"
-    """Everything the others may, and who is a member."""
+    """May do all that the other roles may, and manages members."""
     EDITOR = "editor"
     """Writes and runs pipelines."""
     VIEWER = "viewer"
-    """Looks."""
+    """Reads."""
     PROMOTER = "promoter"
-    """Puts models into service."""
+    """Promotes models into serving."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ _PROMOTE: Final = (
     Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(PROMOTER_SECRET,)),
 )
 _ADMINISTER: Final = (
-    # The API server lets nobody bind a role that holds more than they do.
+    # The API server does not let anyone bind a role with more permissions than their own.
     Rule(groups=("rbac.authorization.k8s.io",), resources=("rolebindings",), verbs=_WRITE),
     Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(COLLECTOR_SECRET,)),
 )
@@ -99,11 +99,11 @@ KFP_SERVER: Final = (
     Rule(groups=("",), resources=("configmaps",), verbs=("get",), names=(LAUNCHER_CONFIG,)),
     Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(RUNNER_SECRET,)),
 )
-"""What the pipelines API may do in a tenant's namespace: learn where its runs write, and with which key."""
+"""Permissions of the pipelines API in a tenant's namespace: read the launcher configuration and its key."""
 
 
 def rules(role: Role) -> tuple[Rule, ...]:
-    """Return what the role may do in its tenant's namespace."""
+    """Return the role's rules in its tenant's namespace."""
     match role:
         case Role.VIEWER:
             return _VIEW

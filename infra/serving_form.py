@@ -1,7 +1,7 @@
-"""The one form of an InferenceService: promotion writes it, and admission lets in nothing else. Pure.
+"""The only form of an InferenceService: promotion writes it, and admission denies any other. Pure.
 
-Every value is given by the caller, so that promotion fills in strings and the admission policy
-fills in expressions that the API server evaluates.
+The caller passes every value: promotion passes strings, and the admission policy passes expressions
+that the API server evaluates.
 """
 
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ API_VERSION: Final = "serving.kserve.io/v1beta1"
 DOMAIN: Final = "slipway.dev"
 MODEL_FORMAT: Final = {"name": "onnx", "version": "1"}
 REQUESTS: Final = {"cpu": "100m", "memory": "128Mi"}
-"""Quantities as Kubernetes itself writes them: KServe's webhook would rewrite `1000m` to `1`."""
+"""In canonical form: KServe's webhook would rewrite `1000m` to `1`."""
 
 TENANT: Final = f"{DOMAIN}/tenant"
 """Label of a tenant's namespace and of everything in it."""
 DIGEST: Final = f"{DOMAIN}/model-digest"
 PROMOTION: Final = f"{DOMAIN}/promotion"
 STORE_KEY: Final = f"{DOMAIN}/store-key"
-"""On the pods: a checksum of the key that they started with. Key rotation writes it."""
+"""Annotation of the pods: a checksum of the store key that they started with. Written by key rotation."""
 
 _TEXT: Final = r"[0-9A-Za-z._:+-]{1,200}"
 LINEAGE: Final = {
@@ -30,26 +30,26 @@ LINEAGE: Final = {
     f"{DOMAIN}/git-commit": _TEXT,
     f"{DOMAIN}/data-digest": _TEXT,
 }
-"""Annotations that say where a version comes from -> what each may hold, as a regular expression."""
+"""Annotations with the lineage of a version -> regular expression of each value."""
 
 STORE_KEY_CHECKSUM: Final = r"[0-9a-f]{16}"
 
 _MODES: Final = {"standard": "Standard", "knative": "Knative"}
 _SCALING: Final = {
-    # "none" makes no HorizontalPodAutoscaler, which would only warn that it finds no metrics, and
-    # lets KServe hold the Deployment at minReplicas. Knative scales by itself.
+    # "none" creates no HorizontalPodAutoscaler, which would only warn about missing metrics; KServe
+    # keeps the Deployment at minReplicas. Knative scales by itself.
     "standard": {"serving.kserve.io/autoscalerClass": "none"},
     "knative": {},
 }
 
 
 def labels(tenant: str) -> dict[str, str]:
-    """Return the labels of an InferenceService of the tenant."""
+    """Return the labels of the tenant's InferenceServices."""
     return {**PART_OF, TENANT: tenant}
 
 
 def annotations(mode: str) -> dict[str, str]:
-    """Return the annotations that tell KServe how to serve, in `standard` or `knative` mode."""
+    """Return the annotations that configure KServe for `standard` or `knative` mode."""
     return {"serving.kserve.io/deploymentMode": _MODES[mode], **_SCALING[mode]}
 
 
@@ -61,7 +61,7 @@ def defaulted_annotations() -> dict[str, str]:
 def resources(limits: Mapping[str, str]) -> dict[str, dict[str, str]]:
     """Return the resources of a model server.
 
-    `limits` holds `cpu` and `memory` in the form of `infra.settings.quantity.canonical`.
+    `limits` maps `cpu` and `memory` to canonical quantities (`infra.settings.quantity.canonical`).
     """
     return {"requests": dict(REQUESTS), "limits": dict(limits)}
 
@@ -75,12 +75,12 @@ def predictor(
     storage_uri: str,
     pod_annotations: object,
 ) -> dict[str, Any]:
-    """Return `spec.predictor`, whose old pod stays until the new one is ready."""
+    """Return `spec.predictor`; an update keeps the old pod until the new one is ready."""
     form: dict[str, Any] = {
         "minReplicas": 1,
         "maxReplicas": 1,
         "serviceAccountName": account,
-        # The predictor never asks the Kubernetes API anything.
+        # The predictor does not use the Kubernetes API.
         "automountServiceAccountToken": False,
         "annotations": pod_annotations,
         "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -106,5 +106,5 @@ def predictor(
 
 
 def defaulted(form: dict[str, Any]) -> dict[str, Any]:
-    """Return `spec.predictor` as KServe's webhook leaves it: a container in Go always has a name."""
+    """Return `spec.predictor` with the defaults of KServe's webhook: it adds an empty container name."""
     return {**form, "model": {**form["model"], "name": ""}}

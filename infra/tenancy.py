@@ -1,4 +1,4 @@
-"""Facts about a tenant that components place: store settings of each reader, network openings. Pure."""
+"""Store settings and network policies of a tenant, which components deploy. Pure."""
 
 import json
 from typing import Any, Final
@@ -16,11 +16,11 @@ from storage.keys import StoreKey
 from storage.layout import Buckets
 
 MODEL_PORT = 8080
-"""Where a model server answers."""
+"""Port of a model server."""
 
 
-_AUTHORITY: Final = "/etc/ssl/custom-certs/ca.crt"
-"""Where KServe's storage initializer finds the authority: its folder is KServe's default."""
+_CA_PATH: Final = "/etc/ssl/custom-certs/ca.crt"
+"""Path of the CA certificate in KServe's storage initializer; the folder is KServe's default."""
 
 _RUNNER_KEY = {
     "secretName": RUNNER_SECRET,
@@ -32,9 +32,9 @@ _RUNNER_KEY = {
 def launcher_config(
     buckets: Buckets, tenant: str, *, endpoint: str, region: str, tls: bool, path_style: bool, keyless: bool
 ) -> dict[str, str]:
-    """Return the data of `kfp-launcher`: where runs of this namespace keep artifacts, and with which key.
+    """Return the data of `kfp-launcher`: location and credentials of the artifacts of this namespace's runs.
 
-    `maxRetries` stands in the default because KFP's launcher reads it from there without asking.
+    `maxRetries` is required: KFP's launcher reads it unconditionally.
     """
     provider = {
         "endpoint": endpoint,
@@ -51,30 +51,30 @@ def launcher_config(
 
 
 def kserve_annotations(
-    *, endpoint: str, region: str, tls: bool, path_style: bool, private_authority: bool
+    *, endpoint: str, region: str, tls: bool, path_style: bool, private_ca: bool
 ) -> dict[str, str]:
-    """Return how KServe's storage initializer reaches the store.
+    """Return annotations that tell KServe's storage initializer how to reach the store.
 
-    KServe reads them of the Secret that its predictor's ServiceAccount names, and of the ServiceAccount
-    itself where that carries a role and there is no key.
+    KServe reads them from the Secret of the predictor's ServiceAccount, or from the ServiceAccount itself
+    if it has a role instead of a key.
     """
-    found = {
+    annotations = {
         "s3-endpoint": endpoint,
         "s3-usehttps": "1" if tls else "0",
         "s3-verifyssl": "1" if tls else "0",
         "s3-region": region,
         "s3-usevirtualbucket": "false" if path_style else "true",
     }
-    if private_authority:
-        # The first is a path in the container; its pod mutator mounts the second at that path's folder.
-        found |= {"s3-cabundle": _AUTHORITY, "s3-cabundle-configmap": STORE_CA}
-    return {f"serving.kserve.io/{name}": value for name, value in found.items()}
+    if private_ca:
+        # A path in the container, and the ConfigMap that KServe's pod mutator mounts there.
+        annotations |= {"s3-cabundle": _CA_PATH, "s3-cabundle-configmap": STORE_CA}
+    return {f"serving.kserve.io/{name}": value for name, value in annotations.items()}
 
 
 def storage_config(
-    key: StoreKey, models_bucket: str, *, url: str, region: str, private_authority: bool
+    key: StoreKey, models_bucket: str, *, url: str, region: str, private_ca: bool
 ) -> dict[str, str]:
-    """Return the data of KServe's `storage-config`, which serves those who name a store by `storage.key`."""
+    """Return the data of KServe's `storage-config`, for those who select a store by `storage.key`."""
     entry = {
         "type": "s3",
         "access_key_id": key.access_key,
@@ -84,8 +84,8 @@ def storage_config(
         "region": region,
         "bucket": models_bucket,
     }
-    if private_authority:
-        entry |= {"ca_bundle": _AUTHORITY, "cabundle_configmap": STORE_CA}
+    if private_ca:
+        entry |= {"ca_bundle": _CA_PATH, "cabundle_configmap": STORE_CA}
     return {"default": json.dumps(entry, sort_keys=True)}
 
 
@@ -97,14 +97,14 @@ def _tcp(port: int) -> dict[str, Any]:
     return {"port": port, "protocol": "TCP"}
 
 
-def network_openings(
+def network_policies(
     store_namespace: str | None, store_port: int, identity_agent: str | None = None
 ) -> dict[str, dict[str, Any]]:
-    """Return the specs of a tenant's NetworkPolicies by name: everything is shut, then each opening.
+    """Return the specs of a tenant's NetworkPolicies by name: deny everything, then allow exceptions.
 
-    DNS is opened by port alone: a resolver on the node or of the host is no pod that a selector finds.
-    So is a store outside the cluster, whose `store_namespace` is None. `identity_agent` is where pods
-    ask for the role they run as.
+    DNS is allowed by port only: a resolver on the node is not a pod that a selector could match. The same
+    applies to a store outside the cluster, whose `store_namespace` is None. `identity_agent` is the CIDR
+    of the agent from which pods get their role.
     """
     everything: dict[str, Any] = {}
     return {

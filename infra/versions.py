@@ -1,4 +1,4 @@
-"""The one pin file: what of the outside world this Slipway is made for. Pure.
+"""Pinned versions of external software. Pure.
 
 Python packages are pinned in uv.lock, Go modules in embedded/toolchain/go/*/go.sum.
 """
@@ -16,13 +16,13 @@ KSERVE: Final = "0.17.0"
 ONNXRUNTIME: Final = "1.32.0"
 CONTROLLER_TOOLS: Final = "0.19.0"
 MINIO: Final = "0.0.0-20260212201848-7aac2a2c5b7c"
-"""Upstream's last commit line; it is archived, which is why the store is an interface."""
+"""The last upstream version: the project is archived, which is why the store is an interface."""
 VERSITYGW: Final = "1.8.0"
-"""A second S3 server, for tests alone: what is said of stores must not be true of MinIO only."""
+"""A second S3 server, only for tests: requirements on stores must not hold for MinIO only."""
 
 
 def components() -> dict[str, str]:
-    """Versions as the stack's outputs name them."""
+    """Return versions by component, as in the stack's outputs."""
     return {
         "kubernetes": KUBERNETES,
         "kfp": KFP,

@@ -38,7 +38,7 @@ class StoreCertificate:
 
     certificate: str
     key: SecretStr
-    authorities: str
+    ca_certificates: str
     """What readers trust: this generation's authority and the next."""
 
     peers: str
@@ -67,7 +67,7 @@ def issue(secret: str, generation: int, hosts: Sequence[str]) -> StoreCertificat
     return StoreCertificate(
         certificate=_pem(certificate),
         key=SecretStr(certificates.key_pem(key).decode()),
-        authorities=_pem(current, after),
+        ca_certificates=_pem(current, after),
         peers=_pem(before, current, after),
     )
 

@@ -1,12 +1,12 @@
-"""Clusters: every kind of environment gives the same handle."""
+"""Clusters: every kind of environment returns the same handle."""
 
 from infra.cluster.handle import ClusterHandle
 from infra.settings.models import LocalSettings, PlatformSettings
 
 
 def connect(settings: PlatformSettings) -> ClusterHandle:
-    """Return the cluster of the stack, declared where the environment makes one."""
-    # Each kind is imported where it is chosen: a team's cluster needs nothing of the embedded one.
+    """Return the stack's cluster; declares one where the environment creates it."""
+    # Imported where it is used: a stack on a team's cluster must not need the embedded one.
     if isinstance(settings, LocalSettings):
         from infra.cluster import embedded  # noqa: PLC0415
 

@@ -1,8 +1,8 @@
-"""The cluster of a bare machine: real Kubernetes, started on the spot, images built on the spot.
+"""The embedded cluster: real Kubernetes on a bare machine, with locally built images.
 
-The one module of the program that knows what is embedded. It declares two resources of the provider
-`slipway` (embedded/plugins/platform), so that the stack owns the cluster and its images as it owns
-everything else: `pulumi up` starts a cluster that is down, `pulumi destroy` takes it away.
+The only module of the program that uses `embedded`. It declares two resource types of the provider
+`slipway` (embedded/plugins/platform), so that the stack owns the cluster and its images like any other
+resource: `pulumi up` starts a stopped cluster, `pulumi destroy` deletes it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
 
 
 class EmbeddedCluster(pulumi.CustomResource):
-    """A Kubernetes of this machine's own; ready when its node is."""
+    """A Kubernetes cluster on this machine; ready when its node is ready."""
 
     kubeconfig: pulumi.Output[str]
-    """What reaches it as administrator; a secret."""
+    """The administrator's kubeconfig; a secret."""
 
     state: pulumi.Output[str]
 
@@ -32,7 +32,7 @@ class EmbeddedCluster(pulumi.CustomResource):
         forwards: Sequence[Mapping[str, object]],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare the cluster of `instance_name` and which ports of 127.0.0.1 lead to its Services."""
+        """Declare the cluster of `instance_name` and the ports of 127.0.0.1 forwarded to its Services."""
         inputs = {
             "instance": instance_name,
             "forwards": forwards,
@@ -47,7 +47,7 @@ class EmbeddedCluster(pulumi.CustomResource):
 
 
 class EmbeddedImage(pulumi.CustomResource):
-    """An image in the cluster's own image store, because there is no registry to pull it from."""
+    """An image in the cluster's own image store, since there is no registry to pull it from."""
 
     def __init__(
         self,
@@ -57,16 +57,16 @@ class EmbeddedImage(pulumi.CustomResource):
         reference: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """Declare that the image `name` is there as `reference`, which its inputs determine."""
+        """Declare the image `name` under `reference`, which is computed from its inputs."""
         inputs = {"instance": instance_name, "name": name, "reference": reference}
         super().__init__("slipway:embedded:Image", name, inputs, opts)
 
 
 def create(*, console: bool) -> ClusterHandle:
-    """Declare the embedded cluster, its images and the provider that reaches it.
+    """Declare the embedded cluster, its images and the Kubernetes provider for it.
 
-    URLs and image references are known in every preview: the first follow from the instance's name,
-    the second from what the images are made of. `console` says whether the store has one.
+    URLs and image references are known in every preview: URLs follow from the instance's name, image
+    references from the images' inputs. `console` says whether the store has a web console.
     """
     local = instance.current()
     ports = local.ports
@@ -75,7 +75,7 @@ def create(*, console: bool) -> ClusterHandle:
     provider = pulumi_kubernetes.Provider(
         "kubernetes",
         kubeconfig=cluster.kubeconfig,
-        # Another port or certificate of the same cluster is no reason to replace what runs on it.
+        # A changed port or certificate of the same cluster must not replace the objects in it.
         cluster_identifier=local.name,
         enable_server_side_apply=True,
     )
@@ -94,9 +94,9 @@ def create(*, console: bool) -> ClusterHandle:
 
 
 def _delete_with(cluster: EmbeddedCluster) -> None:
-    """Have what is on the cluster go with it: `destroy` needs neither a running cluster nor minutes.
+    """Delete Kubernetes objects together with the cluster: `destroy` then needs no running cluster.
 
-    Only where the cluster itself goes; an object that the program drops is deleted as usual.
+    Applies only when the cluster itself is deleted; an object removed from the program is deleted as usual.
     """
 
     def mark(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
@@ -109,24 +109,24 @@ def _delete_with(cluster: EmbeddedCluster) -> None:
 
 
 def _forwards(ports: Ports, *, console: bool) -> list[Mapping[str, object]]:
-    """Name the Services that answer on this machine; they come into being later in the program."""
-    leads = [
+    """Return the port forwards to Services, which are declared later in the program."""
+    forwards = [
         (ports.gateway, names.GATEWAY_NAMESPACE, names.GATEWAY_SERVICE, names.GATEWAY_PORT),
         (ports.s3, names.STORE_NAMESPACE, names.STORE_SERVICE, names.STORE_PORT),
         (ports.kfp, names.KFP_NAMESPACE, names.KFP_SERVICE, names.KFP_PORT),
     ]
     if console:
-        leads.append((ports.console, names.STORE_NAMESPACE, names.STORE_SERVICE, names.STORE_CONSOLE_PORT))
+        forwards.append((ports.console, names.STORE_NAMESPACE, names.STORE_SERVICE, names.STORE_CONSOLE_PORT))
     return [
         {"port": port, "namespace": namespace, "service": service, "servicePort": service_port}
-        for port, namespace, service, service_port in leads
+        for port, namespace, service, service_port in forwards
     ]
 
 
 def _images(local: instance.Instance, cluster: EmbeddedCluster) -> Images:
     def image(name: str) -> Image:
         reference = images.reference(name)
-        # Deleted with the cluster: emptying an image store that is about to go is wasted time.
+        # Deleted with the cluster, because the image store is deleted with it.
         options = pulumi.ResourceOptions(depends_on=[cluster], deleted_with=cluster)
         ready = EmbeddedImage(name, instance_name=local.name, reference=reference, opts=options)
         return Image(reference=reference, ready=ready)

@@ -1,4 +1,4 @@
-"""A cluster that is there already: reached by a kubeconfig context, images from a registry."""
+"""An existing cluster: reached by a kubeconfig context, with images from a registry."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from infra.settings.models import DevSettings
 
 
 def create(settings: DevSettings) -> ClusterHandle:
-    """Return the handle of the cluster that the settings name; nothing is made."""
+    """Return the handle of the cluster that the settings name; declares nothing in it."""
     cluster, images, urls = settings.cluster, settings.images, settings.endpoints
     return ClusterHandle(
         provider=k8s.Provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),

@@ -1,7 +1,6 @@
-"""What the program knows of a cluster, whichever way it came about.
+"""The handle that every kind of cluster returns to the program.
 
-Every kind of cluster gives the same `ClusterHandle`; nothing outside `infra/cluster/` can tell an
-embedded one from one in a cloud.
+Nothing outside `infra/cluster/` can tell an embedded cluster from one in a cloud.
 """
 
 from dataclasses import dataclass
@@ -13,22 +12,22 @@ import pulumi_kubernetes
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """An image that a pod can name, and what must be done before it can be pulled."""
+    """An image reference for pods, and the resource that makes the image available."""
 
     reference: str
-    """Known in every preview: a registry's digest or one computed from the image's inputs."""
+    """Known in every preview: by the registry's digest or one computed from the image's inputs."""
 
     ready: pulumi.Resource | None = None
-    """What puts the image where the node finds it; none where a registry has it already."""
+    """Imports the image into the node's image store; None where it is pulled from a registry."""
 
     def after(self, *others: pulumi.Resource) -> list[pulumi.Resource]:
-        """Return what a Deployment that runs this image depends on: the image and `others`."""
+        """Return the dependencies of a workload that runs this image: the image and `others`."""
         return [*others] if self.ready is None else [self.ready, *others]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Images:
-    """The images that the platform itself runs."""
+    """The images of the platform's own workloads."""
 
     minio: Image
     kserve_controller: Image
@@ -39,25 +38,25 @@ class Images:
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoints:
-    """URLs at which the platform answers from outside the cluster; known before it exists."""
+    """URLs of the platform from outside the cluster; known before the cluster exists."""
 
     gateway: str
     store: str
     console: str | None
-    """Of MinIO; None where the settings name none."""
+    """MinIO's web console; None where it is off."""
 
     kfp: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterHandle:
-    """A cluster that the rest of the program can put things on."""
+    """A cluster that the rest of the program deploys to."""
 
     provider: pulumi_kubernetes.Provider
     images: Images
     kserve_manifests: Path
-    """Folder with `crds/*.yaml` and `role.yaml` of the pinned KServe."""
+    """Folder with `crds/*.yaml` and `role.yaml` of the pinned KServe version."""
 
     endpoints: Endpoints
     kubeconfig: Path | None
-    """Of a cluster that Slipway made on this machine; none where the user brings one."""
+    """Of a cluster that Slipway created on this machine; None for an existing cluster."""

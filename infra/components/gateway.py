@@ -1,4 +1,4 @@
-"""The one door to every InferenceService: `/serving/<namespace>/<name>/<rest>`."""
+"""The gateway to every InferenceService: `/serving/<namespace>/<name>/<rest>`."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ from infra.cluster.handle import Image
 from infra.names import GATEWAY_NAMESPACE, GATEWAY_PORT, GATEWAY_SERVICE, PART_OF
 from infra.pod_defaults import (
     RESTRICTED,
-    confined,
-    confined_pod,
+    container_security_context,
     http_probe,
     metadata,
+    pod_security_context,
     resources,
     scratch_mount,
     scratch_volume,
@@ -21,13 +21,13 @@ from infra.pod_defaults import (
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayArgs:
-    """What was made before."""
+    """Inputs of the gateway."""
 
     image: Image
 
 
 class Gateway(pulumi.ComponentResource):
-    """The gateway, answering."""
+    """The gateway: one proxy Deployment and its Service."""
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:components:Gateway", name, None, opts)
@@ -62,7 +62,7 @@ class Gateway(pulumi.ComponentResource):
                     "metadata": {"labels": labels},
                     "spec": {
                         "automount_service_account_token": False,
-                        "security_context": confined_pod(),
+                        "security_context": pod_security_context(),
                         "containers": [
                             {
                                 "name": "proxy",
@@ -71,7 +71,7 @@ class Gateway(pulumi.ComponentResource):
                                 "ports": [{"name": "http", "container_port": GATEWAY_PORT}],
                                 "readiness_probe": http_probe("/healthz", GATEWAY_PORT, period=2),
                                 "liveness_probe": http_probe("/healthz", GATEWAY_PORT),
-                                "security_context": confined(),
+                                "security_context": container_security_context(),
                                 "resources": resources(cpu="20m", memory="16Mi", memory_limit="128Mi"),
                                 "volume_mounts": [scratch_mount()],
                             }
@@ -82,7 +82,7 @@ class Gateway(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(namespace)),
         )
-        # After the server, so that a server that fails is not waited for twice.
+        # After the Deployment, so that a failing one is waited for only once.
         k8s.core.v1.Service(
             f"{name}-service",
             metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),

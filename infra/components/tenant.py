@@ -1,4 +1,4 @@
-"""One tenant: a namespace with people, identities, limits, network openings and keys to the store."""
+"""A tenant: a namespace with members, ServiceAccounts, limits, network policies and store keys."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -43,19 +43,19 @@ _RBAC_GROUP = "rbac.authorization.k8s.io"
 
 @dataclass(frozen=True, kw_only=True)
 class TenantArgs:
-    """What the tenant's file says, and what was made before."""
+    """The tenant's settings and the store."""
 
     settings: TenantSettings
     store: StoreHandle
 
     @property
-    def in_store(self) -> StoreTenant:
-        """Return the tenant as the store knows it."""
-        return self.settings.in_store
+    def store_tenant(self) -> StoreTenant:
+        """The tenant in the form that `storage` uses."""
+        return self.settings.store_tenant
 
 
 class Tenant(pulumi.ComponentResource):
-    """A tenant, ready to run pipelines and serve models."""
+    """A tenant that can run pipelines and serve models."""
 
     outputs: TenantOutputs
 
@@ -78,7 +78,7 @@ class Tenant(pulumi.ComponentResource):
         self._limits()
         self._network(args.store)
         self._secrets(args)
-        self._authority(args.store)
+        self._ca_config_map(args.store)
         self._accounts(args)
         self._roles()
         self._launcher(args.store)
@@ -119,21 +119,21 @@ class Tenant(pulumi.ComponentResource):
         )
 
     def _network(self, store: StoreHandle) -> None:
-        for opening, spec in tenancy.network_openings(
+        for policy, spec in tenancy.network_policies(
             store.namespace, store.port, store.identity_agent
         ).items():
             k8s.networking.v1.NetworkPolicy(
-                f"{self._name}-network-{opening}",
-                metadata=self._metadata(opening),
+                f"{self._name}-network-{policy}",
+                metadata=self._metadata(policy),
                 spec=spec,
                 opts=self._within,
             )
 
     def _secrets(self, args: TenantArgs) -> None:
-        """Put each role's key where its user reads it; the key itself is derived, never stored elsewhere."""
+        """Declare a Secret with each role's key; the key is derived and stored nowhere else."""
         store = args.store
         for role, secret_name in _SECRETS.items():
-            key = store.credentials.key(args.in_store, role)
+            key = store.credentials.key(args.store_tenant, role)
             if key is None:
                 continue
             k8s.core.v1.Secret(
@@ -153,13 +153,13 @@ class Tenant(pulumi.ComponentResource):
                 self._storage_config(store, key)
 
     def _storage_config(self, store: StoreHandle, key: pulumi.Output[keys.StoreKey]) -> None:
-        def data(known: keys.StoreKey) -> dict[str, str]:
+        def data(server_key: keys.StoreKey) -> dict[str, str]:
             plain = tenancy.storage_config(
-                known,
+                server_key,
                 store.buckets.models,
                 url=store.internal_endpoint,
                 region=store.region,
-                private_authority=store.ca_certificate is not None,
+                private_ca=store.ca_certificate is not None,
             )
             return _encoded(plain)
 
@@ -171,8 +171,8 @@ class Tenant(pulumi.ComponentResource):
             opts=self._within,
         )
 
-    def _authority(self, store: StoreHandle) -> None:
-        """Put the store's authority where the tenant's pods and people read it."""
+    def _ca_config_map(self, store: StoreHandle) -> None:
+        """Declare a ConfigMap with the store's CA certificate for the tenant's pods and members."""
         if store.ca_certificate is None:
             return
         k8s.core.v1.ConfigMap(
@@ -186,7 +186,7 @@ class Tenant(pulumi.ComponentResource):
         roles = {EDITOR: keys.Role.EDITOR, RUNNER: keys.Role.RUNNER, SERVER: keys.Role.SERVER}
         for account in (EDITOR, VIEWER, RUNNER, SERVER):
             role = roles.get(account)
-            identity = {**args.store.credentials.annotations(args.in_store, role)} if role else {}
+            identity = {**args.store.credentials.annotations(args.store_tenant, role)} if role else {}
             if identity and account == SERVER:
                 identity |= _kserve_annotations(args.store)
             k8s.core.v1.ServiceAccount(
@@ -194,7 +194,7 @@ class Tenant(pulumi.ComponentResource):
                 metadata=metadata(
                     account, self._labels, namespace=self._tenant.name, annotations=identity or None
                 ),
-                # No pod of a tenant talks to the API server; one that must asks for a token by name.
+                # A tenant's pods don't use the API server; one that does can request a token explicitly.
                 automount_service_account_token=False,
                 secrets=[{"name": SERVER_SECRET}] if account == SERVER and not args.store.keyless else None,
                 opts=self._within,
@@ -269,7 +269,7 @@ def _kserve_annotations(store: StoreHandle) -> dict[str, str]:
         region=store.region,
         tls=store.tls,
         path_style=store.path_style,
-        private_authority=store.ca_certificate is not None,
+        private_ca=store.ca_certificate is not None,
     )
 
 

@@ -1,4 +1,4 @@
-"""Tokens of the tenants' ServiceAccounts, bounded on any cluster."""
+"""Limits the lifetime of tokens of the tenants' ServiceAccounts, on any cluster."""
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -9,7 +9,7 @@ from infra.pod_defaults import metadata
 
 
 class TokenLifetime(pulumi.ComponentResource):
-    """The policy that refuses tokens which live too long, in force."""
+    """The admission policy that denies tokens with too long a lifetime, and its binding."""
 
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:components:TokenLifetime", name, None, opts)

@@ -1,1 +1,1 @@
-"""Programs that run as Jobs in the cluster. They load no Pulumi: their image has none."""
+"""Programs that run as Jobs in the cluster. They don't import Pulumi, which their image does not contain."""

@@ -1,4 +1,4 @@
-"""Serving certificates for a Service inside the cluster, with authorities of their own. Pure but for keys."""
+"""Serving certificates for a Service inside the cluster, each with its own CA. Pure but for keys."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,86 +13,92 @@ from slipway.core.certificates import Validity, authority, hosts, key_pem, new_k
 
 _LIFETIME: Final = timedelta(days=365)
 _SKEW: Final = timedelta(minutes=10)
-"""Clocks of nodes differ."""
+"""Tolerance for clock differences between nodes."""
 
 
 @dataclass(frozen=True)
-class Serving:
-    """A certificate, its key, and the authorities that clients are to trust; all PEM."""
+class ServingCertificate:
+    """A certificate, its key, and the CA certificates that clients trust; all PEM."""
 
     certificate: bytes
     key: bytes
-    authorities: bytes
+    ca_certificates: bytes
 
     def __repr__(self) -> str:
-        """Tell everything but the key."""
-        return f"Serving(certificate={self.certificate!r}, authorities={self.authorities!r})"
+        """Show everything except the key."""
+        return (
+            f"ServingCertificate(certificate={self.certificate!r}, ca_certificates={self.ca_certificates!r})"
+        )
 
 
-def names_of(service: str, namespace: str) -> tuple[str, ...]:
-    """Return the names that a Service is called by; the API server uses the third."""
+def service_names(service: str, namespace: str) -> tuple[str, ...]:
+    """Return the DNS names of a Service; the API server uses the third."""
     within = f"{service}.{namespace}"
     return (service, within, f"{within}.svc", f"{within}.svc.cluster.local")
 
 
-def issue(names: Sequence[str], now: datetime) -> Serving:
-    """Make an authority, have it sign one certificate for `names`, and forget its key.
+def issue(names: Sequence[str], now: datetime) -> ServingCertificate:
+    """Create a CA, sign one certificate for `names` with it, and discard the CA's key.
 
-    An authority of one certificate can't be stolen. A renewal makes another.
+    A discarded CA key can't be stolen. A renewal creates a new CA.
     """
-    authority_key, key = new_key(), new_key()
+    ca_key, key = new_key(), new_key()
     validity = Validity(now - _SKEW, now + _LIFETIME)
-    issuer = authority(subject(f"{names[0]} {now:%Y-%m-%d}"), authority_key, validity)
+    issuer = authority(subject(f"{names[0]} {now:%Y-%m-%d}"), ca_key, validity)
     certificate = signed(
         subject(names[0][:64]),
         key.public_key(),
         validity,
         by=issuer,
-        by_key=authority_key,
+        by_key=ca_key,
         names=hosts(names),
     )
-    return Serving(pem(certificate), key_pem(key), pem(issuer))
+    return ServingCertificate(pem(certificate), key_pem(key), pem(issuer))
 
 
-def defect(serving: Serving, names: Sequence[str], now: datetime, renew_before: timedelta) -> str | None:
-    """Say in words why `serving` must be replaced, or None if it is good."""
+def renewal_reason(
+    serving: ServingCertificate, names: Sequence[str], now: datetime, renew_before: timedelta
+) -> str | None:
+    """Return why `serving` must be replaced, or None if it is still good."""
     try:
         certificate = x509.load_pem_x509_certificate(serving.certificate)
         key = serialization.load_pem_private_key(serving.key, password=None)
-        authorities = x509.load_pem_x509_certificates(serving.authorities)
+        ca_certificates = x509.load_pem_x509_certificates(serving.ca_certificates)
         alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (ValueError, TypeError, x509.ExtensionNotFound):
-        return "it can't be read"
+        return "it is unreadable"
     left = certificate.not_valid_after_utc - now
-    defects = {
+    reasons = {
         "its key belongs to another certificate": key.public_key() != certificate.public_key(),
-        "none of its authorities signed it": not any(_signed(certificate, each) for each in authorities),
+        "none of its CA certificates signed it": not any(
+            _is_signed_by(certificate, each) for each in ca_certificates
+        ),
         "it is for other names": not set(names) <= set(alternative.get_values_for_type(x509.DNSName)),
         "it is not valid yet": certificate.not_valid_before_utc > now,
-        f"it ends in {left.days} days": left < renew_before,
+        f"it expires in {left.days} days": left < renew_before,
     }
-    return next((words for words, found in defects.items() if found), None)
+    return next((reason for reason, applies in reasons.items() if applies), None)
 
 
-def with_previous(serving: Serving, previous: bytes, now: datetime) -> Serving:
-    """Return `serving` trusted together with the authorities of `previous` that are still valid.
+def with_previous_ca(serving: ServingCertificate, previous: bytes, now: datetime) -> ServingCertificate:
+    """Return `serving` with the newest CA certificate of `previous` that is still valid added.
 
-    A server shows its old certificate until it has read the new one.
+    A server presents its old certificate until it has read the new one.
     """
     try:
         old = x509.load_pem_x509_certificates(previous)
     except ValueError:
         old = []
-    own = x509.load_pem_x509_certificates(serving.authorities)
+    own = x509.load_pem_x509_certificates(serving.ca_certificates)
     kept = [each for each in old if each.not_valid_after_utc > now and each not in own]
-    # One is enough: the others' certificates were replaced a renewal ago.
+    # One is enough: certificates of older CAs were replaced by an earlier renewal.
     bundle = b"".join(map(pem, [*own, *kept[:1]]))
-    return Serving(serving.certificate, serving.key, bundle)
+    return ServingCertificate(serving.certificate, serving.key, bundle)
 
 
-def _signed(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+def _is_signed_by(certificate: x509.Certificate, ca_certificate: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(authority)
+        certificate.verify_directly_issued_by(ca_certificate)
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True

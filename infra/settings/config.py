@@ -1,8 +1,8 @@
-"""Settings as they are read: each mistake refused by file and field (models.py says what can be set).
+"""Reads settings and reports each mistake with its file and field (models.py defines the settings).
 
-A stack's settings are the object `slipway:platform` of `Pulumi.<stack>.yaml`, beside the secret
-`slipway:secret` that `slipway init` makes. Each tenant is one file in `tenants/`. The same checks run
-before anything is started (`load_file`, `load_tenants`) and inside the program (`from_pulumi`).
+A stack's settings are the object `slipway:platform` of `Pulumi.<stack>.yaml`, next to the secret
+`slipway:secret` that `slipway init` creates. Each tenant is one file in `tenants/`. The same checks run
+before anything is started (`load_file`, `load_tenants`) and in the Pulumi program (`from_pulumi`).
 
     python -m infra.settings.config --write-schema     rewrites docs/*.schema.json and docs/settings.md
 """
@@ -29,7 +29,7 @@ PLATFORM_KEY: Final = f"{PROJECT}:platform"
 SECRET_KEY: Final = f"{PROJECT}:secret"
 _KNOWN_KEYS: Final = (PLATFORM_KEY, SECRET_KEY, *operator_secrets.KEYS)
 MIN_SECRET: Final = 32
-"""Characters; `slipway init` writes more. A shorter one was typed by a person."""
+"""Minimum length in characters; `slipway init` generates a longer secret."""
 
 _STACK_FILE_KEYS: Final = {"config", "secretsprovider", "encryptedkey", "encryptionsalt", "environment"}
 _COPY: Final = "Copy it from a template of stacks/; docs/settings.md lists every setting."
@@ -44,7 +44,7 @@ _TAGS: Final = {
     "irsa",
     "pod-identity",
 }
-"""What pydantic puts into the location of a problem inside a union, behind the union's own name."""
+"""Union tags, which pydantic adds to the location of an error after the union's own name."""
 _NOT_YET: Final = {"kind": "local", "prod": "dev"}
 _PLATFORM: Final[TypeAdapter[PlatformSettings]] = TypeAdapter(
     Annotated[PlatformSettings, Field(discriminator="environment")]
@@ -53,7 +53,7 @@ _PLATFORM: Final[TypeAdapter[PlatformSettings]] = TypeAdapter(
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """All that the program is told."""
+    """The complete input of the Pulumi program."""
 
     stack: str
     platform: PlatformSettings
@@ -63,25 +63,25 @@ class Configuration:
 
 
 def _field(root: str, location: tuple[int | str, ...]) -> str:
-    """Return `root.a.b[0]`; the tag of a union that pydantic puts into locations is left out."""
+    """Return `root.a.b[0]`, without the union tags that pydantic adds to locations."""
     behind = zip(("", *location), location, strict=False)
-    # `images.minio` is a field.
+    # `images.minio` is a field, not a tag.
     shown = [part for before, part in behind if part not in _TAGS or before == "images"]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in shown)
     return f"{root}{path}" if root else path.removeprefix(".")
 
 
-def _refuse(file: str, root: str, error: ValidationError) -> UsageError:
-    found: dict[str, str] = {}
+def _usage_error(file: str, root: str, error: ValidationError) -> UsageError:
+    messages: dict[str, None] = {}
     for problem in error.errors(include_url=False, include_input=False):
         location = problem["loc"]
         if problem["type"].startswith("union_tag"):
             location = (*location, "environment")
         message = problem["msg"].removeprefix("Value error, ")
-        found.setdefault(f"{file}: {_field(root, location)}: {message}", "")
-    lines = list(found)
+        messages.setdefault(f"{file}: {_field(root, location)}: {message}")
     return UsageError(
-        "\n".join(lines), fix=f"Mend {file} and run the command again; docs/settings.md lists every setting."
+        "\n".join(messages),
+        fix=f"Fix {file} and run the command again; docs/settings.md lists every setting.",
     )
 
 
@@ -93,10 +93,10 @@ def _check_platform(value: object, file: str) -> PlatformSettings:
             fix=f"Use {_NOT_YET[environment]!r}.",
         )
     try:
-        # By way of JSON: strict mode takes a list for a tuple and a text for an enum only there.
+        # As JSON: strict mode accepts a list for a tuple and a string for an enum only there.
         return _PLATFORM.validate_json(json.dumps(value))
     except ValidationError as error:
-        raise _refuse(file, PLATFORM_KEY, error) from None
+        raise _usage_error(file, PLATFORM_KEY, error) from None
 
 
 def _check_keys(keys: Mapping[str, Any], file: str, stack: str, *, secret: bool = True) -> None:
@@ -108,7 +108,7 @@ def _check_keys(keys: Mapping[str, Any], file: str, stack: str, *, secret: bool 
     if secret and SECRET_KEY not in keys:
         raise UsageError(
             f"{file}: {SECRET_KEY}: missing.",
-            why="Every key of the platform is derived from it, and there is no default.",
+            why="Every key of the platform is derived from it; it has no default.",
             fix=f"Run: slipway init {stack}",
         )
     if PLATFORM_KEY not in keys:
@@ -120,11 +120,11 @@ def load_file(path: Path, *, secret: bool = True) -> PlatformSettings:
 
     Args:
         path: The file.
-        secret: Whether the stack's secret must be there already; `slipway init` adds it.
+        secret: Whether the stack's secret is required; `slipway init` adds it.
 
     Raises:
-        UsageError: If the file is missing or malformed, names a setting that doesn't exist or gives
-            one a value it can't have, or lacks the stack's secret.
+        UsageError: The file is missing or malformed, contains an unknown setting or an invalid value,
+            or does not contain the stack's secret.
     """
     stack = path.name.removeprefix("Pulumi.").removesuffix(".yaml")
     if not path.is_file():
@@ -133,20 +133,21 @@ def load_file(path: Path, *, secret: bool = True) -> PlatformSettings:
     unknown = sorted(set(document) - _STACK_FILE_KEYS)
     if unknown:
         raise UsageError(
-            f"{path.name}: {unknown[0]}: unknown key.", why=f"Settings stand below config, in {PLATFORM_KEY}."
+            f"{path.name}: {unknown[0]}: unknown key.",
+            why=f"Settings belong under config, in {PLATFORM_KEY}.",
         )
     config = document.get("config")
     if not isinstance(config, dict):
         raise UsageError(f"{path.name}: config: must be a mapping.", fix=_COPY)
     _check_keys(config, path.name, stack, secret=secret)
-    again = {SECRET_KEY: f"Remove the line, then run: slipway init {stack}"}
+    fixes = {SECRET_KEY: f"Remove the line, then run: slipway init {stack}"}
     for key in (SECRET_KEY, *operator_secrets.KEYS):
-        held = config.get(key, {"secure": ""})
-        if not (isinstance(held, dict) and set(held) == {"secure"}):
+        value = config.get(key, {"secure": ""})
+        if not (isinstance(value, dict) and set(value) == {"secure"}):
             raise UsageError(
-                f"{path.name}: {key}: stands there unencrypted.",
-                why="Secrets are kept encrypted by Pulumi's secrets provider.",
-                fix=again.get(key) or operator_secrets.how_to_set(key, stack),
+                f"{path.name}: {key}: is stored in plain text.",
+                why="Pulumi's secrets provider must encrypt secrets.",
+                fix=fixes.get(key) or operator_secrets.how_to_set(key, stack),
             )
     platform = _check_platform(config[PLATFORM_KEY], path.name)
     if secret:
@@ -158,70 +159,72 @@ def load_tenant(path: Path) -> TenantSettings:
     """Return the tenant that one file declares.
 
     Raises:
-        UsageError: If the file is malformed; names file and field.
+        UsageError: The file is malformed; the message names file and field.
     """
     label = f"{path.parent.name}/{path.name}"
     document = strict_yaml.read(path)
     try:
         return TenantSettings.model_validate_json(json.dumps(document))
     except ValidationError as error:
-        raise _refuse(label, "", error) from None
+        raise _usage_error(label, "", error) from None
 
 
 def load_tenants(folder: Path) -> tuple[TenantSettings, ...]:
-    """Return every tenant of the folder, in order of their names.
+    """Return every tenant in the folder, sorted by name.
 
     Raises:
-        UsageError: If a file is malformed, or two files declare one tenant.
+        UsageError: A file is malformed, or two files declare the same tenant.
     """
-    found: dict[str, tuple[TenantSettings, Path]] = {}
+    tenants: dict[str, tuple[TenantSettings, Path]] = {}
     for path in sorted(folder.glob("*.y*ml")):
         if path.suffix != ".yaml":
-            raise UsageError(f"tenants/{path.name}: not read.", fix=f"Rename it to {path.stem}.yaml.")
+            raise UsageError(
+                f"tenants/{path.name}: only .yaml files are read.", fix=f"Rename it to {path.stem}.yaml."
+            )
         tenant = load_tenant(path)
-        if tenant.name in found:
-            other = found[tenant.name][1].name
+        if tenant.name in tenants:
+            other = tenants[tenant.name][1].name
             raise UsageError(
                 f"tenants/{path.name}: name: {tenant.name!r} is already declared in tenants/{other}."
             )
-        found[tenant.name] = (tenant, path)
-    return tuple(found[name][0] for name in sorted(found))
+        tenants[tenant.name] = (tenant, path)
+    return tuple(tenants[name][0] for name in sorted(tenants))
 
 
 def tenant_file(folder: Path, name: str) -> Path:
-    """Return the file that declares a tenant, whatever the file is called.
+    """Return the file that declares a tenant; its name may differ from the tenant's.
 
     Raises:
-        UsageError: If none does, or one is malformed.
+        UsageError: No file does, or a file is malformed.
     """
     for path in sorted(folder.glob("*.yaml")):
         if load_tenant(path).name == name:
             return path
-    known = ", ".join(tenant.name for tenant in load_tenants(folder)) or "none yet"
-    raise UsageError(f"No file of tenants/ declares tenant {name!r}.", why=f"There is {known}.")
+    known = ", ".join(tenant.name for tenant in load_tenants(folder)) or "none"
+    raise UsageError(f"No file in tenants/ declares tenant {name!r}.", why=f"Known tenants: {known}.")
 
 
 def from_pulumi(project: Path) -> Configuration:
-    """Return what the running program was told: its stack's config and the tenants' files.
+    """Return the input of the running Pulumi program: its stack's config and the tenants' files.
 
     Raises:
-        UsageError: As `load_file` and `load_tenants` do.
+        UsageError: As for `load_file` and `load_tenants`.
     """
     stack = pulumi.get_stack()
     file = f"Pulumi.{stack}.yaml"
-    given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
-    _check_keys(given, file, stack)
+    values = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
+    _check_keys(values, file, stack)
     config = pulumi.Config(PROJECT)
     if len(config.get(SECRET_KEY.partition(":")[2]) or "") < MIN_SECRET:
         raise UsageError(
             f"{file}: {SECRET_KEY}: too short.",
-            why=f"It takes {MIN_SECRET} characters at least.",
+            why=f"The minimum is {MIN_SECRET} characters.",
             fix=f"Remove the line, then run: slipway init {stack}",
         )
     platform = _check_platform(config.require_object("platform"), file)
-    operator_secrets.require(platform.store, given, file, stack)
+    operator_secrets.require(platform.store, values, file, stack)
     tenants = load_tenants(project / "tenants")
-    handed = operator_secrets.wanted(platform.store)
+    operator_key = operator_secrets.required_key(platform.store)
     return Configuration(
         stack=stack,
         platform=platform,
@@ -229,7 +232,7 @@ def from_pulumi(project: Path) -> Configuration:
         secret=config.require_secret("secret"),
         operator=operator_secrets.read(
             platform.store,
-            config.get(handed.partition(":")[2]) if handed else None,
+            config.get(operator_key.partition(":")[2]) if operator_key else None,
             file,
             [tenant.name for tenant in tenants],
         ),
@@ -237,7 +240,7 @@ def from_pulumi(project: Path) -> Configuration:
 
 
 def schemas() -> dict[str, str]:
-    """Return the committed JSON schemas: file name in docs/ -> text."""
+    """Return the JSON schemas that are committed in docs/: file name -> text."""
     documents = {
         "settings.schema.json": _PLATFORM.json_schema(),
         "tenant.schema.json": TenantSettings.model_json_schema(),
@@ -248,7 +251,7 @@ def schemas() -> dict[str, str]:
 
 
 def page() -> str:
-    """Return the committed page of every setting, docs/settings.md."""
+    """Return the text of docs/settings.md, the reference of all settings."""
     return settings_page.page(_PLATFORM.json_schema(), TenantSettings.model_json_schema())
 
 

@@ -1,4 +1,4 @@
-"""What can be set: the settings of a stack and of its tenants, as strict and frozen models."""
+"""The settings of a stack and of its tenants, as strict and immutable models."""
 
 from functools import partial
 from typing import Annotated, Literal, Self
@@ -39,16 +39,16 @@ _ImageByDigest = Annotated[
 
 
 class KfpSettings(Strict):
-    """The Kubeflow Pipelines API."""
+    """Settings of the Kubeflow Pipelines API."""
 
     kind: Literal["embedded"] = "embedded"
     size_gib: int = Field(
-        default=2, ge=1, le=1024, description="Size of the volume with runs and pipelines; it can grow."
+        default=2, ge=1, le=1024, description="Size of the volume for runs and pipelines; it can grow."
     )
 
 
 class ServingSettings(Strict):
-    """KServe and the runtime of models."""
+    """Settings of KServe and of model servers."""
 
     mode: Literal["standard"] = "standard"
     model_memory: Annotated[_Quantity, AfterValidator(partial(at_least, REQUESTS["memory"]))] = Field(
@@ -60,16 +60,16 @@ class ServingSettings(Strict):
 
     @property
     def limits(self) -> dict[str, str]:
-        """Limits of one model server."""
+        """Resource limits of one model server."""
         return {"cpu": self.model_cpu, "memory": self.model_memory}
 
 
 class ExistingCluster(Strict):
-    """A cluster that is there already, reached as kubectl reaches it."""
+    """An existing cluster, reached through a kubeconfig."""
 
     context: str = Field(min_length=1, description="Context in the kubeconfig.")
     kubeconfig: str | None = Field(
-        default=None, min_length=1, description="Path of the kubeconfig; kubectl's default where absent."
+        default=None, min_length=1, description="Path of the kubeconfig; kubectl's default if not set."
     )
     kserve_manifests: str = Field(
         min_length=1, description="Folder with KServe's generated crds/*.yaml and role.yaml."
@@ -77,7 +77,7 @@ class ExistingCluster(Strict):
 
 
 class ImageReferences(Strict):
-    """Where the cluster finds the platform's images; each by digest."""
+    """The platform's images in a registry; each by digest."""
 
     minio: _ImageByDigest = Field(description="The artifact store.")
     kserve_controller: _ImageByDigest = Field(description="KServe's controller.")
@@ -89,10 +89,10 @@ class ImageReferences(Strict):
 class EndpointUrls(Strict):
     """URLs at which the platform's Services are published outside the cluster."""
 
-    gateway: _Url = Field(description="Models, for predictions.")
+    gateway: _Url = Field(description="Gateway for predictions.")
     store: _Url = Field(description="The S3 API.")
     console: _Url | None = Field(
-        default=None, description="MinIO's web console, where `store.console` turns it on."
+        default=None, description="MinIO's web console; required if `store.console` is on."
     )
     kfp: _Url = Field(description="The pipelines API.")
 
@@ -103,7 +103,7 @@ class _Common(Strict):
 
 
 class LocalSettings(_Common):
-    """A bare machine: the cluster and its images are made on the spot."""
+    """A bare machine: the cluster and its images are created locally."""
 
     environment: Literal["local"] = Field(description="Kind of environment.")
     store: MinioSettings = Field(default_factory=MinioSettings, description="The artifact store.")
@@ -111,7 +111,9 @@ class LocalSettings(_Common):
     @model_validator(mode="after")
     def _has_one_storage_class(self) -> Self:
         if self.store.storage_class not in (None, LOCAL_STORAGE_CLASS):
-            raise ValueError(f"store.storage_class: the only one of `local` is {LOCAL_STORAGE_CLASS!r}")
+            raise ValueError(
+                f"store.storage_class: the only StorageClass of `local` is {LOCAL_STORAGE_CLASS!r}"
+            )
         return self
 
 
@@ -128,7 +130,7 @@ class DevSettings(_Common):
     def _console_has_a_url(self) -> Self:
         if isinstance(self.store, MinioSettings):
             if self.store.console and self.endpoints.console is None:
-                raise ValueError("endpoints.console: missing, and store.console turns the console on")
+                raise ValueError("endpoints.console: missing, but store.console turns the console on")
             if self.endpoints.console is not None and not self.store.console:
                 raise ValueError("endpoints.console: the console is off; store.console: true turns it on")
         return self
@@ -143,13 +145,13 @@ def _tenant_name(value: str) -> str:
     except UsageError as error:
         raise ValueError(f"{error.what} {error.why}") from None
     if value.startswith(("kube-", "slipway-")) or value in SYSTEM_NAMESPACES:
-        raise ValueError(f"{value!r} is a namespace of the system; choose another name")
+        raise ValueError(f"{value!r} is a system namespace; choose another name")
     return value
 
 
 def _subject(value: str) -> str:
     if value.startswith("system:"):
-        raise ValueError("names that begin with 'system:' are Kubernetes' own and can't be members")
+        raise ValueError("names that begin with 'system:' are reserved by Kubernetes and can't be members")
     return value
 
 
@@ -157,23 +159,23 @@ _Subject = Annotated[str, Field(min_length=1, max_length=253), AfterValidator(_s
 
 
 class UserMember(Strict):
-    """A person, as the cluster's authentication names them."""
+    """A user, as named by the cluster's authentication."""
 
-    user: _Subject = Field(description="Name of a user, as the cluster's authentication gives it.")
-    role: Role = Field(description="What the member may do.")
+    user: _Subject = Field(description="Name of a user, as given by the cluster's authentication.")
+    role: Role = Field(description="Role of the member.")
 
 
 class GroupMember(Strict):
-    """A group, as the cluster's authentication names it."""
+    """A group, as named by the cluster's authentication."""
 
-    group: _Subject = Field(description="Name of a group, in place of a user.")
-    role: Role = Field(description="What the member may do.")
+    group: _Subject = Field(description="Name of a group, instead of a user.")
+    role: Role = Field(description="Role of the member.")
 
 
 def _member_kind(value: object) -> str:
-    """Tell a group from a user by the key that is there, so that messages speak of that one."""
-    said = value if isinstance(value, dict) else value.__dict__
-    return "GroupMember" if "group" in said else "UserMember"
+    """Distinguish a group from a user by its key, so that error messages are about that kind."""
+    fields = value if isinstance(value, dict) else value.__dict__
+    return "GroupMember" if "group" in fields else "UserMember"
 
 
 Member = Annotated[
@@ -183,52 +185,54 @@ Member = Annotated[
 
 
 class QuotaSettings(Strict):
-    """What all pods of a tenant may ask for together."""
+    """Limits of all of a tenant's pods together."""
 
-    cpu: _Quantity = Field(default="8", description="CPU that all pods together may request.")
-    memory: _Quantity = Field(default="16Gi", description="Memory that all pods together may request.")
-    storage: _Quantity = Field(default="50Gi", description="Size of all volumes that are claimed together.")
-    pods: int = Field(default=50, ge=1, le=5000, description="How many pods at once.")
+    cpu: _Quantity = Field(default="8", description="Total CPU that all pods may request.")
+    memory: _Quantity = Field(default="16Gi", description="Total memory that all pods may request.")
+    storage: _Quantity = Field(default="50Gi", description="Total size of all volume claims.")
+    pods: int = Field(default=50, ge=1, le=5000, description="Maximum number of pods.")
 
 
 class ContainerDefaults(Strict):
-    """What a container gets that says nothing of its own."""
+    """Resources of a container that declares none."""
 
-    cpu_request: _Quantity = Field(default="50m", description="CPU that a container is sure of.")
-    memory_request: _Quantity = Field(default="64Mi", description="Memory that a container is sure of.")
-    cpu_limit: _Quantity = Field(default="1", description="CPU that a container may use at most.")
-    memory_limit: _Quantity = Field(default="512Mi", description="Memory that a container may use at most.")
+    cpu_request: _Quantity = Field(default="50m", description="Default CPU request of a container.")
+    memory_request: _Quantity = Field(default="64Mi", description="Default memory request of a container.")
+    cpu_limit: _Quantity = Field(default="1", description="Default CPU limit of a container.")
+    memory_limit: _Quantity = Field(default="512Mi", description="Default memory limit of a container.")
 
 
 class TenantSettings(Strict):
-    """One team: its namespace is its name."""
+    """One team; its namespace has the same name."""
 
-    name: Annotated[str, AfterValidator(_tenant_name)] = Field(description="Its namespace too.")
-    members: tuple[Member, ...] = Field(default=(), description="People and groups with roles.")
+    name: Annotated[str, AfterValidator(_tenant_name)] = Field(
+        description="Name of the tenant and of its namespace."
+    )
+    members: tuple[Member, ...] = Field(default=(), description="Users and groups with their roles.")
     quota: QuotaSettings = Field(default_factory=QuotaSettings)
     defaults: ContainerDefaults = Field(default_factory=ContainerDefaults)
     gates: Gates = Field(default_factory=Gates)
     key_generation: int = Field(
         default=1,
         ge=1,
-        description="Generation of the tenant's store keys. `slipway tenant rotate` adds one without an "
-        "outage; by hand, the keys before end at once.",
+        description="Generation of the tenant's store keys. `slipway tenant rotate` increments it without an "
+        "outage; if edited by hand, the previous keys stop working at once.",
     )
     key_rotation: Phase | None = Field(
         default=None,
-        description="Written and removed by `slipway tenant rotate`. `overlap`: the keys of the generation "
-        "before open the store as well. `closing`: they no longer do, which is still to be proven.",
+        description="Set and removed by `slipway tenant rotate`. `overlap`: the keys of the previous "
+        "generation work too. `closing`: they were revoked, which is still to be verified.",
     )
 
     @model_validator(mode="after")
-    def _rotates_from_something(self) -> Self:
+    def _has_a_previous_generation(self) -> Self:
         if self.key_rotation is not None and self.key_generation == 1:
-            raise ValueError("key_rotation: there is no generation before key_generation 1")
+            raise ValueError("key_rotation: key_generation 1 has no previous generation")
         return self
 
     @property
-    def in_store(self) -> StoreTenant:
-        """Return the tenant as the store knows it."""
+    def store_tenant(self) -> StoreTenant:
+        """The tenant in the form that `storage` uses."""
         return StoreTenant(
             name=self.name,
             key_generation=self.key_generation,

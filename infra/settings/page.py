@@ -1,7 +1,7 @@
-"""The JSON schemas of the settings as a page for people: docs/settings.md. Pure: schema -> text.
+"""Generates docs/settings.md from the JSON schemas of the settings. Pure: schema -> text.
 
-`python -m infra.settings.config --write-schema` writes it. The examples are whole files, and each row takes
-its own from them, so that a test can load what the page shows.
+`python -m infra.settings.config --write-schema` writes it. The examples are complete files, from which each
+row takes its value, so that a test can load what the page shows.
 """
 
 from collections.abc import Iterator, Mapping
@@ -132,37 +132,38 @@ _INTRODUCTION: Final = """\
 
 Written by `make golden` from [settings.schema.json](settings.schema.json) and
 [tenant.schema.json](tenant.schema.json), which an editor can use to complete and to check. What is not
-listed here is refused, and so is a value of another type: the message names file and field, and nothing
+listed here is rejected, and so is a value of another type: the message names file and field, and nothing
 is started.
 """
 _STACK: Final = """\
 ## A stack
 
-`slipway init STACK` copies `stacks/<environment>.yaml` to `Pulumi.<stack>.yaml`. Below its `config` these
+`slipway init STACK` copies `stacks/<environment>.yaml` to `Pulumi.<stack>.yaml`. Under `config`, these
 keys are read:
 
-| key | what it is |
+| key | meaning |
 |---|---|
 | `slipway:platform` | the settings below |
-| `slipway:secret` | what every key is derived from; `slipway init STACK` makes and encrypts it, no default |
-| `slipway:storeAdmin` | an external store's administrator, a secret; with `administration: minio` only |
-| `slipway:storeKeys` | tenants' keys of an external store, a secret; with `administration: none` only |
+| `slipway:secret` | every key is derived from it; `slipway init STACK` generates and encrypts it |
+| `slipway:storeAdmin` | secret: an external store's administrator key; only with `administration: minio` |
+| `slipway:storeKeys` | secret: the tenants' keys of an external store; only with `administration: none` |
 """
 _S3_TITLE: Final = """\
-### A store of kind `s3`, in place of MinIO
+### A store of kind `s3` instead of MinIO
 
-[stores.md](stores.md) compares the kinds of store and says how to set each up.
+[stores.md](stores.md) compares the kinds of store and explains how to set each up.
 """
 _EXTERNAL: Final = """\
-### A store of kind `external`, in place of MinIO
+### A store of kind `external` instead of MinIO
 
-It must pass `slipway doctor --store --endpoint URL`; what it may lack, and what is refused then, is in
-[store-conformance.md](store-conformance.md).
+It must pass `slipway doctor --store --endpoint URL`. [store-conformance.md](store-conformance.md) lists
+which features are optional, and what does not work without each.
 """
 _TENANT: Final = """\
 ## A tenant
 
-Each file `tenants/<name>.yaml` declares one. `slipway up STACK` onboards it; its namespace is its name.
+Each file `tenants/<name>.yaml` declares one tenant. `slipway up STACK` onboards it; its namespace has the
+same name.
 """
 
 
@@ -187,11 +188,11 @@ def page(stack: Schema, tenant: Schema) -> str:
             [
                 _INTRODUCTION,
                 _STACK,
-                *_section("### Environment `local`, and what every environment has", stack, local, LOCAL),
-                *_section("### What `dev` has besides", stack, dev_only, DEV),
+                *_section("### Environment `local`, and settings of every environment", stack, local, LOCAL),
+                *_section("### Additional settings of `dev`", stack, dev_only, DEV),
                 *_section(_S3_TITLE.rstrip("\n"), stack, _only_store(dev), S3),
                 *_section(
-                    "### Its `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
+                    "### Setting `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
                 ),
                 *_section(_EXTERNAL.rstrip("\n"), stack, _only_store(dev), EXTERNAL),
                 *_section(_TENANT.rstrip("\n"), tenant, tenant, TENANT),
@@ -214,25 +215,25 @@ def _only_identity(root: Schema) -> Schema:
 
 def settings(root: Schema, schema: Schema, example: object, path: str = "") -> Iterator[Setting]:
     """Yield every setting of an object, depth first, in the order of the schema."""
-    given = example if isinstance(example, dict) else {}
+    values = example if isinstance(example, dict) else {}
     for name, declared in schema["properties"].items():
-        value = _chosen(root, _resolved(root, declared), given.get(name))
+        value = _chosen(root, _resolved(root, declared), values.get(name))
         where = f"{path}{name}"
         if "properties" in value:
-            yield from settings(root, value, given.get(name), f"{where}.")
+            yield from settings(root, value, values.get(name), f"{where}.")
             continue
         yield Setting(
             name=where,
             type=_type(root, value),
             default=_default(value, required=name in schema.get("required", ())),
             meaning=value.get("description") or f"{value.get('const')!r} is the only kind in this release.",
-            example=_inline(given.get(name)),
+            example=_inline(values.get(name)),
         )
-        yield from _items(root, value, given.get(name), where)
+        yield from _items(root, value, values.get(name), where)
 
 
 def _items(root: Schema, value: Schema, example: object, where: str) -> Iterator[Setting]:
-    """Yield the settings of a list's items; what kinds of items share is listed once."""
+    """Yield the settings of a list's items; settings shared by several kinds of items are listed once."""
     seen: set[str] = set()
     items = value.get("items", {})
     one_kind = [items] if "properties" in _resolved(root, items) else []
@@ -250,7 +251,7 @@ def _items(root: Schema, value: Schema, example: object, where: str) -> Iterator
 
 
 def _chosen(root: Schema, value: Schema, example: object) -> Schema:
-    """Return the branch of a union that the example is of; anything else as it is."""
+    """Return the branch of a union that matches the example; any other schema unchanged."""
     branches = [_resolved(root, branch) for branch in value.get("oneOf", ())]
     kind = example.get("kind") if isinstance(example, dict) else None
     of_kind = (each for each in branches if each["properties"]["kind"]["const"] == kind)
@@ -258,7 +259,7 @@ def _chosen(root: Schema, value: Schema, example: object) -> Schema:
 
 
 def _resolved(root: Schema, schema: Schema) -> Schema:
-    """Return the schema that a reference names; what stands beside the reference wins."""
+    """Return the referenced schema; keys next to the reference take precedence."""
     reference = schema.get("$ref")
     if reference is None:
         return schema
@@ -267,7 +268,7 @@ def _resolved(root: Schema, schema: Schema) -> Schema:
 
 
 def _type(root: Schema, value: Schema) -> str:
-    if "anyOf" in value:  # a value or null: absent is how null is written
+    if "anyOf" in value:  # a value or null: null is written by omitting the setting
         (only,) = (each for each in value["anyOf"] if each.get("type") != "null")
         return _type(root, _resolved(root, only))
     if "const" in value:
@@ -305,7 +306,7 @@ def _section(title: str, root: Schema, schema: Schema, example: str) -> Iterator
         cells = (f"`{row.name}`", row.type, row.default, row.meaning, row.example)
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
-    yield "All of it in one file:"
+    yield "All of them in one file:"
     yield ""
     yield f"```yaml\n{example}```"
     yield ""

@@ -1,7 +1,7 @@
-"""Kubernetes quantities as Kubernetes itself writes them. Pure.
+"""Kubernetes quantities in their canonical form. Pure.
 
-The API server and KServe's webhook rewrite `1000m` to `1` and `0.5Gi` to `512Mi`, so a form that is
-compared text by text needs the canonical one.
+The API server and KServe's webhook rewrite `1000m` to `1` and `0.5Gi` to `512Mi`, so that quantities must
+be canonical to be compared as text.
 https://pkg.go.dev/k8s.io/apimachinery/pkg/api/resource#Quantity
 """
 
@@ -21,32 +21,32 @@ _BINARY: Final = ("Ti", "Gi", "Mi", "Ki", "", "m")
 
 
 def value(text: str) -> Decimal:
-    """The number that a quantity stands for."""
+    """Return the number that a quantity represents."""
     match = re.fullmatch(r"([0-9.]+)([a-zA-Z]*)", text)
     assert match, text
     return Decimal(match[1]) * _UNITS[match[2]]
 
 
 def canonical(text: str) -> str:
-    """The same quantity with the largest unit of its kind that leaves a whole number.
+    """Return the same quantity with the largest unit of its kind that gives an integer.
 
     Raises:
-        ValueError: It is finer than a thousandth.
+        ValueError: It is not a multiple of 1/1000.
     """
     number = value(text)
     for unit in _BINARY if text.endswith("i") else _DECIMAL:
         count = number / _UNITS[unit]
         if count == count.to_integral_value() and (count or not unit):
             return f"{int(count)}{unit}"
-    raise ValueError(f"{text} is finer than a thousandth")
+    raise ValueError(f"{text} is not a multiple of 1/1000")
 
 
-def at_least(least: str, text: str) -> str:
-    """Return the canonical form of a quantity that is not below `least`.
+def at_least(minimum: str, text: str) -> str:
+    """Return the canonical form of a quantity that is at least `minimum`.
 
     Raises:
-        ValueError: It is below, or finer than a thousandth.
+        ValueError: It is below the minimum, or not a multiple of 1/1000.
     """
-    if value(text) < value(least):
-        raise ValueError(f"{text} is below {least}, which a model server needs")
+    if value(text) < value(minimum):
+        raise ValueError(f"{text} is below {minimum}, the minimum for a model server")
     return canonical(text)

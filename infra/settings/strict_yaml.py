@@ -1,7 +1,7 @@
-"""YAML as people mean it: one small document, no surprises.
+"""Strict YAML: one small document without ambiguous values.
 
-What YAML 1.1 reads in two ways (`no`, `010`, `1:30`, a date) is refused, and so is what can hide or
-multiply content (anchors, aliases, tags, duplicate keys). Every refusal names file and line.
+Rejects values that YAML 1.1 parses unexpectedly (`no`, `010`, `1:30`, a date), and what can hide or
+multiply content (anchors, aliases, tags, duplicate keys). Every error names file and line.
 """
 
 import math
@@ -14,9 +14,9 @@ import yaml
 from slipway.core.errors import UsageError
 
 MAX_BYTES: Final = 256 * 1024
-"""A settings file of this size is a mistake; larger ones are refused before they are parsed."""
+"""Maximum size of a file; larger ones are rejected before they are parsed."""
 MAX_DEPTH: Final = 24
-"""Deeper nesting is no setting of ours, and would overflow the parser's stack at some depth."""
+"""Maximum nesting; no setting is deeper, and the parser's stack could overflow."""
 
 _AMBIGUOUS: Final = re.compile(
     r"y|Y|n|N|[Yy]es|YES|[Nn]o|NO|[Oo]n|ON|[Oo]ff|OFF|[-+]?0[0-9_]+|[-+]?0[xob][0-9A-Fa-f_]+"
@@ -32,8 +32,8 @@ _FLOAT: Final = re.compile(r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+|[0-9]+(?=[eE]))([eE][
 Plain = str | int | float | bool | None
 
 
-class _Refusal(yaml.YAMLError):
-    """What the parser would take and we don't."""
+class _UnsupportedError(yaml.YAMLError):
+    """YAML that the parser accepts and this module does not."""
 
     def __init__(self, mark: yaml.Mark | None, problem: str) -> None:
         super().__init__(problem)
@@ -42,19 +42,21 @@ class _Refusal(yaml.YAMLError):
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader without what it does behind one's back."""
+    """SafeLoader that rejects anchors, aliases, tags and deep nesting."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None) is not None:
-            raise _Refusal(event.start_mark, "anchors and aliases are not taken; write the value out")
+            raise _UnsupportedError(
+                event.start_mark, "anchors and aliases are not supported; repeat the value"
+            )
         if getattr(event, "tag", None) is not None:
-            raise _Refusal(event.start_mark, "tags are not taken; write plain values")
+            raise _UnsupportedError(event.start_mark, "tags are not supported; write plain values")
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise _Refusal(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
+            raise _UnsupportedError(event.start_mark, f"nested deeper than {MAX_DEPTH} levels")
         node: yaml.Node | None = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -62,12 +64,12 @@ class _Loader(yaml.SafeLoader):
 
 def _scalar(node: yaml.ScalarNode) -> Plain:
     text: str = node.value
-    if node.style is not None:  # quoted or a block: a string, whatever it looks like
+    if node.style is not None:  # quoted or a block: always a string
         return text
     if _AMBIGUOUS.fullmatch(text):
-        raise _Refusal(
+        raise _UnsupportedError(
             node.start_mark,
-            f"{text[:40]!r} can be read in two ways; quote it, or write true, false or a plain number",
+            f"{text[:40]!r} is ambiguous; quote it, or write true, false or a plain number",
         )
     if _NULL.fullmatch(text):
         return None
@@ -78,7 +80,7 @@ def _scalar(node: yaml.ScalarNode) -> Plain:
     if _FLOAT.fullmatch(text):
         number = float(text)
         if not math.isfinite(number):
-            raise _Refusal(node.start_mark, "the number is too large")
+            raise _UnsupportedError(node.start_mark, "the number is too large")
         return number
     return text
 
@@ -92,35 +94,35 @@ def _value(node: yaml.Node) -> object:
     for key_node, value_node in node.value:
         key = _scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
         if not isinstance(key, str):
-            raise _Refusal(key_node.start_mark, "a key must be text; put it in quotes")
+            raise _UnsupportedError(key_node.start_mark, "a key must be text; put it in quotes")
         if key in result:
-            raise _Refusal(key_node.start_mark, f"the key {key[:40]!r} is there twice")
+            raise _UnsupportedError(key_node.start_mark, f"duplicate key {key[:40]!r}")
         result[key] = _value(value_node)
     return result
 
 
-def _mend(name: str) -> str:
-    return f"Mend {name} and run the command again; nothing was changed."
+def _fix(name: str) -> str:
+    return f"Fix {name} and run the command again; nothing was changed."
 
 
-def _refusal(name: str, error: yaml.YAMLError) -> UsageError:
+def _usage_error(name: str, error: yaml.YAMLError) -> UsageError:
     mark = getattr(error, "problem_mark", None)
     where = f"{name}:{mark.line + 1}" if mark is not None else name
     problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not readable as YAML"
-    return UsageError(f"{where}: {problem}.", fix=_mend(name))
+    return UsageError(f"{where}: {problem}.", fix=_fix(name))
 
 
 def parse(content: bytes, name: str) -> dict[str, Any]:
-    """Return the one mapping that `content` holds.
+    """Return the mapping in `content`.
 
     Args:
         content: The file's bytes.
-        name: How messages call the file.
+        name: Name of the file in messages.
 
     Raises:
-        UsageError: If it is anything else, with the line.
+        UsageError: It is not one plain mapping; the message names the line.
     """
-    fix = _mend(name)
+    fix = _fix(name)
     if len(content) > MAX_BYTES:
         raise UsageError(f"{name}: larger than {MAX_BYTES // 1024} KiB.", fix=fix)
     try:
@@ -132,18 +134,18 @@ def parse(content: bytes, name: str) -> dict[str, Any]:
         node = loader.get_single_node()
         value = None if node is None else _value(node)
     except yaml.YAMLError as error:
-        raise _refusal(name, error) from None
+        raise _usage_error(name, error) from None
     if not isinstance(value, dict):
-        said = "empty" if value is None else f"a {'list' if isinstance(value, list) else 'single value'}"
-        raise UsageError(f"{name}: must be a mapping of settings, but it is {said}.", fix=fix)
+        actual = "empty" if value is None else f"a {'list' if isinstance(value, list) else 'single value'}"
+        raise UsageError(f"{name}: must be a mapping of settings, but it is {actual}.", fix=fix)
     return value
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Return the one mapping that the file holds.
+    """Return the mapping in the file.
 
     Raises:
-        UsageError: If the file can't be read or isn't one plain mapping.
+        UsageError: The file is unreadable or is not one plain mapping.
     """
     try:
         with path.open("rb") as file:

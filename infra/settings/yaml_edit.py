@@ -1,6 +1,6 @@
-"""One number or word of a YAML file, changed where it stands: comments, order and quoting stay.
+"""Changes one value of a YAML file in place: comments, order and quoting are kept.
 
-What can't be changed line by line (a mapping in braces, an odd layout) is refused rather than rewritten.
+A layout that can't be edited line by line (such as a mapping in braces) is rejected, not rewritten.
 """
 
 from collections.abc import Sequence
@@ -17,31 +17,31 @@ Scalar = int | str
 
 
 def edited(text: str, path: Sequence[str], value: Scalar | None, name: str) -> str:
-    """Return `text` in which the value at `path` is `value`, or is gone where that is None.
+    """Return `text` with the value at `path` set to `value`, or removed if `value` is None.
 
     Args:
-        text: Of the file; one mapping.
-        path: Keys from the outermost to the one that is meant; those that lack are added.
-        value: A whole number or a plain word.
-        name: How messages call the file.
+        text: Text of the file; one mapping.
+        path: Keys from the outermost to the one to set; missing keys are added.
+        value: An integer or a plain word.
+        name: Name of the file in messages.
 
     Raises:
-        UsageError: The file is laid out so that no single line can be changed.
+        UsageError: The file's layout does not allow editing a single line.
     """
     before = strict_yaml.parse(text.encode(), name)
-    wanted = _changed(before, path, value)
-    if wanted == before:
+    target = _changed(before, path, value)
+    if target == before:
         return text
     try:
         after = _edit(text, path, value)
-        done = strict_yaml.parse(after.encode(), name) == wanted
+        done = strict_yaml.parse(after.encode(), name) == target
     except (UsageError, _UnsuitedError):
         done = False
     if not done:
         to = "Remove" if value is None else f"Set to {value}"
         raise UsageError(
-            f"{name}: {'.'.join(path)} can't be changed by a program there.",
-            why="Each key must stand on a line of its own, without braces.",
+            f"{name}: {'.'.join(path)} can't be edited automatically.",
+            why="Each key must be on a line of its own, without braces.",
             fix=f"{to}: {'.'.join(path)}. Then run the command again.",
         )
     return after
@@ -67,7 +67,7 @@ def read(path: Path) -> str:
 
 
 class _UnsuitedError(Exception):
-    """There is no line to change."""
+    """The layout has no single line to edit."""
 
 
 def _changed(document: dict[str, Any], path: Sequence[str], value: Scalar | None) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _changed(document: dict[str, Any], path: Sequence[str], value: Scalar | None
     inner = document.get(key)
     if deeper:
         return {**document, key: _changed(inner if isinstance(inner, dict) else {}, deeper, value)}
-    rest = {each: held for each, held in document.items() if each != key}
+    rest = {name: current for name, current in document.items() if name != key}
     return rest if value is None else {**rest, key: value}
 
 
@@ -84,23 +84,23 @@ def _edit(text: str, path: Sequence[str], value: Scalar | None) -> str:
     for depth, key in enumerate(path):
         if not isinstance(node, yaml.MappingNode) or node.flow_style or not node.value:
             raise _UnsuitedError
-        found = next((pair for pair in node.value if pair[0].value == key), None)
-        if found is None:
+        pair = next((pair for pair in node.value if pair[0].value == key), None)
+        if pair is None:
             return _inserted(text, node, path[depth:], value)
         if depth == len(path) - 1:
-            return _replaced(text, found, value)
-        node = found[1]
+            return _replaced(text, pair, value)
+        node = pair[1]
     raise _UnsuitedError
 
 
 def _replaced(text: str, pair: tuple[yaml.Node, yaml.Node], value: Scalar | None) -> str:
-    key, held = pair
-    if not isinstance(held, yaml.ScalarNode) or key.start_mark.line != held.end_mark.line:
+    key, current = pair
+    if not isinstance(current, yaml.ScalarNode) or key.start_mark.line != current.end_mark.line:
         raise _UnsuitedError
     if value is not None:
-        return f"{text[: held.start_mark.index]}{value}{text[held.end_mark.index :]}"
+        return f"{text[: current.start_mark.index]}{value}{text[current.end_mark.index :]}"
     begin = key.start_mark.index - key.start_mark.column
-    return text[:begin] + text[_line_end(text, held.end_mark.index) :]
+    return text[:begin] + text[_line_end(text, current.end_mark.index) :]
 
 
 def _inserted(text: str, mapping: yaml.MappingNode, path: Sequence[str], value: Scalar | None) -> str:
@@ -109,7 +109,7 @@ def _inserted(text: str, mapping: yaml.MappingNode, path: Sequence[str], value: 
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [f"{' ' * (column + 2 * depth)}{key}:" for depth, key in enumerate(path)]
     lines[-1] += f" {value}"
-    plain = [held for _, held in mapping.value if isinstance(held, yaml.ScalarNode)]
+    plain = [node for _, node in mapping.value if isinstance(node, yaml.ScalarNode)]
     first = mapping.value[0][0].start_mark
     at = _line_end(text, plain[-1].end_mark.index) if plain else first.index - first.column
     before = text[:at]
@@ -119,6 +119,6 @@ def _inserted(text: str, mapping: yaml.MappingNode, path: Sequence[str], value: 
 
 
 def _line_end(text: str, index: int) -> int:
-    """Return where the line after the one that holds `index` begins."""
+    """Return the index at which the line after `index` begins."""
     end = text.find("\n", index)
     return len(text) if end < 0 else end + 1

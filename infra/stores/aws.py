@@ -1,6 +1,6 @@
-"""What S3 on AWS is told: who may take a role, what a role may do, what a bucket refuses and forgets. Pure.
+"""Policy documents for S3 on AWS: trust and permissions of roles, bucket policies, lifecycle rules. Pure.
 
-The rights of a tenant's roles are those of storage.policy, in the words of IAM.
+The permissions of a tenant's roles are those of storage.policy, converted to IAM.
 """
 
 import hashlib
@@ -17,20 +17,20 @@ from storage.settings import Irsa, PodIdentity
 Document = dict[str, Any]
 
 POD_IDENTITY_AGENT: Final = "169.254.170.23/32"
-"""Where the agent of EKS Pod Identity answers on every node, on port 80."""
+"""Address of the EKS Pod Identity Agent on every node; its port is 80."""
 
-ABANDONED_DAYS: Final = 7
-"""After how many days the parts of an upload that nobody ended are removed."""
+INCOMPLETE_UPLOAD_DAYS: Final = 7
+"""Days after which the parts of an incomplete multipart upload are removed."""
 
 _VERSION: Final = "2012-10-17"
 _AUDIENCE: Final = "sts.amazonaws.com"
 _NOT_IAM: Final = frozenset({"s3:HeadBucket"})
-"""An action of MinIO's. On AWS a bucket's head takes the right to list without a prefix, which no
-tenant's role has: such a listing names every tenant. Our storage initializer does without it."""
+"""An action that only MinIO knows. On AWS, HeadBucket requires permission to list without a prefix, which no
+tenant's role has: such a listing reveals every tenant's name. Our storage initializer does not need it."""
 
 
 def partition(region: str) -> str:
-    """Return the partition of a region: China and GovCloud have their own."""
+    """Return the AWS partition of a region: China and GovCloud have their own."""
     for start, name in {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}.items():
         if region.startswith(start):
             return name
@@ -38,7 +38,7 @@ def partition(region: str) -> str:
 
 
 def s3_host(region: str) -> str:
-    """Return the host of a region's S3 API."""
+    """Return the host name of a region's S3 API."""
     return f"s3.{region}.amazonaws.com{'.cn' if partition(region) == 'aws-cn' else ''}"
 
 
@@ -48,28 +48,28 @@ def bucket_arn(bucket: str, region: str) -> str:
 
 
 def role_name(tenant: str, role: Role, buckets: Buckets) -> str:
-    """Return a name of 64 characters at most; no two stacks share one, as no two share a bucket."""
+    """Return a role name of at most 64 characters; unique per stack, because bucket names are."""
     stack = hashlib.sha256(buckets.models.encode()).hexdigest()[:5]
     return f"slipway-{checked_name('tenant', tenant)}-{role}-{stack}"
 
 
 def role_policy(tenant: str, role: Role, buckets: Buckets, *, region: str, kms_key_arn: str) -> Document:
-    """Return what a tenant's role may do: what storage.policy says, and use the key that encrypts it.
+    """Return the permissions of a tenant's role: those of storage.policy, and use of the KMS key.
 
-    IAM and STS are denied to it, so that it makes no key and takes no other role.
+    IAM and STS are denied, so that the role can't create keys or assume another role.
 
     Args:
-        tenant: Whose role.
-        role: Which of them.
-        buckets: The stack's.
-        region: Of the buckets.
-        kms_key_arn: The key that encrypts the buckets.
+        tenant: Name of the tenant.
+        role: Role of the tenant.
+        buckets: The stack's buckets.
+        region: Region of the buckets.
+        kms_key_arn: ARN of the key that encrypts the buckets.
     """
     granted = [_in_iam(statement, region) for statement in policy(tenant, role, buckets)["Statement"]]
     for key_action, action in {"kms:Decrypt": "s3:GetObject", "kms:GenerateDataKey": "s3:PutObject"}.items():
-        used = _buckets_of(action, granted)
-        if used:
-            granted.append(_key_use(key_action, used, region, kms_key_arn))
+        bucket_arns = _buckets_of(action, granted)
+        if bucket_arns:
+            granted.append(_key_use(key_action, bucket_arns, region, kms_key_arn))
     return {"Version": _VERSION, "Statement": [*granted, *denials.in_iam()]}
 
 
@@ -87,14 +87,14 @@ def _buckets_of(action: str, statements: Sequence[Document]) -> list[str]:
 
 
 def _key_use(action: str, buckets: Sequence[str], region: str, kms_key_arn: str) -> Document:
-    """Allow the key's use by way of S3 alone, for objects of these buckets alone."""
+    """Allow use of the key only through S3 and only for objects of these buckets."""
     return {
         "Effect": "Allow",
         "Action": [action],
         "Resource": [kms_key_arn],
         "Condition": {
             "StringEquals": {"kms:ViaService": s3_host(region)},
-            # A bucket key is used for the bucket, a key of an object's own for the object.
+            # The context is the bucket's ARN with a bucket key, the object's ARN otherwise.
             "StringLike": {
                 "kms:EncryptionContext:aws:s3:arn": [arn + tail for arn in buckets for tail in ("", "/*")]
             },
@@ -103,7 +103,7 @@ def _key_use(action: str, buckets: Sequence[str], region: str, kms_key_arn: str)
 
 
 def workload_trust(identity: Irsa | PodIdentity, namespace: str, service_account: str) -> Document:
-    """Return a trust policy that lets one ServiceAccount take the role, and nothing else."""
+    """Return a trust policy that lets only one ServiceAccount assume the role."""
     if isinstance(identity, Irsa):
         issuer = identity.provider_arn.partition(":oidc-provider/")[2]
         return _trust(
@@ -126,7 +126,7 @@ def workload_trust(identity: Irsa | PodIdentity, namespace: str, service_account
 
 
 def people_trust(principals: Sequence[str]) -> Document:
-    """Return a trust policy that lets IAM principals take the role: people, or a CI system."""
+    """Return a trust policy that lets IAM principals assume the role: people, or a CI system."""
     return _trust({"AWS": sorted(principals)}, ["sts:AssumeRole"], {})
 
 
@@ -137,7 +137,7 @@ def _trust(principal: Document, actions: Sequence[str], equals: dict[str, str]) 
 
 
 def bucket_policy(bucket: str, *, region: str, kms_key_arn: str) -> Document:
-    """Return what a bucket refuses to everybody; it allows nothing to anybody."""
+    """Return the policy of a bucket: it only denies, and grants nothing."""
     arn = bucket_arn(bucket, region)
     everything, objects = [arn, f"{arn}/*"], [f"{arn}/*"]
     key = "s3:x-amz-server-side-encryption-aws-kms-key-id"
@@ -147,14 +147,14 @@ def bucket_policy(bucket: str, *, region: str, kms_key_arn: str) -> Document:
         "Statement": [
             _deny("NoPlainHttp", ["s3:*"], everything, {"Bool": {"aws:SecureTransport": "false"}}),
             _deny("NoOldTls", ["s3:*"], everything, {"NumericLessThan": {"s3:TlsVersion": "1.2"}}),
-            # Who asks for nothing gets the bucket's own key; who asks for another one is refused.
-            _deny("NoOtherEncryption", ["s3:PutObject"], objects, _said_but_not(encryption, "aws:kms")),
-            _deny("NoOtherKey", ["s3:PutObject"], objects, _said_but_not(key, kms_key_arn)),
+            # A request without a key uses the bucket's default key; one with another key is denied.
+            _deny("NoOtherEncryption", ["s3:PutObject"], objects, _set_to_other_than(encryption, "aws:kms")),
+            _deny("NoOtherKey", ["s3:PutObject"], objects, _set_to_other_than(key, kms_key_arn)),
         ],
     }
 
 
-def _said_but_not(header: str, value: str) -> Document:
+def _set_to_other_than(header: str, value: str) -> Document:
     return {"Null": {header: "false"}, "StringNotEquals": {header: value}}
 
 
@@ -170,16 +170,16 @@ def _deny(name: str, actions: list[str], resources: list[str], condition: Docume
 
 
 def lifecycle(bucket: str, buckets: Buckets, run_retention_days: int) -> list[Document]:
-    """Return the rules of a bucket, in the words of pulumi_aws: those of every store, and what AWS adds.
+    """Return a bucket's lifecycle rules for pulumi_aws: those of every store, and further ones for AWS.
 
-    On AWS the artifacts bucket has versions too, so that a deletion can be undone for a while.
+    On AWS the artifacts bucket is versioned too, so that deletions can be undone for some days.
     """
     rules = [_in_pulumi(rule) for rule in rules_of(buckets, run_retention_days)[bucket]]
     if bucket == buckets.artifacts:
         rules.append(_in_pulumi(Rule(name="slipway-deleted-runs", noncurrent_days=NONCURRENT_DAYS)))
         rules.append(_rule("slipway-markers", {"expiration": {"expired_object_delete_marker": True}}))
-    abandoned = {"abort_incomplete_multipart_upload": {"days_after_initiation": ABANDONED_DAYS}}
-    return [*rules, _rule("slipway-abandoned-uploads", abandoned)]
+    abort = {"abort_incomplete_multipart_upload": {"days_after_initiation": INCOMPLETE_UPLOAD_DAYS}}
+    return [*rules, _rule("slipway-abandoned-uploads", abort)]
 
 
 def _in_pulumi(rule: Rule) -> Document:

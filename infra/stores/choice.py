@@ -1,4 +1,4 @@
-"""The store of a stack: in the cluster, on AWS or elsewhere. Each kind gives the same handle."""
+"""Declares the store of a stack: in the cluster, on AWS or external. Each kind returns the same handle."""
 
 from pathlib import Path
 from typing import Final
@@ -20,12 +20,12 @@ def create(configuration: Configuration, cluster: ClusterHandle, opts: pulumi.Re
     """Declare the store that the settings name, with buckets, policies and a user for each role of a tenant.
 
     Args:
-        configuration: The stack's.
-        cluster: Where the store, or the Job that administers it, runs.
-        opts: With the cluster's provider.
+        configuration: The stack's configuration.
+        cluster: The cluster of the store, or of the Job that administers it.
+        opts: Resource options with the cluster's provider.
 
     Raises:
-        UsageError: The settings ask for what this machine or the store does not have.
+        UsageError: A package, a tenant or a certificate that the settings need is missing.
     """
     settings = configuration.platform.store
     match settings:
@@ -48,7 +48,7 @@ def _minio(
         "store",
         MinioStoreArgs(
             settings=settings,
-            tenants=tuple(tenant.in_store for tenant in configuration.tenants),
+            tenants=tuple(tenant.store_tenant for tenant in configuration.tenants),
             secret=configuration.secret,
             namespace=STORE_NAMESPACE,
             service=STORE_SERVICE,
@@ -56,7 +56,7 @@ def _minio(
             endpoint=cluster.endpoints.store,
             console_endpoint=cluster.endpoints.console if settings.console else None,
             console_port=STORE_CONSOLE_PORT,
-            # What `local` made goes with its cluster; anywhere else data outlives a mistake.
+            # `local` deletes its volumes with the cluster; elsewhere they are protected by default.
             protect_volumes=settings.protect_volumes and configuration.platform.environment != "local",
             labels=PART_OF,
             image=images.minio.reference,

@@ -1,8 +1,8 @@
-"""A store that somebody else runs: tested before it is used, and administered only where that is asked for.
+"""An external store: verified before it is used, and administered only if the settings say so.
 
-A Job in the cluster reaches it from where workloads do. With `administration: minio` it makes buckets,
-policies and users first; with `none` the operator has made them. Either way it then proves that the
-store does what Slipway needs and holds each tenant's keys to their rights.
+A Job in the cluster reaches the store over the same network as workloads. With `administration: minio` it
+first creates buckets, policies and users; with `none` the operator has created them. In both cases it
+then verifies that the store meets Slipway's requirements and enforces the permissions of each key.
 """
 
 import hashlib
@@ -18,9 +18,9 @@ import pulumi_kubernetes as k8s
 from infra.pod_defaults import (
     RESTRICTED,
     SCRATCH,
-    confined,
-    confined_pod,
+    container_security_context,
     metadata,
+    pod_security_context,
     resources,
     scratch_mount,
     scratch_volume,
@@ -38,27 +38,27 @@ _ADMIN: Final = "store-admin"
 _USERS: Final = "store-users"
 _KEYS: Final = "store-keys"
 _DESIRED: Final = "store-desired"
-_AUTHORITY: Final = "store-ca"
+_CA_CONFIG_MAP: Final = "store-ca"
 _ADMIN_VARIABLES: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalStoreArgs:
-    """What the operator said, and where the program wants the Job."""
+    """Settings and keys of the store, and the place of the Job."""
 
     settings: ExternalSettings
     tenants: tuple[StoreTenant, ...]
     secret: pulumi.Output[str]
-    """The stack's, from which keys are derived where Slipway makes the users."""
+    """The stack's secret, from which keys are derived if Slipway creates the users."""
 
     admin: keys.StoreKey | None
-    """The administrator's key; there where Slipway makes the users."""
+    """The administrator's key; set if Slipway creates the users."""
 
     operator_keys: OperatorKeys | None
-    """Every tenant's keys; there where the operator makes the users."""
+    """Every tenant's keys; set if the operator creates the users."""
 
     ca_certificate: str | None
-    """PEM of the authority that signed the store's certificate; None for a public one."""
+    """CA certificate of the store, PEM; None for a public CA."""
 
     namespace: str
     labels: Mapping[str, str]
@@ -67,22 +67,22 @@ class ExternalStoreArgs:
 
 
 @dataclass(frozen=True)
-class GivenKeys:
-    """Every tenant's keys, as the operator made them."""
+class OperatorProvidedKeys:
+    """Credentials of tenants from the keys that the operator provided."""
 
-    given: OperatorKeys
+    operator_keys: OperatorKeys
 
     def key(self, tenant: StoreTenant, role: keys.Role) -> pulumi.Output[keys.StoreKey]:
-        """Return the role's key, as a secret."""
-        return pulumi.Output.secret(self.given.of(tenant.name, role))
+        """Return the role's key as a secret."""
+        return pulumi.Output.secret(self.operator_keys.of(tenant.name, role))
 
     def annotations(self, tenant: StoreTenant, role: keys.Role) -> Mapping[str, str]:
-        """Return nothing: a key is all that it takes."""
+        """Return no annotations: workloads use a key."""
         return {}
 
 
 class ExternalStore(pulumi.ComponentResource):
-    """A store elsewhere, known to do what it must."""
+    """An external store that was verified by a Job."""
 
     handle: StoreHandle
 
@@ -143,60 +143,60 @@ class ExternalStore(pulumi.ComponentResource):
 
     def _job(self, credentials: TenantCredentials) -> k8s.batch.v1.Job:
         args = self._args
-        wanted = desired_state(args.settings, args.tenants)
-        every = _by_role(credentials, args.tenants)
-        before: list[pulumi.Resource] = [
-            self._config(_DESIRED, {"desired.json": wanted}),
-            self._secret(_KEYS, every.apply(lambda document: secret_data({"keys.json": document}))),
+        desired = desired_state(args.settings, args.tenants)
+        tenant_keys = _by_role(credentials, args.tenants)
+        dependencies: list[pulumi.Resource] = [
+            self._config(_DESIRED, {"desired.json": desired}),
+            self._secret(_KEYS, tenant_keys.apply(lambda document: secret_data({"keys.json": document}))),
         ]
         if args.ca_certificate is not None:
-            before.append(self._config(_AUTHORITY, {"ca.crt": args.ca_certificate}))
+            dependencies.append(self._config(_CA_CONFIG_MAP, {"ca.crt": args.ca_certificate}))
         if args.admin is not None:
-            before.append(self._secret(_ADMIN, pulumi.Output.secret(_admin_data(args.admin))))
+            dependencies.append(self._secret(_ADMIN, pulumi.Output.secret(_admin_data(args.admin))))
             users = args.secret.apply(lambda secret: user_keys(secret, args.tenants))
-            before.append(self._secret(_USERS, users))
+            dependencies.append(self._secret(_USERS, users))
         labels = {**self._labels, "app.kubernetes.io/component": "check"}
         return k8s.batch.v1.Job(
             f"{self._name}-check",
             metadata=k8s.meta.v1.ObjectMetaArgs(
-                name=self._job_name(wanted, every), labels=labels, namespace=args.namespace
+                name=self._job_name(desired, tenant_keys), labels=labels, namespace=args.namespace
             ),
             spec={
                 "backoff_limit": 2,
                 "template": {"metadata": {"labels": labels}, "spec": self._pod()},
             },
-            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=before)),
+            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=dependencies)),
         )
 
-    def _job_name(self, wanted: str, every: pulumi.Output[str]) -> pulumi.Output[str]:
-        """Return a name that changes with all that the Job depends on: one that ran is never changed.
+    def _job_name(self, desired: str, tenant_keys: pulumi.Output[str]) -> pulumi.Output[str]:
+        """Return a name that changes with every input of the Job, since a completed Job is immutable.
 
-        Of keys a code is in it that says nothing without the stack's secret.
+        The name contains an HMAC with the stack's secret, which reveals nothing about the keys.
         """
         args = self._args
-        open_parts = json.dumps([wanted, args.jobs_image, args.ca_certificate, args.settings.endpoint])
+        plain_inputs = json.dumps([desired, args.jobs_image, args.ca_certificate, args.settings.endpoint])
         admin = args.admin.secret_key.get_secret_value() if args.admin else ""
 
-        def name(told: Sequence[str]) -> str:
-            secret, document = told
-            said = json.dumps([open_parts, document, admin]).encode()
-            return f"store-check-{hmac.new(secret.encode(), said, hashlib.sha256).hexdigest()[:10]}"
+        def name(values: Sequence[str]) -> str:
+            secret, document = values
+            message = json.dumps([plain_inputs, document, admin]).encode()
+            return f"store-check-{hmac.new(secret.encode(), message, hashlib.sha256).hexdigest()[:10]}"
 
-        return pulumi.Output.unsecret(pulumi.Output.all(args.secret, every).apply(name))
+        return pulumi.Output.unsecret(pulumi.Output.all(args.secret, tenant_keys).apply(name))
 
     def _pod(self) -> k8s.core.v1.PodSpecArgs:
         admin = self._args.admin is not None
         return k8s.core.v1.PodSpecArgs(
             automount_service_account_token=False,
             restart_policy="OnFailure",
-            security_context=confined_pod(),
-            # Users are there before their rights are tried.
+            security_context=pod_security_context(),
+            # Users are created before their permissions are verified.
             init_containers=[self._container("reconcile", "storage.reconcile")] if admin else None,
             containers=[self._container("check", "storage.external_check")],
             volumes=[
                 *(
                     k8s.core.v1.VolumeArgs(name=name, config_map={"name": name})
-                    for name in (_DESIRED, *([_AUTHORITY] if self._args.ca_certificate else []))
+                    for name in (_DESIRED, *([_CA_CONFIG_MAP] if self._args.ca_certificate else []))
                 ),
                 *(
                     k8s.core.v1.VolumeArgs(name=name, secret={"secret_name": name})
@@ -208,7 +208,7 @@ class ExternalStore(pulumi.ComponentResource):
 
     def _container(self, name: str, module: str) -> k8s.core.v1.ContainerArgs:
         args, settings = self._args, self._args.settings
-        said = {
+        variables = {
             "S3_ENDPOINT": settings.endpoint,
             "S3_REGION": settings.region,
             "S3_PATH_STYLE": "true" if settings.path_style else "false",
@@ -218,15 +218,15 @@ class ExternalStore(pulumi.ComponentResource):
         if args.admin is not None:
             mounts[_USERS] = "/etc/slipway-users"
         if args.ca_certificate is not None:
-            mounts[_AUTHORITY] = "/etc/slipway-ca"
-            said["S3_CA_FILE"] = "/etc/slipway-ca/ca.crt"
+            mounts[_CA_CONFIG_MAP] = "/etc/slipway-ca"
+            variables["S3_CA_FILE"] = "/etc/slipway-ca/ca.crt"
         return k8s.core.v1.ContainerArgs(
             name=name,
             image=args.jobs_image,
             image_pull_policy="IfNotPresent",
             command=["python3", "-m", module],
             env=[
-                *(k8s.core.v1.EnvVarArgs(name=each, value=value) for each, value in said.items()),
+                *(k8s.core.v1.EnvVarArgs(name=each, value=value) for each, value in variables.items()),
                 *(
                     k8s.core.v1.EnvVarArgs(
                         name=each, value_from={"secret_key_ref": {"name": _ADMIN, "key": each}}
@@ -234,7 +234,7 @@ class ExternalStore(pulumi.ComponentResource):
                     for each in (_ADMIN_VARIABLES if args.admin else ())
                 ),
             ],
-            security_context=confined(),
+            security_context=container_security_context(),
             resources=resources(cpu="50m", memory="96Mi", memory_limit="512Mi"),
             volume_mounts=[
                 *(
@@ -248,27 +248,27 @@ class ExternalStore(pulumi.ComponentResource):
 
 def _credentials(args: ExternalStoreArgs) -> TenantCredentials:
     if args.operator_keys is not None:
-        return GivenKeys(args.operator_keys)
+        return OperatorProvidedKeys(args.operator_keys)
     return DerivedKeys(args.secret)
 
 
 def _by_role(credentials: TenantCredentials, tenants: Sequence[StoreTenant]) -> pulumi.Output[str]:
-    """Return every tenant's current keys as storage.operator_keys reads them."""
-    places = [(tenant, role) for tenant in tenants for role in keys.Role]
+    """Return every tenant's current keys in the format of storage.operator_keys."""
+    users = [(tenant, role) for tenant in tenants for role in keys.Role]
 
-    def document(found: Sequence[keys.StoreKey]) -> str:
+    def document(store_keys: Sequence[keys.StoreKey]) -> str:
         by_tenant: dict[str, dict[str, dict[str, str]]] = {tenant.name: {} for tenant in tenants}
-        for (tenant, role), key in zip(places, found, strict=True):
+        for (tenant, role), key in zip(users, store_keys, strict=True):
             by_tenant[tenant.name][role.value] = {
                 "access_key": key.access_key,
                 "secret_key": key.secret_key.get_secret_value(),
             }
         return json.dumps(by_tenant, sort_keys=True)
 
-    every = pulumi.Output.all(*(credentials.key(tenant, role) for tenant, role in places))
-    return pulumi.Output.secret(every.apply(document))
+    outputs = pulumi.Output.all(*(credentials.key(tenant, role) for tenant, role in users))
+    return pulumi.Output.secret(outputs.apply(document))
 
 
 def _admin_data(admin: keys.StoreKey) -> dict[str, str]:
-    plain = (admin.access_key, admin.secret_key.get_secret_value())
-    return secret_data(dict(zip(_ADMIN_VARIABLES, plain, strict=True)))
+    values = (admin.access_key, admin.secret_key.get_secret_value())
+    return secret_data(dict(zip(_ADMIN_VARIABLES, values, strict=True)))

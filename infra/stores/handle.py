@@ -1,4 +1,4 @@
-"""What every kind of store gives to the rest of the program."""
+"""The handle that every kind of store returns to the program."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from storage.settings import StoreTenant
 
 
 class TenantCredentials(Protocol):
-    """How a tenant's workloads prove to a store who they are: by a key, or by what they run as."""
+    """How a tenant's workloads authenticate to a store: with a key, or by their ServiceAccount's role."""
 
     def key(self, tenant: StoreTenant, role: Role) -> pulumi.Output[StoreKey] | None:
         """Return the role's key as a secret; None where the store is keyless."""
 
     def annotations(self, tenant: StoreTenant, role: Role) -> Mapping[str, pulumi.Input[str]]:
-        """Return what the role's ServiceAccount carries; nothing where the store wants a key."""
+        """Return annotations of the role's ServiceAccount; empty where the store needs a key."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreHandle:
-    """A store that answers: where, how it is spoken to, and what to wait for."""
+    """A store: its addresses, how to connect to it, and what to wait for."""
 
     kind: Literal["minio", "s3", "external"]
     buckets: Buckets
@@ -37,30 +37,30 @@ class StoreHandle:
 
     path_style: bool
     ca_certificate: pulumi.Input[str] | None
-    """PEM of the authority that signed the store's certificate; None for a public one."""
+    """CA certificate of the store, PEM; None for a public CA."""
 
     namespace: str | None
-    """Where the store's pods are; None outside the cluster."""
+    """Namespace of the store's pods; None outside the cluster."""
 
     identity_agent: str | None = None
-    """Addresses (CIDR) at whose port 80 workloads ask for their role; None where nobody is asked."""
+    """CIDR of the agent on port 80 that gives workloads their role; None where there is none."""
 
     credentials: TenantCredentials
     keyless: bool
     ready: pulumi.Resource
-    """Once this is made, the buckets, policies and every tenant's keys are in place."""
+    """Once this resource exists, the buckets, policies and every tenant's keys exist."""
 
     @property
     def tls(self) -> bool:
-        """Return whether the store speaks TLS inside the cluster."""
+        """Whether the store uses TLS inside the cluster."""
         return self.internal_endpoint.startswith("https://")
 
     @property
     def internal_host(self) -> str:
-        """Return host and port without scheme, as KServe's annotations want it."""
+        """Host and port without scheme, as KServe's annotations require."""
         return self.internal_endpoint.partition("://")[2]
 
     @property
     def port(self) -> int:
-        """Return the port that workloads reach the store at."""
+        """Port of the store for workloads."""
         return urlsplit(self.internal_endpoint).port or (443 if self.tls else 80)

@@ -1,7 +1,7 @@
-"""MinIO in the cluster, and the Job that gives it buckets, policies and users.
+"""MinIO in the cluster, and the Job that creates its buckets, policies and users.
 
-The Job runs beside MinIO, so no machine outside has to reach it. What it is to bring about is a
-ConfigMap without secrets; the users' keys are a Secret, derived from the stack's own.
+The Job runs in MinIO's namespace, so that no machine outside the cluster has to reach it. A ConfigMap
+without secrets holds the desired state; a Secret holds the users' keys, derived from the stack's secret.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,9 +15,9 @@ from infra.stores.handle import StoreHandle
 from infra.stores.minio_layout import MinioLayout
 from infra.stores.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
 from infra.stores.reconcile_job import (
-    AUTHORITY,
-    AUTHORITY_KEY,
-    DESIRED,
+    CA_CONFIG_MAP,
+    CA_KEY,
+    DESIRED_CONFIG_MAP,
     ROOT_SECRET,
     ROOT_VARIABLES,
     USERS_SECRET,
@@ -32,12 +32,12 @@ from storage.settings import MinioSettings, StoreTenant
 
 @dataclass(frozen=True, kw_only=True)
 class MinioStoreArgs:
-    """What the operator said, and where the program wants it."""
+    """Settings and tenants of the store, and its place in the cluster."""
 
     settings: MinioSettings
     tenants: tuple[StoreTenant, ...]
     secret: pulumi.Output[str]
-    """The stack's, from which every key is derived."""
+    """The stack's secret, from which every key is derived."""
 
     namespace: str
     service: str
@@ -50,7 +50,7 @@ class MinioStoreArgs:
 
     console_port: int
     protect_volumes: bool
-    """Whether nothing may delete the volumes, nor the namespace that they are in."""
+    """Whether the volumes and their namespace are protected from deletion."""
 
     labels: Mapping[str, str]
     image: str
@@ -60,7 +60,7 @@ class MinioStoreArgs:
 
 @dataclass(frozen=True)
 class DerivedKeys:
-    """Every tenant's keys, from the stack's secret."""
+    """Credentials of tenants, derived from the stack's secret."""
 
     secret: pulumi.Output[str]
 
@@ -71,12 +71,12 @@ class DerivedKeys:
         )
 
     def annotations(self, tenant: StoreTenant, role: keys.Role) -> Mapping[str, str]:
-        """Return nothing: a key is all that it takes."""
+        """Return no annotations: workloads use a key."""
         return {}
 
 
 class MinioStore(pulumi.ComponentResource):
-    """A store that answers and knows its buckets and users."""
+    """MinIO with its buckets and users."""
 
     handle: StoreHandle
 
@@ -105,7 +105,7 @@ class MinioStore(pulumi.ComponentResource):
         self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.images_ready])
         root = self._root_secret()
         issued = self._issue()
-        certificate, authority = self._certificate_secret(issued), self._authority_map(issued)
+        certificate, ca_config_map = self._certificate_secret(issued), self._ca_config_map(issued)
         self._network()
         server = MinioServer(
             name,
@@ -121,7 +121,7 @@ class MinioStore(pulumi.ComponentResource):
             ),
         )
         service = self._service(server.stateful_set)
-        reconciled = self._reconcile([service, root, authority])
+        reconciled = self._reconcile([service, root, ca_config_map])
         endpoint = self._layout.endpoint
         self.handle = StoreHandle(
             kind="minio",
@@ -130,7 +130,7 @@ class MinioStore(pulumi.ComponentResource):
             endpoint=args.endpoint,
             internal_endpoint=endpoint,
             path_style=True,
-            ca_certificate=_authorities(issued),
+            ca_certificate=_ca_certificates(issued),
             namespace=args.namespace,
             credentials=DerivedKeys(args.secret),
             keyless=False,
@@ -164,12 +164,12 @@ class MinioStore(pulumi.ComponentResource):
         return self._args.secret.apply(lambda secret: certificates.issue(secret, generation, hosts))
 
     def _certificate_secret(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.Secret:
-        def files(made: certificates.StoreCertificate) -> dict[str, str]:
+        def files(certificate: certificates.StoreCertificate) -> dict[str, str]:
             return secret_data(
                 {
-                    "tls.crt": made.certificate,
-                    "tls.key": made.key.get_secret_value(),
-                    "ca.crt": made.peers,
+                    "tls.crt": certificate.certificate,
+                    "tls.key": certificate.key.get_secret_value(),
+                    "ca.crt": certificate.peers,
                 }
             )
 
@@ -181,16 +181,16 @@ class MinioStore(pulumi.ComponentResource):
             opts=self._within,
         )
 
-    def _authority_map(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.ConfigMap:
+    def _ca_config_map(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.ConfigMap:
         return k8s.core.v1.ConfigMap(
             f"{self._name}-authority",
-            metadata=self._metadata(AUTHORITY),
-            data={AUTHORITY_KEY: _authorities(issued)},
+            metadata=self._metadata(CA_CONFIG_MAP),
+            data={CA_KEY: _ca_certificates(issued)},
             opts=self._within,
         )
 
     def _network(self) -> None:
-        """Let the platform's own namespaces in; from outside, traffic comes by way of the node."""
+        """Allow traffic from the platform's own namespaces; outside traffic arrives through the node."""
         k8s.networking.v1.NetworkPolicy(
             f"{self._name}-ingress",
             metadata=self._metadata(self._args.service),
@@ -208,7 +208,7 @@ class MinioStore(pulumi.ComponentResource):
         )
 
     def _service(self, server: pulumi.Resource) -> k8s.core.v1.Service:
-        """Make the Service after the server, so that a server that fails is not waited for twice."""
+        """Declare the Service after the server, so that a failing server is waited for only once."""
         args = self._args
         return k8s.core.v1.Service(
             f"{self._name}-service",
@@ -223,9 +223,9 @@ class MinioStore(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[server])),
         )
 
-    def _reconcile(self, after: Sequence[pulumi.Resource]) -> k8s.batch.v1.Job:
+    def _reconcile(self, dependencies: Sequence[pulumi.Resource]) -> k8s.batch.v1.Job:
         args = self._args
-        wanted = desired_state(args.settings, args.tenants)
+        desired = desired_state(args.settings, args.tenants)
         users = k8s.core.v1.Secret(
             f"{self._name}-users",
             metadata=self._metadata(USERS_SECRET),
@@ -235,8 +235,8 @@ class MinioStore(pulumi.ComponentResource):
         )
         state = k8s.core.v1.ConfigMap(
             f"{self._name}-desired",
-            metadata=self._metadata(DESIRED),
-            data={"desired.json": wanted},
+            metadata=self._metadata(DESIRED_CONFIG_MAP),
+            data={"desired.json": desired},
             opts=self._within,
         )
         return reconcile_job(
@@ -247,15 +247,15 @@ class MinioStore(pulumi.ComponentResource):
                 image=args.jobs_image,
                 endpoint=self._layout.endpoint,
                 region=args.settings.region,
-                private_authority=True,
-                desired=wanted,
+                private_ca=True,
+                desired=desired,
             ),
             pulumi.ResourceOptions.merge(
-                self._within, pulumi.ResourceOptions(depends_on=[*after, users, state])
+                self._within, pulumi.ResourceOptions(depends_on=[*dependencies, users, state])
             ),
         )
 
 
-def _authorities(issued: pulumi.Output[certificates.StoreCertificate]) -> pulumi.Output[str]:
-    """Return the authorities' certificates, in clear: everyone is to read them, no key is in them."""
-    return pulumi.Output.unsecret(issued.apply(lambda made: made.authorities))
+def _ca_certificates(issued: pulumi.Output[certificates.StoreCertificate]) -> pulumi.Output[str]:
+    """Return the CA certificates in plain text: they are public and contain no key."""
+    return pulumi.Output.unsecret(issued.apply(lambda certificate: certificate.ca_certificates))

@@ -1,4 +1,4 @@
-"""How MinIO is laid out over pods and volumes: names, arguments, certificate hosts. Pure."""
+"""Layout of MinIO over pods and volumes: names, arguments, certificate hosts. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,20 +6,20 @@ from typing import Final
 from urllib.parse import urlsplit
 
 CERTIFICATES: Final = "/etc/minio"
-"""Where the server looks for `public.crt`, `private.key` and `CAs/`."""
+"""Folder in which the server expects `public.crt`, `private.key` and `CAs/`."""
 
 
 NO_CONSOLE: Final[Mapping[str, str]] = {"MINIO_BROWSER": "off", "MINIO_STS_DURATION": "1s"}
-"""Without the console, which signs in by a token, nobody gets a token.
+"""Environment that turns off the console and STS tokens, which only the console needs.
 
-MinIO's STS API asks no policy. But it refuses a token of less than 15 minutes, and takes the validity that
-stands in its environment before the one that is asked for.
+No policy can restrict MinIO's STS API. But it rejects tokens of less than 15 minutes, and a duration in its
+environment overrides the requested one.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class MinioLayout:
-    """A number of pods with a number of volumes each."""
+    """Pods of a store, and the volumes of each."""
 
     nodes: int
     drives_per_node: int
@@ -31,40 +31,40 @@ class MinioLayout:
 
     @property
     def distributed(self) -> bool:
-        """Return whether pods speak to each other."""
+        """Whether the store has several pods, which connect to each other."""
         return self.nodes > 1
 
     @property
     def peers_service(self) -> str:
-        """Return the name of the headless Service that gives each pod a name of its own."""
+        """Name of the headless Service that gives each pod a DNS name."""
         return f"{self.service}-nodes"
 
     @property
     def volumes(self) -> tuple[str, ...]:
-        """Return the names of a pod's volumes."""
+        """Names of a pod's volumes."""
         if self.drives_per_node == 1:
             return ("data",)
         return tuple(f"data{drive}" for drive in range(self.drives_per_node))
 
     @property
     def claims(self) -> tuple[str, ...]:
-        """Return the names of all claims: those that a StatefulSet gives and looks for."""
+        """Names of all PersistentVolumeClaims, in the StatefulSet's naming scheme."""
         return tuple(
             f"{volume}-{self.service}-{node}" for node in range(self.nodes) for volume in self.volumes
         )
 
     @property
     def ports(self) -> dict[str, int]:
-        """Return the ports that a pod answers on, by name."""
+        """A pod's ports by name."""
         return {"s3": self.port} | ({} if self.console_port is None else {"console": self.console_port})
 
     @property
     def endpoint(self) -> str:
-        """Return the URL inside the cluster."""
+        """URL inside the cluster."""
         return f"https://{self.service}.{self.namespace}.svc.cluster.local:{self.port}"
 
     def arguments(self) -> list[str]:
-        """Return the server's arguments; every pod of a store gets the same."""
+        """Return the server's arguments; they are the same for every pod of a store."""
         console = [] if self.console_port is None else [f"--console-address=:{self.console_port}"]
         return ["server", self._drives(), f"--address=:{self.port}", *console, f"--certs-dir={CERTIFICATES}"]
 
@@ -73,7 +73,7 @@ class MinioLayout:
         return NO_CONSOLE if self.console_port is None else {"MINIO_BROWSER": "on"}
 
     def _drives(self) -> str:
-        """Return the drives in MinIO's own notation, three dots and all."""
+        """Return the drives in MinIO's notation, with three dots for a range."""
         drives = "/data" if self.drives_per_node == 1 else f"/data{{0...{self.drives_per_node - 1}}}"
         if not self.distributed:
             return drives
@@ -81,7 +81,7 @@ class MinioLayout:
         return f"https://{pods}.svc.cluster.local:{self.port}{drives}"
 
     def hosts(self, outside: Sequence[str]) -> list[str]:
-        """Return what the certificate is for: the Service, each pod, and the hosts of `outside` URLs."""
+        """Return the hosts of the certificate: the Service, each pod, and the hosts of the `outside` URLs."""
         within = f"{self.service}.{self.namespace}"
         return [
             self.service,

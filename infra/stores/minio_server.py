@@ -1,4 +1,4 @@
-"""The StatefulSet that runs MinIO, and the claims of its volumes."""
+"""The StatefulSet that runs MinIO, and the PersistentVolumeClaims of its pods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ import pulumi_kubernetes as k8s
 
 from infra.pod_defaults import (
     SCRATCH,
-    confined,
-    confined_pod,
+    container_security_context,
     http_probe,
     metadata,
+    pod_security_context,
     resources,
     scratch_mount,
     scratch_volume,
@@ -23,33 +23,33 @@ from storage.settings import MinioSettings
 
 CERTIFICATE_SECRET: Final = "store-certificate"
 _GROUP: Final = 65532
-"""The user and group of our images; the volumes are given to it."""
+"""User and group ID of our images; the volumes belong to the group."""
 
 _STALE: Final = {"MINIO_API_STALE_UPLOADS_EXPIRY": "24h", "MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL": "6h"}
-"""When what an interrupted multipart upload left goes: MinIO refuses a lifecycle rule for it."""
+"""Removal of incomplete multipart uploads: MinIO does not accept a lifecycle rule for them."""
 
 _SETTLING_SECONDS: Final = 30
-"""How long the others may take to find a pod that is back at another address: what DNS remembers of it."""
+"""Time for the other pods to find a restarted pod at its new address: the TTL of its DNS record."""
 
 _DRAIN_SECONDS: Final = 5
-"""How long a pod that is to end still answers, until nobody is sent to it any more."""
+"""How long a terminating pod still answers, until no more requests are routed to it."""
 
-ALIKE: Final = (
+IDENTICAL_FIELDS: Final = (
     'spec.template.metadata.annotations["slipway.dev/root-key"]',
     "spec.template.spec.containers[*].image",
     "spec.template.spec.containers[*].args",
     "spec.template.spec.containers[*].env",
 )
-"""What MinIO wants to be the same on every server of a store before one joins.
+"""Fields that MinIO requires to be identical on every server of a store before a server joins.
 
-A first pod with another of these would wait for a second one of its kind for ever, so all are restarted
-at once: the StatefulSet is replaced. Its volumes are claims of their own, and stay.
+In a rolling update, the first changed pod would never join the others. So a change of these fields
+replaces the StatefulSet, which restarts all pods at once. The volumes are separate claims and are kept.
 """
 
 
 @dataclass(frozen=True, kw_only=True)
 class MinioServerArgs:
-    """What the operator said, and where the program wants it."""
+    """Settings and layout of the server."""
 
     settings: MinioSettings
     layout: MinioLayout
@@ -59,7 +59,7 @@ class MinioServerArgs:
 
 
 class MinioServer:
-    """The pods of a store; `within` says what they are part of and come after."""
+    """The pods of a store; `within` holds their parent and dependencies."""
 
     stateful_set: k8s.apps.v1.StatefulSet
 
@@ -83,12 +83,12 @@ class MinioServer:
         )
 
     def _claim(self, name: str) -> k8s.core.v1.PersistentVolumeClaim:
-        """Declare a claim under the name that the StatefulSet looks for, so that it can be protected."""
+        """Declare a claim under the name that the StatefulSet expects, so that it can be protected."""
         protect = self._args.protect_volumes
         return k8s.core.v1.PersistentVolumeClaim(
             f"{self._name}-{name}",
-            # Where volumes are bound to the node of their first pod, the claim stays pending until the
-            # StatefulSet exists; waiting for it here would wait for ever.
+            # With WaitForFirstConsumer the claim stays pending until the StatefulSet's pod is scheduled;
+            # waiting for the claim here would never end.
             metadata=self._metadata(name, skipAwait="true"),
             spec=self._claim_spec(),
             opts=pulumi.ResourceOptions.merge(
@@ -96,7 +96,7 @@ class MinioServer:
                 pulumi.ResourceOptions(
                     protect=protect,
                     retain_on_delete=protect,
-                    # A volume keeps its class: to name the one that it has would replace it, and lose it.
+                    # A StorageClass can't be changed: a newly set one would replace the volume and its data.
                     ignore_changes=["spec.storageClassName"],
                 ),
             ),
@@ -111,7 +111,7 @@ class MinioServer:
         )
 
     def _peers(self) -> None:
-        """Give each pod a name, also before it is ready: it is not until it has found the others."""
+        """Give each pod a DNS name even before it is ready: it gets ready only after finding the others."""
         layout = self._args.layout
         k8s.core.v1.Service(
             f"{self._name}-nodes",
@@ -126,7 +126,7 @@ class MinioServer:
         )
 
     def _disruption(self) -> None:
-        """Have nodes drained one after the other: half of the drives are needed to read."""
+        """Limit draining to one pod at a time: reading needs half of the drives."""
         k8s.policy.v1.PodDisruptionBudget(
             f"{self._name}-disruption",
             metadata=self._metadata(self._args.layout.service),
@@ -142,7 +142,7 @@ class MinioServer:
             spec={
                 "replicas": layout.nodes,
                 "service_name": layout.peers_service if layout.distributed else layout.service,
-                # No pod of several is ready before most are there.
+                # With several pods, none is ready before most of them run.
                 "pod_management_policy": "Parallel" if layout.distributed else "OrderedReady",
                 "min_ready_seconds": _SETTLING_SECONDS if layout.distributed else None,
                 "persistent_volume_claim_retention_policy": {
@@ -153,7 +153,7 @@ class MinioServer:
                 "template": {
                     "metadata": {
                         "labels": {**args.labels},
-                        # MinIO reads its administrator's key and whom it trusts at the start only.
+                        # MinIO reads the administrator's key and CA certificates only at startup.
                         "annotations": {
                             "slipway.dev/root-key": str(args.settings.root_key_generation),
                             "slipway.dev/certificate": str(args.settings.certificate_generation),
@@ -168,12 +168,12 @@ class MinioServer:
             },
             opts=pulumi.ResourceOptions.merge(
                 self._within,
-                # The claims are there already; the templates only name them and can't be changed, so
-                # that a larger size would replace the StatefulSet for nothing.
+                # The claims exist already and the templates are immutable: without this, a larger size
+                # would replace the StatefulSet.
                 pulumi.ResourceOptions(
                     depends_on=claims,
                     ignore_changes=["spec.volumeClaimTemplates"],
-                    replace_on_changes=[*ALIKE] if layout.distributed else None,
+                    replace_on_changes=[*IDENTICAL_FIELDS] if layout.distributed else None,
                     delete_before_replace=layout.distributed,
                 ),
             ),
@@ -183,10 +183,10 @@ class MinioServer:
         layout = self._args.layout
         return k8s.core.v1.PodSpecArgs(
             automount_service_account_token=False,
-            # Of the Service `minio` they would be MINIO_…: a pod made before it has none, one made after it
-            # has some, and a server whose MINIO_… are not those of its peers never joins them.
+            # Service links of the Service `minio` would be named MINIO_…, and exist only in pods created
+            # after it. A server whose MINIO_… variables differ from its peers' never joins them.
             enable_service_links=False,
-            security_context=confined_pod(volume_group=_GROUP),
+            security_context=pod_security_context(volume_group=_GROUP),
             termination_grace_period_seconds=30,
             topology_spread_constraints=self._spread() if layout.distributed else None,
             containers=[self._container()],
@@ -204,12 +204,12 @@ class MinioServer:
             "MINIO_UPDATE": "off",
             **layout.console_variables(),
             "HOME": SCRATCH,
-            # Below the limit, so that Go collects before the kernel kills.
+            # Below the memory limit, so that Go collects garbage before the kernel kills the process.
             "GOMEMLIMIT": f"{memory_mib * 5 // 6}MiB",
             **_STALE,
         }
         if layout.distributed:
-            # A pod that is made again has another address; MinIO would keep to the old one for 30 s.
+            # A recreated pod has another address; by default MinIO would use the old one for 30 s.
             plain["MINIO_DNS_CACHE_TTL"] = "2s"
         return k8s.core.v1.ContainerArgs(
             name="minio",
@@ -228,7 +228,7 @@ class MinioServer:
             readiness_probe=self._readiness(),
             liveness_probe=http_probe("/minio/health/live", layout.port, failures=6, tls=True),
             lifecycle={"pre_stop": {"sleep": {"seconds": _DRAIN_SECONDS}}} if layout.distributed else None,
-            security_context=confined(),
+            security_context=container_security_context(),
             resources=resources(cpu="100m", memory="192Mi", memory_limit=f"{memory_mib}Mi"),
             volume_mounts=[
                 *(
@@ -241,22 +241,22 @@ class MinioServer:
         )
 
     def _readiness(self) -> k8s.core.v1.ProbeArgs:
-        """Ask one of several whether it can read: `ready` says so before it has found the others."""
+        """With several pods, probe read quorum: `ready` succeeds before a pod has found the others."""
         layout = self._args.layout
         path = "/minio/health/cluster/read" if layout.distributed else "/minio/health/ready"
         return http_probe(path, layout.port, period=2, tls=True)
 
     def _spread(self) -> list[k8s.core.v1.TopologySpreadConstraintArgs]:
-        """Keep the pods evenly apart: two on one machine are lost together."""
-        zones = {"kubernetes.io/hostname": "DoNotSchedule", "topology.kubernetes.io/zone": "ScheduleAnyway"}
+        """Spread the pods over nodes and zones: pods on one node fail together."""
+        domains = {"kubernetes.io/hostname": "DoNotSchedule", "topology.kubernetes.io/zone": "ScheduleAnyway"}
         return [
             k8s.core.v1.TopologySpreadConstraintArgs(
                 topology_key=key,
-                when_unsatisfiable=otherwise,
+                when_unsatisfiable=when_unsatisfiable,
                 max_skew=1,
                 label_selector={"match_labels": {**self._args.labels}},
             )
-            for key, otherwise in zones.items()
+            for key, when_unsatisfiable in domains.items()
         ]
 
 

@@ -1,4 +1,4 @@
-"""Stores outside the cluster: on AWS, or wherever the operator has one."""
+"""Stores outside the cluster: on AWS, or an external one."""
 
 import ssl
 from pathlib import Path
@@ -16,14 +16,14 @@ from storage.keys import Role
 from storage.settings import ExternalSettings, S3Settings
 
 _ACCOUNTS: Final = {Role.RUNNER: RUNNER, Role.SERVER: SERVER, Role.EDITOR: EDITOR}
-"""Which ServiceAccount of a tenant takes which role of the store."""
+"""Role in the store -> ServiceAccount of the tenant that has it."""
 
 
 def on_aws(configuration: Configuration, settings: S3Settings) -> StoreHandle:
     """Declare buckets and roles on AWS.
 
     Raises:
-        UsageError: The AWS provider's SDK is not installed, or a role is for no tenant.
+        UsageError: The AWS provider's SDK is not installed, or `people` names an unknown tenant.
     """
     try:
         from infra.stores.s3 import S3Store, S3StoreArgs  # noqa: PLC0415  # no other stack needs the SDK
@@ -32,17 +32,17 @@ def on_aws(configuration: Configuration, settings: S3Settings) -> StoreHandle:
             raise
         raise UsageError(
             "A store of kind 's3' needs the Python package pulumi-aws.",
-            why="Only such stacks use it, so it is not installed with the others.",
+            why="Only such stacks use it, so it is not installed by default.",
             fix="Run: uv sync --extra aws",
         ) from error
     names = {tenant.name for tenant in configuration.tenants}
     for each in settings.people:
         if each.tenant not in names:
             raise UsageError(
-                f"Pulumi.{configuration.stack}.yaml: store.people: {each.tenant!r} is no tenant.",
-                fix=f"Declare it in tenants/{each.tenant}.yaml, or take the entry away.",
+                f"Pulumi.{configuration.stack}.yaml: store.people: unknown tenant {each.tenant!r}.",
+                fix=f"Declare it in tenants/{each.tenant}.yaml, or remove the entry.",
             )
-    tenants = tuple(tenant.in_store for tenant in configuration.tenants)
+    tenants = tuple(tenant.store_tenant for tenant in configuration.tenants)
     return S3Store("store", S3StoreArgs(settings=settings, tenants=tenants, accounts=_ACCOUNTS)).handle
 
 
@@ -53,27 +53,27 @@ def external(
     project: Path,
     opts: pulumi.ResourceOptions,
 ) -> StoreHandle:
-    """Declare the Job that tests a store elsewhere, and what is made there.
+    """Declare the Job that verifies an external store, and what it creates there.
 
     Args:
-        configuration: The stack's.
-        settings: The store's.
+        configuration: The stack's configuration.
+        settings: The store's settings.
         jobs: The image of Slipway's own Jobs.
-        project: The folder that `ca_file` is in.
-        opts: With the cluster's provider.
+        project: The folder that `ca_file` is relative to.
+        opts: Resource options with the cluster's provider.
 
     Raises:
-        UsageError: The authority's certificate is not there, or is none.
+        UsageError: The file with the CA certificate is missing or invalid.
     """
     return ExternalStore(
         "store",
         ExternalStoreArgs(
             settings=settings,
-            tenants=tuple(tenant.in_store for tenant in configuration.tenants),
+            tenants=tuple(tenant.store_tenant for tenant in configuration.tenants),
             secret=configuration.secret,
             admin=configuration.operator.admin,
             operator_keys=configuration.operator.tenants,
-            ca_certificate=_authority(settings, project),
+            ca_certificate=_ca_certificate(settings, project),
             namespace=STORE_NAMESPACE,
             labels=PART_OF,
             jobs_image=jobs.reference,
@@ -83,7 +83,7 @@ def external(
     ).handle
 
 
-def _authority(settings: ExternalSettings, project: Path) -> str | None:
+def _ca_certificate(settings: ExternalSettings, project: Path) -> str | None:
     if settings.ca_file is None:
         return None
     path = project / settings.ca_file
@@ -92,10 +92,10 @@ def _authority(settings: ExternalSettings, project: Path) -> str | None:
         ssl.create_default_context(cadata=pem)
     except (OSError, ValueError, ssl.SSLError) as error:
         raise UsageError(
-            f"store.ca_file: {settings.ca_file} holds no certificate.",
+            f"store.ca_file: {settings.ca_file} does not contain a PEM certificate.",
             why=f"{type(error).__name__}.",
-            fix="Give a PEM file with the authority that signed the store's certificate.",
+            fix="Set it to a PEM file with the CA certificate of the store.",
         ) from None
     if not settings.endpoint.startswith("https://"):
-        raise UsageError("store.ca_file: the endpoint speaks no TLS.", fix="Give an https:// endpoint.")
+        raise UsageError("store.ca_file: the endpoint does not use TLS.", fix="Set an https:// endpoint.")
     return pem

@@ -1,4 +1,4 @@
-"""The Job that gives a MinIO its buckets, policies and users, run beside it (storage/reconcile.py)."""
+"""The Job in MinIO's namespace that creates its buckets, policies and users (storage/reconcile.py)."""
 
 import hashlib
 import json
@@ -10,9 +10,9 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.pod_defaults import (
-    confined,
-    confined_pod,
+    container_security_context,
     metadata,
+    pod_security_context,
     resources,
     scratch_mount,
     scratch_volume,
@@ -24,34 +24,34 @@ from storage.settings import StoreTenant
 ROOT_SECRET: Final = "store-root"
 ROOT_VARIABLES: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 USERS_SECRET: Final = "store-users"
-DESIRED: Final = "store-desired"
-AUTHORITY: Final = "store-ca"
-AUTHORITY_KEY: Final = "ca.crt"
-_AUTHORITY_FOLDER: Final = "/etc/slipway-ca"
+DESIRED_CONFIG_MAP: Final = "store-desired"
+CA_CONFIG_MAP: Final = "store-ca"
+CA_KEY: Final = "ca.crt"
+_CA_FOLDER: Final = "/etc/slipway-ca"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ReconcileJobArgs:
-    """Where the store answers, and what it is to hold; the objects are those of the names above."""
+    """The store's endpoint and desired state; ConfigMaps and Secrets have the names above."""
 
     namespace: str
     labels: Mapping[str, str]
     image: str
     endpoint: str
     region: str
-    private_authority: bool
-    """Whether the store's certificate is signed by the authority in the ConfigMap."""
+    private_ca: bool
+    """Whether the store's certificate is signed by the CA in the ConfigMap."""
 
     desired: str
-    """What the ConfigMap holds; no secret."""
+    """Content of the ConfigMap; contains no secret."""
 
 
 def reconcile_job(name: str, args: ReconcileJobArgs, opts: pulumi.ResourceOptions) -> k8s.batch.v1.Job:
-    """Declare the Job; once it is made, the store is as desired."""
+    """Declare the Job; once it has completed, the store has the desired state."""
     labels = {**args.labels, "app.kubernetes.io/component": "reconcile"}
-    # A Job runs once and can't be changed: another desired state or another program is another Job.
-    # The logical name stays, so Pulumi replaces the old one. No TTL: a Job that vanished would be made
-    # again by the next `up`.
+    # A Job runs once and is immutable: another desired state or another image needs another Job.
+    # The logical name stays the same, so Pulumi replaces the old one. No TTL: the next `up` would
+    # recreate a Job that Kubernetes had removed.
     digest = _digest(args.desired, args.image, args.endpoint)
     return k8s.batch.v1.Job(
         name,
@@ -62,7 +62,7 @@ def reconcile_job(name: str, args: ReconcileJobArgs, opts: pulumi.ResourceOption
 
 
 def root_variables() -> list[k8s.core.v1.EnvVarArgs]:
-    """Return the administrator's key as a container's environment."""
+    """Return the environment variables of a container with the administrator's key."""
     return [
         k8s.core.v1.EnvVarArgs(name=name, value_from={"secret_key_ref": {"name": ROOT_SECRET, "key": name}})
         for name in ROOT_VARIABLES
@@ -73,17 +73,17 @@ def _pod(args: ReconcileJobArgs) -> k8s.core.v1.PodSpecArgs:
     variables = {"S3_ENDPOINT": args.endpoint, "S3_REGION": args.region}
     sources = {"desired": "/etc/slipway", "users": "/etc/slipway-users"}
     volumes = [
-        k8s.core.v1.VolumeArgs(name="desired", config_map={"name": DESIRED}),
+        k8s.core.v1.VolumeArgs(name="desired", config_map={"name": DESIRED_CONFIG_MAP}),
         k8s.core.v1.VolumeArgs(name="users", secret={"secret_name": USERS_SECRET}),
     ]
-    if args.private_authority:
-        variables["S3_CA_FILE"] = f"{_AUTHORITY_FOLDER}/{AUTHORITY_KEY}"
-        sources["authority"] = _AUTHORITY_FOLDER
-        volumes.append(k8s.core.v1.VolumeArgs(name="authority", config_map={"name": AUTHORITY}))
+    if args.private_ca:
+        variables["S3_CA_FILE"] = f"{_CA_FOLDER}/{CA_KEY}"
+        sources["authority"] = _CA_FOLDER
+        volumes.append(k8s.core.v1.VolumeArgs(name="authority", config_map={"name": CA_CONFIG_MAP}))
     return k8s.core.v1.PodSpecArgs(
         automount_service_account_token=False,
         restart_policy="OnFailure",
-        security_context=confined_pod(),
+        security_context=pod_security_context(),
         containers=[
             k8s.core.v1.ContainerArgs(
                 name="reconcile",
@@ -94,7 +94,7 @@ def _pod(args: ReconcileJobArgs) -> k8s.core.v1.PodSpecArgs:
                     *(k8s.core.v1.EnvVarArgs(name=key, value=value) for key, value in variables.items()),
                     *root_variables(),
                 ],
-                security_context=confined(),
+                security_context=container_security_context(),
                 resources=resources(cpu="50m", memory="96Mi", memory_limit="256Mi"),
                 volume_mounts=[*_mounts(sources), scratch_mount()],
             )
@@ -115,11 +115,11 @@ def _digest(*parts: str) -> str:
 
 
 def user_keys(secret: str, tenants: Sequence[StoreTenant]) -> dict[str, str]:
-    """Return a Secret's data: users' secret keys by access key; of a tenant that rotates, the former too."""
-    every = [
+    """Return a Secret's data: secret keys by access key, during a rotation of both generations."""
+    store_keys = [
         keys.tenant_key(secret, tenant.name, role, generation)
         for tenant in tenants
         for generation in tenant.generations
         for role in keys.Role
     ]
-    return secret_data({key.access_key: key.secret_key.get_secret_value() for key in every})
+    return secret_data({key.access_key: key.secret_key.get_secret_value() for key in store_keys})

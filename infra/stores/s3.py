@@ -1,7 +1,7 @@
-"""S3 on AWS: three buckets that nobody outside reads, a key that encrypts them, and a role for each user.
+"""S3 on AWS: three private buckets, the KMS key that encrypts them, and an IAM role per tenant and role.
 
 The only module that imports the AWS provider's SDK; only a stack with a store of kind `s3` imports it.
-What IAM and S3 are told is in infra.stores.aws.
+The policy documents are in infra.stores.aws.
 """
 
 import json
@@ -39,36 +39,36 @@ from storage.keys import Role, StoreKey
 from storage.settings import PodIdentity, S3Settings, StoreTenant
 
 _DELETION_WINDOW_DAYS = 30
-"""How long a key that is to be deleted can still be saved; with it goes all that it encrypted."""
+"""How long the deletion of the key can be cancelled; without the key, all encrypted data is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class S3StoreArgs:
-    """What the operator said, and who runs as what."""
+    """Settings and tenants of the store, and the ServiceAccounts of its roles."""
 
     settings: S3Settings
     tenants: tuple[StoreTenant, ...]
     accounts: Mapping[Role, str]
-    """The ServiceAccount, in each tenant's namespace, of every role that a workload has."""
+    """Role -> ServiceAccount in each tenant's namespace, for roles of workloads."""
 
 
 @dataclass(frozen=True)
 class IamRoles:
-    """What each workload runs as: the proof of who it is, in place of a key."""
+    """Credentials of tenants by IAM roles, without keys."""
 
     annotated: Mapping[tuple[str, Role], Mapping[str, pulumi.Input[str]]] = field(default_factory=dict)
 
     def key(self, tenant: StoreTenant, role: Role) -> pulumi.Output[StoreKey] | None:
-        """Return None: there is no key that could be stolen or would have to be rotated."""
+        """Return None: workloads use IAM roles, so there is no key to protect or rotate."""
         return None
 
     def annotations(self, tenant: StoreTenant, role: Role) -> Mapping[str, pulumi.Input[str]]:
-        """Return what the role's ServiceAccount carries, which is nothing with Pod Identity."""
+        """Return annotations of the role's ServiceAccount; empty with Pod Identity."""
         return self.annotated.get((tenant.name, role), {})
 
 
 class S3Store(pulumi.ComponentResource):
-    """Buckets, their key, and the tenants' roles."""
+    """Buckets, their KMS key, and the tenants' IAM roles."""
 
     handle: StoreHandle
 
@@ -102,14 +102,14 @@ class S3Store(pulumi.ComponentResource):
             identity_agent=POD_IDENTITY_AGENT if isinstance(args.settings.identity, PodIdentity) else None,
             credentials=IamRoles(annotated),
             keyless=True,
-            # Who waits for a component waits for all that is in it.
+            # A dependency on a component includes all of its children.
             ready=self,
         )
         self.register_outputs({"internal_endpoint": endpoint})
 
-    def _kept(self, *after: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Return the options of what `destroy` must not take."""
-        options = pulumi.ResourceOptions(protect=self._settings.protect_buckets, depends_on=[*after])
+    def _protected(self) -> pulumi.ResourceOptions:
+        """Return the options of resources that `destroy` must not delete."""
+        options = pulumi.ResourceOptions(protect=self._settings.protect_buckets)
         return pulumi.ResourceOptions.merge(self._within, options)
 
     def _key(self) -> pulumi.Input[str]:
@@ -120,7 +120,7 @@ class S3Store(pulumi.ComponentResource):
             description=f"Encrypts {', '.join(self._settings.buckets.model_dump().values())}.",
             enable_key_rotation=True,
             deletion_window_in_days=_DELETION_WINDOW_DAYS,
-            opts=self._kept(),
+            opts=self._protected(),
         )
         Alias(
             f"{self._name}-key-alias",
@@ -132,20 +132,20 @@ class S3Store(pulumi.ComponentResource):
         return arn
 
     def _bucket(self, purpose: str, bucket_name: str, key_arn: pulumi.Input[str]) -> None:
-        """Make a bucket with all that shuts it."""
+        """Declare a bucket with its access restrictions."""
         logical = f"{self._name}-{purpose}"
         bucket = Bucket(
             logical,
             bucket=bucket_name,
-            # A bucket that holds something is never deleted, whatever is asked for.
+            # A bucket that is not empty is never deleted.
             force_destroy=False,
             tags={"slipway.dev/purpose": purpose},
-            opts=self._within if purpose == "artifacts" else self._kept(),
+            opts=self._within if purpose == "artifacts" else self._protected(),
         )
         of_bucket = pulumi.ResourceOptions.merge(
             self._within, pulumi.ResourceOptions(depends_on=[bucket], deleted_with=bucket)
         )
-        shut = BucketPublicAccessBlock(
+        public_access_block = BucketPublicAccessBlock(
             f"{logical}-public-access",
             bucket=bucket_name,
             block_public_acls=True,
@@ -169,14 +169,16 @@ class S3Store(pulumi.ComponentResource):
         BucketServerSideEncryptionConfiguration(
             f"{logical}-encryption", bucket=bucket_name, rules=[_encryption(key_arn)], opts=of_bucket
         )
-        after_shut = pulumi.ResourceOptions.merge(of_bucket, pulumi.ResourceOptions(depends_on=[shut]))
+        after_block = pulumi.ResourceOptions.merge(
+            of_bucket, pulumi.ResourceOptions(depends_on=[public_access_block])
+        )
         BucketPolicy(
             f"{logical}-policy",
             bucket=bucket_name,
             policy=pulumi.Output.from_input(key_arn).apply(
                 lambda arn: _text(bucket_policy(bucket_name, region=self._settings.region, kms_key_arn=arn))
             ),
-            opts=after_shut,
+            opts=after_block,
         )
         BucketLifecycleConfiguration(
             f"{logical}-lifecycle",
@@ -186,7 +188,7 @@ class S3Store(pulumi.ComponentResource):
         )
 
     def _roles(self, key_arn: pulumi.Input[str]) -> dict[tuple[str, Role], Mapping[str, pulumi.Input[str]]]:
-        """Make each tenant's roles and return what their ServiceAccounts carry."""
+        """Declare each tenant's roles and return the annotations of their ServiceAccounts."""
         annotated: dict[tuple[str, Role], Mapping[str, pulumi.Input[str]]] = {}
         for tenant in self._args.tenants:
             for role in Role:
@@ -199,10 +201,10 @@ class S3Store(pulumi.ComponentResource):
                 elif principals:
                     trust = people_trust(principals)
                 else:
-                    continue  # nobody could take it
-                made = self._role(tenant.name, role, trust, key_arn)
+                    continue  # nobody could assume it
+                iam_role = self._role(tenant.name, role, trust, key_arn)
                 if account is not None:
-                    annotated[tenant.name, role] = self._bind(tenant.name, role, account, made)
+                    annotated[tenant.name, role] = self._bind(tenant.name, role, account, iam_role)
         return annotated
 
     def _principals(self, tenant: str, role: Role) -> Sequence[str]:
@@ -214,7 +216,7 @@ class S3Store(pulumi.ComponentResource):
         self, tenant: str, role: Role, trust: Mapping[str, object], key_arn: pulumi.Input[str]
     ) -> IamRole:
         logical = f"{self._name}-{tenant}-{role}"
-        made = IamRole(
+        iam_role = IamRole(
             f"{logical}-role",
             name=role_name(tenant, role, self._settings.buckets),
             description=f"Tenant {tenant} of Slipway, as {role}.",
@@ -225,7 +227,7 @@ class S3Store(pulumi.ComponentResource):
         RolePolicy(
             f"{logical}-rights",
             name="store",
-            role=made.name,
+            role=iam_role.name,
             policy=pulumi.Output.from_input(key_arn).apply(
                 lambda arn: _text(
                     role_policy(
@@ -239,10 +241,12 @@ class S3Store(pulumi.ComponentResource):
             ),
             opts=self._within,
         )
-        return made
+        return iam_role
 
-    def _bind(self, tenant: str, role: Role, account: str, made: IamRole) -> Mapping[str, pulumi.Input[str]]:
-        """Give the ServiceAccount its role; return what it carries for that."""
+    def _bind(
+        self, tenant: str, role: Role, account: str, iam_role: IamRole
+    ) -> Mapping[str, pulumi.Input[str]]:
+        """Assign the IAM role to the ServiceAccount; return the annotations that it needs for that."""
         identity = self._settings.identity
         if isinstance(identity, PodIdentity):
             PodIdentityAssociation(
@@ -250,17 +254,17 @@ class S3Store(pulumi.ComponentResource):
                 cluster_name=identity.cluster_name,
                 namespace=tenant,
                 service_account=account,
-                role_arn=made.arn,
+                role_arn=iam_role.arn,
                 opts=self._within,
             )
             return {}
-        return {"eks.amazonaws.com/role-arn": made.arn}
+        return {"eks.amazonaws.com/role-arn": iam_role.arn}
 
 
 def _encryption(key_arn: pulumi.Input[str]) -> Mapping[str, object]:
     return {
         "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": key_arn},
-        # One call to KMS for many objects.
+        # Needs one KMS call for many objects.
         "bucket_key_enabled": True,
         "blocked_encryption_types": ["SSE-C"],
     }

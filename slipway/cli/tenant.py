@@ -66,7 +66,7 @@ def show(context: typer.Context, name: Name, stack: Stack = "local") -> None:
         key = administrator(opened, store)
         accounts = {
             generation: service_accounts(outputs, key, name, generation)
-            for generation in declared.in_store.generations
+            for generation in declared.store_tenant.generations
         }
     found = [account for each in accounts.values() for account in each]
     if context.obj["json"]:

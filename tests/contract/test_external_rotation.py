@@ -102,7 +102,7 @@ class Platform:
 
     def up(self) -> None:
         """Run the Job, then change the tenant's Secrets."""
-        found = load_tenant(self.file).in_store
+        found = load_tenant(self.file).store_tenant
         self.moment()
         self.job(found)
         self.moment()

@@ -32,9 +32,9 @@ def nodes(tmp_path) -> Iterator[Nodes]:
         yield running
 
 
-def _client(nodes: Nodes, node: int, authorities: str | None = None) -> "S3Client":
+def _client(nodes: Nodes, node: int, ca_certificates: str | None = None) -> "S3Client":
     key = StoreKey(access_key=nodes.access_key, secret_key=SecretStr(nodes.secret_key))
-    trusted = nodes.issued.authorities if authorities is None else authorities
+    trusted = nodes.issued.ca_certificates if ca_certificates is None else ca_certificates
     return open_store(StoreAccess(endpoint=nodes.url(node), key=key, region="us-east-1", ca=trusted))
 
 
@@ -98,13 +98,13 @@ def test_two_of_four_may_fail_before_data_is_out_of_reach(nodes):
 def test_nobody_is_spoken_to_without_the_authority(nodes):
     stranger = issue("another stack's secret", 1, nodes.layout.hosts(()))
     with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):
-        _client(nodes, 0, stranger.authorities).list_buckets()
+        _client(nodes, 0, stranger.ca_certificates).list_buckets()
     assert _client(nodes, 0).list_buckets()["Buckets"] == [], "the control"
 
 
 def test_certificates_are_replaced_node_by_node_under_a_reader(nodes):
     """The reader trusts what it trusted at first; the last node is asked while it is the odd one."""
-    first = nodes.issued.authorities
+    first = nodes.issued.ca_certificates
     _client(nodes, 0).create_bucket(Bucket=BUCKET)
     _client(nodes, 0).put_object(Bucket=BUCKET, Key="kept", Body=BODY)
     nodes.generation = 2

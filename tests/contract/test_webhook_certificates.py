@@ -1,4 +1,4 @@
-"""The certificate Job against a real API server: issue, rerun, renewal, a neighbour's apply, its rights."""
+"""The certificate Job against a real API server: issue, rerun, renewal, another manager's apply, RBAC."""
 
 import base64
 import json
@@ -92,8 +92,8 @@ class World:
             for hook in self.call("GET", self.path(kind))["webhooks"]
         }
 
-    def order(self) -> job.Order:
-        return job.Order(
+    def request(self) -> job.CertificateRequest:
+        return job.CertificateRequest(
             namespace=self.namespace,
             secret=SECRET,
             service=SERVICE,
@@ -102,10 +102,10 @@ class World:
         )
 
     def run(self, now: datetime | None = None, kubeconfig: Path | None = None) -> tuple[int, list[str]]:
-        said: list[str] = []
+        lines: list[str] = []
         api = job.config.new_client_from_config(str(kubeconfig or self.kubeconfig))
         with api:
-            return job.certify(api, self.order(), now or datetime.now(UTC), said.append), said
+            return job.ensure_certificate(api, self.request(), now or datetime.now(UTC), lines.append), lines
 
 
 @pytest.fixture
@@ -114,9 +114,9 @@ def world(server: ApiServer, tmp_path: Path) -> World:
 
 
 def test_it_issues_a_certificate_that_every_webhook_trusts(world: World) -> None:
-    changed, said = world.run()
+    changed, lines = world.run()
     assert changed == 3
-    assert said[-1] == f"issued a certificate for {SERVICE}.{world.namespace}.svc: there is none"
+    assert lines[-1] == f"issued a certificate for {SERVICE}.{world.namespace}.svc: it does not exist yet"
     assert world.bundles() == {world.secret()["ca.crt"]}
     context = ssl.create_default_context(cadata=base64.b64decode(world.secret()["ca.crt"]).decode())
     assert context.get_ca_certs()
@@ -138,7 +138,7 @@ def test_applying_the_configuration_again_keeps_the_bundle(world: World) -> None
     assert world.run() == (0, [])
 
 
-def test_a_configuration_made_anew_is_trusted_by_the_next_run(world: World) -> None:
+def test_a_recreated_configuration_gets_the_bundle_again(world: World) -> None:
     world.run()
     world.call("DELETE", world.path("validating"))
     world.apply("validating")
@@ -147,12 +147,12 @@ def test_a_configuration_made_anew_is_trusted_by_the_next_run(world: World) -> N
     assert world.bundles() == {world.secret()["ca.crt"]}
 
 
-def test_a_renewal_keeps_the_old_authority_trusted(world: World) -> None:
+def test_a_renewal_keeps_the_old_ca_trusted(world: World) -> None:
     world.run()
     old = base64.b64decode(world.secret()["ca.crt"])
-    changed, said = world.run(datetime.now(UTC) + timedelta(days=340))
+    changed, lines = world.run(datetime.now(UTC) + timedelta(days=340))
     assert changed == 3
-    assert "it ends in 24 days" in said[-1]
+    assert "it expires in 24 days" in lines[-1]
     bundle = base64.b64decode(world.secret()["ca.crt"])
     assert bundle.endswith(old)
     assert bundle != old
@@ -174,20 +174,20 @@ def test_a_broken_secret_is_replaced_in_place(world: World) -> None:
     assert world.run() == (0, [])
 
 
-def test_a_missing_configuration_is_named_and_no_secret_is_made(
+def test_a_missing_configuration_is_reported_without_a_secret(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(world.kubeconfig))
     options = ["--namespace", world.namespace, "--secret", SECRET, "--service", SERVICE]
     assert job.main([*options, "--validating", "nobody"]) == 1
-    assert "There is no nobody among the validatingwebhookconfigurations." in capsys.readouterr().out
+    assert "validatingwebhookconfigurations nobody does not exist." in capsys.readouterr().out
     with pytest.raises(httpx.HTTPStatusError, match="404"):
         world.secret()
     assert job.main([*options, "--validating", world.names["validating"]]) == 0
     assert "PRIVATE" not in capsys.readouterr().out
 
 
-def test_the_rights_that_the_program_gives_are_enough_and_needed(world: World, tmp_path: Path) -> None:
+def test_the_declared_permissions_are_sufficient_and_required(world: World, tmp_path: Path) -> None:
     def kubeconfig(account: str) -> Path:
         accounts = f"/api/v1/namespaces/{world.namespace}/serviceaccounts"
         world.call("POST", accounts, {"metadata": {"name": account}})

@@ -1,7 +1,7 @@
 """The Kubeflow Pipelines API: one server with its database on a volume, and the steps that it runs.
 
-What it may do in a tenant's namespace belongs to the tenant (infra/components/tenant.py); here it has an
-identity and no right at all.
+Its permissions in a tenant's namespace are declared with the tenant (infra/components/tenant.py); its
+ServiceAccount has no permissions of its own.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ _LABELS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class KubeflowPipelinesArgs:
-    """What the operator asked for, and what was made before."""
+    """Settings and the resources that the pipelines API uses."""
 
     settings: KfpSettings
     image: Image
     store: StoreHandle
     endpoint: str
-    """URL at which the API answers from outside the cluster."""
+    """URL of the API from outside the cluster."""
 
 
 class KubeflowPipelines(pulumi.ComponentResource):
-    """The pipelines API, answering."""
+    """The pipelines API: its Deployment, volume and Service."""
 
     internal_endpoint: str
 
@@ -65,12 +65,12 @@ class KubeflowPipelines(pulumi.ComponentResource):
             metadata=metadata(KFP_SERVICE_ACCOUNT, _LABELS, namespace=KFP_NAMESPACE),
             opts=within,
         )
-        before = [namespace, account, self._claim(args.settings, within)]
+        dependencies = [namespace, account, self._claim(args.settings, within)]
         if args.store.ca_certificate is not None:
-            before.append(self._authority(args.store.ca_certificate, within))
+            dependencies.append(self._ca_config_map(args.store.ca_certificate, within))
         self._ingress(within)
-        server = self._server(args, before)
-        # After the server, so that a server that fails is not waited for twice.
+        server = self._server(args, dependencies)
+        # After the Deployment, so that a failing one is waited for only once.
         self._service(pulumi.ResourceOptions(parent=self, depends_on=[server]))
         self.internal_endpoint = service_url(KFP_SERVICE, KFP_NAMESPACE, KFP_PORT)
         self.register_outputs({"internal_endpoint": self.internal_endpoint})
@@ -84,8 +84,8 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 f"{KFP_SERVICE}-data",
                 _LABELS,
                 namespace=KFP_NAMESPACE,
-                # Where volumes are bound to the node of their first pod, the claim stays pending until
-                # the Deployment exists; waiting for it here would wait for ever.
+                # With WaitForFirstConsumer the claim stays pending until the Deployment's pod is
+                # scheduled; waiting for the claim here would never end.
                 annotations={"pulumi.com/skipAwait": "true"},
             ),
             spec={
@@ -95,7 +95,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
             opts=opts,
         )
 
-    def _authority(
+    def _ca_config_map(
         self, certificate: pulumi.Input[str], opts: pulumi.ResourceOptions
     ) -> k8s.core.v1.ConfigMap:
         return k8s.core.v1.ConfigMap(
@@ -122,13 +122,15 @@ class KubeflowPipelines(pulumi.ComponentResource):
             opts=opts,
         )
 
-    def _server(self, args: KubeflowPipelinesArgs, before: list[pulumi.Resource]) -> k8s.apps.v1.Deployment:
+    def _server(
+        self, args: KubeflowPipelinesArgs, dependencies: list[pulumi.Resource]
+    ) -> k8s.apps.v1.Deployment:
         return k8s.apps.v1.Deployment(
             f"{self._name}-server",
             metadata=metadata(KFP_SERVICE, _LABELS, namespace=KFP_NAMESPACE),
             spec={
                 "replicas": 1,
-                # The database has one writer: the old server ends before the new one begins.
+                # The database allows one writer: the old server stops before the new one starts.
                 "strategy": {"type": "Recreate"},
                 "selector": {"match_labels": _LABELS},
                 "template": {
@@ -136,7 +138,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
                     "spec": pod(args.image.reference, args.store, args.endpoint),
                 },
             },
-            opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(*before)),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(*dependencies)),
         )
 
     def _service(self, opts: pulumi.ResourceOptions) -> None:
@@ -152,7 +154,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
 
 
 def _annotations(store: StoreHandle) -> dict[str, pulumi.Input[str]] | None:
-    """Return what restarts the server when the store's CA certificate changes: it is read once."""
+    """Return annotations that restart the server when the store's CA certificate changes: it is read once."""
     if store.ca_certificate is None:
         return None
     digest = pulumi.Output.from_input(store.ca_certificate).apply(

@@ -1,7 +1,7 @@
-"""KServe: its CRDs and controller, webhooks with certificates that renew, and our runtime.
+"""KServe: its CRDs and controller, webhooks with renewed certificates, and our serving runtime.
 
-Deliberately not here: Knative, Istio and cert-manager. Serving is in `standard` mode (Deployments), the
-gateway reaches predictors by their Services, and a Job of ours issues the webhooks' certificate.
+Knative, Istio and cert-manager are not needed: serving uses `standard` mode (Deployments), the gateway
+reaches predictors by their Services, and a Job of ours issues the webhooks' certificate.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,15 @@ from infra.components.kserve.manifests import load_crds, load_rules
 from infra.components.kserve.objects import WEBHOOK_PORT, WEBHOOK_SECRET, WEBHOOK_SERVICE
 from infra.components.kserve.webhook_certificates import WebhookCertificates, WebhookCertificatesArgs
 from infra.names import KSERVE_NAMESPACE, PART_OF, SERVING_RUNTIME
-from infra.pod_defaults import RESTRICTED, SCRATCH, confined, confined_pod, http_probe, metadata, resources
+from infra.pod_defaults import (
+    RESTRICTED,
+    SCRATCH,
+    container_security_context,
+    http_probe,
+    metadata,
+    pod_security_context,
+    resources,
+)
 from infra.settings.models import ServingSettings
 from storage.layout import Buckets
 
@@ -29,7 +37,7 @@ _CONTROLLER: Final = "kserve-controller-manager"
 
 @dataclass(frozen=True, kw_only=True)
 class KServeArgs:
-    """What the operator said, and what was made before."""
+    """Settings, images and manifests of KServe."""
 
     settings: ServingSettings
     images: Images
@@ -38,7 +46,7 @@ class KServeArgs:
 
 
 class KServe(pulumi.ComponentResource):
-    """KServe ready to take InferenceServices."""
+    """KServe, ready for InferenceServices."""
 
     runtime: pulumi.Output[str]
 
@@ -161,7 +169,7 @@ class KServe(pulumi.ComponentResource):
                     "metadata": {"labels": own},
                     "spec": {
                         "service_account_name": _CONTROLLER,
-                        "security_context": confined_pod(),
+                        "security_context": pod_security_context(),
                         "containers": [
                             {
                                 "name": "manager",
@@ -177,7 +185,7 @@ class KServe(pulumi.ComponentResource):
                                 "ports": [{"name": "webhook-server", "container_port": WEBHOOK_PORT}],
                                 "readiness_probe": http_probe("/readyz", 8081, period=2, failures=5),
                                 "liveness_probe": http_probe("/healthz", 8081, failures=6),
-                                "security_context": confined(),
+                                "security_context": container_security_context(),
                                 "resources": resources(cpu="50m", memory="96Mi", memory_limit="384Mi"),
                                 "volume_mounts": [
                                     {
@@ -196,7 +204,7 @@ class KServe(pulumi.ComponentResource):
         )
 
     def _service(self, controller: pulumi.Resource) -> k8s.core.v1.Service:
-        """Make the webhooks' Service: ready once the API server can reach the controller through it."""
+        """Declare the webhooks' Service: ready once the API server can reach the controller through it."""
         own = labels("controller")
         return k8s.core.v1.Service(
             f"{self._name}-webhook-service",

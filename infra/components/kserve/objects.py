@@ -1,7 +1,7 @@
-"""The bodies of KServe's own objects. Pure.
+"""The specs of KServe's own objects. Pure.
 
-Facts are those of KServe 0.17: configuration keys, webhook paths and how its pod mutator merges a
-ClusterStorageContainer into the init container that fetches a model.
+Configuration keys, webhook paths and the way its pod mutator merges a ClusterStorageContainer into the
+init container that downloads a model are those of KServe 0.17.
 """
 
 import json
@@ -14,7 +14,7 @@ WEBHOOK_PORT: Final = 9443
 WEBHOOK_SERVICE: Final = "kserve-webhook-server-service"
 WEBHOOK_SECRET: Final = "kserve-webhook-server-cert"
 CONFIG_NAME: Final = "inferenceservice-config"
-"""Looked up by this name in the controller's own namespace."""
+"""The controller looks up this name in its own namespace."""
 
 CRDS: Final = (
     "clusterservingruntimes",
@@ -24,18 +24,18 @@ CRDS: Final = (
     "servingruntimes",
     "trainedmodels",
 )
-"""What the controller reads; the generator also writes kinds of controllers that don't run here."""
+"""CRDs that the controller needs; the generator also writes those of controllers that don't run here."""
 
-_SCRATCH: Final = "/tmp"  # noqa: S108  # the pod's own
+_SCRATCH: Final = "/tmp"  # noqa: S108  # a volume of the pod
 DRAIN_SECONDS: Final = 5
-"""How long a model server answers on after it was told to go."""
+"""Seconds for which a model server still answers after its termination began."""
 STORAGE_INITIALIZER: Final = "/usr/lib/slipway/storage_initializer.py"
 """Program of the image `model-server` that downloads a model; see embedded/images/programs."""
 _UNUSED_IMAGE: Final = "slipway.invalid/not-in-this-release"
-"""KServe's features that need further images (agent, router) are off; a pod that asks for one says so."""
+"""Features that need further images (agent, router) are off; a pod that uses one fails with this name."""
 
 
-def _confined() -> dict[str, Any]:
+def _container_security_context() -> dict[str, Any]:
     return {
         "allowPrivilegeEscalation": False,
         "capabilities": {"drop": ["ALL"]},
@@ -46,7 +46,7 @@ def _confined() -> dict[str, Any]:
 
 
 def controller_config(storage_image: str) -> dict[str, str]:
-    """Return the data of the ConfigMap that the controller and its webhooks read."""
+    """Return the data of the ConfigMap with the configuration of the controller and its webhooks."""
     sidecar = {
         "image": _UNUSED_IMAGE,
         "cpuRequest": "10m",
@@ -56,8 +56,8 @@ def controller_config(storage_image: str) -> dict[str, str]:
     }
     sections: dict[str, dict[str, Any]] = {
         "deploy": {"defaultDeploymentMode": "Standard"},
-        # The gateway reaches predictors by their Services, so no Ingress or route is made; the controller
-        # refuses a configuration without an ingressGateway even then.
+        # The gateway reaches predictors by their Services, so no Ingress or route is created; the
+        # controller still requires an ingressGateway.
         "ingress": {
             "disableIngressCreation": True,
             "disableIstioVirtualHost": True,
@@ -75,8 +75,8 @@ def controller_config(storage_image: str) -> dict[str, str]:
             "enableModelcar": False,
         },
         "credentials": {
-            # Credentials come from the predictor's ServiceAccount alone: without this name the
-            # annotation on an InferenceService could point at any Secret of the namespace.
+            # Credentials come only from the predictor's ServiceAccount: with a name here, an annotation
+            # on an InferenceService could select any Secret of the namespace.
             "storageSecretNameAnnotation": "",
             "s3": {
                 "s3AccessKeyIDName": "AWS_ACCESS_KEY_ID",
@@ -112,7 +112,7 @@ class Webhook:
     """One admission webhook that the controller serves."""
 
     configuration: str
-    """Name of the Validating- or MutatingWebhookConfiguration that holds it."""
+    """Name of the Validating- or MutatingWebhookConfiguration that contains it."""
 
     name: str
     path: str
@@ -179,9 +179,9 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
                     "periodSeconds": 10,
                     "timeoutSeconds": 5,
                 },
-                # Nodes and gateway take a moment to notice that a pod goes; until then it has to answer.
+                # Nodes and the gateway notice a terminating pod with a delay; until then it must answer.
                 "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
-                "securityContext": _confined(),
+                "securityContext": _container_security_context(),
                 "resources": {
                     "requests": dict(REQUESTS),
                     "limits": {"cpu": cpu_limit, "memory": memory_limit},
@@ -194,10 +194,11 @@ def serving_runtime(image: str, *, cpu_limit: str, memory_limit: str) -> dict[st
 
 
 def storage_container(image: str) -> dict[str, Any]:
-    """Return the spec of the ClusterStorageContainer that fetches models from S3.
+    """Return the spec of the ClusterStorageContainer that downloads models from S3.
 
-    KServe's own default has no security context, which a `restricted` namespace refuses. It must not
-    have `env`: 0.17 merges that over the credentials' variables by position, and the pod is invalid.
+    KServe's default has no security context and is rejected in a `restricted` namespace. The spec must
+    not contain `env`: 0.17 merges it over the credentials' variables by position, which makes the pod
+    invalid.
     """
     return {
         "container": {
@@ -205,7 +206,7 @@ def storage_container(image: str) -> dict[str, Any]:
             "image": image,
             "imagePullPolicy": "IfNotPresent",
             "command": ["python3", STORAGE_INITIALIZER],
-            "securityContext": _confined(),
+            "securityContext": _container_security_context(),
             "resources": {
                 "requests": {"cpu": "50m", "memory": "64Mi"},
                 "limits": {"cpu": "1", "memory": "512Mi"},

@@ -1,8 +1,8 @@
-"""The certificate of an admission webhook: issued by a Job at the start, looked after by one every day.
+"""The certificate of an admission webhook: issued by a Job, renewed by a daily CronJob.
 
-The program declares webhook configurations without a CA; the Job makes a CA and a certificate, keeps them
-in a Secret and writes the CA into the configurations under its own field manager, so neither undoes the
-other's work.
+The program declares webhook configurations without a CA certificate. The Job creates a CA and a
+certificate, stores them in a Secret and writes the CA certificate into the configurations under its own
+field manager, so that the program and the Job don't overwrite each other.
 """
 
 from dataclasses import dataclass
@@ -13,17 +13,24 @@ import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import Image
 from infra.names import PART_OF
-from infra.pod_defaults import confined, confined_pod, metadata, resources, scratch_mount, scratch_volume
+from infra.pod_defaults import (
+    container_security_context,
+    metadata,
+    pod_security_context,
+    resources,
+    scratch_mount,
+    scratch_volume,
+)
 
 _ACCOUNT: Final = "webhook-certificates"
 _RENEWAL: Final = "17 3 * * *"
-"""Daily; the Job renews only what is close to its end."""
+"""Daily; the Job renews a certificate only shortly before it expires."""
 _RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, kw_only=True)
 class WebhookCertificatesArgs:
-    """Whose certificate, and what it goes into."""
+    """The Service to certify, the Secret of the certificate, and the configurations that trust it."""
 
     namespace: str
     service: str
@@ -34,7 +41,7 @@ class WebhookCertificatesArgs:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Return what the Job is told."""
+        """Return the environment variables of the Job."""
         return {
             "SLIPWAY_NAMESPACE": self.namespace,
             "SLIPWAY_SERVICE": self.service,
@@ -45,7 +52,7 @@ class WebhookCertificatesArgs:
 
 
 class WebhookCertificates(pulumi.ComponentResource):
-    """A certificate that is there, and stays valid."""
+    """A certificate that is issued and kept valid."""
 
     def __init__(
         self, name: str, args: WebhookCertificatesArgs, opts: pulumi.ResourceOptions | None = None
@@ -62,7 +69,7 @@ class WebhookCertificates(pulumi.ComponentResource):
         digest = args.image.reference.rpartition(":")[2][:12]
         job = k8s.batch.v1.Job(
             f"{name}-issue",
-            # A Job's pod can't be changed, so a new image is a new Job under the same logical name.
+            # A Job's pod template is immutable, so a new image needs a new Job under the same logical name.
             metadata=metadata(f"{_ACCOUNT}-{digest}", self._labels, namespace=args.namespace),
             spec={"backoff_limit": 4, "template": self._pod()},
             opts=pulumi.ResourceOptions(parent=self, depends_on=args.image.after(*access)),
@@ -96,7 +103,7 @@ class WebhookCertificates(pulumi.ComponentResource):
             f"{name}-role",
             metadata=metadata(_ACCOUNT, self._labels, namespace=args.namespace),
             rules=[
-                # What isn't there yet has no name that a rule could hold `create` to.
+                # RBAC can't restrict `create` by resource name.
                 {"api_groups": [""], "resources": ["secrets"], "verbs": ["create"]},
                 {
                     "api_groups": [""],
@@ -140,7 +147,7 @@ class WebhookCertificates(pulumi.ComponentResource):
             spec={
                 "service_account_name": _ACCOUNT,
                 "restart_policy": "OnFailure",
-                "security_context": confined_pod(),
+                "security_context": pod_security_context(),
                 "containers": [
                     {
                         "name": "certificates",
@@ -151,7 +158,7 @@ class WebhookCertificates(pulumi.ComponentResource):
                             {"name": variable, "value": value}
                             for variable, value in self._args.environment.items()
                         ],
-                        "security_context": confined(),
+                        "security_context": container_security_context(),
                         "resources": resources(cpu="20m", memory="64Mi", memory_limit="256Mi"),
                         "volume_mounts": [scratch_mount()],
                     }

@@ -12,15 +12,15 @@ from infra.names import KSERVE_NAMESPACE
 from infra.pod_defaults import metadata
 
 _NOT_AWAITED: Final = {"pulumi.com/skipAwait": "true"}
-"""Webhook configurations come before the controller that answers them: waiting would be for ever."""
+"""Webhook configurations are created before the controller that answers them: waiting would never end."""
 
 
 def configurations(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
-    """Make the webhook configurations, without a CA: the certificates Job sets and renews it.
+    """Declare the webhook configurations without a CA certificate, which the certificates Job sets.
 
     Args:
         name: The prefix of the resources' names.
-        opts: With the parent, and after the namespace.
+        opts: Resource options with the parent and a dependency on the namespace.
     """
     own = labels("webhook")
     outside = {

@@ -230,7 +230,7 @@ def test_settings_that_name_a_secret_of_their_makers_vouch_for_nothing(snapshot,
     here(fresh)
     state = json.loads(place.read(snapshot.index.file("state.json")))
     other = state["deployment"]["resources"][0]["outputs"]["secret"]["ciphertext"]
-    for value, words in (("known" * 9, "unencrypted"), ({"secure": other}, "can't vouch")):
+    for value, words in (("known" * 9, "plain text"), ({"secure": other}, "can't vouch")):
         identity = altered(snapshot, place, lambda s, v=value: s["config"].update({"slipway:secret": v}))
         with pytest.raises(UsageError, match=words):
             signing_key("local", place, identity)

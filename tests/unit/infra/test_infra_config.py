@@ -1,4 +1,4 @@
-"""Settings and tenants: what is taken, and how what isn't is refused."""
+"""Settings and tenants: valid files load, and each mistake is reported with file and field."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ def stack_file(folder: Path, platform: str, *, extra: str = "", secret: str = SE
     return path
 
 
-def refusal(call, *arguments) -> UsageError:
+def usage_error(call, *arguments) -> UsageError:
     with pytest.raises(UsageError) as caught:
         call(*arguments)
     return caught.value
@@ -79,53 +79,55 @@ def test_defaults_are_a_whole_platform(tmp_path):
         (f"{GOOD}\ncluster: {{context: x}}", "slipway:platform.cluster: Extra inputs are not permitted"),
     ],
 )
-def test_refusals_name_file_and_field(tmp_path, platform, message):
-    error = refusal(config.load_file, stack_file(tmp_path, platform))
+def test_errors_name_file_and_field(tmp_path, platform, message):
+    error = usage_error(config.load_file, stack_file(tmp_path, platform))
     assert str(error).startswith(f"Pulumi.local.yaml: {message}"), str(error)
     assert error.exit_code == 2
 
 
-def test_every_mistake_is_told_at_once(tmp_path):
-    error = refusal(config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{size_gib: 0}}\nkfp: {{x: 1}}"))
+def test_all_mistakes_are_reported_at_once(tmp_path):
+    error = usage_error(
+        config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{size_gib: 0}}\nkfp: {{x: 1}}")
+    )
     assert error.what.splitlines() == [
         "Pulumi.local.yaml: slipway:platform.kfp.x: Extra inputs are not permitted",
         "Pulumi.local.yaml: slipway:platform.store.size_gib: Input should be greater than or equal to 1",
     ]
 
 
-def test_a_stack_without_its_secret_names_the_command_that_makes_one(tmp_path):
-    error = refusal(config.load_file, stack_file(tmp_path, GOOD, secret="slipway:other: 1"))
+def test_a_missing_secret_names_the_command_that_creates_it(tmp_path):
+    error = usage_error(config.load_file, stack_file(tmp_path, GOOD, secret="slipway:other: 1"))
     assert str(error).startswith("Pulumi.local.yaml: slipway:other: unknown setting.")
-    error = refusal(config.load_file, stack_file(tmp_path, GOOD, secret=""))
+    error = usage_error(config.load_file, stack_file(tmp_path, GOOD, secret=""))
     assert error.what == "Pulumi.local.yaml: slipway:secret: missing."
     assert error.fix == "Run: slipway init local"
 
 
-def test_a_secret_in_plain_text_is_refused_and_never_shown(tmp_path):
-    error = refusal(config.load_file, stack_file(tmp_path, GOOD, secret="slipway:secret: hunter2hunter2"))
-    assert error.what == "Pulumi.local.yaml: slipway:secret: stands there unencrypted."
+def test_a_secret_in_plain_text_is_rejected_and_not_shown(tmp_path):
+    error = usage_error(config.load_file, stack_file(tmp_path, GOOD, secret="slipway:secret: hunter2hunter2"))
+    assert error.what == "Pulumi.local.yaml: slipway:secret: is stored in plain text."
     assert "hunter2" not in str(error)
 
 
-def test_a_value_is_never_repeated_in_a_refusal(tmp_path):
-    """Somebody may have put a password into the wrong field."""
-    error = refusal(config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{region: 'PASSWORD-9'}}"))
+def test_error_messages_never_contain_the_value(tmp_path):
+    """A password may be in the wrong field by mistake."""
+    error = usage_error(config.load_file, stack_file(tmp_path, f"{GOOD}\nstore: {{region: 'PASSWORD-9'}}"))
     assert "store.region: String should match pattern" in str(error)
     assert "PASSWORD-9" not in str(error)
 
 
-def test_what_is_no_stack_file_is_refused(tmp_path):
-    assert "slipway init local" in refusal(config.load_file, tmp_path / "Pulumi.local.yaml").fix
+def test_an_invalid_stack_file_is_rejected(tmp_path):
+    assert "slipway init local" in usage_error(config.load_file, tmp_path / "Pulumi.local.yaml").fix
     path = tmp_path / "Pulumi.local.yaml"
     path.write_text("confg: {}\n")
-    assert refusal(config.load_file, path).what == "Pulumi.local.yaml: confg: unknown key."
+    assert usage_error(config.load_file, path).what == "Pulumi.local.yaml: confg: unknown key."
     path.write_text("config: [a]\n")
-    assert refusal(config.load_file, path).what == "Pulumi.local.yaml: config: must be a mapping."
+    assert usage_error(config.load_file, path).what == "Pulumi.local.yaml: config: must be a mapping."
     path.write_text(f"config:\n  {SECRET}\n")
-    assert refusal(config.load_file, path).what == "Pulumi.local.yaml: slipway:platform: missing."
+    assert usage_error(config.load_file, path).what == "Pulumi.local.yaml: slipway:platform: missing."
 
 
-def test_settings_of_other_programs_are_left_alone(tmp_path):
+def test_settings_of_other_programs_are_ignored(tmp_path):
     assert config.load_file(stack_file(tmp_path, GOOD, extra="  kubernetes:context: mine\n"))
 
 
@@ -136,7 +138,7 @@ def tenant_file(folder: Path, text: str, name: str = "team.yaml") -> Path:
     return path
 
 
-def test_a_tenant_is_a_name_and_what_its_file_adds(tmp_path):
+def test_a_tenant_file_sets_name_and_members(tmp_path):
     tenant = config.load_tenant(
         tenant_file(
             tmp_path, "name: team-b\nmembers: [{user: a@b.org, role: editor}, {group: g, role: viewer}]\n"
@@ -152,16 +154,16 @@ def test_a_tenant_is_a_name_and_what_its_file_adds(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name: no\n", "team.yaml:1: 'no' can be read in two ways"),
+        ("name: no\n", "team.yaml:1: 'no' is ambiguous"),
         ("name: true\n", "tenants/team.yaml: name: Input should be a valid string"),
         ("name: 7\n", "tenants/team.yaml: name: Input should be a valid string"),
         ("name: Team_A\n", "tenants/team.yaml: name: 'Team_A' can't name a tenant."),
         (f"name: {'a' * 41}\n", "tenants/team.yaml: name: 'aaaa"),
-        ("name: kube-system\n", "tenants/team.yaml: name: 'kube-system' is a namespace of the system"),
-        ("name: default\n", "tenants/team.yaml: name: 'default' is a namespace of the system"),
-        ("name: kubeflow\n", "tenants/team.yaml: name: 'kubeflow' is a namespace of the system"),
-        ("name: kserve\n", "tenants/team.yaml: name: 'kserve' is a namespace of the system"),
-        ("name: slipway-store\n", "tenants/team.yaml: name: 'slipway-store' is a namespace of the system"),
+        ("name: kube-system\n", "tenants/team.yaml: name: 'kube-system' is a system namespace"),
+        ("name: default\n", "tenants/team.yaml: name: 'default' is a system namespace"),
+        ("name: kubeflow\n", "tenants/team.yaml: name: 'kubeflow' is a system namespace"),
+        ("name: kserve\n", "tenants/team.yaml: name: 'kserve' is a system namespace"),
+        ("name: slipway-store\n", "tenants/team.yaml: name: 'slipway-store' is a system namespace"),
         ("members: []\n", "tenants/team.yaml: name: Field required"),
         ("name: a\nmember: []\n", "tenants/team.yaml: member: Extra inputs are not permitted"),
         (
@@ -202,12 +204,12 @@ def test_a_tenant_is_a_name_and_what_its_file_adds(tmp_path):
         ("name: a\nquota: {memory: 8GB}\n", "tenants/team.yaml: quota.memory: String should match"),
     ],
 )
-def test_tenant_refusals_name_file_and_field(tmp_path, text, message):
-    error = refusal(config.load_tenant, tenant_file(tmp_path, text))
+def test_tenant_errors_name_file_and_field(tmp_path, text, message):
+    error = usage_error(config.load_tenant, tenant_file(tmp_path, text))
     assert str(error).startswith(message), str(error)
 
 
-def test_the_gates_of_a_tenant_are_raised_and_never_lowered(tmp_path):
+def test_gates_can_be_raised_but_not_lowered(tmp_path):
     text = "name: a\ngates: {minimums: {accuracy: 0.9}, max_drop: 0.01}\n"
     gates = config.load_tenant(tenant_file(tmp_path, text)).gates
     assert (gates.minimums.demanded(), gates.max_drop, gates.min_held_out_rows) == (
@@ -220,45 +222,45 @@ def test_the_gates_of_a_tenant_are_raised_and_never_lowered(tmp_path):
     assert gates.at_least(0.95).max_drop == 0.01
 
 
-def test_two_files_can_t_declare_one_tenant(tmp_path):
+def test_two_files_for_one_tenant_are_rejected(tmp_path):
     tenant_file(tmp_path, "name: team-x\n", "one.yaml")
     tenant_file(tmp_path, "name: team-x\n", "two.yaml")
-    assert refusal(config.load_tenants, tmp_path / "tenants").what == (
+    assert usage_error(config.load_tenants, tmp_path / "tenants").what == (
         "tenants/two.yaml: name: 'team-x' is already declared in tenants/one.yaml."
     )
 
 
-def test_a_file_that_would_be_passed_over_is_refused(tmp_path):
+def test_a_tenant_file_with_another_suffix_is_rejected(tmp_path):
     tenant_file(tmp_path, "name: team-x\n", "one.yml")
-    assert refusal(config.load_tenants, tmp_path / "tenants").fix == "Rename it to one.yaml."
+    assert usage_error(config.load_tenants, tmp_path / "tenants").fix == "Rename it to one.yaml."
 
 
-def test_tenants_come_in_the_order_of_their_names(tmp_path):
+def test_tenants_are_sorted_by_name(tmp_path):
     for file, name in (("a", "zeta"), ("b", "alpha"), ("c", "mid")):
         tenant_file(tmp_path, f"name: {name}\n", f"{file}.yaml")
     assert [tenant.name for tenant in config.load_tenants(tmp_path / "tenants")] == ["alpha", "mid", "zeta"]
 
 
-def test_committed_tenants_are_good():
+def test_committed_tenants_load():
     assert "team-a" in [tenant.name for tenant in config.load_tenants(ROOT / "tenants")]
 
 
 @pytest.mark.parametrize("template", sorted((ROOT / "stacks").glob("*.yaml")), ids=lambda path: path.stem)
-def test_committed_stack_templates_are_good(tmp_path, template):
+def test_committed_stack_templates_load(tmp_path, template):
     path = tmp_path / f"Pulumi.{template.stem}.yaml"
     path.write_text(f"{template.read_text()}\n  {SECRET}\n")
     assert config.load_file(path).environment == template.stem
 
 
 @pytest.mark.parametrize("name", sorted(config.schemas()))
-def test_committed_schemas_are_fresh(name):
+def test_committed_schemas_are_up_to_date(name):
     assert (ROOT / "docs" / name).read_text() == config.schemas()[name], (
         "run: python -m infra.settings.config --write-schema"
     )
 
 
 @pytest.mark.parametrize("model", [LocalSettings, DevSettings, TenantSettings])
-def test_settings_never_change_and_take_nothing_unknown(model):
+def test_settings_are_immutable_and_reject_unknown_fields(model):
     def check(schema: dict) -> None:
         for name, definition in {"": schema, **schema.get("$defs", {})}.items():
             if definition.get("type") == "object":
@@ -268,30 +270,33 @@ def test_settings_never_change_and_take_nothing_unknown(model):
     assert model.model_config["frozen"], model
 
 
-def test_the_program_checks_what_it_is_given_too(tmp_path, monkeypatch):
+def test_the_pulumi_program_checks_its_config_too(tmp_path, monkeypatch):
     import pulumi
     from pulumi.runtime import mocks, settings
     from support.engine import Engine
 
-    def given(**said: str) -> None:
+    def configure(**values: str) -> None:
         mocks.set_mocks(Engine(), project="slipway", stack="local")
-        pulumi.runtime.set_all_config({f"slipway:{key}": value for key, value in said.items()})
+        pulumi.runtime.set_all_config({f"slipway:{key}": value for key, value in values.items()})
 
     loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)  # Pulumi's Outputs want one; asyncio.run of another test leaves none
+    asyncio.set_event_loop(loop)  # Pulumi's Outputs need one; asyncio.run of another test leaves none
     try:
-        given(platform=json.dumps({"environment": "local"}))
-        assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: missing."
-        given(platform=json.dumps({"environment": "local"}), secret="short")
-        assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: too short."
-        given(platform=json.dumps({"environment": "local"}), secret="x" * 43, stray="1")
-        assert refusal(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:stray: unknown setting."
-        given(platform=json.dumps({"environment": "local", "kfp": {"size_gib": 0}}), secret="x" * 43)
-        assert "slipway:platform.kfp.size_gib" in refusal(config.from_pulumi, ROOT).what
-        given(platform=json.dumps({"environment": "local"}), secret="x" * 43)
+        configure(platform=json.dumps({"environment": "local"}))
+        assert usage_error(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: missing."
+        configure(platform=json.dumps({"environment": "local"}), secret="short")
+        assert usage_error(config.from_pulumi, ROOT).what == "Pulumi.local.yaml: slipway:secret: too short."
+        configure(platform=json.dumps({"environment": "local"}), secret="x" * 43, unknown="1")
+        assert (
+            usage_error(config.from_pulumi, ROOT).what
+            == "Pulumi.local.yaml: slipway:unknown: unknown setting."
+        )
+        configure(platform=json.dumps({"environment": "local", "kfp": {"size_gib": 0}}), secret="x" * 43)
+        assert "slipway:platform.kfp.size_gib" in usage_error(config.from_pulumi, ROOT).what
+        configure(platform=json.dumps({"environment": "local"}), secret="x" * 43)
         assert config.from_pulumi(ROOT).stack == "local"
     finally:
-        # What the mocks began on this loop ends on it; the next test would wait for it on another.
+        # Tasks that the mocks started on this loop must end on it; the next test uses another loop.
         while waiting := asyncio.all_tasks(loop):
             loop.run_until_complete(asyncio.gather(*waiting, return_exceptions=True))
         settings.SETTINGS.rpc_manager.clear()

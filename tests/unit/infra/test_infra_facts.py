@@ -1,4 +1,4 @@
-"""What the pure modules say: KServe's objects, the admission policy, a tenant's launcher and network."""
+"""Pure modules: KServe's objects, the admission policy, a tenant's launcher config and network policies."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from storage.layout import Buckets
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_launcher_reads_the_runs_prefix_and_the_runners_secret():
+def test_the_launcher_config_has_root_endpoint_and_secret():
     data = tenancy.launcher_config(
         Buckets(),
         "team-a",
@@ -49,7 +49,7 @@ def test_the_launcher_reads_the_runs_prefix_and_the_runners_secret():
     }
 
 
-def test_our_own_pipelines_api_takes_the_launcher_config():
+def test_the_embedded_pipelines_api_reads_the_launcher_config():
     from embedded.kfp.launcher_config import LauncherConfig
 
     class Objects:
@@ -72,19 +72,19 @@ def test_our_own_pipelines_api_takes_the_launcher_config():
     assert (access.endpoint_url, access.access_key) == ("http://minio.store:9000", "key")
 
 
-def test_everything_is_shut_before_anything_is_opened():
-    policies = tenancy.network_openings("slipway-store", 9000)
-    shut = policies.pop("default-deny")
-    assert shut == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+def test_network_policies_deny_by_default():
+    policies = tenancy.network_policies("slipway-store", 9000)
+    default_deny = policies.pop("default-deny")
+    assert default_deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
     for name, policy in policies.items():
         for rule in (*policy.get("ingress", ()), *policy.get("egress", ())):
-            assert rule, f"{name}: an empty rule opens everything"
+            assert rule, f"{name}: an empty rule allows everything"
             if name != "allow-own-namespace":
                 assert rule["ports"], name
 
 
-def test_the_policy_names_the_prefix_with_its_slash():
-    """Without it, team-a would be let into team-ab."""
+def test_the_policy_ends_the_tenant_prefix_with_a_slash():
+    """Without it, team-a could read models of team-ab."""
     spec = admission.model_source(Buckets(models="acme-models"), {"cpu": "1", "memory": "1Gi"})
     text = json.dumps(spec)
     assert "'s3://acme-models/' + request.namespace + '/'" in text
@@ -96,11 +96,11 @@ def test_the_policy_names_the_prefix_with_its_slash():
 
 
 @pytest.mark.parametrize("section", sorted(objects.controller_config("image:1")))
-def test_every_section_of_kserves_configuration_is_json(section):
+def test_every_section_of_the_kserve_config_is_json(section):
     assert isinstance(json.loads(objects.controller_config("image:1")[section]), dict)
 
 
-def test_kserve_is_told_what_the_rest_of_the_program_relies_on():
+def test_kserve_config_has_the_values_the_platform_needs():
     config = {name: json.loads(text) for name, text in objects.controller_config("image:1").items()}
     assert config["deploy"] == {"defaultDeploymentMode": "Standard"}
     assert config["ingress"]["disableIngressCreation"] is True
@@ -111,7 +111,7 @@ def test_kserve_is_told_what_the_rest_of_the_program_relies_on():
     )
 
 
-def test_webhook_paths_are_those_of_the_controller():
+def test_webhook_paths_match_the_controller():
     """As pkg/webhook and controller-runtime of KServe 0.17 register them."""
     paths = [hook.path for hook in (*objects.VALIDATING, objects.DEFAULTER, objects.POD_MUTATOR)]
     assert paths == [
@@ -125,21 +125,21 @@ def test_webhook_paths_are_those_of_the_controller():
     ]
 
 
-def test_the_runtime_serves_a_model_under_the_endpoints_name():
+def test_the_runtime_serves_under_the_inference_service_name():
     spec = objects.serving_runtime("image:1", cpu_limit="1", memory_limit="1Gi")
     [container] = spec["containers"]
-    said = {variable["name"]: variable["value"] for variable in container["env"]}
-    assert said == {"MODEL_NAME": "{{.Name}}"}
+    variables = {variable["name"]: variable["value"] for variable in container["env"]}
+    assert variables == {"MODEL_NAME": "{{.Name}}"}
     assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/{{.Name}}/ready"
-    assert not re.search(r"\{\{(?!\.Name\}\})", json.dumps(spec)), "KServe fills in nothing else that we use"
+    assert not re.search(r"\{\{(?!\.Name\}\})", json.dumps(spec)), "KServe fills in only the name"
 
 
-def test_manifests_that_lack_a_kind_are_refused_by_name(tmp_path):
+def test_missing_manifests_are_named(tmp_path):
     manifests = write_manifests(tmp_path / "out")
     assert list(load_crds(manifests)) == list(objects.CRDS)
     assert load_rules(manifests)
     (manifests / "crds" / "inferenceservices.yaml").unlink()
-    with pytest.raises(UsageError, match=r"no definition of inferenceservices\."):
+    with pytest.raises(UsageError, match=r"the definition of inferenceservices is missing"):
         load_crds(manifests)
     (manifests / "role.yaml").unlink()
     with pytest.raises(UsageError, match=r"role\.yaml: no such file"):

@@ -1,4 +1,4 @@
-"""The whole program under the recording engine, and laws that hold for all that it declares."""
+"""The whole program under the recording engine, and invariants of all that it declares."""
 
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ from storage import keys
 
 ROOT = Path(__file__).parents[3]
 TEAMS = tuple(
-    TenantSettings.model_validate_json(json.dumps(said))
-    for said in (
+    TenantSettings.model_validate_json(json.dumps(values))
+    for values in (
         {
             "name": "team-a",
             "members": [
@@ -58,7 +58,7 @@ def _objects(engine: Engine) -> list[tuple[str, str, dict]]:
 
 
 def _pods(body: object):
-    """Yield every pod spec in a body, however deep."""
+    """Yield every pod spec in a body, at any depth."""
     if isinstance(body, dict):
         if "containers" in body:
             yield body
@@ -69,7 +69,7 @@ def _pods(body: object):
             yield from _pods(value)
 
 
-def test_every_object_is_named_and_labelled_as_ours(engine):
+def test_every_object_has_a_name_and_our_labels(engine):
     for kind, name, body in _objects(engine):
         metadata = body["metadata"]
         assert metadata["name"], f"{name}: a random name would differ in every plan"
@@ -88,13 +88,13 @@ def _keys(value: object):
             yield from _keys(inner)
 
 
-def test_no_field_is_misspelled_into_one_that_kubernetes_ignores(engine):
-    """The SDK translates the fields that it knows and lets any other through as it stands."""
+def test_no_field_has_snake_case(engine):
+    """The SDK converts known fields to camelCase and passes unknown ones, which Kubernetes ignores."""
     for _, name, body in _objects(engine):
         assert not [key for key in _keys(body) if "_" in key], name
 
 
-def test_every_role_is_free_of_wildcards(engine):
+def test_no_role_has_a_wildcard(engine):
     roles = [*engine.of("Role"), *engine.of("ClusterRole")]
     assert len(roles) >= 10
     for role in roles:
@@ -104,7 +104,7 @@ def test_every_role_is_free_of_wildcards(engine):
             assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]], role.name
 
 
-def test_every_image_comes_from_the_cluster_and_is_never_pulled_twice(engine):
+def test_only_images_of_the_cluster_are_used(engine):
     allowed = {reference(kind) for kind in KINDS}
     seen = set()
     for _, name, body in _objects(engine):
@@ -113,15 +113,15 @@ def test_every_image_comes_from_the_cluster_and_is_never_pulled_twice(engine):
                 assert container["image"] in allowed, name
                 assert container["imagePullPolicy"] == "IfNotPresent", name
                 seen.add(container["image"])
-    assert seen == allowed, "every image that is built is run by something"
+    assert seen == allowed, "every image that is built is used"
 
 
-def test_every_container_keeps_to_the_restricted_standard(engine):
+def test_every_container_meets_the_restricted_standard(engine):
     for _, name, body in _objects(engine):
-        found = [*_pods(body.get("spec", {}))]
+        pods = [*_pods(body.get("spec", {}))]
         if "container" in body.get("spec", {}):
-            found.append({"containers": [body["spec"]["container"]]})
-        for pod in found:
+            pods.append({"containers": [body["spec"]["container"]]})
+        for pod in pods:
             for container in pod["containers"]:
                 context = container["securityContext"]
                 assert context["allowPrivilegeEscalation"] is False, name
@@ -137,8 +137,8 @@ def test_every_namespace_enforces_the_restricted_standard(engine):
         assert namespace.inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
-def test_selectors_find_the_pods_of_their_own_workload_only(engine):
-    """Two workloads with one set of labels would answer for each other behind a Service."""
+def test_selectors_are_unique(engine):
+    """A Service would route to both of two workloads with the same labels."""
     selectors = [
         json.dumps(body["spec"]["selector"].get("matchLabels"), sort_keys=True)
         for kind, _, body in _objects(engine)
@@ -158,17 +158,17 @@ def _derived() -> list[str]:
     return derived
 
 
-def test_nothing_secret_stands_outside_the_data_of_a_secret(engine):
+def test_secrets_occur_only_in_the_data_of_secrets(engine):
     for made in engine.made:
         text = secrets_masked(made.inputs)
         for value in (CANARY, *_derived()):
             assert value not in text, made.name
         if not made.typ.endswith(":Secret"):
-            assert "[secret]" not in text, f"{made.name} was given a secret"
+            assert "[secret]" not in text, f"{made.name} contains a secret"
 
 
-def test_each_key_gets_to_its_own_secret(engine):
-    """The positive control of the test above: the values are there, marked."""
+def test_each_key_is_in_its_own_secret(engine):
+    """The positive control of the test above: the values exist and are marked as secrets."""
     import base64
 
     for role in keys.Role:
@@ -184,19 +184,19 @@ def test_each_key_gets_to_its_own_secret(engine):
         ), "KServe puts the scheme before it"
 
 
-def test_a_tenant_holds_no_key_of_another(engine):
+def test_no_tenant_has_the_key_of_another(engine):
     for made in engine.of("Secret"):
         namespace = made.inputs["metadata"]["namespace"]
-        held = json.dumps(reveal(made.inputs))
+        body = json.dumps(reveal(made.inputs))
         for team in TEAMS:
             if namespace in {other.name for other in TEAMS} - {team.name}:
                 import base64
 
                 access = keys.tenant_key(CANARY, team.name, keys.Role.RUNNER).access_key
-                assert base64.b64encode(access.encode()).decode() not in held
+                assert base64.b64encode(access.encode()).decode() not in body
 
 
-def test_the_pipelines_api_may_read_two_objects_of_a_tenant_and_nothing_else(engine):
+def test_the_pipelines_api_may_read_only_two_objects(engine):
     role = engine.one("tenant-team-a-role-slipway-pipelines-api").inputs
     assert [(rule["resources"], rule["resourceNames"], rule["verbs"]) for rule in role["rules"]] == [
         (["configmaps"], [LAUNCHER_CONFIG], ["get"]),
@@ -212,10 +212,10 @@ def test_the_pipelines_api_may_read_two_objects_of_a_tenant_and_nothing_else(eng
     assert sorted(bound) == [f"tenant-{team.name}-binding-slipway-pipelines-api" for team in TEAMS]
 
 
-def test_members_get_the_role_that_their_file_says(engine):
+def test_members_get_their_declared_roles(engine):
     def subjects(role: str) -> list[tuple[str, str]]:
-        found = engine.one(f"tenant-team-a-binding-slipway-{role}").inputs.get("subjects", [])
-        return [(subject["kind"], subject["name"]) for subject in found]
+        bound = engine.one(f"tenant-team-a-binding-slipway-{role}").inputs.get("subjects", [])
+        return [(subject["kind"], subject["name"]) for subject in bound]
 
     assert subjects("admin") == [("User", "ada@example.org")]
     assert subjects("promoter") == [("Group", "ml")]
@@ -223,7 +223,7 @@ def test_members_get_the_role_that_their_file_says(engine):
     assert subjects("editor") == [("ServiceAccount", EDITOR)]
 
 
-def test_outputs_are_exactly_the_contract(built):
+def test_outputs_validate_against_the_contract(built):
     _, outputs = built
     again = PlatformOutputs.model_validate_json(outputs.model_dump_json())
     assert again == outputs
@@ -238,18 +238,18 @@ def test_logical_names_and_order_don_t_depend_on_chance(engine):
     assert not [name for name in names if any(char.isspace() or char in "{}[]" for char in name)]
 
 
-def test_a_job_is_another_job_when_what_it_does_changes(monkeypatch, tmp_path, engine):
+def test_a_changed_input_gives_the_job_another_name(monkeypatch, tmp_path, engine):
     manifests = write_manifests(tmp_path / "out")
     rotated = (TEAMS[0].model_copy(update={"key_generation": 2}), TEAMS[1])
     other, _ = deploy(monkeypatch, manifests, LocalSettings(environment="local"), rotated)
     before, after = (each.one("store-reconcile").inputs["metadata"]["name"] for each in (engine, other))
-    assert before != after, "a Job that ran is never changed; it is replaced"
+    assert before != after, "a Job is immutable, so it must be replaced"
     assert "ttlSecondsAfterFinished" not in engine.one("store-reconcile").inputs["spec"], (
-        "a Job that vanishes is drift"
+        "a Job that Kubernetes removes is drift"
     )
 
 
-def test_webhooks_fail_closed_and_carry_no_certificate(engine):
+def test_webhooks_fail_closed_and_have_no_ca_bundle(engine):
     configurations = [
         *engine.of("MutatingWebhookConfiguration"),
         *engine.of("ValidatingWebhookConfiguration"),

@@ -1,4 +1,4 @@
-"""Who may do what in a tenant's namespace: the golden table, and the laws behind it."""
+"""RBAC rules of each role in a tenant's namespace, and their invariants."""
 
 import itertools
 
@@ -38,18 +38,18 @@ def test_no_rule_has_a_wildcard():
     [(Role.ADMIN, True), (Role.PROMOTER, True), (Role.EDITOR, False), (Role.VIEWER, False)],
 )
 @pytest.mark.parametrize("verb", ["create", "update", "patch", "delete"])
-def test_promotion_is_the_only_path_to_production(role, writes, verb):
-    assert allowed(role, "inferenceservices", "get"), "everybody looks"
+def test_only_admins_and_promoters_write_inference_services(role, writes, verb):
+    assert allowed(role, "inferenceservices", "get"), "every role reads"
     assert allowed(role, "inferenceservices", verb) is writes
 
 
 @pytest.mark.parametrize("role", Role)
-def test_nobody_makes_what_could_read_a_secret(role):
+def test_no_role_can_create_pods_or_list_secrets(role):
     for group, resources in MAKES_PODS.items():
         for resource, verb in itertools.product(resources, WRITES):
             assert not allowed(role, resource, verb, group=group), f"{role} may {verb} {resource}"
-    assert not allowed(role, "secrets", "list"), "a list shows what is in them"
-    assert not allowed(role, "configmaps", "update"), "kfp-launcher says where runs write"
+    assert not allowed(role, "secrets", "list"), "a list contains their data"
+    assert not allowed(role, "configmaps", "update"), "kfp-launcher sets where runs write"
     assert not allowed(role, "serviceaccounts", "update"), "its Secrets are a predictor's credentials"
 
 
@@ -62,31 +62,31 @@ def test_nobody_makes_what_could_read_a_secret(role):
         (Role.ADMIN, {EDITOR_SECRET, PROMOTER_SECRET}),
     ],
 )
-def test_which_store_keys_a_role_reads(role, readable):
+def test_store_keys_that_each_role_reads(role, readable):
     every = {EDITOR_SECRET, RUNNER_SECRET, PROMOTER_SECRET, SERVER_SECRET, "another"}
     assert {name for name in every if allowed(role, "secrets", "get", name)} == readable
 
 
-def test_an_admin_may_all_that_the_others_may():
+def test_an_admin_has_the_rules_of_every_other_role():
     for role in Role:
         for rule in rbac.rules(role):
             assert rule in rbac.rules(Role.ADMIN)
 
 
-def test_only_an_admin_says_who_is_a_member():
+def test_only_an_admin_manages_members():
     assert [role for role in Role if allowed(role, "rolebindings", "create")] == [Role.ADMIN]
     assert not any(allowed(role, "roles", verb) for role in Role for verb in WRITES), (
-        "who wrote a role could give themselves its rights"
+        "anyone who writes roles could extend their own permissions"
     )
 
 
-def test_an_editor_gets_tokens_of_the_editors_account_only():
+def test_an_editor_gets_tokens_only_for_the_editor_account():
     assert allowed(Role.EDITOR, "serviceaccounts/token", "create", "default-editor")
     assert not allowed(Role.EDITOR, "serviceaccounts/token", "create", "pipeline-runner")
     assert not allowed(Role.VIEWER, "serviceaccounts/token", "create", "default-editor")
 
 
-def test_runs_are_started_by_editors_and_not_by_viewers():
+def test_editors_start_runs_and_others_do_not():
     for verb in ("create", "delete", "terminate"):
         assert allowed(Role.EDITOR, "runs", verb)
         assert not allowed(Role.VIEWER, "runs", verb)

@@ -1,4 +1,4 @@
-"""The whole program with a store outside the cluster, and the settings that hand over its keys."""
+"""The whole program with a store outside the cluster, and the settings with its keys."""
 
 import base64
 import json
@@ -30,12 +30,12 @@ NONE: dict[str, Any] = {
 Built = tuple[Engine, PlatformOutputs]
 
 
-def platform(said: dict[str, Any]) -> PlatformSettings:
-    whole = json.dumps(yaml.safe_load(page.DEV) | said)
-    return config._PLATFORM.validate_json(whole)
+def platform(values: dict[str, Any]) -> PlatformSettings:
+    document = json.dumps(yaml.safe_load(page.DEV) | values)
+    return config._PLATFORM.validate_json(document)
 
 
-def given_keys() -> dict[str, Any]:
+def operator_keys() -> dict[str, Any]:
     return {
         team.name: {
             role.value: {"access_key": f"hand-{team.name}-{role}", "secret_key": f"canary-{team.name}-{role}"}
@@ -46,20 +46,20 @@ def given_keys() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> str:
+def ca_certificate(tmp_path_factory: pytest.TempPathFactory) -> str:
     import ssl
 
-    found = ssl.create_default_context().get_ca_certs(binary_form=True)[0]
-    return ssl.DER_cert_to_PEM_cert(found)
+    certificate = ssl.create_default_context().get_ca_certs(binary_form=True)[0]
+    return ssl.DER_cert_to_PEM_cert(certificate)
 
 
 def build(
-    folder: Path, said: dict[str, Any], operator: OperatorSecrets, engine: Engine | None = None
+    folder: Path, values: dict[str, Any], operator: OperatorSecrets, engine: Engine | None = None
 ) -> Built:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("infra.stores.choice._PROJECT", folder)
         manifests = write_manifests(folder / "out")
-        return deploy(patch, manifests, platform(said), TEAMS, operator=operator, engine=engine)
+        return deploy(patch, manifests, platform(values), TEAMS, operator=operator, engine=engine)
 
 
 @pytest.fixture(scope="module")
@@ -68,29 +68,29 @@ def on_aws(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 
 @pytest.fixture(scope="module")
-def administered(tmp_path_factory: pytest.TempPathFactory, authority: str) -> Built:
+def administered(tmp_path_factory: pytest.TempPathFactory, ca_certificate: str) -> Built:
     folder = tmp_path_factory.mktemp("administered")
     (folder / "certificates").mkdir()
-    (folder / "certificates/store.pem").write_text(authority)
+    (folder / "certificates/store.pem").write_text(ca_certificate)
     return build(folder, EXTERNAL, OperatorSecrets(admin=read_admin(json.dumps(ADMIN), "x")))
 
 
 @pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory, authority: str) -> Built:
+def by_hand(tmp_path_factory: pytest.TempPathFactory, ca_certificate: str) -> Built:
     folder = tmp_path_factory.mktemp("by-hand")
     (folder / "certificates").mkdir()
-    (folder / "certificates/store.pem").write_text(authority)
-    keys = read_tenants(json.dumps(given_keys()), "x", [team.name for team in TEAMS])
+    (folder / "certificates/store.pem").write_text(ca_certificate)
+    keys = read_tenants(json.dumps(operator_keys()), "x", [team.name for team in TEAMS])
     return build(folder, NONE, OperatorSecrets(tenants=keys))
 
 
 def inputs(engine: Engine, name: str) -> dict[str, Any]:
-    found = reveal(engine.one(name).inputs)
-    assert isinstance(found, dict)
-    return found
+    values = reveal(engine.one(name).inputs)
+    assert isinstance(values, dict)
+    return values
 
 
-def test_on_aws_nobody_holds_a_key(on_aws: Built) -> None:
+def test_on_aws_there_are_no_store_keys(on_aws: Built) -> None:
     engine, outputs = on_aws
     assert not [made.name for made in engine.of("Secret") if "store" in made.name]
     assert outputs.store.model_dump(exclude={"artifacts_bucket", "models_bucket", "data_bucket"}) == {
@@ -109,13 +109,13 @@ def test_on_aws_nobody_holds_a_key(on_aws: Built) -> None:
         assert {getattr(tenant, f"{role}_secret") for role in Role} == {None}
 
 
-def test_on_aws_service_accounts_carry_their_roles(on_aws: Built) -> None:
+def test_on_aws_service_accounts_have_role_annotations(on_aws: Built) -> None:
     engine, _ = on_aws
-    carried = {
+    annotations = {
         account: inputs(engine, f"tenant-team-a-account-{account}")["metadata"].get("annotations", {})
         for account in ("pipeline-runner", "model-server", "default-editor", "default-viewer")
     }
-    roles = {account: said.get("eks.amazonaws.com/role-arn") for account, said in carried.items()}
+    roles = {account: each.get("eks.amazonaws.com/role-arn") for account, each in annotations.items()}
     assert roles.pop("default-viewer") is None
     for account, role in {
         "pipeline-runner": "runner",
@@ -123,15 +123,15 @@ def test_on_aws_service_accounts_carry_their_roles(on_aws: Built) -> None:
         "default-editor": "editor",
     }.items():
         assert str(roles[account]).startswith(f"arn:aws:iam::{ACCOUNT}:role/slipway-team-a-{role}-")
-    assert carried["model-server"]["serving.kserve.io/s3-endpoint"] == "s3.eu-central-1.amazonaws.com"
+    assert annotations["model-server"]["serving.kserve.io/s3-endpoint"] == "s3.eu-central-1.amazonaws.com"
 
 
-def test_on_aws_runs_take_what_surrounds_them_and_reach_it_by_its_port(on_aws: Built) -> None:
+def test_on_aws_runs_use_the_default_credential_chain(on_aws: Built) -> None:
     engine, _ = on_aws
     launcher = inputs(engine, "tenant-team-a-launcher")["data"]
     assert yaml.safe_load(launcher["providers"])["s3"]["default"]["credentials"] == {"fromEnv": True}
-    [opening] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
-    assert opening == {"ports": [{"port": 443, "protocol": "TCP"}]}
+    [rule] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
+    assert rule == {"ports": [{"port": 443, "protocol": "TCP"}]}
 
 
 def test_with_pod_identity_pods_reach_the_agent(tmp_path: Path) -> None:
@@ -144,20 +144,18 @@ def test_with_pod_identity_pods_reach_the_agent(tmp_path: Path) -> None:
     }
 
 
-def test_on_aws_nothing_of_minio_is_made(on_aws: Built) -> None:
+def test_on_aws_no_minio_objects_are_declared(on_aws: Built) -> None:
     engine, _ = on_aws
     assert not [made.name for made in engine.objects() if made.name.startswith("store")]
 
 
-def test_a_role_for_no_tenant_is_refused(tmp_path: Path) -> None:
-    said = {"store": S3["store"] | {"people": [{**S3["store"]["people"][0], "tenant": "team-z"}]}}
-    with pytest.raises(UsageError, match="'team-z' is no tenant"):
-        build(tmp_path, said, OperatorSecrets())
+def test_a_role_for_an_unknown_tenant_is_rejected(tmp_path: Path) -> None:
+    values = {"store": S3["store"] | {"people": [{**S3["store"]["people"][0], "tenant": "team-z"}]}}
+    with pytest.raises(UsageError, match="unknown tenant 'team-z'"):
+        build(tmp_path, values, OperatorSecrets())
 
 
-def test_without_the_aws_sdk_a_store_on_aws_is_refused_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_aws_sdk_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     for name in [each for each in sys.modules if each == "infra.stores.s3"]:
@@ -168,24 +166,24 @@ def test_without_the_aws_sdk_a_store_on_aws_is_refused_by_name(
     assert caught.value.fix == "Run: uv sync --extra aws"
 
 
-def test_an_external_store_is_administered_and_tested_before_anything_uses_it(administered: Built) -> None:
+def test_an_external_store_is_reconciled_and_then_verified(administered: Built) -> None:
     engine, outputs = administered
     job = inputs(engine, "store-check")
     pod = job["spec"]["template"]["spec"]
     modules = [each["command"][-1] for each in (*pod["initContainers"], *pod["containers"])]
     assert modules == ["storage.reconcile", "storage.external_check"]
-    wanted = json.loads(inputs(engine, "store-desired")["data"]["desired.json"])
-    assert wanted["buckets"] == ["example-artifacts", "example-models", "example-data"]
+    desired = json.loads(inputs(engine, "store-desired")["data"]["desired.json"])
+    assert desired["buckets"] == ["example-artifacts", "example-models", "example-data"]
     users = inputs(engine, "store-users")["data"]
     key = tenant_key(CANARY, "team-a", Role.RUNNER)
     assert base64.b64decode(users[key.access_key]).decode() == key.secret_key.get_secret_value()
     assert outputs.store.kind == "external"
     assert (outputs.store.endpoint, outputs.store.ca_config_map) == ("https://s3.example.org", "store-ca")
-    [opening] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
-    assert opening == {"ports": [{"port": 443, "protocol": "TCP"}]}
+    [rule] = inputs(engine, "tenant-team-a-network-allow-store")["spec"]["egress"]
+    assert rule == {"ports": [{"port": 443, "protocol": "TCP"}]}
 
 
-def test_keys_made_by_hand_reach_their_tenants_and_nothing_is_made_in_the_store(by_hand: Built) -> None:
+def test_operator_keys_reach_their_tenants(by_hand: Built) -> None:
     engine, _ = by_hand
     pod = inputs(engine, "store-check")["spec"]["template"]["spec"]
     assert "initContainers" not in pod
@@ -195,19 +193,21 @@ def test_keys_made_by_hand_reach_their_tenants_and_nothing_is_made_in_the_store(
         assert base64.b64decode(data["AWS_ACCESS_KEY_ID"]).decode() == f"hand-{team.name}-server"
 
 
-def test_nothing_secret_stands_outside_the_data_of_a_secret(administered: Built, by_hand: Built) -> None:
+def test_secrets_occur_only_in_the_data_of_secrets(administered: Built, by_hand: Built) -> None:
     for engine, _ in (administered, by_hand):
         for made in engine.made:
             text = secrets_masked(made.inputs)
             assert "canary" not in text, made.name
             if not made.typ.endswith(":Secret"):
-                assert "[secret]" not in text, f"{made.name} was given a secret"
+                assert "[secret]" not in text, f"{made.name} contains a secret"
 
 
-def test_the_job_is_another_one_when_a_key_is(by_hand: Built, tmp_path: Path, authority: str) -> None:
+def test_a_changed_key_gives_the_job_another_name(
+    by_hand: Built, tmp_path: Path, ca_certificate: str
+) -> None:
     (tmp_path / "certificates").mkdir()
-    (tmp_path / "certificates/store.pem").write_text(authority)
-    changed = given_keys()
+    (tmp_path / "certificates/store.pem").write_text(ca_certificate)
+    changed = operator_keys()
     changed["team-a"]["server"]["secret_key"] += "-2"
     keys = read_tenants(json.dumps(changed), "x", [team.name for team in TEAMS])
     other, _ = build(tmp_path, NONE, OperatorSecrets(tenants=keys))
@@ -217,7 +217,7 @@ def test_the_job_is_another_one_when_a_key_is(by_hand: Built, tmp_path: Path, au
 
 
 @pytest.mark.parametrize(("text", "why"), [(None, "FileNotFoundError"), ("no certificate", "SSLError")])
-def test_an_authority_that_is_none_is_refused(tmp_path: Path, text: str | None, why: str) -> None:
+def test_an_invalid_ca_file_is_rejected(tmp_path: Path, text: str | None, why: str) -> None:
     if text is not None:
         (tmp_path / "certificates").mkdir()
         (tmp_path / "certificates/store.pem").write_text(text)
@@ -226,39 +226,37 @@ def test_an_authority_that_is_none_is_refused(tmp_path: Path, text: str | None, 
     assert why in str(caught.value)
 
 
-def stack_file(folder: Path, said: dict[str, Any], **more: object) -> Path:
+def stack_file(folder: Path, platform_values: dict[str, Any], **more: object) -> Path:
     path = folder / "Pulumi.dev.yaml"
-    values = yaml.safe_load(page.DEV) | said
+    values = yaml.safe_load(page.DEV) | platform_values
     secret = {"slipway:secret": {"secure": "v1:abc:def"}}
     path.write_text(yaml.safe_dump({"config": {"slipway:platform": values} | secret | more}))
     return path
 
 
-@pytest.mark.parametrize(("said", "key"), [(EXTERNAL, "slipway:storeAdmin"), (NONE, "slipway:storeKeys")])
-def test_a_missing_key_is_asked_for_before_anything_is_started(
-    tmp_path: Path, said: dict[str, Any], key: str
-) -> None:
+@pytest.mark.parametrize(("values", "key"), [(EXTERNAL, "slipway:storeAdmin"), (NONE, "slipway:storeKeys")])
+def test_a_missing_operator_key_is_reported(tmp_path: Path, values: dict[str, Any], key: str) -> None:
     with pytest.raises(UsageError) as caught:
-        config.load_file(stack_file(tmp_path, said))
+        config.load_file(stack_file(tmp_path, values))
     assert f"Pulumi.dev.yaml: {key}: missing." in str(caught.value)
     assert f"pulumi config set --secret {key} --stack dev < keys.json" in caught.value.fix
-    config.load_file(stack_file(tmp_path, said, **{key: {"secure": "v1:x:y"}}))
+    config.load_file(stack_file(tmp_path, values, **{key: {"secure": "v1:x:y"}}))
 
 
 @pytest.mark.parametrize("key", operator_secrets.KEYS)
-def test_a_key_in_clear_is_refused_and_not_repeated(tmp_path: Path, key: str) -> None:
+def test_an_operator_key_in_plain_text_is_rejected(tmp_path: Path, key: str) -> None:
     with pytest.raises(UsageError) as caught:
         config.load_file(stack_file(tmp_path, EXTERNAL, **{key: json.dumps(ADMIN)}))
-    assert f"{key}: stands there unencrypted" in str(caught.value)
+    assert f"{key}: is stored in plain text" in str(caught.value)
     assert "canary" not in str(caught.value)
 
 
-def test_who_administers_says_what_expires() -> None:
-    for said in ({"administration": "none"}, {"administration": "minio", "lifecycle": "operator"}):
-        store = EXTERNAL["store"] | {"lifecycle": "slipway"} | said
+def test_lifecycle_must_match_administration() -> None:
+    for values in ({"administration": "none"}, {"administration": "minio", "lifecycle": "operator"}):
+        store = EXTERNAL["store"] | {"lifecycle": "slipway"} | values
         with pytest.raises(ValueError, match="whoever administers the store says what expires"):
             platform({"store": store})
 
 
-def test_the_accounts_of_the_store_are_the_tenants_own() -> None:
+def test_service_accounts_exist_for_workload_roles() -> None:
     assert set(outside._ACCOUNTS) == {Role.RUNNER, Role.SERVER, Role.EDITOR}

@@ -24,10 +24,10 @@ def mounted(pod: dict, name: str) -> dict[str, dict]:
     return {mount["name"]: mount for mount in containers(pod)[name]["volumeMounts"]}
 
 
-def test_only_the_server_has_the_token_and_the_database(pod: dict) -> None:
+def test_only_the_server_mounts_token_and_database(pod: dict) -> None:
     assert pod["automountServiceAccountToken"] is False
-    having = {name for name in containers(pod) if {"token", "data"} & mounted(pod, name).keys()}
-    assert having == {"api-server"}
+    mounting = {name for name in containers(pod) if {"token", "data"} & mounted(pod, name).keys()}
+    assert mounting == {"api-server"}
     [token] = [volume for volume in pod["volumes"] if volume["name"] == "token"]
     sources = [next(iter(source)) for source in token["projected"]["sources"]]
     assert sources == ["serviceAccountToken", "configMap", "downwardAPI"]
@@ -35,7 +35,7 @@ def test_only_the_server_has_the_token_and_the_database(pod: dict) -> None:
     assert shared <= {"work", "authority"}
 
 
-def test_steps_are_another_user_and_enter_only_the_folder_of_runs(pod: dict) -> None:
+def test_steps_run_as_another_user_and_mount_only_the_runs(pod: dict) -> None:
     users = {name: one["securityContext"]["runAsUser"] for name, one in containers(pod).items()}
     assert users == {"folders": 65532, "api-server": 65532, "steps": 65533}
     assert pod["securityContext"]["fsGroup"] == 65532
@@ -47,7 +47,7 @@ def test_steps_are_another_user_and_enter_only_the_folder_of_runs(pod: dict) -> 
     assert server[server.index("--steps-socket") + 1] == steps[steps.index("--connect") + 1]
 
 
-def test_the_server_knows_the_names_that_it_is_reached_by(pod: dict) -> None:
+def test_the_server_allows_its_host_names(pod: dict) -> None:
     command = containers(pod)["api-server"]["command"]
     allowed = [command[at + 1] for at, word in enumerate(command) if word == "--allow-host"]
     assert "ml-pipeline.kubeflow.svc.cluster.local" in allowed

@@ -1,4 +1,4 @@
-"""Quantities in the form that Kubernetes itself writes."""
+"""Quantities in canonical form."""
 
 import pytest
 from hypothesis import given
@@ -21,13 +21,13 @@ def test_canonical_form(text: str, expected: str) -> None:
 
 
 @given(st.integers(1, 10**6), st.sampled_from(["m", "", "k", "M", "G", "T", "Ki", "Mi", "Gi", "Ti"]))
-def test_canonical_form_has_the_same_value_and_stays(count: int, unit: str) -> None:
-    found = quantity.canonical(f"{count}{unit}")
-    assert quantity.value(found) == quantity.value(f"{count}{unit}")
-    assert quantity.canonical(found) == found
+def test_canonical_form_is_equal_and_idempotent(count: int, unit: str) -> None:
+    canonical = quantity.canonical(f"{count}{unit}")
+    assert quantity.value(canonical) == quantity.value(f"{count}{unit}")
+    assert quantity.canonical(canonical) == canonical
 
 
-def test_settings_are_kept_in_the_canonical_form() -> None:
+def test_settings_are_stored_in_canonical_form() -> None:
     settings = ServingSettings(model_memory="2048Mi", model_cpu="0.5")
     assert (settings.model_memory, settings.model_cpu) == ("2Gi", "500m")
 
@@ -35,11 +35,11 @@ def test_settings_are_kept_in_the_canonical_form() -> None:
 @pytest.mark.parametrize(
     ("field", "text", "words"),
     [
-        ("model_memory", "64Mi", "64Mi is below 128Mi, which a model server needs"),
+        ("model_memory", "64Mi", "64Mi is below 128Mi, the minimum for a model server"),
         ("model_cpu", "50m", "50m is below 100m"),
-        ("model_cpu", "0.1005", "finer than a thousandth"),
+        ("model_cpu", "0.1005", "not a multiple of 1/1000"),
     ],
 )
-def test_settings_that_no_server_can_live_with_are_refused(field: str, text: str, words: str) -> None:
+def test_limits_below_the_minimum_are_rejected(field: str, text: str, words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         ServingSettings(**{field: text})

@@ -1,4 +1,4 @@
-"""docs/settings.md: fresh, complete, and its examples are files that load."""
+"""docs/settings.md: up to date, complete, and its examples load."""
 
 import textwrap
 from pathlib import Path
@@ -28,7 +28,7 @@ def leaves(value: object, path: str = "") -> set[str]:
     return {path}
 
 
-def test_the_committed_page_is_fresh():
+def test_the_committed_page_is_up_to_date():
     assert (ROOT / "docs" / "settings.md").read_text() == config.page(), (
         "run: python -m infra.settings.config --write-schema"
     )
@@ -51,27 +51,27 @@ def test_every_row_is_complete():
         (page.TENANT, TenantSettings),
     ],
 )
-def test_every_setting_of_an_example_has_its_row(example, model):
+def test_every_setting_of_an_example_has_a_row(example, model):
     named = {row[0].strip("`") for row in rows(config.page())}
     assert leaves(yaml.safe_load(example)) <= named
     assert set(model.model_fields) <= {name.partition(".")[0].partition("[")[0] for name in named}
 
 
 @pytest.mark.parametrize("example", [page.LOCAL, page.DEV])
-def test_the_examples_of_stacks_load(tmp_path, example):
+def test_stack_examples_load(tmp_path, example):
     path = tmp_path / "Pulumi.mine.yaml"
     body = textwrap.indent(example, "    ")
     path.write_text(f"config:\n  slipway:secret: {{secure: v1:a:b}}\n  slipway:platform:\n{body}")
     assert config.load_file(path).environment == yaml.safe_load(example)["environment"]
 
 
-def test_the_example_of_a_tenant_loads(tmp_path):
+def test_the_tenant_example_loads(tmp_path):
     path = tmp_path / "team-a.yaml"
     path.write_text(page.TENANT)
     assert [member.role for member in config.load_tenant(path).members] == ["admin", "editor"]
 
 
-def test_what_a_reference_says_gives_way_to_what_stands_beside_it():
+def test_keys_next_to_a_reference_take_precedence():
     root = {"$defs": {"Part": {"type": "string", "description": "any"}}}
     schema = {"properties": {"part": {"$ref": "#/$defs/Part", "description": "this one"}}}
     (row,) = page.settings(root, schema, {"part": "x|y"})

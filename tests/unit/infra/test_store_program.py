@@ -1,4 +1,4 @@
-"""MinIO under the recording engine: volumes and who guards them, several nodes, TLS and who trusts it."""
+"""MinIO under the recording engine: volumes and their protection, several nodes, TLS and CA certificates."""
 
 import base64
 import json
@@ -61,30 +61,30 @@ def record(monkeypatch, tmp_path):
     return build
 
 
-def test_naming_the_class_that_a_volume_has_does_not_replace_it(record):
+def test_setting_the_storage_class_does_not_replace_the_volume(record):
     _, options = record(_dev(storage_class="fast"))
     assert options["store-data-minio-0"].ignore_changes == ["spec.storageClassName"]
 
 
-def test_local_takes_the_storage_class_of_its_cluster_alone():
+def test_local_accepts_only_its_own_storage_class():
     assert embedded_config.STORAGE_CLASS == LOCAL_STORAGE_CLASS
     _local(storage_class=LOCAL_STORAGE_CLASS)
-    with pytest.raises(ValueError, match="the only one of `local` is 'standard'"):
+    with pytest.raises(ValueError, match="the only StorageClass of `local` is 'standard'"):
         _local(storage_class="fast")
 
 
-def test_volumes_and_their_namespace_are_protected_but_in_local(record):
-    guarded = ("store-data-minio-0", "store-namespace")
+def test_volumes_are_protected_except_in_local(record):
+    protected = ("store-data-minio-0", "store-namespace")
     _, local = record(_local())
     _, team = record(_dev())
-    _, careless = record(_dev(protect_volumes=False))
-    assert [bool(local[name].protect) for name in guarded] == [False, False]
-    assert [bool(team[name].protect) for name in guarded] == [True, True]
+    _, unprotected = record(_dev(protect_volumes=False))
+    assert [bool(local[name].protect) for name in protected] == [False, False]
+    assert [bool(team[name].protect) for name in protected] == [True, True]
     assert team["store-data-minio-0"].retain_on_delete
-    assert [bool(careless[name].protect) for name in guarded] == [False, False]
+    assert [bool(unprotected[name].protect) for name in protected] == [False, False]
 
 
-def test_volumes_outlive_the_stateful_set(record):
+def test_volumes_are_kept_without_the_stateful_set(record):
     engine, options = record(_dev(size_gib=50, storage_class="fast"))
     [claim] = [made for made in engine.of("PersistentVolumeClaim") if made.name.startswith("store-")]
     assert claim.inputs["metadata"]["name"] == "data-minio-0"
@@ -93,7 +93,9 @@ def test_volumes_outlive_the_stateful_set(record):
     assert claim.inputs["spec"]["resources"]["requests"]["storage"] == "50Gi"
     spec = engine.one("store-server").inputs["spec"]
     assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Retain", "whenScaled": "Retain"}
-    assert options["store-server"].ignore_changes == ["spec.volumeClaimTemplates"], "a claim can grow alone"
+    assert options["store-server"].ignore_changes == ["spec.volumeClaimTemplates"], (
+        "a claim can grow without it"
+    )
 
 
 def test_one_node_has_no_peers(record):
@@ -104,18 +106,20 @@ def test_one_node_has_no_peers(record):
     assert "topologySpreadConstraints" not in spec["template"]["spec"]
 
 
-def test_four_nodes_find_each_other_and_are_kept_apart(record):
+def test_four_nodes_have_peers_and_are_spread(record):
     engine, _ = record(_dev(nodes=4, drives_per_node=2))
     spec = engine.one("store-server").inputs["spec"]
     peers = engine.one("store-nodes").inputs
     assert (spec["replicas"], spec["podManagementPolicy"]) == (4, "Parallel")
     assert spec["serviceName"] == peers["metadata"]["name"] == "minio-nodes"
     assert peers["spec"]["clusterIP"] == "None"
-    assert peers["spec"]["publishNotReadyAddresses"] is True, "none is ready before it has found the others"
+    assert peers["spec"]["publishNotReadyAddresses"] is True, (
+        "a pod is ready only after it has found the others"
+    )
     assert engine.one("store-disruption").inputs["spec"]["maxUnavailable"] == 1
     pod = spec["template"]["spec"]
-    apart = {each["topologyKey"]: each["whenUnsatisfiable"] for each in pod["topologySpreadConstraints"]}
-    assert apart["kubernetes.io/hostname"] == "DoNotSchedule"
+    spread = {each["topologyKey"]: each["whenUnsatisfiable"] for each in pod["topologySpreadConstraints"]}
+    assert spread["kubernetes.io/hostname"] == "DoNotSchedule"
     [container] = pod["containers"]
     assert container["args"][1] == (
         "https://minio-{0...3}.minio-nodes.slipway-store.svc.cluster.local:9000/data{0...1}"
@@ -127,18 +131,20 @@ def test_four_nodes_find_each_other_and_are_kept_apart(record):
     assert {each["metadata"]["name"] for each in spec["volumeClaimTemplates"]} == {"data0", "data1"}
 
 
-def test_several_servers_go_one_after_another_and_no_client_meets_one_that_is_alone(record):
+def test_several_servers_restart_one_by_one_without_an_outage(record):
     engine, _ = record(_dev(nodes=4))
     server = engine.one("store-server").inputs["spec"]
     assert server["minReadySeconds"] >= 10
     pod = server["template"]["spec"]
-    assert pod["enableServiceLinks"] is False, "a server whose MINIO_... are its own never joins the others"
+    assert pod["enableServiceLinks"] is False, (
+        "a server with other MINIO_... variables never joins the others"
+    )
     [container] = pod["containers"]
     assert container["readinessProbe"]["httpGet"]["path"] == "/minio/health/cluster/read"
     assert container["lifecycle"]["preStop"]["sleep"]["seconds"] < pod["terminationGracePeriodSeconds"]
 
 
-def test_one_server_waits_for_nobody(record):
+def test_one_server_does_not_wait_for_peers(record):
     engine, _ = record(_local())
     server = engine.one("store-server").inputs["spec"]
     [container] = server["template"]["spec"]["containers"]
@@ -147,7 +153,7 @@ def test_one_server_waits_for_nobody(record):
     assert "lifecycle" not in container
 
 
-def test_probes_and_what_an_interrupted_upload_left(record):
+def test_probes_use_tls_and_stale_uploads_expire(record):
     engine, _ = record(_local())
     [container] = engine.one("store-server").inputs["spec"]["template"]["spec"]["containers"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
@@ -157,7 +163,7 @@ def test_probes_and_what_an_interrupted_upload_left(record):
     assert plain["MINIO_API_STALE_UPLOADS_CLEANUP_INTERVAL"] == "6h"
 
 
-def test_the_servers_key_is_in_one_secret_and_everyone_trusts_its_authority(record):
+def test_the_server_key_is_in_one_secret_and_its_ca_is_trusted(record):
     engine, _ = record(_local())
     data = reveal(engine.one("store-certificate").inputs)["data"]
     files = {name: base64.b64decode(value).decode() for name, value in data.items()}
@@ -169,29 +175,29 @@ def test_the_servers_key_is_in_one_secret_and_everyone_trusts_its_authority(reco
         if made.inputs["metadata"]["name"] == "store-ca"
     }
     assert set(trusted) == {"store-authority", "kfp-store-ca", "tenant-team-a-store-ca"}
-    [authorities] = set(trusted.values())
-    assert authorities in files["ca.crt"], "the servers trust these, and the generation before"
+    [ca_certificates] = set(trusted.values())
+    assert ca_certificates in files["ca.crt"], "the servers also trust the previous generation"
     lines = files["tls.key"].splitlines()[1:-1]
     for made in engine.made:
         text = json.dumps(reveal(made.inputs))
         assert made.name == "store-certificate" or not any(line in text for line in lines), made.name
 
 
-def test_another_certificate_restarts_those_who_read_it_once(record):
-    def marks(engine: Engine) -> dict[str, object]:
+def test_a_new_certificate_restarts_its_readers(record):
+    def annotations(engine: Engine) -> dict[str, object]:
         return {
             name: engine.one(name).inputs["spec"]["template"]["metadata"]["annotations"]
             for name in ("store-server", "kfp-server")
         }
 
     first, second = (record(_local(certificate_generation=number))[0] for number in (1, 2))
-    assert marks(first)["store-server"] != marks(second)["store-server"]
-    assert marks(first)["kfp-server"] != marks(second)["kfp-server"]
+    assert annotations(first)["store-server"] != annotations(second)["store-server"]
+    assert annotations(first)["kfp-server"] != annotations(second)["kfp-server"]
     job = [each.one("store-reconcile").inputs["metadata"]["name"] for each in (first, second)]
-    assert job[0] == job[1], "what the store holds is the same"
+    assert job[0] == job[1], "the desired state is the same"
 
 
-def test_the_pipelines_api_learns_where_the_store_is_and_whom_to_trust(record):
+def test_the_pipelines_api_has_endpoint_and_ca_certificate(record):
     engine, _ = record(_local())
     pod = engine.one("kfp-server").inputs["spec"]["template"]["spec"]
     plain = {each["name"]: each.get("value") for each in pod["containers"][0]["env"]}
@@ -201,11 +207,11 @@ def test_the_pipelines_api_learns_where_the_store_is_and_whom_to_trust(record):
     assert {"name": "authority", "configMap": {"name": "store-ca"}} in pod["volumes"]
 
 
-def test_kserve_is_told_the_authority_by_a_path_and_a_config_map():
-    said = tenancy.kserve_annotations(
-        endpoint="minio.store:9000", region="r", tls=True, path_style=True, private_authority=True
+def test_kserve_annotations_name_the_ca_certificate():
+    private = tenancy.kserve_annotations(
+        endpoint="minio.store:9000", region="r", tls=True, path_style=True, private_ca=True
     )
-    short = {name.removeprefix("serving.kserve.io/s3-"): value for name, value in said.items()}
+    short = {name.removeprefix("serving.kserve.io/s3-"): value for name, value in private.items()}
     assert short == {
         "endpoint": "minio.store:9000",
         "usehttps": "1",
@@ -216,13 +222,13 @@ def test_kserve_is_told_the_authority_by_a_path_and_a_config_map():
         "cabundle-configmap": "store-ca",
     }
     public = tenancy.kserve_annotations(
-        endpoint="s3.eu.amazonaws.com", region="r", tls=True, path_style=False, private_authority=False
+        endpoint="s3.eu.amazonaws.com", region="r", tls=True, path_style=False, private_ca=False
     )
     assert not [name for name in public if "cabundle" in name]
     assert public["serving.kserve.io/s3-usevirtualbucket"] == "true"
 
 
-def test_storage_config_holds_the_servers_key(record):
+def test_storage_config_contains_the_server_key(record):
     engine, _ = record(_local())
     data = reveal(engine.one("tenant-team-a-storage-config").inputs)["data"]
     entry = json.loads(base64.b64decode(data["default"]))
@@ -243,48 +249,48 @@ def test_storage_config_holds_the_servers_key(record):
 
 @pytest.mark.parametrize("console", [False, True])
 @pytest.mark.parametrize("environment", [_local, _dev])
-def test_the_console_and_tokens_are_off_unless_asked_for(record, environment, console):
+def test_the_console_and_tokens_are_off_by_default(record, environment, console):
     engine, _ = record(environment(console=True) if console else environment())
     [container] = engine.one("store-server").inputs["spec"]["template"]["spec"]["containers"]
-    said = {each["name"]: each.get("value") for each in container["env"]}
+    variables = {each["name"]: each.get("value") for each in container["env"]}
     ports = {each["name"] for each in engine.one("store-service").inputs["spec"]["ports"]}
     assert {each["name"] for each in container["ports"]} == ports
     if console:
-        assert (said["MINIO_BROWSER"], said.get("MINIO_STS_DURATION"), ports) == (
+        assert (variables["MINIO_BROWSER"], variables.get("MINIO_STS_DURATION"), ports) == (
             "on",
             None,
             {"s3", "console"},
         )
     else:
-        assert (said["MINIO_BROWSER"], said["MINIO_STS_DURATION"], ports) == ("off", "1s", {"s3"})
+        assert (variables["MINIO_BROWSER"], variables["MINIO_STS_DURATION"], ports) == ("off", "1s", {"s3"})
 
 
 @pytest.mark.parametrize("console", [False, True])
-def test_no_network_policy_opens_the_console(record, console):
+def test_no_network_policy_allows_the_console(record, console):
     engine, _ = record(_dev(console=True) if console else _dev())
     [rule] = engine.one("store-ingress").inputs["spec"]["ingress"]
     assert [each["port"] for each in rule["ports"]] == [STORE_PORT]
-    openings = tenancy.network_openings(STORE_NAMESPACE, STORE_PORT).values()
+    policies = tenancy.network_policies(STORE_NAMESPACE, STORE_PORT).values()
     to_store = [
         rule
-        for opening in openings
-        for rule in opening.get("egress", ())
+        for policy in policies
+        for rule in policy.get("egress", ())
         if STORE_NAMESPACE in json.dumps(rule.get("to", STORE_NAMESPACE))
     ]
     reached = {each["port"] for rule in to_store for each in rule["ports"]}
-    assert reached == {STORE_PORT, 53}, "DNS is opened by its port alone"
+    assert reached == {STORE_PORT, 53}, "DNS is allowed by port only"
 
 
 @pytest.mark.parametrize(
-    ("store", "urls", "said"),
+    ("store", "urls", "message"),
     [
         ({"console": True}, {}, "endpoints.console: missing"),
         ({}, {"console": "https://console.example.org"}, "endpoints.console: the console is off"),
     ],
 )
-def test_a_console_has_a_url_and_a_url_a_console(store, urls, said):
+def test_console_and_its_url_are_set_together(store, urls, message):
     values = _dev().model_dump(mode="json")
     values |= {"store": {**values["store"], **store}}
     values["endpoints"] = {**values["endpoints"], "console": None, **urls}
-    with pytest.raises(ValidationError, match=said):
+    with pytest.raises(ValidationError, match=message):
         DevSettings.model_validate_json(json.dumps(values))

@@ -26,8 +26,8 @@ def _server(issued: StoreCertificate, folder: Path) -> ssl.SSLContext:
     return context
 
 
-def shake_hands(server: ssl.SSLContext, authorities: str, host: str) -> str | None:
-    """Return the protocol that a client which trusts `authorities` and calls `host` agrees on."""
+def shake_hands(server: ssl.SSLContext, ca_certificates: str, host: str) -> str | None:
+    """Return the protocol that a client which trusts `ca_certificates` and calls `host` agrees on."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
@@ -41,7 +41,7 @@ def shake_hands(server: ssl.SSLContext, authorities: str, host: str) -> str | No
         thread = threading.Thread(target=answer)
         thread.start()
         try:
-            context = ssl.create_default_context(cadata=authorities)
+            context = ssl.create_default_context(cadata=ca_certificates)
             context.verify_flags |= ssl.VERIFY_X509_STRICT
             with (
                 socket.create_connection(listening.getsockname(), timeout=10) as connection,
@@ -77,43 +77,43 @@ def test_another_secret_or_generation_shares_no_key(secret, one, other):
 )
 def test_a_handshake_succeeds_by_every_name(tmp_path, host):
     issued = issue(SECRET, 1, HOSTS)
-    assert shake_hands(_server(issued, tmp_path), issued.authorities, host) == "TLSv1.3"
+    assert shake_hands(_server(issued, tmp_path), issued.ca_certificates, host) == "TLSv1.3"
 
 
 @pytest.mark.parametrize("host", ["minio.team-a", "example.org", "127.0.0.2"])
 def test_a_handshake_by_another_name_is_refused(tmp_path, host):
     issued = issue(SECRET, 1, HOSTS)
     with pytest.raises(ssl.SSLCertVerificationError, match=r"ismatch|not valid for"):
-        shake_hands(_server(issued, tmp_path), issued.authorities, host)
+        shake_hands(_server(issued, tmp_path), issued.ca_certificates, host)
 
 
 def test_a_strangers_authority_is_refused(tmp_path):
     issued, stranger = issue(SECRET, 1, HOSTS), issue("another stack's secret", 1, HOSTS)
     with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer|self-signed"):
-        shake_hands(_server(issued, tmp_path), stranger.authorities, "minio")
+        shake_hands(_server(issued, tmp_path), stranger.ca_certificates, "minio")
 
 
 def test_the_authority_can_vouch_for_no_other_host(tmp_path):
     """Who trusts it for the store does not trust it for the rest of the world."""
     narrow, wide = issue(SECRET, 1, HOSTS), issue(SECRET, 1, (*HOSTS, "example.org"))
-    assert shake_hands(_server(wide, tmp_path), wide.authorities, "example.org")
+    assert shake_hands(_server(wide, tmp_path), wide.ca_certificates, "example.org")
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
-        shake_hands(_server(wide, tmp_path), narrow.authorities, "example.org")
+        shake_hands(_server(wide, tmp_path), narrow.ca_certificates, "example.org")
 
 
 def test_the_next_certificate_is_trusted_in_advance_and_the_last_no_longer(tmp_path):
     first, second, third = (issue(SECRET, generation, HOSTS) for generation in (1, 2, 3))
-    assert shake_hands(_server(second, tmp_path), first.authorities, "minio"), "nobody is interrupted"
+    assert shake_hands(_server(second, tmp_path), first.ca_certificates, "minio"), "nobody is interrupted"
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(_server(third, tmp_path), first.authorities, "minio")
+        shake_hands(_server(third, tmp_path), first.ca_certificates, "minio")
     with pytest.raises(ssl.SSLCertVerificationError):
-        shake_hands(_server(first, tmp_path), second.authorities, "minio")
+        shake_hands(_server(first, tmp_path), second.ca_certificates, "minio")
     assert shake_hands(_server(first, tmp_path), second.peers, "minio"), "servers restart one by one"
 
 
 def test_the_certificate_says_what_it_is_for():
     [certificate] = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).certificate.encode())
-    authority = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).authorities.encode())[0]
+    authority = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).ca_certificates.encode())[0]
     certificate.verify_directly_issued_by(authority)
     found = {extension.oid._name: extension for extension in certificate.extensions}
     assert found["basicConstraints"].value.ca is False
