@@ -14,8 +14,9 @@ import typer
 from slipway.cli import app
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 PACKAGES = ("embedded", "infra", "pipelines", "serving", "slipway", "storage", "tabular", "bench")
+MODULES = {path.name for folder in (*PACKAGES, "tests") for path in (ROOT / folder).rglob("*.py")}
 ADRS = ROOT / "docs" / "adr"
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -166,6 +167,15 @@ def test_links_between_pages_resolve(page):
         assert target.exists(), link
         assert target.is_relative_to(ROOT), link
         assert not anchor or anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_module_that_a_page_names_is_there(page):
+    """A path is one from the root; a name alone is that of some module."""
+    quoted = {
+        path for line in code(page.read_text()) for path in re.findall(r"(?<![\w/.])[\w/.-]+\.py\b", line)
+    }
+    assert sorted(path for path in quoted if not ((ROOT / path).is_file() or path in MODULES)) == []
 
 
 def test_pages_are_found_from_the_readme():
