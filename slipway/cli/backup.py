@@ -1,17 +1,15 @@
 """`slipway backup`: snapshots of a stack at another store, and whether they would bring it back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slipway.cli import console
 from slipway.cli.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To, Unsigned
-from slipway.operations import backup, restore_drill
-from slipway.operations.backup import Snapshot, Where
-from storage.backup.check import Fault
-from storage.backup.finish import Taken
-from storage.backup.index import Damage
-from storage.backup.prune import Retention
+from storage.backup.retention import Retention
+
+if TYPE_CHECKING:
+    from slipway.operations.backup import Damage, Fault, Snapshot, Taken
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,8 +38,11 @@ def create(
 
     Example:  slipway backup create local --to s3://backups/slipway --endpoint https://s3.example.com:9000
     """
+    from slipway.operations import backup
+
+    where = backup.Where(to, endpoint, region, ca_file)
     with console.phase("Back up") as report:
-        taken = backup.create(stack, Where(to, endpoint, region, ca_file), recheck=recheck, report=report)
+        taken = backup.create(stack, where, recheck=recheck, report=report)
     _show_taken(taken, as_json=context.obj["json"])
     if taken.index.damaged:
         raise typer.Exit(1)
@@ -60,7 +61,9 @@ def list_command(
 
     Example:  slipway backup list --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
-    found = backup.snapshots(Where(source, endpoint, region, ca_file), stack)
+    from slipway.operations import backup
+
+    found = backup.snapshots(backup.Where(source, endpoint, region, ca_file), stack)
     if context.obj["json"]:
         console.show_json([_row(each) for each in found])
         return
@@ -95,17 +98,19 @@ def verify(
 
     Example:  slipway backup verify local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
+    from slipway.operations import backup
+
+    where = backup.Where(source, endpoint, region, ca_file)
     with console.phase("Verify the backup") as report:
-        where = Where(source, endpoint, region, ca_file)
-        found = backup.find(stack, where, snapshot, unsigned=unsigned, report=report)
-        faults = backup.verify(found, report)
+        found = backup.verify(stack, where, snapshot, unsigned=unsigned, report=report)
     if context.obj["json"]:
-        console.show_json({"snapshot": found.id, "faults": [each.model_dump() for each in faults]})
-    elif faults:
-        _show_faults(faults)
+        faults = [each.model_dump() for each in found.faults]
+        console.show_json({"snapshot": found.snapshot, "faults": faults})
+    elif found.faults:
+        _show_faults(found.faults)
     else:
-        console.out.print(f"Snapshot {found.id} is whole.", markup=False)
-    if faults:
+        console.out.print(f"Snapshot {found.snapshot} is whole.", markup=False)
+    if found.faults:
         raise typer.Exit(1)
 
 
@@ -127,10 +132,13 @@ def drill_command(
 
     Example:  slipway backup drill local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
+    from slipway.operations import backup, restore_drill
+
+    where = backup.Where(source, endpoint, region, ca_file)
     with console.phase("Restore drill") as report:
-        where = Where(source, endpoint, region, ca_file)
-        found = backup.find(stack, where, snapshot, unsigned=unsigned, report=report)
-        done = restore_drill.drill(found, into, report)
+        done = restore_drill.find_and_drill(
+            stack, where, snapshot, into=into, unsigned=unsigned, report=report
+        )
     if context.obj["json"]:
         console.show_json(done.model_dump(mode="json") | {"passed": done.passed})
     else:
@@ -168,8 +176,10 @@ def prune(
 
     Example:  slipway backup prune local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
+    from slipway.operations import backup
+
     retention = Retention(keep, keep_days, grace_days)
-    where = Where(source, endpoint, region, ca_file)
+    where = backup.Where(source, endpoint, region, ca_file)
     with console.phase("Prune" if yes else "Look for what nothing needs") as report:
         done = backup.prune(stack, where, retention, delete=yes, unsigned=unsigned, report=report)
     verdicts, size = done.plan.verdicts, sum(done.blobs.values())
@@ -196,7 +206,7 @@ def prune(
     console.show_pairs([("removed" if yes else "would remove", total)])
 
 
-def _row(found: Snapshot) -> dict[str, object]:
+def _row(found: "Snapshot") -> dict[str, object]:
     index = found.index
     return {
         "stack": index.stack,
@@ -209,7 +219,7 @@ def _row(found: Snapshot) -> dict[str, object]:
     }
 
 
-def _show_taken(taken: Taken, *, as_json: bool) -> None:
+def _show_taken(taken: "Taken", *, as_json: bool) -> None:
     index = taken.index
     if as_json:
         console.show_json(
@@ -241,10 +251,10 @@ def _show_taken(taken: Taken, *, as_json: bool) -> None:
         )
 
 
-def _damage_row(each: Damage) -> tuple[str, ...]:
+def _damage_row(each: "Damage") -> tuple[str, ...]:
     kept = "yes, from an earlier one" if each.kept else "NO"
     return (each.tenant, each.model, each.what, each.why, kept)
 
 
-def _show_faults(faults: list[Fault]) -> None:
+def _show_faults(faults: "list[Fault]") -> None:
     console.show_table(("can't be restored", "why"), [(each.what, each.why) for each in faults])

@@ -8,13 +8,12 @@ import typer
 from slipway.cli import console, render
 from slipway.cli.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit
 from slipway.core.report import Report
+from slipway.operations import data_files
 from slipway.operations.training_job import read_options, split_options
 from tabular.schema import TARGET
 
 if TYPE_CHECKING:
-    from infra.contract import PlatformOutputs
-    from storage.tenant_data import TenantData
-    from storage.transfer.running import Progress
+    from slipway.operations.tenant_data import Progress
 
 MIB = 1 << 20
 LINES = 10
@@ -44,9 +43,7 @@ def check(
     Example:  slipway data check churn.csv --target churned --drop customer
     """
     options, split = read_options(target, drop or [], missing), split_options(test_split, seed)
-    from tabular.reader import inspect  # noqa: PLC0415
-
-    summary = inspect(file, options, split)
+    summary = data_files.inspect(file, options, split)
     if context.obj["json"]:
         console.show_model(summary)
     else:
@@ -65,9 +62,11 @@ def upload(
 
     Example:  slipway data upload measurements --tenant team-a --prefix 2026
     """
-    data = _data(stack, tenant)
+    from slipway.operations import tenant_data, workspace
+
+    outputs = workspace.outputs(stack)
     with console.phase("Upload") as report:
-        files, size = data.upload(source, prefix, _progress(report))
+        files, size = tenant_data.upload(outputs, tenant, source, prefix, _progress(report))
     _show(files, size, as_json=context.obj["json"])
 
 
@@ -83,9 +82,11 @@ def download(
 
     Example:  slipway data download here --tenant team-a --prefix 2026
     """
-    data = _data(stack, tenant)
+    from slipway.operations import tenant_data, workspace
+
+    outputs = workspace.outputs(stack)
     with console.phase("Download") as report:
-        files, size = data.download(folder, prefix, _progress(report))
+        files, size = tenant_data.download(outputs, tenant, folder, prefix, _progress(report))
     _show(files, size, as_json=context.obj["json"])
 
 
@@ -97,7 +98,9 @@ def list_command(
 
     Example:  slipway data list --tenant team-a
     """
-    rows = sorted(_data(stack, tenant).list_files(prefix).items())
+    from slipway.operations import tenant_data, workspace
+
+    rows = sorted(tenant_data.list_files(workspace.outputs(stack), tenant, prefix).items())
     if context.obj["json"]:
         console.show_json([{"path": path, "bytes": size} for path, size in rows])
     else:
@@ -118,32 +121,16 @@ def delete(
 
     Example:  slipway data delete 2025 --tenant team-a --yes
     """
-    from slipway.operations import housekeeping, workspace  # noqa: PLC0415
+    from slipway.operations import tenant_data, workspace
 
     outputs = workspace.outputs(stack)
     with console.phase("Delete" if yes else "Look for what needs it") as report:
-        report("reading the registry and the candidates of runs")
-        files = _data_of(outputs, tenant).delete(
-            path, lambda client: housekeeping.needed_data(outputs, tenant, client), delete=yes
-        )
+        files = tenant_data.delete(outputs, tenant, path, delete=yes, report=report)
     if context.obj["json"]:
         console.show_json({"deleted": yes, "files": files})
         return
     console.show_table(("path", "bytes"), sorted(files.items()))
     console.show_pairs([("deleted" if yes else "would delete", f"{len(files)} files")])
-
-
-def _data(stack: str, tenant: str) -> "TenantData":
-    from slipway.operations import workspace  # noqa: PLC0415
-
-    return _data_of(workspace.outputs(stack), tenant)
-
-
-def _data_of(outputs: "PlatformOutputs", tenant: str) -> "TenantData":
-    from serving import access  # noqa: PLC0415
-    from storage.tenant_data import TenantData  # noqa: PLC0415
-
-    return TenantData(access.store_access(outputs, tenant, "editor"), outputs.store.data_bucket, tenant)
 
 
 def _progress(report: Report) -> "Progress":

@@ -1,17 +1,16 @@
 """`slipway doctor`: whether a machine, a store or a cluster is fit for Slipway."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedded import toolchain
-from infra.contract import PlatformOutputs
 from slipway.cli import console, render
 from slipway.cli.options import CaFile, Region
 from slipway.core.errors import FailedError, UsageError
-from slipway.operations import store_test, tokens, workspace
-from slipway.operations.store_test import PolicyMechanism
-from storage.conformance import requirements
+from slipway.operations.choices import PolicyMechanism
+
+if TYPE_CHECKING:
+    from slipway.operations.store_test import StoreUnderTest
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -59,7 +58,7 @@ def doctor(
     if cluster:
         if store or fix or tests or any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("--cluster tests the cluster of a stack, and takes --stack alone.")
-        _cluster(context, workspace.outputs(stack or "local"))
+        _cluster(context, stack or "local")
         return
     if not store:
         if stack or any(elsewhere) or administration is not PolicyMechanism.NONE:
@@ -68,6 +67,8 @@ def doctor(
         return
     if fix or tests:
         raise UsageError("--store tests a store, --fix and --tests are about this machine.")
+    from slipway.operations import store_test, workspace
+
     if endpoint is None:
         if any(elsewhere) or administration is not PolicyMechanism.NONE:
             raise UsageError("A stack's own store needs no more words.", fix="Name another by --endpoint.")
@@ -80,11 +81,12 @@ def doctor(
 
 
 def _machine(context: typer.Context, *, fix: bool, tests: bool) -> None:
+    from slipway.operations import machine
+
     if fix:
         with console.phase("Preparing the tools") as report:
-            toolchain.ensure(report=report, tests=tests)
-            toolchain.kserve_manifests(report)
-    found = toolchain.examine(tests=tests)
+            machine.prepare(report, tests=tests)
+    found = machine.examine(tests=tests)
     if context.obj["json"]:
         console.show_model(found)
     else:
@@ -93,8 +95,10 @@ def _machine(context: typer.Context, *, fix: bool, tests: bool) -> None:
         raise FailedError("This machine lacks something that the local environment needs.")
 
 
-def _cluster(context: typer.Context, outputs: PlatformOutputs) -> None:
-    found = tokens.examine(outputs)
+def _cluster(context: typer.Context, stack: str) -> None:
+    from slipway.operations import tokens, workspace
+
+    found = tokens.examine(workspace.outputs(stack))
     if context.obj["json"]:
         console.show_model(found)
     else:
@@ -111,10 +115,12 @@ def _cluster(context: typer.Context, outputs: PlatformOutputs) -> None:
     raise typer.Exit(1)
 
 
-def _store(context: typer.Context, under_test: store_test.StoreUnderTest) -> None:
+def _store(context: typer.Context, under_test: "StoreUnderTest") -> None:
+    from slipway.operations import store_test
+
     with console.phase("Testing the store") as report:
-        found = under_test.run(report)
-    render.store(found, requirements(found), as_json=context.obj["json"])
-    if not found.usable:
+        found = store_test.test(under_test, report)
+    render.store(found, as_json=context.obj["json"])
+    if not found.report.usable:
         # The report is the message: as JSON it must stay the only document.
         raise typer.Exit(1)

@@ -1,12 +1,13 @@
 """`slipway local`: the embedded Kubernetes of this checkout."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedded import cluster, session
 from slipway.cli import console
-from slipway.operations import workspace
+
+if TYPE_CHECKING:
+    from slipway.operations.local_cluster import ClusterStatus
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,9 +22,11 @@ def start(context: typer.Context) -> None:
 
     Example:  slipway local start
     """
+    from slipway.operations import local_cluster
+
     with console.phase("Starting Kubernetes") as report:
-        cluster.start(workspace.instance(), report=report)
-    status(context)
+        current = local_cluster.start(report)
+    _show(current, as_json=context.obj["json"])
 
 
 @app.command()
@@ -32,8 +35,10 @@ def stop() -> None:
 
     Example:  slipway local stop
     """
+    from slipway.operations import local_cluster
+
     with console.phase("Stopping Kubernetes") as report:
-        cluster.stop(workspace.instance(), report=report)
+        local_cluster.stop(report)
 
 
 @app.command()
@@ -42,8 +47,13 @@ def status(context: typer.Context) -> None:
 
     Example:  slipway local status --json
     """
-    current = cluster.status(workspace.instance())
-    if context.obj["json"]:
+    from slipway.operations import local_cluster
+
+    _show(local_cluster.status(), as_json=context.obj["json"])
+
+
+def _show(current: "ClusterStatus", *, as_json: bool) -> None:
+    if as_json:
         console.show_model(current)
         return
     console.show_pairs(
@@ -76,12 +86,9 @@ def logs(
 
     Example:  slipway local logs kube-apiserver -n 50
     """
-    path = cluster.logs(workspace.instance(), process)[process]
-    if follow:
-        for line in cluster.follow(path, lines=lines):
-            console.out.print(line, markup=False)
-        return
-    for line in path.read_text(errors="replace").splitlines()[-lines:]:
+    from slipway.operations import local_cluster
+
+    for line in local_cluster.log(process, lines=lines, follow=follow):
         console.out.print(line, markup=False)
 
 
@@ -93,12 +100,10 @@ def delete(
 
     Example:  slipway local delete --yes
     """
-    instance = workspace.instance()
+    from slipway.operations import local_cluster
+
     if not yes:
-        typer.confirm(f"Delete {instance.name} with all its data?", abort=True)
+        typer.confirm(f"Delete {local_cluster.name()} with all its data?", abort=True)
     with console.phase("Deleting the local platform") as report:
-        cluster.delete(instance, report=report)
-        session.remove(instance)
-    stack_file = workspace.project() / "Pulumi.local.yaml"
-    stack_file.unlink(missing_ok=True)
-    console.err.print(f"Left in place: the tool cache {session.cache_dir()}", markup=False)
+        cache = local_cluster.delete(report)
+    console.err.print(f"Left in place: the tool cache {cache}", markup=False)

@@ -1,13 +1,13 @@
 """`slipway model`: promote what a run proposed, list what is served, ask it; the rest is the registry's."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from serving import rollout
-from slipway.cli import console, model_predict, model_registry, model_removal, render
+from slipway.cli import console, model_predict, model_removal, model_versions, render
 from slipway.cli.options import Stack, Tenant
-from slipway.operations import workspace
+from storage.registry.version_files import SHORT_DIGEST
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,9 +39,11 @@ def promote(
 
     Example:  slipway model promote --run RUN_ID --tenant team-a
     """
+    from slipway.operations import promotion, workspace
+
     outputs = workspace.outputs(stack)
     with console.phase("Promote") as report:
-        result = rollout.promote(outputs, tenant, run, minimum=minimum, replace=replace, report=report)
+        result = promotion.promote(outputs, tenant, run, minimum=minimum, replace=replace, report=report)
     render.promotion(result, as_json=context.obj["json"])
 
 
@@ -58,38 +60,27 @@ def list_command(
 
     Example:  slipway model list --tenant team-a
     """
-    outputs = workspace.outputs(stack)
-    registry = model_registry.open_registry(outputs, tenant)
-    rows = []
-    for name in registry.list_models():
-        held = registry.read_alias(name, rollout.CHAMPION)
-        rows.append(
-            {
-                "model": name,
-                "versions": len(registry.list_versions(name)),
-                "champion": held.record.digest if held else None,
-                "promotion": held.record.number if held else None,
-            }
-        )
-    rows = [row for row in rows if every or row["versions"] or row["champion"]]
+    from slipway.operations import model_registry, workspace
+
+    found = model_registry.models(workspace.outputs(stack), tenant, deleted=every)
     if context.obj["json"]:
-        console.show_json(rows)
+        console.show_json([asdict(each) for each in found])
     else:
         console.show_table(
             ("model", "versions", "champion", "promotion"),
             [
-                (r["model"], r["versions"], str(r["champion"] or "-")[:12], r["promotion"] or "-")
-                for r in rows
+                (each.model, each.versions, (each.champion or "-")[:SHORT_DIGEST], each.promotion or "-")
+                for each in found
             ],
         )
 
 
 for command in (
     model_predict.predict,
-    model_registry.show,
-    model_registry.versions,
-    model_registry.history,
-    model_registry.verify,
+    model_versions.show,
+    model_versions.versions,
+    model_versions.history,
+    model_versions.verify,
     model_removal.gc,
     model_removal.delete,
 ):

@@ -7,7 +7,7 @@ import typer
 
 from slipway.cli import console
 from slipway.cli.options import Stack, Tenant
-from slipway.core.errors import FailedError
+from slipway.operations import data_files
 
 if TYPE_CHECKING:
     from slipway.operations.predict_rows import Answers
@@ -28,21 +28,12 @@ def predict(
 
     Example:  slipway model predict churn --data rows.csv
     """
-    from tabular.source import open_source  # noqa: PLC0415
-
-    open_source(data, ())  # what is no table at all is refused before anything else is imported
-    from serving.predict import NotAnsweringError  # noqa: PLC0415
-    from slipway.operations import workspace  # noqa: PLC0415
-    from slipway.operations.predict_rows import ask_rows  # noqa: PLC0415
+    data_files.require_table(data)  # refused before anything else is imported
+    from slipway.operations import predict_rows, workspace
 
     outputs = workspace.outputs(stack)
-    try:
-        with console.phase(f"Ask {name}") as report:
-            answers = ask_rows(outputs, tenant, name, data, report)
-    except NotAnsweringError as error:
-        raise FailedError(
-            error.what, why=error.why, fix="See `slipway model list` for what is served."
-        ) from error
+    with console.phase(f"Ask {name}") as report:
+        answers = predict_rows.ask_rows(outputs, tenant, name, data, report)
     for note in answers.notes:
         console.err.print(note, markup=False)
     _show(answers, as_json=context.obj["json"])
@@ -63,7 +54,7 @@ def _show(answers: "Answers", *, as_json: bool) -> None:
             }
         )
         return
-    from slipway.cli.render import plain  # noqa: PLC0415
+    from slipway.cli.render import plain
 
     rows = zip(labels, shares, strict=True)
     console.show_table(

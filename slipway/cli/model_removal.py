@@ -1,17 +1,18 @@
 """`slipway model gc` and `delete`: what goes from the registry, for good."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slipway.cli import console
-from slipway.cli.model_registry import Name
+from slipway.cli.model_versions import Name
 from slipway.cli.options import Stack, Tenant
-from slipway.operations import housekeeping, workspace
-from storage.registry.collection import COLLECT, Outcome
-from storage.registry.registry import SHORT_DIGEST
+from storage.registry.version_files import SHORT_DIGEST
 from storage.registry.version_uses import Window
+
+if TYPE_CHECKING:
+    from slipway.operations.model_removal import Outcome
 
 _DEFAULT = Window()
 
@@ -36,10 +37,12 @@ def gc(
 
     Example:  slipway model gc --tenant team-a --keep-history 5
     """
+    from slipway.operations import model_removal, workspace
+
     window = Window(keep_history, keep_days, grace_days)
     outputs = workspace.outputs(stack)
     with console.phase("Collect" if yes else "Look for what nothing needs") as report:
-        outcomes = housekeeping.collect(outputs, tenant, window, model=model, delete=yes, report=report)
+        outcomes = model_removal.collect(outputs, tenant, window, model=model, delete=yes, report=report)
     if context.obj["json"]:
         console.show_json({"deleted": yes, "versions": [asdict(each) for each in outcomes]})
         return
@@ -60,9 +63,11 @@ def delete(
 
     Example:  slipway model delete churn --tenant team-a --yes
     """
+    from slipway.operations import model_removal, workspace
+
     outputs = workspace.outputs(stack)
     with console.phase("Delete" if yes else "Look for what would go") as report:
-        contents, outcomes = housekeeping.delete_model(
+        contents, outcomes = model_removal.delete_model(
             outputs, tenant, model, with_aliases=with_aliases, delete=yes, report=report
         )
     if context.obj["json"]:
@@ -78,7 +83,7 @@ def delete(
     _show_outcomes(outcomes, deleted=yes)
 
 
-def _show_outcomes(outcomes: list[Outcome], *, deleted: bool) -> None:
+def _show_outcomes(outcomes: "list[Outcome]", *, deleted: bool) -> None:
     console.show_table(
         ("model", "version", "action", "objects", "bytes", "why"),
         [
@@ -96,6 +101,6 @@ def _show_outcomes(outcomes: list[Outcome], *, deleted: bool) -> None:
     console.show_pairs([("deleted" if deleted else "would delete", _total(outcomes))])
 
 
-def _total(outcomes: list[Outcome]) -> str:
-    gone = [outcome for outcome in outcomes if outcome.action == COLLECT]
+def _total(outcomes: "list[Outcome]") -> str:
+    gone = [outcome for outcome in outcomes if outcome.collected]
     return f"{len(gone)} of {len(outcomes)} versions, {sum(outcome.size for outcome in gone)} bytes"

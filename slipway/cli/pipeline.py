@@ -7,8 +7,7 @@ import typer
 
 from slipway.cli import console, render
 from slipway.cli.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit
-from slipway.core.errors import FailedError, UsageError
-from slipway.operations.training_job import Job, read_options, split_options
+from slipway.operations.training_job import Job, pipeline_named, read_options, split_options
 from tabular.schema import TARGET
 
 app = typer.Typer(
@@ -18,8 +17,6 @@ app = typer.Typer(
     "Example:  slipway pipeline run training --model churn --data churn.csv",
 )
 
-PIPELINES = ("iris", "training")
-"""Names in `pipelines.compile`, which takes seconds to import."""
 NEWEST = 50
 """How many runs are listed unless more are asked for."""
 
@@ -34,12 +31,12 @@ def compile_command(
 
     Example:  slipway pipeline compile --check
     """
-    from pipelines import compile as golden  # noqa: PLC0415
+    from slipway.operations import pipelines
 
     if check:
-        golden.check()
+        pipelines.check_compiled()
         return
-    for path in golden.write():
+    for path in pipelines.write_compiled():
         console.out.print(str(path), markup=False)
 
 
@@ -49,12 +46,9 @@ def upload(context: typer.Context, name: Name, tenant: Tenant = "team-a", stack:
 
     Example:  slipway pipeline upload training --tenant team-a
     """
-    from pipelines import client as kfp_client  # noqa: PLC0415
-    from pipelines import upload as uploads  # noqa: PLC0415
-    from slipway.operations import workspace  # noqa: PLC0415
+    from slipway.operations import pipelines, workspace
 
-    outputs = workspace.outputs(stack)
-    done = uploads.upload(kfp_client.open_client(outputs, tenant), outputs, tenant, name)
+    done = pipelines.upload(workspace.outputs(stack), tenant, name)
     if context.obj["json"]:
         console.show_model(done)
     else:
@@ -87,11 +81,9 @@ def run(
 
     Example:  slipway pipeline run training --model churn --data churn.csv --target churned --promote
     """
-    if name not in PIPELINES:
-        raise UsageError(f"There is no pipeline {name!r}.", fix=f"Choose one of {', '.join(PIPELINES)}.")
     job = Job(
         tenant=tenant,
-        pipeline="iris" if name == "iris" else "training",
+        pipeline=pipeline_named(name),
         model=model,
         data=data,
         read=read_options(target, drop or [], missing),
@@ -100,16 +92,15 @@ def run(
         replace=replace,
     )
     checked = job.check()
-    from slipway.operations import training, workspace  # noqa: PLC0415
+    from slipway.operations import training, workspace
 
     outputs = workspace.outputs(stack)
-    with console.phase(f"Train {model}") as report:
-        result = training.train(outputs, job, checked, report)
     if promote:
-        with console.phase(f"Promote {model}") as report:
-            trained = training.promote(outputs, job, result, report)
+        trained = training.train_and_promote(outputs, job, checked, console.phase)
         render.trained(trained, as_json=context.obj["json"])
     else:
+        with console.phase(f"Train {model}") as report:
+            result = training.train(outputs, job, checked, report)
         render.run(result, as_json=context.obj["json"])
 
 
@@ -125,13 +116,9 @@ def list_command(
 
     Example:  slipway pipeline list --tenant team-a --limit 200
     """
-    from pipelines import client as kfp_client  # noqa: PLC0415
-    from pipelines import listing  # noqa: PLC0415
-    from slipway.operations import workspace  # noqa: PLC0415
+    from slipway.operations import pipelines, workspace
 
-    outputs = workspace.outputs(stack)
-    opened = kfp_client.open_client(outputs, tenant)
-    listed = listing.newest_runs(opened, outputs.tenant(tenant).namespace, None if every else limit)
+    listed = pipelines.newest_runs(workspace.outputs(stack), tenant, None if every else limit)
     if context.obj["json"]:
         console.show_model(listed)
         return
@@ -155,25 +142,6 @@ def logs(
 
     Example:  slipway pipeline logs RUN_ID train
     """
-    import httpx  # noqa: PLC0415
+    from slipway.operations import run_logs, workspace
 
-    from slipway.operations import workspace  # noqa: PLC0415
-
-    outputs = workspace.outputs(stack)
-    if outputs.kfp.backend != "embedded":
-        raise UsageError(
-            "This command reads the logs of the embedded pipelines API only.",
-            fix="Use kubectl logs on the run's pods, or the Kubeflow Pipelines UI.",
-        )
-    url = f"{outputs.kfp.endpoint}/apis/v2beta1/runs/{run_id}/tasks/{task}/log"
-    try:
-        answer = httpx.get(url, timeout=30)
-    except httpx.HTTPError as error:
-        raise FailedError("The Pipelines API does not answer.", why=str(error)) from error
-    if answer.status_code in (400, 404):  # 400: what was given as the run's id isn't one
-        raise UsageError(f"Run {run_id} has no log of a task {task!r}.")
-    if answer.status_code != 200:
-        raise FailedError(
-            "The Pipelines API refused the log.", why=f"{answer.status_code} {answer.text[:200]}"
-        )
-    console.out.print(answer.text, markup=False)
+    console.out.print(run_logs.read(workspace.outputs(stack), run_id, task), markup=False)

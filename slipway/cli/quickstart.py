@@ -39,12 +39,9 @@ def quickstart(
         threshold=threshold,
     )
     checked = own.check()
-    from slipway.cli.stack import ready  # noqa: PLC0415
-    from slipway.operations.quickstart import Journey  # noqa: PLC0415
+    from slipway.operations import quickstart as quickstarts
 
-    journey = Journey(stack=stack, own=own, checked=checked, phases=console.phase)
-    opened = journey.time("tools", lambda: ready(stack))
-    summary = journey.run(journey.platform(opened))
+    summary = quickstarts.run(stack, own, checked, console.phase)
     if context.obj["json"]:
         console.show_model(summary)
     else:

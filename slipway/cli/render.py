@@ -8,16 +8,13 @@ from rich.text import Text
 from slipway.cli import console
 
 if TYPE_CHECKING:
-    from embedded.cluster import ClusterStatus
-    from embedded.plugins.selection import Plugin
-    from embedded.toolchain import Examination
-    from infra.contract import PlatformOutputs
-    from serving.rollout import PromotionResult
-    from slipway.operations.deleted_objects import Missing
+    from slipway.operations.data_files import Summary
+    from slipway.operations.machine import Examination
+    from slipway.operations.promotion import PromotionResult
     from slipway.operations.quickstart import JourneySummary
+    from slipway.operations.status import StackStatus
+    from slipway.operations.store_test import StoreVerdict
     from slipway.operations.training import TrainedModel, TrainingRun
-    from storage.conformance import Refusal, StoreReport
-    from tabular.summary import Summary
 
 
 CLASSES = 20
@@ -30,24 +27,17 @@ def _mib(size: float) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-def status(
-    stack: str,
-    cluster: "ClusterStatus | None",
-    plugins: Sequence["Plugin"],
-    platform: "PlatformOutputs | None",
-    drift: "Missing | None",
-    *,
-    as_json: bool,
-) -> None:
+def status(found: "StackStatus", *, as_json: bool) -> None:
     """Print what runs and where it answers."""
+    stack, cluster, platform, missing = found.stack, found.cluster, found.outputs, found.missing
     if as_json:
         console.show_json(
             {
                 "stack": stack,
                 "cluster": cluster.model_dump(mode="json") if cluster else None,
-                "plugins": [plugin.model_dump(mode="json") for plugin in plugins],
+                "plugins": [plugin.model_dump(mode="json") for plugin in found.plugins],
                 "outputs": platform.model_dump(mode="json") if platform else None,
-                "missing": drift.model_dump(mode="json") if drift else None,
+                "missing": missing.model_dump(mode="json") if missing else None,
             }
         )
         return
@@ -63,14 +53,14 @@ def status(
             ("serving", platform.serving.endpoint),
             ("tenants", ", ".join(sorted(platform.tenants)) or "none"),
         ]
-    if drift is not None:
-        pairs.append(("objects", drift.summary))
+    if missing is not None:
+        pairs.append(("objects", missing.summary))
     console.show_pairs(pairs)
-    if drift is not None and drift.objects:
+    if missing is not None and missing.objects:
         console.out.print(Text(f"→ Put them back: slipway up {stack} --refresh"))
-    if plugins:
+    if found.plugins:
         console.show_table(
-            ("plugin", "version", "which", "why"), [(p.name, p.version, p.kind, p.why) for p in plugins]
+            ("plugin", "version", "which", "why"), [(p.name, p.version, p.kind, p.why) for p in found.plugins]
         )
 
 
@@ -99,8 +89,9 @@ def doctor(report: "Examination") -> None:
         console.show_pairs([("to build", f"about {report.expected_seconds / 60:.0f} minutes of building")])
 
 
-def store(report: "StoreReport", refusals: Sequence["Refusal"], *, as_json: bool) -> None:
+def store(verdict: "StoreVerdict", *, as_json: bool) -> None:
     """Print what a store can do, and what Slipway refuses to do there."""
+    report, refusals = verdict.report, verdict.refusals
     if as_json:
         refused = [refusal.model_dump(mode="json") for refusal in refusals]
         console.show_json({**report.model_dump(mode="json"), "refusals": refused})
@@ -125,8 +116,8 @@ def store(report: "StoreReport", refusals: Sequence["Refusal"], *, as_json: bool
             ("Slipway refuses there", "without", "because"),
             [(refusal.refuses, refusal.capability, refusal.why) for refusal in refusals],
         )
-    verdict = "usable" if report.usable else "not usable: it lacks what Slipway always needs"
-    console.out.print(Text(verdict, style="bold green" if report.usable else "bold red"))
+    usable = "usable" if report.usable else "not usable: it lacks what Slipway always needs"
+    console.out.print(Text(usable, style="bold green" if report.usable else "bold red"))
 
 
 def journey(summary: "JourneySummary") -> None:

@@ -1,15 +1,15 @@
 """`slipway restore`: from a backup back into a stack."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slipway.cli import console
 from slipway.cli.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, Unsigned
 from slipway.core.errors import UsageError
-from slipway.operations import backup, workspace
-from slipway.operations.backup import Snapshot, Where
-from slipway.operations.restore import restore_files, restore_models, restore_state
+
+if TYPE_CHECKING:
+    from slipway.operations.restore import RestoredFiles, RestoredModels
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
@@ -42,43 +42,51 @@ def restore(
     """
     if (settings or state) and (tenant or replace or of):
         raise UsageError("--settings and --state restore no models.", fix="Restore models in a second run.")
-    where = Where(source, endpoint, region, ca_file)
+    from slipway.operations import backup
+    from slipway.operations import restore as restores
+
+    where = backup.Where(source, endpoint, region, ca_file)
     if settings or state:
-        _files(context, backup.find(stack, where, snapshot, unsigned=unsigned), state=state)
+        with console.phase("Restore the stack's files") as report:
+            files = restores.find_and_restore_files(
+                stack, where, snapshot, unsigned=unsigned, state=state, report=report
+            )
+        _show_files(files, as_json=context.obj["json"])
         return
-    outputs = workspace.outputs(stack)
     with console.phase("Restore") as report:
-        found = backup.find(of or stack, where, snapshot, unsigned=unsigned, report=report)
-        outcomes = restore_models(outputs, found, tenant=tenant, replace=replace, report=report)
-    if context.obj["json"]:
-        rows = [each.model_dump(mode="json") for each in outcomes]
-        console.show_json({"snapshot": found.id, "restored": rows})
-    else:
-        console.show_table(
-            ("tenant", "model", "alias", "digest", "outcome", "every byte", "why"),
-            [
-                (r.tenant, r.model, r.alias or "-", r.digest[:12], r.outcome,
-                 "verified" if r.verified else "-", r.why)
-                for r in outcomes
-            ],
-            title=f"Snapshot {found.id}",
-        )  # fmt: skip
-    if any(each.outcome == "refused" for each in outcomes):
+        models = restores.find_and_restore_models(
+            stack, where, snapshot, of=of, unsigned=unsigned, tenant=tenant, replace=replace, report=report
+        )
+    _show_models(models, as_json=context.obj["json"])
+    if models.refused:
         raise typer.Exit(1)
 
 
-def _files(context: typer.Context, found: Snapshot, *, state: bool) -> None:
-    name = found.index.stack
-    with console.phase("Restore the stack's files") as report:
-        outcomes = restore_files(found, workspace.project())
-        resources = restore_state(found, workspace.open_stack(name, report)) if state else None
-    if context.obj["json"]:
-        rows = [each.model_dump() for each in outcomes]
-        console.show_json({"snapshot": found.id, "files": rows, "resources": resources})
+def _show_models(done: "RestoredModels", *, as_json: bool) -> None:
+    if as_json:
+        rows = [each.model_dump(mode="json") for each in done.outcomes]
+        console.show_json({"snapshot": done.snapshot, "restored": rows})
         return
-    console.show_table(("file", "outcome"), [(each.name, each.outcome) for each in outcomes])
-    if resources is not None:
-        console.out.print(f"Stack {name} has its {resources} resources again.", markup=False)
+    console.show_table(
+        ("tenant", "model", "alias", "digest", "outcome", "every byte", "why"),
+        [
+            (r.tenant, r.model, r.alias or "-", r.digest[:12], r.outcome,
+             "verified" if r.verified else "-", r.why)
+            for r in done.outcomes
+        ],
+        title=f"Snapshot {done.snapshot}",
+    )  # fmt: skip
+
+
+def _show_files(done: "RestoredFiles", *, as_json: bool) -> None:
+    if as_json:
+        rows = [each.model_dump() for each in done.files]
+        console.show_json({"snapshot": done.snapshot, "files": rows, "resources": done.resources})
+        return
+    console.show_table(("file", "outcome"), [(each.name, each.outcome) for each in done.files])
+    if done.resources is not None:
+        console.out.print(f"Stack {done.stack} has its {done.resources} resources again.", markup=False)
     console.out.print(
-        f"Now run `slipway up {name}`, then `slipway restore {name}` for the models.", markup=False
+        f"Now run `slipway up {done.stack}`, then `slipway restore {done.stack}` for the models.",
+        markup=False,
     )

@@ -1,15 +1,13 @@
 """The commands that work on a whole stack, from `init` to `env`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from embedded import cluster, session
-from embedded.plugins import selection
-from infra.stack.stack import Stack, Summary
 from slipway.cli import console, render
-from slipway.core.errors import UsageError
-from slipway.operations import deleted_objects, workspace
+
+if TYPE_CHECKING:
+    from slipway.operations.stack import Summary
 
 StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
@@ -24,17 +22,7 @@ Refresh = Annotated[
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
 
 
-def ready(stack: str) -> Stack:
-    """The stack, initialised and with validated settings; the tools are built first where they lack."""
-    workspace.check(stack)  # a mistake in a file is named before anything starts
-    with console.phase("Preparing the tools") as report:
-        opened = workspace.open_stack(stack, report)
-    opened.init()
-    workspace.settings(stack)
-    return opened
-
-
-def _show_changes(context: typer.Context, summary: Summary) -> None:
+def _show_changes(context: typer.Context, summary: "Summary") -> None:
     if context.obj["json"]:
         console.show_json({"changes": dict(summary.changes), "seconds": round(summary.seconds, 1)})
         return
@@ -53,13 +41,9 @@ def init(
 
     Example:  slipway init local
     """
-    if environment is not None:
-        workspace.template(environment)
-    made = (workspace.project() / f"Pulumi.{stack}.yaml").is_file()
-    with console.phase("Preparing the tools") as report:
-        # The file of a stack that is made already says what kind it is.
-        opened = workspace.open_stack(stack, report, environment=None if made else environment)
-    opened.init(environment)
+    from slipway.operations import stack as stacks
+
+    stacks.init(stack, environment, console.phase)
     console.out.print(f"Pulumi.{stack}.yaml holds the settings of stack {stack}.", markup=False)
 
 
@@ -69,7 +53,9 @@ def up(context: typer.Context, stack: StackName, refresh: Refresh = False) -> No
 
     Example:  slipway up local --refresh
     """
-    _show_changes(context, ready(stack).up(refresh=refresh))
+    from slipway.operations import stack as stacks
+
+    _show_changes(context, stacks.up(stack, console.phase, refresh=refresh))
 
 
 @app.command()
@@ -78,7 +64,9 @@ def preview(context: typer.Context, stack: StackName, refresh: Refresh = False) 
 
     Example:  slipway preview local
     """
-    _show_changes(context, ready(stack).preview(refresh=refresh))
+    from slipway.operations import stack as stacks
+
+    _show_changes(context, stacks.preview(stack, console.phase, refresh=refresh))
 
 
 @app.command()
@@ -89,7 +77,9 @@ def destroy(context: typer.Context, stack: StackName, yes: Yes = False) -> None:
     """
     if not yes:
         typer.confirm(f"Destroy stack {stack} with all its data?", abort=True)
-    _show_changes(context, workspace.open_stack(stack).destroy())
+    from slipway.operations import stack as stacks
+
+    _show_changes(context, stacks.destroy(stack))
 
 
 @app.command()
@@ -98,19 +88,9 @@ def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "lo
 
     Example:  slipway status
     """
-    local = workspace.environment_of(stack) == "local"
-    running = cluster.status(workspace.instance()) if local else None
-    plugins = selection.plugins(workspace.instance()) if local else ()
-    platform, drift = None, None
-    if running is None or running.state == "running":
-        opened = workspace.open_stack(stack)
-        try:
-            platform = opened.outputs()
-        except UsageError:
-            platform = None
-        else:
-            drift = deleted_objects.find(opened)
-    render.status(stack, running, plugins, platform, drift, as_json=context.obj["json"])
+    from slipway.operations import status as statuses
+
+    render.status(statuses.read(stack), as_json=context.obj["json"])
 
 
 @app.command()
@@ -125,16 +105,9 @@ def outputs(
 
     Example:  slipway outputs local tenants.team-a.pipeline_root
     """
-    document = workspace.outputs(stack).model_dump(mode="json")
-    if not name:
-        console.show_json(document)
-        return
-    value: object = document
-    for part in name.split("."):
-        if not isinstance(value, dict) or part not in value:
-            known = ", ".join(sorted(value)) if isinstance(value, dict) else "nothing"
-            raise UsageError(f"There is no output {name!r}.", why=f"Before {part!r} there is: {known}.")
-        value = value[part]
+    from slipway.operations import stack as stacks
+
+    value = stacks.output(stack, name)
     if isinstance(value, str) and not context.obj["json"]:
         console.out.print(value, markup=False)
     else:
@@ -147,5 +120,6 @@ def env(stack: Annotated[str, typer.Argument()] = "local") -> None:
 
     Example:  eval "$(slipway env)" && pulumi up -s local
     """
-    opened = ready(stack)
-    typer.echo(session.shell_exports(opened.env))
+    from slipway.operations import stack as stacks
+
+    typer.echo(stacks.shell_exports(stack, console.phase))

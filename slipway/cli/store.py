@@ -7,7 +7,6 @@ import typer
 
 from slipway.cli import console
 from slipway.cli.options import Stack
-from slipway.operations import store_rotation, workspace
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,14 +33,10 @@ def rotate(
 
     Example:  slipway store rotate --certificate
     """
+    from slipway.operations import store_rotation
+
     begun = time.monotonic()
-    settings = workspace.settings(stack)
-    with console.phase("Preparing the tools") as report:
-        opened = workspace.open_stack(stack, report)
-    what = "certificate" if certificate else "administrator's key"
-    with console.phase(f"Replace the store's {what}") as report:
-        service = store_rotation.rotate_certificate if certificate else store_rotation.rotate_root
-        done = service(opened, settings, report)
+    done = store_rotation.rotate(stack, console.phase, certificate=certificate)
     seconds = round(time.monotonic() - begun, 1)
     if context.obj["json"]:
         console.show_json(
@@ -53,6 +48,7 @@ def rotate(
             }
         )
         return
+    what = "certificate" if certificate else "administrator's key"
     console.out.print(
         f"The store's {what} is of generation {done.generation}, and the one before is refused. "
         f"It took {seconds:.0f} s.",

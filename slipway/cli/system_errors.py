@@ -2,19 +2,13 @@
 
 import errno
 import os
-import shutil
 import socket
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from slipway.core.errors import FailedError
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
-_FULL_BELOW: Final = 64 << 20
-"""Bytes that are free on a disk which counts as full: a write of more than what is left fails too."""
 _AGAIN: Final = "and run the same command again."
 
 
@@ -33,7 +27,9 @@ def _why(error: OSError, place: str) -> str:
     if error.errno in _FORBIDDEN:
         return f"The command runs as user {os.geteuid()}, who may not do that."
     if error.errno in _FULL and not place:
-        full = [f"{folder} ({free >> 20} MiB free)" for folder, free in _full_disks()]
+        from slipway.operations.full_disks import full_disks
+
+        full = [f"{folder} ({free >> 20} MiB free)" for folder, free in full_disks()]
         return f"Full or nearly full: {', '.join(full)}." if full else "The disk of the output, perhaps."
     return ""
 
@@ -48,15 +44,3 @@ def _fix(error: OSError, place: str) -> str:
     if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror)):
         return f"Check with `slipway status` that it is up, {_AGAIN}"
     return f"Mend that {_AGAIN} `slipway doctor` says what this machine has and lacks."
-
-
-def _full_disks() -> Iterator[tuple[Path, int]]:
-    """Yield the folders that commands write to and whose disk is full, with the bytes that are free."""
-    from embedded import session  # noqa: PLC0415 - needed where something failed only
-    from embedded.instance import DATA_ROOT  # noqa: PLC0415
-
-    for folder in dict.fromkeys((Path.cwd(), Path(tempfile.gettempdir()), session.cache_dir(), DATA_ROOT)):
-        existing = next(each for each in (folder, *folder.parents) if each.exists())
-        free = shutil.disk_usage(existing).free
-        if free < _FULL_BELOW:
-            yield folder, free

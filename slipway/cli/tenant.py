@@ -5,12 +5,9 @@ from typing import Annotated
 
 import typer
 
-from infra.settings.config import load_tenant, load_tenants, tenant_file
 from slipway.cli import console
 from slipway.cli.options import Stack
-from slipway.operations import tenant_rotation, tokens, workspace
-from slipway.operations.administrator import administered, administrator, service_accounts
-from storage.keys import Role
+from slipway.operations.choices import RUN_SECONDS, AccountRole
 
 Name = Annotated[str, typer.Argument(help="Tenant, for example team-a.")]
 
@@ -27,7 +24,9 @@ def list_command(context: typer.Context) -> None:
 
     Example:  slipway tenant list
     """
-    found = load_tenants(workspace.project() / "tenants")
+    from slipway.operations import tenants
+
+    found = tenants.declared()
     if context.obj["json"]:
         console.show_json(
             [
@@ -56,28 +55,17 @@ def show(context: typer.Context, name: Name, stack: Stack = "local") -> None:
 
     Example:  slipway tenant show team-a
     """
-    declared = load_tenant(tenant_file(workspace.project() / "tenants", name))
-    settings = workspace.settings(stack)
-    opened = workspace.open_stack(stack)
-    outputs = opened.outputs()
-    place = outputs.tenant(name)
-    accounts: dict[int, tuple[str, ...]] = {}
-    if (store := administered(settings)) is not None:
-        key = administrator(opened, store)
-        accounts = {
-            generation: service_accounts(outputs, key, name, generation)
-            for generation in declared.store_tenant.generations
-        }
-    found = [account for each in accounts.values() for account in each]
+    from slipway.operations import tenants
+
+    found = tenants.show(stack, name)
+    place = found.outputs
     if context.obj["json"]:
         console.show_json(
             {
                 **place.model_dump(),
-                "key_rotation": declared.key_rotation,
-                "access_keys": [
-                    f"{name}-{role}-{generation}" for generation in sorted(accounts) for role in Role
-                ],
-                "service_accounts": found,
+                "key_rotation": found.rotation,
+                "access_keys": list(found.access_keys),
+                "service_accounts": list(found.service_accounts),
             }
         )
         return
@@ -88,8 +76,8 @@ def show(context: typer.Context, name: Name, stack: Stack = "local") -> None:
             ("models", place.models_uri),
             ("data", place.data_uri),
             ("keys", f"generation {place.key_generation}"),
-            ("rotation", declared.key_rotation or "none under way"),
-            ("service accounts", ", ".join(found) or "none"),
+            ("rotation", found.rotation or "none under way"),
+            ("service accounts", ", ".join(found.service_accounts) or "none"),
         ],
         title=name,
     )
@@ -101,7 +89,7 @@ def token(
     name: Name,
     stack: Stack = "local",
     role: Annotated[
-        tokens.AccountRole, typer.Option(help="Whose account: the editor's or the viewer's.")
+        AccountRole, typer.Option(help="Whose account: the editor's or the viewer's.")
     ] = "editor",
     duration: Annotated[str, typer.Option("--for", help="How long it lives: 10m to 24h.")] = "1h",
     audience: Annotated[
@@ -112,6 +100,8 @@ def token(
 
     Example:  slipway tenant token team-a --role editor --for 1h
     """
+    from slipway.operations import tokens, workspace
+
     seconds = tokens.lifetime(duration)
     made = tokens.mint(workspace.outputs(stack), name, role, seconds, audience)
     if context.obj["json"]:
@@ -128,19 +118,16 @@ def rotate(
     stack: Stack = "local",
     wait: Annotated[
         float, typer.Option(min=0, help="Seconds to wait for runs that began with the old key.")
-    ] = tenant_rotation.RUN_SECONDS,
+    ] = RUN_SECONDS,
 ) -> None:
     """Replace a tenant's store keys without an outage; go on where an earlier call was stopped.
 
     Example:  slipway tenant rotate team-a
     """
+    from slipway.operations import tenant_rotation
+
     begun = time.monotonic()
-    tenant_file(workspace.project() / "tenants", name)  # a name that nobody has is refused at once
-    settings = workspace.settings(stack)
-    with console.phase("Preparing the tools") as report:
-        opened = workspace.open_stack(stack, report)
-    with console.phase(f"Rotate the store keys of {name}") as report:
-        done = tenant_rotation.rotate_tenant(opened, settings, name, report, run_seconds=wait)
+    done = tenant_rotation.rotate_keys(stack, name, console.phase, run_seconds=wait)
     seconds = round(time.monotonic() - begun, 1)
     if context.obj["json"]:
         console.show_json(

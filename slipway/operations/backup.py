@@ -30,7 +30,8 @@ from storage.backup.finish import Taken, finish
 from storage.backup.index import SETTINGS, STATE, Damage, Index, ModelObject, StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
-from storage.backup.prune import Plan, Retention, carry_out, plan
+from storage.backup.prune import Plan, carry_out, plan
+from storage.backup.retention import Retention
 from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey, backup_key
@@ -122,9 +123,25 @@ def snapshots(where: Where, stack: str | None = None) -> list[Snapshot]:
     return [Snapshot(place, each, place.index(name, each)) for name, each in place.snapshots(stack)]
 
 
-def verify(found: Snapshot, report: Report) -> list[Fault]:
-    """Read a snapshot back; return what is wrong with it."""
-    return check(found.place, found.index, report)
+@dataclass(frozen=True)
+class Verified:
+    """A snapshot that was read back, and what is wrong with it."""
+
+    snapshot: str
+    faults: list[Fault]
+
+
+def verify(
+    stack: str,
+    where: Where,
+    snapshot: str | None = None,
+    *,
+    unsigned: bool = False,
+    report: Report = silent,
+) -> Verified:
+    """Read every byte of a snapshot back; raises as `find`."""
+    found = find(stack, where, snapshot, unsigned=unsigned, report=report)
+    return Verified(found.id, check(found.place, found.index, report))
 
 
 @dataclass(frozen=True)
@@ -221,3 +238,20 @@ def _stack_files(opened: Stack) -> dict[str, bytes]:
         files[f"tenants/{path.name}"] = path.read_bytes()
         StackFile(name=f"tenants/{path.name}", size=0, sha256="0" * 64)
     return files
+
+
+__all__ = [
+    "Damage",
+    "Fault",
+    "Pruned",
+    "Snapshot",
+    "Taken",
+    "Verified",
+    "Where",
+    "create",
+    "find",
+    "open_place",
+    "prune",
+    "snapshots",
+    "verify",
+]

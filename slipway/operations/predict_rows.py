@@ -72,7 +72,7 @@ def ask_rows(
     labels, probabilities = [], []
     done = 0
     for table in _requests(rows.batches()):
-        answer = ask(url, schema, table)
+        answer = _answer(ask, url, schema, table)
         codes = np.array([place[label] for label in answer.labels], dtype=np.uint16)
         labels.append(codes)
         probabilities.append(answer.probabilities[np.arange(len(codes)), codes])
@@ -86,6 +86,15 @@ def ask_rows(
         probabilities=np.concatenate(probabilities),
         notes=notes,
     )
+
+
+def _answer(ask: Ask, url: str, schema: ModelSchema, table: pa.Table) -> Predictions:
+    try:
+        return ask(url, schema, table)
+    except predict.NotAnsweringError as error:
+        raise FailedError(
+            error.what, why=error.why, fix="See `slipway model list` for what is served."
+        ) from error
 
 
 def _served(outputs: PlatformOutputs, tenant: str, model: str) -> tuple[ModelVersion, ModelSchema]:

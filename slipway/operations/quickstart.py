@@ -11,7 +11,7 @@ from infra.contract import PlatformOutputs
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
 from slipway.core.report import Phases, Report
-from slipway.operations import builtin_models, training
+from slipway.operations import builtin_models, training, workspace
 from slipway.operations.training_job import Job
 from tabular.summary import Summary
 
@@ -127,6 +127,24 @@ class Journey:
                 fix="Add a file to tenants/ such as team-a.yaml, and run the command again.",
             )
         return "team-a" if "team-a" in outputs.tenants else min(outputs.tenants)
+
+
+def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> JourneySummary:
+    """Bring a platform up, train the user's model and iris, promote and ask both.
+
+    Args:
+        stack: Name of the stack.
+        own: The user's job, for any tenant.
+        checked: What `own.check` returned.
+        phases: Shows each phase and what happens in it.
+
+    Raises:
+        UsageError: A file has a mistake, or there is no tenant.
+        FailedError: Something did not work; a rerun goes on from there.
+    """
+    journey = Journey(stack=stack, own=own, checked=checked, phases=phases)
+    opened = journey.time("tools", lambda: workspace.ready(stack, phases))
+    return journey.run(journey.platform(opened))
 
 
 def _short(urn: str) -> str:

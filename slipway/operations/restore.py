@@ -4,6 +4,7 @@ Models are restored with each tenant's promoter's key, so it takes no administra
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -14,7 +15,8 @@ from serving import access
 from slipway.core import atomic_files
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report, silent
-from slipway.operations.backup import Snapshot
+from slipway.operations import workspace
+from slipway.operations.backup import Snapshot, Where, find
 from storage.backup.index import SETTINGS, STATE
 from storage.backup.restore import Restored, TenantRestore, refusal
 
@@ -26,6 +28,71 @@ class StackFileOutcome(BaseModel):
 
     name: str
     outcome: str
+
+
+@dataclass(frozen=True)
+class RestoredModels:
+    """What became of each model and alias of a snapshot."""
+
+    snapshot: str
+    outcomes: list[Restored]
+
+    @property
+    def refused(self) -> bool:
+        """Whether something was left as it was, as it names another version."""
+        return any(each.outcome == "refused" for each in self.outcomes)
+
+
+@dataclass(frozen=True)
+class RestoredFiles:
+    """What became of the files of a stack, and how many resources its state has again."""
+
+    snapshot: str
+    stack: str
+    files: list[StackFileOutcome]
+    resources: int | None
+    """None where the state was not asked for."""
+
+
+def find_and_restore_models(
+    stack: str,
+    where: Where,
+    snapshot: str | None,
+    *,
+    of: str | None = None,
+    unsigned: bool = False,
+    tenant: str | None = None,
+    replace: bool = False,
+    report: Report = silent,
+) -> RestoredModels:
+    """Restore models of a snapshot into a stack that is up.
+
+    `of` is the stack whose backup it is, if another's; raises as `backup.find` and `restore_models`.
+    """
+    outputs = workspace.outputs(stack)
+    found = find(of or stack, where, snapshot, unsigned=unsigned, report=report)
+    outcomes = restore_models(outputs, found, tenant=tenant, replace=replace, report=report)
+    return RestoredModels(found.id, outcomes)
+
+
+def find_and_restore_files(
+    stack: str,
+    where: Where,
+    snapshot: str | None,
+    *,
+    unsigned: bool = False,
+    state: bool = False,
+    report: Report = silent,
+) -> RestoredFiles:
+    """Put back a stack's files that are missing, and with `state` its state.
+
+    Raises as `backup.find` and `restore_state`.
+    """
+    found = find(stack, where, snapshot, unsigned=unsigned, report=report)
+    name = found.index.stack
+    files = restore_files(found, workspace.project())
+    resources = restore_state(found, workspace.open_stack(name, report)) if state else None
+    return RestoredFiles(found.id, name, files, resources)
 
 
 def restore_models(

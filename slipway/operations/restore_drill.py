@@ -33,7 +33,7 @@ from slipway.core.locks import LockHeldError, locked
 from slipway.core.report import Report
 from slipway.core.waiting import tries
 from slipway.operations import workspace
-from slipway.operations.backup import Snapshot
+from slipway.operations.backup import Snapshot, Where, find
 from slipway.operations.backup_key import bare_stack
 from slipway.operations.predict_rows import read_schema
 from slipway.operations.restore import restore_models, restore_state
@@ -75,6 +75,19 @@ class Drill(BaseModel):
     def passed(self) -> bool:
         """Whether everything was found as it should be."""
         return all(each.ok for each in self.findings)
+
+
+def find_and_drill(
+    stack: str,
+    where: Where,
+    snapshot: str | None,
+    *,
+    into: str | None,
+    unsigned: bool = False,
+    report: Report,
+) -> Drill:
+    """Drill a stack's snapshot, the newest by default; raises as `backup.find` and `drill`."""
+    return drill(find(stack, where, snapshot, unsigned=unsigned, report=report), into, report)
 
 
 def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:

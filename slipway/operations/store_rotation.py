@@ -20,7 +20,8 @@ from infra.settings.models import PlatformSettings
 from infra.stack.stack import Stack
 from serving.access import store_access
 from slipway.core.errors import FailedError, UsageError
-from slipway.core.report import Report, silent
+from slipway.core.report import Phases, Report, silent
+from slipway.operations import workspace
 from slipway.operations.administrator import as_administrator, require_own
 from slipway.operations.tenant_rotation import TenantSteps
 from storage.client import StoreAccess
@@ -38,6 +39,17 @@ class Replaced:
     generation: int
     continued: bool
     """Whether an earlier call had begun it."""
+
+
+def rotate(stack: str, phases: Phases, *, certificate: bool = False) -> Replaced:
+    """Replace the administrator's key, or the certificate; raises as `rotate_root`."""
+    settings = workspace.settings(stack)
+    with phases("Preparing the tools") as report:
+        opened = workspace.open_stack(stack, report)
+    what = "certificate" if certificate else "administrator's key"
+    with phases(f"Replace the store's {what}") as report:
+        replace = rotate_certificate if certificate else rotate_root
+        return replace(opened, settings, report)
 
 
 def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silent) -> Replaced:

@@ -1,9 +1,8 @@
 """Which store `slipway doctor --store` tests, and with whose keys: none of them is ever an argument."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +13,7 @@ from infra.names import STORE_NAMESPACE
 from serving.cluster import Cluster
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report
+from slipway.operations.choices import PolicyMechanism
 from storage import conformance
 from storage.client import StoreAccess, open_store
 from storage.conformance import (
@@ -21,7 +21,9 @@ from storage.conformance import (
     BucketPolicyAdministration,
     MinioAdministration,
     NoAdministration,
+    Refusal,
     StoreReport,
+    requirements,
 )
 from storage.keys import StoreKey
 
@@ -38,14 +40,6 @@ _ROOT_SECRET: Final = "store-root"
 _ROOT_KEY: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 
 
-class PolicyMechanism(StrEnum):
-    """How the test limits a key to a prefix."""
-
-    NONE = "none"
-    MINIO = "minio"
-    BUCKET_POLICY = "bucket-policy"
-
-
 @dataclass(frozen=True, kw_only=True)
 class StoreUnderTest:
     """A store, where in it the test may work, and how it limits a key."""
@@ -59,6 +53,20 @@ class StoreUnderTest:
         return conformance.run(
             self.access, bucket=self.bucket, administration=self.administration, report=report
         )
+
+
+@dataclass(frozen=True)
+class StoreVerdict:
+    """What a store can do, and what Slipway refuses to do there."""
+
+    report: StoreReport
+    refusals: Sequence[Refusal]
+
+
+def test(under_test: StoreUnderTest, report: Report) -> StoreVerdict:
+    """Test a store; raises as `storage.conformance.run`."""
+    found = under_test.run(report)
+    return StoreVerdict(found, requirements(found))
 
 
 def of_stack(outputs: PlatformOutputs) -> StoreUnderTest:

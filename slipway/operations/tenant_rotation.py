@@ -24,23 +24,32 @@ from serving.access import store_access
 from serving.cluster import Cluster
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.locks import LockHeldError, locked
-from slipway.core.report import Report, silent
+from slipway.core.report import Phases, Report, silent
+from slipway.operations import workspace
 from slipway.operations.administrator import (
     Administered,
     administrator,
     require_administered,
     service_accounts,
 )
+from slipway.operations.choices import RUN_SECONDS
 from storage.credential_verifier import CredentialVerifier
 from storage.keys import Role, StoreKey, tenant_key
 from storage.layout import Buckets
 from storage.rotation import KeyState, Rotated, rotate
 
-RUN_SECONDS: Final = 1800.0
-"""How long runs that began with the old key are waited for."""
-
 _GRANULE: Final = timedelta(seconds=5)
 """A Secret's time has whole seconds, and two machines' clocks differ a little."""
+
+
+def rotate_keys(stack: str, tenant: str, phases: Phases, *, run_seconds: float = RUN_SECONDS) -> Rotated:
+    """Replace the keys of one of the project's tenants; raises as `rotate_tenant`."""
+    tenant_file(workspace.project() / "tenants", tenant)  # a name that nobody has is refused at once
+    settings = workspace.settings(stack)
+    with phases("Preparing the tools") as report:
+        opened = workspace.open_stack(stack, report)
+    with phases(f"Rotate the store keys of {tenant}") as report:
+        return rotate_tenant(opened, settings, tenant, report, run_seconds=run_seconds)
 
 
 def rotate_tenant(

@@ -5,7 +5,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
@@ -13,8 +13,8 @@ from infra.admission import TOKEN_LIFETIME, TOKEN_SECONDS
 from infra.contract import PlatformOutputs
 from serving.cluster import Cluster
 from slipway.core.errors import FailedError, UsageError
+from slipway.operations.choices import AccountRole
 
-AccountRole = Literal["editor", "viewer"]
 _LEAST_SECONDS: Final = 600
 """The API server makes no token that lives shorter."""
 _YEAR_SECONDS: Final = 365 * 24 * 3600

@@ -15,7 +15,7 @@ from pipelines import data as datasets
 from pipelines import outcome, run, upload
 from serving import access, rollout
 from serving.champion import OtherQuestionsError
-from slipway.core.report import Report, silent
+from slipway.core.report import Phases, Report, silent
 from slipway.operations.training_job import Job
 from tabular.summary import Summary
 
@@ -139,6 +139,16 @@ def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Rep
         predicted=", ".join(promoted.smoke.answered),
         curl=_curl(f"{promoted.endpoint}/infer", promoted.request),
     )
+
+
+def train_and_promote(
+    outputs: PlatformOutputs, job: Job, checked: Summary | None, phases: Phases
+) -> TrainedModel:
+    """Train, then promote what the run proposed; raises as `train` and `promote`."""
+    with phases(f"Train {job.model}") as report:
+        result = train(outputs, job, checked, report)
+    with phases(f"Promote {job.model}") as report:
+        return promote(outputs, job, result, report)
 
 
 def _curl(url: str, body: Mapping[str, object]) -> str:

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pydantic import ValidationError
 
 from slipway.core.errors import UsageError
+from slipway.operations import data_files
 from storage.layout import checked_name
 from tabular.schema import ReadOptions, Split
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from tabular.summary import Summary
 
 Pipeline = Literal["training", "iris"]
+"""Names in `pipelines.compile`, which takes seconds to import."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +55,16 @@ class Job:
                     fix="Name it with --data.",
                 )
             return None
-        from tabular.reader import inspect  # noqa: PLC0415 - numpy and pyarrow, which only data needs
+        return data_files.inspect(self.data, self.read, self.split)
 
-        return inspect(self.data, self.read, self.split)
+
+def pipeline_named(name: str) -> Pipeline:
+    """Return a pipeline's name; UsageError if there is none of that name."""
+    known: tuple[Pipeline, ...] = get_args(Pipeline)
+    for pipeline in known:
+        if pipeline == name:
+            return pipeline
+    raise UsageError(f"There is no pipeline {name!r}.", fix=f"Choose one of {', '.join(known)}.")
 
 
 def model_name(data: Path) -> str:

@@ -10,7 +10,7 @@ from infra.settings.config import load_file, load_tenants
 from infra.settings.models import PlatformSettings
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
-from slipway.core.report import Report, silent
+from slipway.core.report import Phases, Report, silent
 
 
 def project() -> Path:
@@ -92,6 +92,20 @@ def tool_environment(
 def open_stack(stack: str, report: Report = silent, *, environment: str | None = None) -> Stack:
     """The stack with the environment that its tools need; of `environment` where it is to be made."""
     return Stack(stack, project(), tool_environment(stack, report, environment=environment))
+
+
+def ready(stack: str, phases: Phases) -> Stack:
+    """The stack, initialised and with validated settings; missing tools are built first.
+
+    Raises:
+        UsageError: A file has a mistake; nothing was started.
+    """
+    check(stack)
+    with phases("Preparing the tools") as report:
+        opened = open_stack(stack, report)
+    opened.init()
+    settings(stack)
+    return opened
 
 
 def outputs(stack: str) -> PlatformOutputs:

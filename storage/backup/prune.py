@@ -19,43 +19,12 @@ from slipway.core.report import Report, silent
 from storage.backup import pending_deletions
 from storage.backup.index import Index
 from storage.backup.place import BackupPlace, keeping
+from storage.backup.retention import Known, Retention, Verdict, verdicts
 
 DEADLINE: Final = 1800.0
 """Seconds that a prune removes blobs for: less than its note counts for."""
 
 _BATCH: Final = 500
-
-
-@dataclass(frozen=True)
-class Retention:
-    """Which of a stack's snapshots stay."""
-
-    newest: int = 10
-    """So many of the newest, and so many of the newest complete ones; at least one."""
-
-    days: int = 30
-    """Age up to which every snapshot stays."""
-
-    grace_days: int = 7
-    """Age of a blob up to which it stays, needed or not: a backup may be sending it."""
-
-
-@dataclass(frozen=True)
-class Known:
-    """What decides about a snapshot."""
-
-    id: str
-    taken_at: datetime
-    complete: bool
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is to become of a snapshot, and why."""
-
-    snapshot: Known
-    reasons: tuple[str, ...]
-    """Why it stays; empty where it goes."""
 
 
 @dataclass(frozen=True)
@@ -74,24 +43,6 @@ class Plan:
     def going(self) -> list[str]:
         """Ids of the snapshots that go, oldest first."""
         return [each.snapshot.id for each in self.verdicts if not each.reasons]
-
-
-def verdicts(snapshots: Sequence[Known], retention: Retention, now: datetime) -> tuple[Verdict, ...]:
-    """Decide about each snapshot of a stack, oldest first. Pure."""
-    ordered = sorted(snapshots, key=lambda each: each.id)
-    count = max(1, retention.newest)
-    newest = {each.id for each in ordered[-count:]}
-    complete = {each.id for each in [each for each in ordered if each.complete][-count:]}
-    since = now - timedelta(days=retention.days)
-    found = []
-    for each in ordered:
-        reasons = [f"of the newest {count}"] if each.id in newest else []
-        if each.id in complete - newest:
-            reasons.append(f"of the newest {count} that are complete")
-        if each.taken_at >= since:
-            reasons.append(f"younger than {retention.days} days")
-        found.append(Verdict(each, tuple(reasons)))
-    return tuple(found)
 
 
 def plan(

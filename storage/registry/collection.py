@@ -67,6 +67,11 @@ class Outcome:
     size: int
     """Bytes, old versions of the files included."""
 
+    @property
+    def collected(self) -> bool:
+        """Whether it went, or would."""
+        return self.action == COLLECT
+
 
 class Collector:
     """Collects the garbage of one tenant's models. `served` closes the gate where it raises."""

@@ -17,7 +17,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.parallel import in_parallel
@@ -39,13 +39,10 @@ from storage.registry.model_files import Staged, listing
 from storage.registry.record_store import ABSENT, RecordStore
 from storage.registry.records import Alias, Held, HistoryEntry, Lineage, Manifest, ModelVersion
 from storage.registry.verification import verify
-from storage.registry.version_files import File, checked_paths, digest_of
+from storage.registry.version_files import SHORT_DIGEST, File, checked_paths, digest_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-SHORT_DIGEST: Final = 12
-"""Least digits of a digest that stand for all of it."""
 
 
 class ConflictError(FailedError):

@@ -16,6 +16,8 @@ from slipway.core.errors import UsageError
 
 MAX_KEY_BYTES: Final = 1024
 MAX_FILES: Final = 64
+SHORT_DIGEST: Final = 12
+"""Least digits of a digest that stand for all of it."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 

@@ -13,7 +13,7 @@ from support.reconciled import Job
 
 from serving import access
 from slipway.cli import app
-from slipway.operations import housekeeping, workspace
+from slipway.operations import model_removal, workspace
 from storage.client import StoreAccess, open_store
 from storage.keys import Role
 from storage.layout import alias_key, history_key, version_prefix
@@ -69,7 +69,7 @@ def world(tmp_path, monkeypatch):
         assert job.wants(*TENANTS).run() == 0, job.said
         made = World(job)
         monkeypatch.setattr(workspace, "outputs", lambda stack: outputs(server.url))
-        for module in (access, housekeeping):
+        for module in (access, model_removal):
             monkeypatch.setattr(module.Cluster, "of", lambda outputs: made.cluster)
         in_a_year(monkeypatch)
         yield made

@@ -12,7 +12,7 @@ from support.promotions import FakeServing, key_of, write_run
 from serving import access
 from serving.rollout import Promoter
 from slipway.cli import app
-from slipway.operations import housekeeping, workspace
+from slipway.operations import model_removal, workspace
 from storage.client import StoreAccess, open_store
 from storage.layout import version_prefix
 from storage.registry.model_deletion import ModelDeletion
@@ -61,7 +61,7 @@ def world(minio, monkeypatch):
     made = World(minio, store)
     monkeypatch.setattr(workspace, "outputs", lambda stack: made.outputs)
     monkeypatch.setattr(access, "open_store", lambda outputs, tenant, role: store)
-    monkeypatch.setattr(housekeeping.Cluster, "of", lambda outputs: made.cluster)
+    monkeypatch.setattr(model_removal.Cluster, "of", lambda outputs: made.cluster)
     yield made
     store.close()
 

@@ -17,6 +17,7 @@ from infra.names import EDITOR
 from infra.rbac import Role
 from slipway.core.errors import FailedError, UsageError
 from slipway.operations import tokens
+from slipway.operations.choices import AccountRole
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 
@@ -138,7 +139,7 @@ def test_another_refusal_is_not_taken_for_the_bound(server: ApiServer, tmp_path:
 
 @pytest.mark.parametrize("role", ["editor", "viewer"])
 def test_a_token_is_made_for_the_role(
-    server: ApiServer, tenant: str, tmp_path: Path, role: tokens.AccountRole
+    server: ApiServer, tenant: str, tmp_path: Path, role: AccountRole
 ) -> None:
     known = stack(server, tmp_path, tenant)
     made = tokens.mint(known, "team-a", role, 1800, None)

@@ -10,7 +10,8 @@ from storage.backup import pending_deletions
 from storage.backup.check import check
 from storage.backup.finish import finish
 from storage.backup.pool import Pool
-from storage.backup.prune import Retention, carry_out, plan
+from storage.backup.prune import carry_out, plan
+from storage.backup.retention import Retention
 from storage.keys import backup_key
 from storage.layout import tenant_prefix
 from storage.registry.registry import Registry

@@ -1,5 +1,6 @@
 """The command line as its users meet it: help, exit codes, and refusals before anything starts."""
 
+import ast
 import importlib.metadata
 import io
 import json
@@ -7,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from infra.contract import (
     StoreOutputs,
     TenantOutputs,
 )
+from slipway import operations
 from slipway.cli import app, render
 from slipway.core.errors import FailedError, UsageError
 from slipway.operations import workspace
@@ -105,17 +108,63 @@ def test_the_map_names_every_command_and_what_it_does(capsys):
         assert re.search(rf"^  {name} +{re.escape(entry.summary)}", shown, re.MULTILINE), name
 
 
-def test_help_loads_nothing_heavy():
+HEAVY = (
+    "boto3",
+    "httpx",
+    "kfp",
+    "kubernetes",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "pulumi",
+    "pyarrow",
+    "sklearn",
+)
+
+
+def heavy_after(*calls: list[str]) -> set[str]:
+    """Return the heavy modules that a process has loaded after it ran the commands one by one."""
     code = (
-        "import sys, slipway.cli.app\n"
-        "assert slipway.cli.app.main(['--help']) == 0\n"
-        "heavy = {'kfp', 'kubernetes', 'sklearn', 'pandas', 'pulumi', 'boto3'} & set(sys.modules)\n"
-        "sys.exit(f'loaded: {sorted(heavy)}' if heavy else 0)\n"
+        "import json, sys\n"
+        "from slipway.cli import app\n"
+        "for call in json.loads(sys.argv[1]): app.main(call)\n"
+        "print(*sorted(set(sys.argv[2:]) & set(sys.modules)))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code, json.dumps(calls), *HEAVY],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
     )
-    assert done.returncode == 0, done.stderr
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_and_what_does_not_parse_load_nothing_heavy():
+    helps = [[*words, "--help"] for words in EVERY]
+    refused = [[*words, "--nosuch"] for words in EVERY]
+    assert heavy_after(["--help"], *helps, *refused) == set()
+
+
+def test_a_command_loads_what_it_calls():
+    """The control of the test above."""
+    assert "boto3" in heavy_after(["model", "versions", "churn", "--stack", "nosuch"])
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path(operations.__file__).parent.glob("*.py")), ids=lambda path: path.stem
+)
+def test_an_operation_prints_nothing(path):
+    tree = ast.parse(path.read_text())
+    called = {
+        node.func.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    read = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not called & {"print", "input"}
+    assert not read & {"stdout", "stderr", "stdin"}
 
 
 # --- exit codes -----------------------------------------------------------------------------------------

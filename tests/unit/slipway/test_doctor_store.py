@@ -9,7 +9,8 @@ import pytest
 from slipway.cli import app
 from slipway.core.errors import FailedError, UsageError
 from slipway.operations import store_test, workspace
-from slipway.operations.store_test import PolicyMechanism, StoreUnderTest, at
+from slipway.operations.choices import PolicyMechanism
+from slipway.operations.store_test import StoreUnderTest, at
 from storage.conformance import Capability, CheckResult, Outcome, StoreReport
 from storage.conformance.requirements import capabilities
 from storage.keys import StoreKey

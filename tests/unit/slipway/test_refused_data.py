@@ -6,7 +6,7 @@ import pytest
 from support.commands import StartedError, raising
 
 from slipway.cli import app, render
-from slipway.cli import stack as stack_command
+from slipway.operations import workspace
 
 ROWS = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(20)).encode()
 BAD_DATA: dict[str, tuple[bytes, str]] = {
@@ -74,7 +74,7 @@ def test_good_data_goes_on_whatever_its_name_is(tmp_path, name, project, nothing
     """The control of the refusals above."""
     path = tmp_path / name
     path.write_bytes(b"a,target\n" + ROWS)
-    monkeypatch.setattr(stack_command, "ready", raising(StartedError()))
+    monkeypatch.setattr(workspace, "ready", raising(StartedError()))
     with pytest.raises(StartedError):
         app.main(["quickstart", "local", "--data", str(path)])
 

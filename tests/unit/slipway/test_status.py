@@ -7,9 +7,9 @@ from support.platform import outputs
 
 from embedded import cluster
 from embedded.plugins import selection
+from infra.stack.events import Summary
 from infra.stack.stack import Stack
 from slipway.cli import app
-from slipway.cli import stack as commands
 from slipway.core.errors import FailedError
 from slipway.operations import deleted_objects, workspace
 
@@ -98,10 +98,10 @@ def test_refresh_is_asked_for_by_name(command, more, monkeypatch):
 
     def done(_self, *, refresh=False):
         asked.append(refresh)
-        return commands.Summary(changes={}, seconds=0.0)
+        return Summary(changes={}, seconds=0.0)
 
     monkeypatch.setattr(Stack, command, done)
-    monkeypatch.setattr(commands, "ready", lambda stack: Stack.__new__(Stack))
+    monkeypatch.setattr(workspace, "ready", lambda stack, phases: Stack.__new__(Stack))
     assert app.main([command, "local", *more]) == 0
     assert asked == [bool(more)]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.backup.prune import Known, Retention, verdicts
+from storage.backup.retention import Known, Retention, verdicts
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 

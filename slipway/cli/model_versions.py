@@ -1,26 +1,20 @@
 """`slipway model show`, `versions`, `history`, `verify`: what the registry holds."""
 
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infra.contract import PlatformOutputs
-from serving import access, rollout, served
 from slipway.cli import console
 from slipway.cli.options import Stack, Tenant
 from slipway.core.errors import UsageError
-from slipway.operations import housekeeping, workspace
-from storage.registry.records import ModelVersion
-from storage.registry.registry import SHORT_DIGEST, Registry
+from storage.registry.version_files import SHORT_DIGEST
+
+if TYPE_CHECKING:
+    from slipway.operations.model_registry import NamedVersion
+    from storage.registry.records import ModelVersion
 
 Name = Annotated[str, typer.Argument(help="Model.")]
-
-
-def open_registry(outputs: PlatformOutputs, tenant: str) -> Registry:
-    """Open the tenant's registry with the key of its people, who read it only."""
-    return Registry(access.open_store(outputs, tenant, "editor"), outputs.store.models_bucket, tenant)
 
 
 def show(
@@ -36,17 +30,18 @@ def show(
 
     Example:  slipway model show churn --tenant team-a
     """
-    registry = open_registry(workspace.outputs(stack), tenant)
+    from slipway.operations import model_registry, workspace
+
+    outputs = workspace.outputs(stack)
     with console.phase("Read the registry") as report:
-        report(f"version {version or rollout.CHAMPION} of {model}")
-        found = registry.show(model, _digest(registry, model, version))
-        aliases = _aliases(registry, model).get(found.digest, [])
+        named = model_registry.show(outputs, tenant, model, version, report)
     if context.obj["json"]:
-        console.show_json(_plain(found, aliases))
+        console.show_json(_plain(named))
         return
+    found = named.version
     pairs: list[tuple[str, object]] = [
         ("digest", found.digest),
-        ("aliases", ", ".join(aliases) or "-"),
+        ("aliases", ", ".join(named.aliases) or "-"),
         ("uri", found.storage_uri),
         ("published", f"{found.at or '-'} by {found.by or '-'}"),
     ]
@@ -65,28 +60,17 @@ def versions(context: typer.Context, model: Name, tenant: Tenant = "team-a", sta
 
     Example:  slipway model versions churn --tenant team-a
     """
-    registry = open_registry(workspace.outputs(stack), tenant)
+    from slipway.operations import model_registry, workspace
+
+    outputs = workspace.outputs(stack)
     with console.phase("Read the registry") as report:
-        report(f"versions of {model}")
-        aliases = _aliases(registry, model)
-        found = [registry.show(model, digest) for digest in _known(registry, model)]
+        found = model_registry.versions(outputs, tenant, model, report)
     if context.obj["json"]:
-        console.show_json([_plain(version, aliases.get(version.digest, [])) for version in found])
+        console.show_json([_plain(named) for named in found])
         return
     console.show_table(
         ("version", "aliases", "run", "commit", "metrics", "bytes", "published"),
-        [
-            (
-                version.digest[:SHORT_DIGEST],
-                ", ".join(aliases.get(version.digest, [])) or "-",
-                version.lineage.run_id if version.lineage else "-",
-                (version.lineage.git_commit if version.lineage else "-")[:SHORT_DIGEST],
-                _metrics(version),
-                version.size,
-                f"{version.at:%Y-%m-%d %H:%M}" if version.at else "-",
-            )
-            for version in found
-        ],
+        [_row(named) for named in found],
     )
 
 
@@ -101,10 +85,11 @@ def history(
 
     Example:  slipway model history churn --last 10
     """
-    registry = open_registry(workspace.outputs(stack), tenant)
+    from slipway.operations import model_registry, workspace
+
+    outputs = workspace.outputs(stack)
     with console.phase("Read the log") as report:
-        report(f"log of {model}")
-        entries = registry.history(model, last=last)
+        entries = model_registry.history(outputs, tenant, model, last=last, report=report)
     if context.obj["json"]:
         console.show_json([entry.model_dump(mode="json") for entry in entries])
         return
@@ -150,17 +135,16 @@ def verify(
             "It is not clear what to verify.",
             fix="Name a model with --version or --all, or give --served.",
         )
+    from slipway.operations import model_verification, workspace
+
     outputs = workspace.outputs(stack)
     with console.phase("Verify") as report:
         if model is None:
-            checks = housekeeping.check_served(outputs, tenant, report)
+            checks = model_verification.verify_served(outputs, tenant, report)
         else:
-            registry = open_registry(outputs, tenant)
-            chosen = _known(registry, model) if every else [_digest(registry, model, version)]
-            checks = []
-            for digest in chosen:
-                report(f"reading {digest[:SHORT_DIGEST]} back")
-                checks.append(served.check_version(registry, model, digest))
+            checks = model_verification.verify_model(
+                outputs, tenant, model, version, every=every, report=report
+            )
     if context.obj["json"]:
         console.show_json([asdict(check) for check in checks])
     else:
@@ -175,40 +159,25 @@ def verify(
         raise typer.Exit(1)
 
 
-def _digest(registry: Registry, model: str, version: str | None) -> str:
-    if version is not None:
-        return registry.find_version(model, version)
-    held = registry.read_alias(model, rollout.CHAMPION)
-    if held is None:
-        raise UsageError(
-            f"Model {model!r} has no champion.",
-            fix=f"Name a version: `slipway model versions {model}` lists them.",
-        )
-    return held.record.digest
+def _row(named: "NamedVersion") -> tuple[object, ...]:
+    version = named.version
+    return (
+        version.digest[:SHORT_DIGEST],
+        ", ".join(named.aliases) or "-",
+        version.lineage.run_id if version.lineage else "-",
+        (version.lineage.git_commit if version.lineage else "-")[:SHORT_DIGEST],
+        _metrics(version),
+        version.size,
+        f"{version.at:%Y-%m-%d %H:%M}" if version.at else "-",
+    )
 
 
-def _known(registry: Registry, model: str) -> list[str]:
-    found = registry.list_versions(model)
-    if not found:
-        raise UsageError(f"There is no version of a model {model!r}.", fix="See `slipway model list`.")
-    return found
-
-
-def _aliases(registry: Registry, model: str) -> Mapping[str, list[str]]:
-    """Aliases by the digest that they point at."""
-    found: dict[str, list[str]] = {}
-    for alias in registry.list_aliases(model):
-        held = registry.read_alias(model, alias)
-        if held is not None:
-            found.setdefault(held.record.digest, []).append(alias)
-    return found
-
-
-def _plain(version: ModelVersion, aliases: list[str]) -> dict[str, object]:
+def _plain(named: "NamedVersion") -> dict[str, object]:
+    version = named.version
     return {
         "model": version.model,
         "digest": version.digest,
-        "aliases": aliases,
+        "aliases": list(named.aliases),
         "storage_uri": version.storage_uri,
         "files": [file.model_dump() for file in version.files],
         "lineage": version.lineage.model_dump() if version.lineage else None,
@@ -217,6 +186,6 @@ def _plain(version: ModelVersion, aliases: list[str]) -> dict[str, object]:
     }
 
 
-def _metrics(version: ModelVersion) -> str:
+def _metrics(version: "ModelVersion") -> str:
     measured = version.lineage.metrics.items() if version.lineage else ()
     return " ".join(f"{name} {value:.4f}" for name, value in measured if value is not None) or "-"

@@ -1,16 +1,14 @@
-"""Keeping a tenant's models in order: garbage goes, and what is served is checked."""
+"""Removing what a tenant's models no longer need, or a whole model."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from infra.contract import PlatformOutputs
 from serving import access, served
 from serving.cluster import Cluster
 from slipway.core.report import Report, silent
-from storage.registry import data_uses
 from storage.registry.collection import Collector, Outcome, outcome
 from storage.registry.model_deletion import Contents, ModelDeletion
-from storage.registry.registry import Registry
 from storage.registry.version_uses import Window
 
 if TYPE_CHECKING:
@@ -64,12 +62,6 @@ def delete_model(
     return contents, deletion.carry_out(contents, report)
 
 
-def needed_data(outputs: PlatformOutputs, tenant: str, client: "S3Client") -> Mapping[str, Sequence[str]]:
-    """Return what needs each file of a tenant's data, by its URI; raises as `storage.registry.data_uses`."""
-    registry = Registry(client, outputs.store.models_bucket, tenant)
-    return data_uses.needed_data(client, registry, outputs.tenant(tenant).pipeline_root)
-
-
 def _collector(outputs: PlatformOutputs, tenant: str) -> tuple["S3Client", Collector]:
     """The store opened with the collector's key, and a collector that asks the cluster what is served."""
     place, bucket = outputs.tenant(tenant), outputs.store.models_bucket
@@ -83,14 +75,4 @@ def _collector(outputs: PlatformOutputs, tenant: str) -> tuple["S3Client", Colle
     return client, Collector(client, bucket, tenant, ask)
 
 
-def check_served(outputs: PlatformOutputs, tenant: str, report: Report = silent) -> list[served.Checked]:
-    """Check what every InferenceService of the tenant serves.
-
-    Raises:
-        UsageError: No such tenant.
-        FailedError: The cluster can't be asked, or a Secret can't be read.
-    """
-    place = outputs.tenant(tenant)
-    store = access.open_store(outputs, tenant, "editor")
-    cluster = Cluster.of(outputs)
-    return served.check_served(cluster, store, outputs.store.models_bucket, tenant, place.namespace, report)
+__all__ = ["Contents", "Outcome", "collect", "delete_model"]

@@ -1,0 +1,55 @@
+"""The embedded Kubernetes of this checkout."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from embedded import cluster, session
+from embedded.cluster import ClusterStatus
+from slipway.core.report import Report, silent
+from slipway.operations import workspace
+
+
+def name() -> str:
+    """Return the name of this checkout's instance."""
+    return workspace.instance().name
+
+
+def start(report: Report = silent) -> ClusterStatus:
+    """Start the cluster with the data it had; raises as `embedded.cluster.start`."""
+    cluster.start(workspace.instance(), report=report)
+    return status()
+
+
+def stop(report: Report = silent) -> None:
+    """Stop the cluster; its data stays."""
+    cluster.stop(workspace.instance(), report=report)
+
+
+def status() -> ClusterStatus:
+    """Return the cluster's processes, memory and addresses."""
+    return cluster.status(workspace.instance())
+
+
+def log(process: str, *, lines: int, follow: bool) -> Iterator[str]:
+    """Yield the last lines that one of the cluster's processes wrote; with `follow` the new ones too.
+
+    Raises:
+        UsageError: There is no such process.
+    """
+    path = cluster.logs(workspace.instance(), process)[process]
+    if follow:
+        yield from cluster.follow(path, lines=lines)
+    else:
+        yield from path.read_text(errors="replace").splitlines()[-lines:]
+
+
+def delete(report: Report = silent) -> Path:
+    """Take away the cluster, its data and the local stack's state; return the tool cache, which stays."""
+    instance = workspace.instance()
+    cluster.delete(instance, report=report)
+    session.remove(instance)
+    (workspace.project() / "Pulumi.local.yaml").unlink(missing_ok=True)
+    return session.cache_dir()
+
+
+__all__ = ["ClusterStatus", "delete", "log", "name", "start", "status", "stop"]

@@ -1,0 +1,60 @@
+"""A whole stack: made, brought up, taken away, and what it tells the outside."""
+
+from embedded import session
+from infra.stack.stack import Summary
+from slipway.core.errors import UsageError
+from slipway.core.report import Phases
+from slipway.operations import workspace
+
+
+def init(stack: str, environment: str | None, phases: Phases) -> None:
+    """Make a stack: its settings file from the template of `environment`, and its secret.
+
+    Raises:
+        UsageError: There is no such kind of environment, or the stack is of another.
+    """
+    if environment is not None:
+        workspace.template(environment)
+    made = (workspace.project() / f"Pulumi.{stack}.yaml").is_file()
+    with phases("Preparing the tools") as report:
+        # The file of a stack that is made already says what kind it is.
+        opened = workspace.open_stack(stack, report, environment=None if made else environment)
+    opened.init(environment)
+
+
+def up(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
+    """Make the platform what the settings say; with `refresh` look at every object first."""
+    return workspace.ready(stack, phases).up(refresh=refresh)
+
+
+def preview(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
+    """Return what `up` would change; nothing is changed."""
+    return workspace.ready(stack, phases).preview(refresh=refresh)
+
+
+def destroy(stack: str) -> Summary:
+    """Take away everything that `up` made, with its data."""
+    return workspace.open_stack(stack).destroy()
+
+
+def output(stack: str, name: str) -> object:
+    """Return one output by its dotted path; all of them where that is empty.
+
+    Raises:
+        UsageError: The stack is not up, or has no such output.
+    """
+    value: object = workspace.outputs(stack).model_dump(mode="json")
+    for part in name.split(".") if name else ():
+        if not isinstance(value, dict) or part not in value:
+            known = ", ".join(sorted(value)) if isinstance(value, dict) else "nothing"
+            raise UsageError(f"There is no output {name!r}.", why=f"Before {part!r} there is: {known}.")
+        value = value[part]
+    return value
+
+
+def shell_exports(stack: str, phases: Phases) -> str:
+    """Return what a shell evaluates so that `pulumi`, `kubectl` and `slipway` work on the stack."""
+    return session.shell_exports(workspace.ready(stack, phases).env)
+
+
+__all__ = ["Summary", "destroy", "init", "output", "preview", "shell_exports", "up"]

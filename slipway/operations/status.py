@@ -1,0 +1,40 @@
+"""What of a stack runs, where it answers, and which plugins are in use."""
+
+from dataclasses import dataclass
+
+from embedded import cluster
+from embedded.cluster import ClusterStatus
+from embedded.plugins import selection
+from embedded.plugins.selection import Plugin
+from infra.contract import PlatformOutputs
+from slipway.core.errors import UsageError
+from slipway.operations import deleted_objects, workspace
+from slipway.operations.deleted_objects import Missing
+
+
+@dataclass(frozen=True)
+class StackStatus:
+    """What there is of a stack."""
+
+    stack: str
+    cluster: ClusterStatus | None
+    """The embedded cluster; None where the stack has another."""
+    plugins: tuple[Plugin, ...]
+    outputs: PlatformOutputs | None
+    """None where the stack is not up, or its cluster does not run."""
+    missing: Missing | None
+
+
+def read(stack: str) -> StackStatus:
+    """Return what there is of a stack; UsageError where there is no such stack."""
+    local = workspace.environment_of(stack) == "local"
+    running = cluster.status(workspace.instance()) if local else None
+    plugins = selection.plugins(workspace.instance()) if local else ()
+    if running is not None and running.state != "running":
+        return StackStatus(stack, running, plugins, None, None)
+    opened = workspace.open_stack(stack)
+    try:
+        outputs = opened.outputs()
+    except UsageError:
+        return StackStatus(stack, running, plugins, None, None)
+    return StackStatus(stack, running, plugins, outputs, deleted_objects.find(opened))
