@@ -31,7 +31,7 @@ def ask(url: str, schema: ModelSchema, table: "pa.Table", *, timeout: float = TI
     """Answers of a served model to the rows of a table, asked for by the names of its columns.
 
     Raises:
-        InputError: A feature is missing from the table, has another type, or a cell can't be used.
+        InputError: A feature is missing or has the wrong type, or a cell is not valid.
         NotAnsweringError: The endpoint can't be reached, or is not ready.
         FailedError: It refused the rows, or answered something else than a class for each.
     """
@@ -45,7 +45,7 @@ def ask(url: str, schema: ModelSchema, table: "pa.Table", *, timeout: float = TI
     if answer.status_code != 200:
         raise FailedError(f"{url} refused the rows with {answer.status_code}.", why=answer.text[:300])
     try:
-        return v2.read_answer(answer.json(), table.num_rows, schema)
+        return v2.read_response(answer.json(), table.num_rows, schema)
     except ValueError as error:
         raise FailedError(
             f"{url} answered something else than a class and probabilities for each row.",

@@ -1,5 +1,5 @@
-"""Tabular data and the models of it: one reader, one split, one schema, one scoring.
+"""Tabular data and its models: reading, splitting, schema and scoring.
 
-The check on a person's machine, the steps of a pipeline, promotion and the model server all use these
-modules, so that a row means the same to each of them. Nothing here knows a store or a cluster.
+The local check, the pipeline steps, promotion and the model server share these modules, so all of them
+interpret a row in the same way. Nothing here depends on a store or a cluster.
 """

@@ -1,4 +1,4 @@
-"""What is kept of each column while a file is read, in bounded memory: counts, limits, signs of a leak."""
+"""Statistics of each column, collected in bounded memory: counts, limits, signs of leakage."""
 
 from typing import Final
 
@@ -12,13 +12,13 @@ from tabular.numbers import Numbers
 from tabular.split import Codes, Keys, text_hash
 
 EXACT_WHOLE: Final = 1 << 24
-"""Whole numbers beyond it are rounded by float32."""
+"""Largest magnitude up to which float32 represents every whole number exactly."""
 _SAMPLE: Final = 1 << 17
-"""Values by which it is decided whether a column of whole numbers differs in every row."""
+"""Size of the sample that decides whether the whole numbers of a column are unique."""
 
 
 class NumberColumn:
-    """A numeric column, seen in batches."""
+    """Statistics of a numeric column, updated in batches."""
 
     def __init__(self) -> None:
         self.minimum = np.inf
@@ -34,21 +34,21 @@ class NumberColumn:
 
     @property
     def constant(self) -> bool:
-        """Whether every row holds the same value."""
+        """Whether every row has the same value."""
         return bool(self.minimum == self.maximum)
 
     @property
     def runs(self) -> bool:
-        """Whether the value only rises, or only falls, from each row to the next."""
+        """Whether the values are strictly increasing or strictly decreasing."""
         return (self.rising or self.falling) and not self.constant
 
     @property
     def unique(self) -> bool:
-        """Whether it holds whole numbers that differ in every row."""
+        """Whether all values are distinct whole numbers."""
         return self.whole and self._distinct.unique
 
     def add(self, numbers: Numbers, codes: Codes) -> None:
-        """Take in the next rows and the classes they belong to."""
+        """Add the next rows, with their classes."""
         exact, values = numbers.exact, numbers.values
         self.minimum = min(self.minimum, float(values.min()))
         self.maximum = max(self.maximum, float(values.max()))
@@ -73,7 +73,7 @@ class NumberColumn:
 
 
 class TextColumn:
-    """A column of text with few distinct values, seen in batches."""
+    """Statistics of a text column with few distinct values, updated in batches."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -83,11 +83,11 @@ class TextColumn:
 
     @property
     def crowded(self) -> bool:
-        """Whether it holds more distinct values than a category may have."""
+        """Whether there are more distinct values than a category may have."""
         return len(self.counts) > MAX_CATEGORIES
 
     def add(self, column: pa.Array, codes: Codes) -> Keys:
-        """Take in the next rows; return the hash of each of them."""
+        """Add the next rows; return the hash of each of them."""
         encoded = pc.dictionary_encode(column)
         names, places = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
         for name, count in zip(names, np.bincount(places, minlength=len(names)), strict=True):
@@ -103,14 +103,14 @@ class TextColumn:
 
 
 class Labels:
-    """The classes of the rows, numbered in the order in which they come."""
+    """The classes of the rows, numbered in order of appearance."""
 
     def __init__(self) -> None:
         self.codes: dict[str, int] = {}
         self.counts: list[int] = []
 
     def add(self, column: pa.Array) -> Codes | None:
-        """Number the next rows by class, or return None as soon as there are too many classes."""
+        """Return the class number of each of the next rows, or None if there are too many classes."""
         encoded = pc.dictionary_encode(column)
         names, places = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
         for name, count in zip(names, np.bincount(places, minlength=len(names)), strict=True):
@@ -125,7 +125,7 @@ class Labels:
 
 
 class Ranges:
-    """Whether each class has a range of values of its own; gives up as soon as two overlap."""
+    """Whether the value ranges of the classes are disjoint; stops once two of them overlap."""
 
     def __init__(self) -> None:
         self.alive = True
@@ -133,7 +133,7 @@ class Ranges:
         self._high = np.full(MAX_CLASSES, -np.inf, dtype=np.float32)
 
     def add(self, values: NDArray[np.float32], codes: Codes) -> None:
-        """Take in the next rows."""
+        """Add the next rows."""
         if not self.alive:
             return
         np.minimum.at(self._low, codes, values)
@@ -144,14 +144,14 @@ class Ranges:
 
 
 class Values:
-    """Whether each value belongs to one class; gives up where one doesn't, or there are too many."""
+    """Whether each value occurs in one class only; stops once one doesn't, or if there are too many."""
 
     def __init__(self) -> None:
         self.alive = True
         self.classes: dict[int, int] = {}
 
     def add(self, values: NDArray[np.int32], codes: Codes) -> None:
-        """Take in the next rows; a value is any whole number that stands for it."""
+        """Add the next rows; each value is represented by an integer."""
         if not self.alive:
             return
         pairs = np.unique(values.astype(np.int64) << 16 | codes)
@@ -165,10 +165,10 @@ class Values:
 
 
 class Distinct:
-    """Whether all values differ: exact up to a limit, beyond it for a sample of the values.
+    """Whether all values are distinct: exact up to a limit, beyond it for a sample of the values.
 
-    The sample is of values, not of rows: the values whose hash ends in enough zero bits. A value in the
-    sample is so with all its rows, and one that comes twice is noticed.
+    The sample contains values, not rows: those whose hash ends in enough zero bits. It includes every row
+    of a sampled value, so it detects duplicates.
     """
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ class Distinct:
         self._mask = np.uint64(0)
 
     def add(self, values: Keys) -> None:
-        """Take in the next values, given by their bits."""
+        """Add the next values, as bit patterns."""
         if not self.unique:
             return
         hashed = values * np.uint64(0x9E3779B97F4A7C15)

@@ -1,7 +1,7 @@
-"""A CSV file as batches of text: every cell as it stands in the file, no type guessed.
+"""A CSV file in batches of text: every cell exactly as in the file, without type inference.
 
-Arrow's reader does the parsing. Where it refuses, the standard library's reads the file again, slowly,
-to say in which line.
+Arrow parses the file. If it reports an error, the slower parser of the standard library reads the file
+again to find the line.
 """
 
 import csv
@@ -18,33 +18,33 @@ from tabular.header import Header, read_header
 from tabular.table_error import TableError
 
 BLOCK_BYTES: Final = 4 << 20
-"""What is parsed at once; a row must be shorter."""
+"""Size of a parsed block; a row must be shorter."""
 _END: Final = "\x1e"
-"""Every cell of a row that is appended to the file: if it doesn't come back as a row, a quote is open."""
+"""Cell of a sentinel row appended to the file: if it isn't parsed as a row, a quote is not closed."""
 
 
 class CsvFile:
     """A CSV file whose header has been read."""
 
     def __init__(self, path: Path, head: bytes, expected: Collection[str]) -> None:
-        """Read the header out of the file's first bytes; TableError if that can't be done."""
+        """Read the header from the file's first bytes; raises TableError."""
         self.path = path
         self.header: Header = read_header(path, head, expected)
         self.names = self.header.names
         self._misfit: Any = None
 
     def check_types(self, names: tuple[str, ...]) -> None:
-        """Everything is text: there is nothing to refuse."""
+        """Do nothing: every column of a CSV file is text."""
 
     def is_text(self, name: str) -> bool:
-        """Whether a column is text by its type, whatever its cells hold: never, in CSV."""
+        """Whether the file declares the column as text; CSV declares no types."""
         return False
 
     def batches(self) -> Iterator[pa.RecordBatch]:
         """The rows, in order, each column as text.
 
         Raises:
-            TableError: The file breaks the rules of CSV; the message names the line.
+            TableError: The file is not valid CSV; the message names the line.
         """
         last: pa.RecordBatch | None = None
         rows = 0
@@ -62,14 +62,14 @@ class CsvFile:
         yield last.slice(0, last.num_rows - 1)
 
     def place(self, row: int) -> str:
-        """Where a row begins, for a message; rows count from 0. Reads the file up to there."""
+        """Line of a row (counted from 0) for a message. Reads the file up to that row."""
         for number, line, _ in self._records():
             if number == row:
                 return f"line {line}"
         return f"row {row + 1}"
 
     def _open(self, stream: "_Rows") -> Iterator[pa.RecordBatch]:
-        # Columns are numbered here: what Arrow does with odd names is then no matter.
+        # Arrow gets numbers for names, so unusual names can't confuse it.
         columns = [str(index) for index in range(len(self.names))]
         reader = arrow_csv.open_csv(
             pa.PythonFile(stream, mode="r"),
@@ -96,22 +96,22 @@ class CsvFile:
         return "error"
 
     def _refusal(self, reason: str) -> TableError:
-        """Find the line at which Arrow stopped, and say why in plain words."""
+        """The error for what Arrow reported, with the line where it can be found."""
         if "invalid UTF8" in reason:
             return self._wrong_byte()
         if self._misfit is None and "straddl" in reason:
             return TableError(
                 self.path,
-                f"A row is longer than {BLOCK_BYTES >> 20} MiB. Is a quote not closed?",
-                "Look for a cell that begins with a quote and has no closing one.",
+                f"A row is longer than {BLOCK_BYTES >> 20} MiB. A quote may not be closed.",
+                "Look for a cell with an opening quote and no closing quote.",
             )
-        wanted = len(self.names)
+        expected = len(self.names)
         for _, line, count in self._records():
-            if count != wanted:
-                return TableError(self.path, f"Line {line} has {count} cells, the header has {wanted}.")
+            if count != expected:
+                return TableError(self.path, f"Line {line} has {count} cells, the header has {expected}.")
         if self._misfit is not None and '"' in self._misfit.text:
             return TableError(self.path, "A quote is not closed.", "Close it, or double it if it is text.")
-        return TableError(self.path, f"It is not CSV: {reason}")
+        return TableError(self.path, f"It is not valid CSV: {reason}")
 
     def _wrong_byte(self) -> TableError:
         with self.path.open("rb") as file:
@@ -125,12 +125,12 @@ class CsvFile:
     def _open_quote(self, row: int) -> TableError:
         return TableError(
             self.path,
-            f"A quote in the row that begins in {self.place(row)} is not closed.",
+            f"A quote in the row that begins at {self.place(row)} is not closed.",
             "Close it, or double it if it is text.",
         )
 
     def _records(self) -> Iterator[tuple[int, int, int]]:
-        """Number of each row, the line it begins in, how many cells it has; blank lines are not rows."""
+        """Index, first line and number of cells of each row; blank lines are not rows."""
         with self.path.open("rb") as raw:
             raw.seek(self.header.offset)
             text = io.TextIOWrapper(raw, encoding="utf-8", errors="replace", newline="")
@@ -150,7 +150,7 @@ class CsvFile:
 
 
 class _Rows(io.RawIOBase):
-    """The bytes of a file after its header, and a last row that the file doesn't have."""
+    """The bytes of a file after its header, followed by the sentinel row."""
 
     def __init__(self, path: Path, header: Header) -> None:
         self._path = path
@@ -165,7 +165,7 @@ class _Rows(io.RawIOBase):
         chunk = self._file.read(size)
         if chunk:
             if b"\0" in chunk:
-                raise TableError(self._path, "It holds zero bytes, so it is not text.")
+                raise TableError(self._path, "It contains null bytes, so it is not text.")
             return chunk
         tail, self._tail = self._tail[:size], self._tail[size:] if size >= 0 else b""
         return tail

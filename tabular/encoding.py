@@ -1,4 +1,4 @@
-"""What kind of file it is, by its first bytes: anything but UTF-8 text and Parquet is refused by name."""
+"""Detect the format of a file from its first bytes; anything but UTF-8 text and Parquet is refused."""
 
 import codecs
 from pathlib import Path
@@ -34,7 +34,7 @@ def format_of(path: Path, head: bytes) -> Format:
     """Return the format of a file that begins with `head`.
 
     Raises:
-        TableError: It is neither Parquet nor text in UTF-8, as far as its first bytes tell.
+        TableError: Its first bytes are neither Parquet nor text in UTF-8.
     """
     if head.startswith(PARQUET):
         return "parquet"
@@ -49,23 +49,23 @@ def format_of(path: Path, head: bytes) -> Format:
         likely = max(even, odd) > 0.8 * len(head[::2]) > 0 and min(even, odd) == 0
         if likely:
             raise _wrong_encoding(path, "UTF-16")
-        raise TableError(path, "It holds zero bytes, so it is not text.", "Save it as CSV in UTF-8.")
+        raise TableError(path, "It contains null bytes, so it is not text.", "Save it as CSV in UTF-8.")
     return "csv"
 
 
 def _wrong_encoding(path: Path, name: str) -> TableError:
     return TableError(
         path,
-        f"It is text in {name}; the reader takes UTF-8.",
+        f"It is text in {name}; only UTF-8 is supported.",
         f"Convert it with `iconv -f {name} -t UTF-8`, or save it as CSV in UTF-8.",
     )
 
 
 def not_utf8(path: Path, line: int, byte: int) -> TableError:
-    """The refusal of a file with a byte that is not UTF-8, such as Latin-1 has them."""
+    """The error for a file with a byte that is not UTF-8."""
     return TableError(
         path,
-        f"It is not UTF-8 text: line {line} holds the byte 0x{byte:02X}. "
-        "Text in Latin-1 or Windows-1252 has such bytes.",
+        f"It is not UTF-8 text: line {line} contains the byte 0x{byte:02X}. "
+        "It may be Latin-1 or Windows-1252.",
         "Convert it with `iconv -f WINDOWS-1252 -t UTF-8`, or save it as CSV in UTF-8.",
     )

@@ -1,8 +1,8 @@
-"""Whether an ONNX file is a classifier of tabular data and nothing else, before anything runs it.
+"""Check that an ONNX file is a classifier of tabular data and nothing else, before it is run.
 
-The rule is a list of what is allowed: a structure (tabular.wire), a few operators of the two standard
-domains (tabular.operators), trees that are trees (tabular.trees), and the shapes that follow from the
-schema. Whatever can't be understood is refused.
+The check is an allowlist: the protobuf structure (tabular.wire), a few operators of the two standard
+domains (tabular.operators), valid trees (tabular.trees), and the shapes that follow from the schema.
+Anything else is refused.
 """
 
 from pathlib import Path
@@ -23,44 +23,47 @@ _STANDARD: Final = ("", "ai.onnx", "ai.onnx.ml")
 
 
 class ModelRefusedError(FailedError):
-    """The file may not be loaded."""
+    """The file is not a permitted model, and must not be loaded."""
 
 
 def check(path: Path, schema: ModelSchema) -> bytes:
-    """Return the content of an ONNX file that is a classifier for `schema`.
+    """Check that an ONNX file is a classifier for `schema`, and return its content.
 
-    Load these bytes, not the file: a file may change between a check and its use.
+    Load these bytes, not the file: it may change after the check.
 
     Raises:
-        ModelRefusedError: It is something else, or can't be understood.
+        ModelRefusedError: It is something else, or can't be parsed.
     """
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise _refused(path, f"it has {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB")
+        raise _refused(path, f"its size is {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB")
     content = path.read_bytes()
     try:
         wire.scan(content)
         model = onnx.ModelProto.FromString(content)
-        require(model.ByteSize() == len(content), "it is not encoded in the standard form")
+        require(model.ByteSize() == len(content), "its protobuf encoding is not canonical")
         _check_model(model, schema)
     except ValueError as error:
         raise _refused(path, str(error)) from error
     except Exception as error:
-        raise _refused(path, f"it can't be read ({type(error).__name__})") from error
+        raise _refused(path, f"it can't be parsed ({type(error).__name__})") from error
     return content
 
 
 def _refused(path: Path, why: str) -> ModelRefusedError:
     return ModelRefusedError(
-        f"{path.name} is refused, and was not loaded.",
+        f"{path.name} is not a permitted model, and was not loaded.",
         why=f"{why[:1].upper()}{why[1:300]}.",
-        fix="Run the pipeline again; it writes what is allowed.",
+        fix="Run the pipeline again; it writes a permitted model.",
     )
 
 
 def _check_model(model: onnx.ModelProto, schema: ModelSchema) -> None:
     foreign = {each.domain for each in model.opset_import} - set(_STANDARD)
-    require(not foreign, f"it uses the operators of {sorted(foreign)}, not of the two standard domains alone")
+    require(
+        not foreign,
+        f"it uses operators of the domains {sorted(foreign)}; only the two standard domains are allowed",
+    )
     graph = model.graph
     require(len(graph.node) <= MAX_NODES, f"it has {len(graph.node)} nodes; the limit is {MAX_NODES}")
     expected: list[tuple[str, int, list[int]]] = []
@@ -78,19 +81,19 @@ def _check_model(model: onnx.ModelProto, schema: ModelSchema) -> None:
         ],
     )
     flow = Flow(schema, {tensor.name: integers(tensor) for tensor in graph.initializer})
-    require(len(flow.constants) == len(graph.initializer), "two of its constants have one name")
+    require(len(flow.constants) == len(graph.initializer), "two of its constants have the same name")
     for node in graph.node:
         flow.follow(node)
     require(flow.classified, "it has no classifier")
     require(
         flow.values.get(LABEL) == Value("label", 1)
         and flow.values.get(PROBABILITIES) == Value("score", len(schema.classes)),
-        f"its outputs {LABEL} and {PROBABILITIES} are not those of its classifier",
+        f"its outputs {LABEL} and {PROBABILITIES} are not the outputs of its classifier",
     )
 
 
 def _check_interface(what: str, values: Any, expected: list[tuple[str, int, list[int]]]) -> None:  # noqa: ANN401 - protobuf
-    """Names, types and shapes; 0 stands for a dimension that is left open."""
+    """Compare names, types and shapes; 0 is a dimension of any size."""
     actual = [
         (
             each.name,
@@ -100,11 +103,11 @@ def _check_interface(what: str, values: Any, expected: list[tuple[str, int, list
         for each in values
     ]
     if actual != expected:
-        shown = ", ".join(_worded(*each) for each in actual)
-        meant = ", ".join(_worded(*each) for each in expected)
-        raise GraphError(f"its {what} are {shown or 'none'}, but its schema means {meant}")
+        actual_text = ", ".join(_described(*each) for each in actual)
+        expected_text = ", ".join(_described(*each) for each in expected)
+        raise GraphError(f"its {what} are {actual_text or 'none'}, but its schema requires {expected_text}")
 
 
-def _worded(name: str, kind: int, shape: list[int]) -> str:
+def _described(name: str, kind: int, shape: list[int]) -> str:
     types: dict[int, str] = {TensorProto.FLOAT: "float32", TensorProto.STRING: "text"}
     return f"{name[:60]!r} {types.get(kind, f'type {kind}')} {[each or 'rows' for each in shape]}"

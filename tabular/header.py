@@ -1,4 +1,4 @@
-"""The header of a CSV file: its delimiter, the names of the columns, and where the rows begin."""
+"""The header of a CSV file: the delimiter, the column names, and where the rows begin."""
 
 import codecs
 import csv
@@ -15,7 +15,7 @@ from tabular.table_error import TableError, some
 
 DELIMITERS: Final = {",": "comma", ";": "semicolon", "\t": "tab"}
 HEAD_BYTES: Final = 1 << 20
-"""A header must end within so many bytes."""
+"""Largest size of a header, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -23,22 +23,22 @@ class Header:
     """The first record of a file."""
 
     names: tuple[str, ...]
-    """Without the spaces around them."""
+    """Without surrounding spaces."""
     delimiter: str
     offset: int
-    """Where the rows begin, in bytes."""
+    """Byte offset of the first row."""
     lines: int
-    """How many lines lie before the rows: a name may hold a line break, and blank lines may come first."""
+    """Lines before the first row: a name may contain a line break, and blank lines may come first."""
 
 
 def read_header(path: Path, head: bytes, expected: Collection[str]) -> Header:
     """Read the header from the first bytes of a file.
 
-    The delimiter is the one of comma, semicolon and tab that makes columns of the most of the
-    `expected` names; if that doesn't tell, the one that makes the most columns.
+    The delimiter is comma, semicolon or tab: the one that yields the most of the `expected` names, and
+    among equals the one that yields the most columns.
 
     Raises:
-        TableError: There is no header, or its names can't be told apart.
+        TableError: There is no valid header, or two names are equal.
     """
     start = len(codecs.BOM_UTF8) if head.startswith(codecs.BOM_UTF8) else 0
     try:
@@ -51,7 +51,7 @@ def read_header(path: Path, head: bytes, expected: Collection[str]) -> Header:
     if not read:
         if not text.strip():
             raise TableError(path, "It is empty.")
-        raise TableError(path, "A quote in its header is not closed, or text follows it.")
+        raise TableError(path, "A quote in its header is not closed, or is followed by text.")
     best = max(read, key=lambda each: (len(set(expected) & set(each.names)), len(each.names)))
     header = Header(best.names, best.delimiter, start + best.offset, best.lines)
     if header.offset >= HEAD_BYTES:
@@ -61,7 +61,7 @@ def read_header(path: Path, head: bytes, expected: Collection[str]) -> Header:
 
 
 def check_names(path: Path, names: tuple[str, ...]) -> None:
-    """Raise TableError unless the names are few enough and differ."""
+    """Raise TableError if there are too many names or two are equal."""
     if len(names) > MAX_COLUMNS:
         raise TableError(path, f"It has {len(names)} columns; the limit is {MAX_COLUMNS}.")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
@@ -71,12 +71,12 @@ def check_names(path: Path, names: tuple[str, ...]) -> None:
         raise TableError(
             path,
             f"Columns {places[0]} and {places[1]} are both named {some(twice[:1])}.",
-            "Spaces around a name don't count. Rename one of them.",
+            "Spaces around a name are ignored. Rename one of them.",
         )
 
 
 def _parse(text: str, delimiter: str) -> Header | None:
-    """Read the first record, or None if it does not end within the text."""
+    """Parse the first record; None if it does not end within the text."""
     used: list[str] = []
 
     def lines() -> Iterator[str]:

@@ -1,6 +1,6 @@
-"""From a table, or from columns by name, to what a model is asked with. Pure, and without pyarrow.
+"""Convert a table, rows or named columns into the input tensors of a model. Pure, and without pyarrow.
 
-The model server uses this too, and has no pyarrow; a table is recognised by what it offers.
+The model server has no pyarrow, so a table is accepted by its interface.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +22,18 @@ Feeds = dict[str, NDArray[Any]]
 
 
 class InputError(UsageError):
-    """A column can't be used; the message names it and says what the model expects."""
+    """A column is not valid; the message names it and says what the model expects."""
 
 
 def from_table(schema: TableSchema, table: "pa.Table") -> Feeds:
-    """Model inputs from a table; its other columns, such as the target, are left alone.
+    """Model inputs from a table; other columns, such as the target, are ignored.
 
     Raises:
-        InputError: A feature is missing, has another type, or a cell can't be used.
+        InputError: A feature is missing or has the wrong type, or a cell is not valid.
     """
-    there = set(table.column_names)
-    if missing := [each.name for each in schema.features if each.name not in there]:
-        raise InputError(f"The table has no column {missing[0]!r}.", why=_meaning(schema, missing[0]))
+    present = set(table.column_names)
+    if missing := [each.name for each in schema.features if each.name not in present]:
+        raise InputError(f"The table has no column {missing[0]!r}.", why=_requirement(schema, missing[0]))
     return from_columns(
         schema, {each.name: _of_arrow(each, table.column(each.name)) for each in schema.features}
     )
@@ -42,30 +42,30 @@ def from_table(schema: TableSchema, table: "pa.Table") -> Feeds:
 def _of_arrow(feature: Feature, column: Any) -> Column:  # noqa: ANN401 - pyarrow's, which isn't imported
     if column.null_count:
         raise InputError(
-            f"Column {feature.name!r} has {column.null_count} missing cells.", why=_kind(feature)
+            f"Column {feature.name!r} has {column.null_count} missing cells.", why=_expected(feature)
         )
     if feature.kind == "number":
-        found: Column = column.to_numpy()
-        return found
-    # One Python string for each distinct value, not for each cell.
+        values: Column = column.to_numpy()
+        return values
+    # Create one Python string for each distinct value, not for each cell.
     encoded = column.combine_chunks().dictionary_encode()
-    values = np.array(encoded.dictionary.to_pylist(), dtype=object)
-    cells: Column = values[encoded.indices.to_numpy()]
+    distinct = np.array(encoded.dictionary.to_pylist(), dtype=object)
+    cells: Column = distinct[encoded.indices.to_numpy()]
     return cells
 
 
 def from_rows(schema: TableSchema, rows: Sequence[Mapping[str, object]]) -> Feeds:
-    """Model inputs from rows, each of which names every feature and nothing else.
+    """Model inputs from rows; each row has exactly the features of the model.
 
     Raises:
-        InputError: A name is missing or unknown, or a cell can't be used.
+        InputError: A name is missing or unknown, or a cell is not valid.
     """
     names = [each.name for each in schema.features]
     for number, row in enumerate(rows, 1):
         if missing := [name for name in names if name not in row]:
-            raise InputError(f"Row {number} has no {missing[0]!r}.", why=_meaning(schema, missing[0]))
+            raise InputError(f"Row {number} has no {missing[0]!r}.", why=_requirement(schema, missing[0]))
         if surplus := sorted(row.keys() - set(names)):
-            raise InputError(f"Row {number} has {surplus[0]!r}, which the model does not know.")
+            raise InputError(f"Row {number} has the unknown feature {surplus[0]!r}.")
     columns = {}
     for feature in schema.features:
         cells = np.empty(len(rows), dtype=object)
@@ -75,10 +75,10 @@ def from_rows(schema: TableSchema, rows: Sequence[Mapping[str, object]]) -> Feed
 
 
 def from_columns(schema: TableSchema, columns: Mapping[str, Column]) -> Feeds:
-    """Model inputs from one array a feature, in the order of the schema whatever that of the columns.
+    """Model inputs from one array per feature. Features are in the order of the schema.
 
     Raises:
-        InputError: A cell is no text, or no finite number in the range of float32.
+        InputError: A cell is neither text nor a finite number in the range of float32.
     """
     feeds: Feeds = {}
     if schema.numbers:
@@ -93,26 +93,26 @@ def from_columns(schema: TableSchema, columns: Mapping[str, Column]) -> Feeds:
 
 
 def numbers(feature: Feature, cells: Column) -> NDArray[np.float32]:
-    """One numeric column as float32.
+    """A numeric column as float32.
 
     Raises:
-        InputError: A cell is no number, is missing, or leaves the range of float32.
+        InputError: A cell is missing, not a number, or outside the range of float32.
     """
-    found = cells if cells.dtype == np.float32 else _float64(feature, cells)
-    # NaN fails this comparison as well.
-    if not (usable := np.abs(found) <= MAX_FLOAT32).all():
+    values = cells if cells.dtype == np.float32 else _float64(feature, cells)
+    # This comparison is also false for NaN.
+    if not (usable := np.abs(values) <= MAX_FLOAT32).all():
         row = int(np.flatnonzero(~usable)[0])
         raise InputError(
-            f"Column {feature.name!r} has {found[row]} in row {row + 1}.",
+            f"Column {feature.name!r} has {values[row]} in row {row + 1}.",
             why="A number must be finite and in the range of float32.",
         )
-    return found.astype(np.float32, copy=False)
+    return values.astype(np.float32, copy=False)
 
 
 def _float64(feature: Feature, cells: Column) -> NDArray[np.float64]:
     if cells.dtype == object:
         for row, cell in enumerate(cells, 1):
-            # bool is an int to Python, and None a missing cell.
+            # In Python, bool is a subclass of int. None is a missing cell.
             if isinstance(cell, bool) or not isinstance(cell, int | float | np.integer | np.floating):
                 raise _wrong(feature, cell, row)
     elif cells.dtype.kind not in "iuf":
@@ -127,30 +127,30 @@ def _float64(feature: Feature, cells: Column) -> NDArray[np.float64]:
 
 
 def texts(feature: Feature, cells: Column) -> NDArray[np.object_]:
-    """One categorical column as text.
+    """A categorical column as text.
 
     Raises:
-        InputError: A cell is something else than text.
+        InputError: A cell is not text.
     """
-    found = cells.astype(object)
-    for row, cell in enumerate(found, 1):
+    values = cells.astype(object)
+    for row, cell in enumerate(values, 1):
         if not isinstance(cell, str):
             raise _wrong(feature, cell, row)
     try:
-        "".join(found.tolist()).encode()
+        "".join(values.tolist()).encode()
     except UnicodeEncodeError as error:
-        raise InputError(f"Column {feature.name!r} has text that is not Unicode.") from error
-    return found
+        raise InputError(f"Column {feature.name!r} has text that is not valid Unicode.") from error
+    return values
 
 
 def _wrong(feature: Feature, cell: object, row: int) -> InputError:
-    shown = "nothing" if cell is None else repr(cell)[:60]
-    return InputError(f"Column {feature.name!r} has {shown} in row {row}.", why=_kind(feature))
+    shown = "no value" if cell is None else repr(cell)[:60]
+    return InputError(f"Column {feature.name!r} has {shown} in row {row}.", why=_expected(feature))
 
 
-def _kind(feature: Feature) -> str:
-    return "It takes a number." if feature.kind == "number" else "It takes text."
+def _expected(feature: Feature) -> str:
+    return "It must be a number." if feature.kind == "number" else "It must be text."
 
 
-def _meaning(schema: TableSchema, name: str) -> str:
-    return _kind(next(each for each in schema.features if each.name == name))
+def _requirement(schema: TableSchema, name: str) -> str:
+    return _expected(next(each for each in schema.features if each.name == name))

@@ -1,4 +1,4 @@
-"""Figures of a classifier on rows that it has not seen. Pure numpy.
+"""Metrics of a classifier on held-out rows. Pure numpy.
 
 Definitions are those of scikit-learn's `accuracy_score`, `f1_score(average="weighted",
 zero_division=0)` and `confusion_matrix`; a test compares them.
@@ -14,32 +14,32 @@ from numpy.typing import NDArray
 ACCURACY: Final = "accuracy"
 F1_WEIGHTED: Final = "f1_weighted"
 FEW_ROWS: Final = 5
-"""With fewer held-out rows of a class, the figures say little of it."""
+"""With fewer held-out rows, the metrics of a class are not reliable."""
 
 Labels = Sequence[str] | NDArray[Any]
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How a model did on some rows, and how one that always answers the most common class would."""
+    """Metrics of a model, and of a baseline that always predicts the most common class."""
 
     rows: int
     metrics: Mapping[str, float]
     baseline: Mapping[str, float]
     majority: str
-    """The most common class; the first of the schema's order among equals."""
+    """The most common class; among equals, the first in the order of the schema."""
     confusion: tuple[tuple[int, ...], ...]
-    """Rows by class as it is (down) and as it was predicted (across), in the order of the schema."""
+    """Confusion matrix: true class by row, predicted class by column, in the order of the schema."""
     few: Mapping[str, int]
-    """Classes with fewer than `FEW_ROWS` rows, and how many they have."""
+    """Class -> number of rows, for classes with fewer than `FEW_ROWS`."""
 
 
 def score(expected: Labels, predicted: Labels, classes: Sequence[str]) -> Scores:
-    """Compare predictions with what is true.
+    """Compare predictions with the true classes.
 
     Args:
         expected: The true class of each row.
-        predicted: The model's class of each row.
+        predicted: The predicted class of each row.
         classes: All classes, in the order of the schema.
 
     Raises:
@@ -61,7 +61,7 @@ def score(expected: Labels, predicted: Labels, classes: Sequence[str]) -> Scores
 
 
 def confusion(expected: Labels, predicted: Labels, classes: Sequence[str]) -> NDArray[np.int64]:
-    """Rows by class as it is (down) and as it was predicted (across).
+    """Confusion matrix: true class by row, predicted class by column.
 
     Raises:
         ValueError: There are no rows, the lengths differ, or a label is not among the classes.
@@ -79,10 +79,10 @@ def confusion(expected: Labels, predicted: Labels, classes: Sequence[str]) -> ND
 
 
 def _figures(matrix: NDArray[np.int64]) -> dict[str, float]:
-    right = np.diagonal(matrix).astype(np.float64)
-    support, answered = matrix.sum(axis=1), matrix.sum(axis=0)
-    # 2 TP / (2 TP + FP + FN); a class without rows and answers counts 0 with weight 0.
-    total = support + answered
-    f1 = np.divide(2 * right, total, out=np.zeros_like(right), where=total > 0)
+    correct = np.diagonal(matrix).astype(np.float64)
+    support, predicted = matrix.sum(axis=1), matrix.sum(axis=0)
+    # 2 TP / (2 TP + FP + FN); a class without rows and predictions counts as 0 with weight 0.
+    total = support + predicted
+    f1 = np.divide(2 * correct, total, out=np.zeros_like(correct), where=total > 0)
     rows = int(support.sum())
-    return {ACCURACY: float(right.sum() / rows), F1_WEIGHTED: float((f1 * support).sum() / rows)}
+    return {ACCURACY: float(correct.sum() / rows), F1_WEIGHTED: float((f1 * support).sum() / rows)}

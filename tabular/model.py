@@ -1,7 +1,7 @@
-"""A model: its schema, and answers by onnxruntime.
+"""A model: its schema, and predictions by onnxruntime.
 
-The files come from a run, so nothing of them is believed: the schema is read strictly, and the graph
-is checked (tabular.graph) before onnxruntime sees it.
+The files come from a run, so they are not trusted: the schema is validated strictly, and the graph is
+checked (tabular.graph) before onnxruntime loads it.
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 BATCH_CELLS: Final = 2 << 20
-"""Encoded numbers a call (8 MiB), so that many rows do not take memory for all of them at once."""
+"""Encoded numbers per call (8 MiB); bounds the memory of a prediction on many rows."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A model that was checked and can be asked."""
+    """A model that was checked and loaded."""
 
     schema: ModelSchema
     session: onnxruntime.InferenceSession
@@ -37,35 +37,35 @@ class Model:
         """Check the model in `folder` and load it.
 
         Args:
-            folder: Holds `model.onnx` and `schema.json`.
-            threads: How many onnxruntime may use for one call.
+            folder: Contains `model.onnx` and `schema.json`.
+            threads: Threads that onnxruntime may use for one call.
 
         Raises:
-            FailedError: It isn't a model, or may not be loaded.
+            FailedError: It is not a valid or not a permitted model.
         """
         schema = read_schema(folder / SCHEMA)
         content = graph.check(folder / MODEL, schema)
         return cls(schema, _session(content, threads))
 
     def predict(self, table: "pa.Table") -> Predictions:
-        """Answer each row of a table.
+        """Predict each row of a table.
 
         Raises:
-            InputError: A feature is missing, has another type, or a cell can't be used.
+            InputError: A feature is missing or has the wrong type, or a cell is not valid.
         """
-        return self.answer(inputs.from_table(self.schema, table))
+        return self.infer(inputs.from_table(self.schema, table))
 
-    def answer(self, feeds: inputs.Feeds) -> Predictions:
-        """Answer rows that are model inputs already (tabular.inputs).
+    def infer(self, feeds: inputs.Feeds) -> Predictions:
+        """Predict rows that are already converted to model inputs (tabular.inputs).
 
         Raises:
-            FailedError: The graph did not give one class and one row of probabilities for each row.
+            FailedError: The graph did not return one class and one row of probabilities for each row.
         """
         rows = len(next(iter(feeds.values())))
-        answers = [self._answer(batch) for batch in _batches(feeds, rows, self._batch_rows)]
+        predictions = [self._infer_batch(batch) for batch in _batches(feeds, rows, self._batch_rows)]
         return Predictions(
-            np.concatenate([each.labels for each in answers]),
-            np.concatenate([each.probabilities for each in answers]),
+            np.concatenate([each.labels for each in predictions]),
+            np.concatenate([each.probabilities for each in predictions]),
         )
 
     @property
@@ -73,13 +73,13 @@ class Model:
         width = len(self.schema.numbers) + sum(len(each.categories) for each in self.schema.features)
         return max(1, BATCH_CELLS // width)
 
-    def _answer(self, feeds: inputs.Feeds) -> Predictions:
+    def _infer_batch(self, feeds: inputs.Feeds) -> Predictions:
         labels, probabilities = self.session.run([LABEL, PROBABILITIES], feeds)
         rows = len(next(iter(feeds.values())))
         if labels.shape != (rows,) or probabilities.shape != (rows, len(self.schema.classes)):
             raise FailedError(
-                "The model does not answer one class for each row.",
-                why=f"For {rows} rows it gave shapes {labels.shape} and {probabilities.shape}.",
+                "The model did not return one class for each row.",
+                why=f"For {rows} rows it returned shapes {labels.shape} and {probabilities.shape}.",
             )
         return Predictions(labels, probabilities)
 
@@ -88,10 +88,10 @@ def _session(content: bytes, threads: int) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # Warnings of the library; what fails is raised.
-    # Threads that wait in a loop take a CPU that other pods could use.
+    options.log_severity_level = 4  # Fatal messages only; errors are raised.
+    # Spinning threads use CPU time that other pods need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # The arena keeps what the largest call needed; these calls are small.
+    # The arena never returns the memory of the largest call; these calls are small.
     options.enable_cpu_mem_arena = False
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

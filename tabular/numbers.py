@@ -1,7 +1,7 @@
-"""What counts as a number: plain decimal notation, with the value that Python's `float` gives it.
+"""What counts as a number: plain decimal notation, with the value that Python's `float` returns.
 
-Digits are those of ASCII; a sign, a point and an exponent are taken, and spaces around. The value must be
-finite as float32, which is what a model is trained on and asked with.
+ASCII digits with an optional sign, decimal point and exponent; surrounding spaces are ignored. The value
+must be finite as float32, the type of a model's inputs.
 """
 
 import re
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 BLANKS: Final = " \t"
-"""What may stand around a number, a name or a missing value without meaning."""
+"""Characters that are ignored around a number, a name or a missing value."""
 _PLAIN: Final = rf"^[{BLANKS}]*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[{BLANKS}]*$"
 _PLAIN_RE: Final = re.compile(_PLAIN.replace("$", r"\Z"))
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d{1,3}(?:[.\s']?\d{3})*,\d+\s*\Z|\s*[+-]?\d+,\d+\s*\Z")
@@ -23,18 +23,18 @@ _THOUSANDS: Final = re.compile(r"\s*[+-]?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*\Z")
 
 @dataclass(frozen=True)
 class Numbers:
-    """A column read as numbers."""
+    """A column parsed as numbers."""
 
     exact: NDArray[np.float64]
-    """As `float` reads the text; no meaning where the cell is odd."""
+    """The values of `float`; undefined for the cells in `odd`."""
     values: NDArray[np.float32]
-    """As a model sees them; -0.0 is 0.0."""
+    """The values as model inputs; -0.0 becomes 0.0."""
     odd: NDArray[np.int64]
-    """Which cells are not numbers by the rule, in order."""
+    """Indexes of the cells that are not numbers, in order."""
 
 
 def is_number(text: str) -> bool:
-    """Whether one cell is a number by the rule."""
+    """Whether a cell is a number."""
     return bool(_PLAIN_RE.match(text)) and bool(np.isfinite(_float32(np.float64(text))))
 
 
@@ -48,18 +48,18 @@ def resembles_number(text: str) -> bool:
 
 
 def why_odd(text: str) -> str:
-    """Why a cell that resembles a number isn't one, as the end of a sentence."""
+    """Why a cell that resembles a number isn't one, as a predicate for a message."""
     if _PLAIN_RE.match(text):
-        return "lies beyond the range of float32"
+        return "is outside the range of float32"
     if _DECIMAL_COMMA.match(text) or _THOUSANDS.match(text):
-        return "has a comma; write a decimal point, and no separator of thousands"
+        return "has a comma; use a decimal point and no thousands separator"
     if not text.isascii():
         return "is not written in the digits 0 to 9"
     return "is not a finite number in plain decimal notation"
 
 
 def parse(column: pa.Array) -> Numbers:
-    """Read a column of text (or of float64, from a typed file; a null is an odd cell)."""
+    """Parse a column of text, or of float64 from a typed file, where a null is not a number."""
     exact = _cast(column)
     if exact is None:
         plain = pc.match_substring_regex(column, _PLAIN)
@@ -72,7 +72,7 @@ def parse(column: pa.Array) -> Numbers:
 
 
 def _cast(column: pa.Array) -> NDArray[np.float64] | None:
-    """Cast in one go, or None if a cell needs a closer look."""
+    """Cast the whole column; None if a cell is not a finite number in Arrow's notation."""
     if pa.types.is_floating(column.type):
         return np.array(column.to_numpy(zero_copy_only=False), dtype=np.float64)
     try:

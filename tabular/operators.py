@@ -1,7 +1,7 @@
-"""The operators that a model may have, and what each makes of the columns it reads.
+"""The operators that a model may contain, and the shape that each of them returns.
 
-Widths are followed from the inputs to the classifier, because onnxruntime does not check that a tree
-reads a column that exists.
+Widths are tracked from the inputs to the classifier, because onnxruntime does not check that the columns
+a tree reads exist.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from tabular.schema import CATEGORIES, NUMBERS, ModelSchema
 
 MAX_CONSTANT: Final = 10_000
 MAX_WIDTH: Final = 100_000
-"""Columns after categories are encoded; each row takes so many numbers of memory."""
+"""Columns after categories are encoded: the numbers that each row takes in memory."""
 
 _INT, _FLOATS, _INTS, _STRING, _STRINGS = (
     AttributeProto.INT,
@@ -49,11 +49,11 @@ OPERATORS: Final[Mapping[tuple[str, str], Mapping[str, int]]] = {
     ("ai.onnx.ml", "Scaler"): {"offset": _FLOATS, "scale": _FLOATS},
     ("ai.onnx.ml", "TreeEnsembleClassifier"): _TREES,
 }
-"""Operators that a model may have, with their attributes. Adding one is a security decision."""
+"""Permitted operators, with their attributes. Adding one is a security decision."""
 
 
 class GraphError(ValueError):
-    """The graph is not one that is allowed; the text says why."""
+    """The graph is not permitted; the text says why."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,17 @@ class Value:
     width: int
     folded: bool = False
     columns: tuple[int, ...] = ()
-    """Of text: which categorical features, by their place in the schema."""
+    """Of a text value: the indexes of its categorical features in the schema."""
 
 
-def require(held: bool, why: str) -> None:
-    """Raise GraphError unless it holds."""
-    if not held:
+def require(condition: bool, why: str) -> None:
+    """Raise GraphError unless the condition is true."""
+    if not condition:
         raise GraphError(why)
 
 
 def integers(tensor: TensorProto) -> tuple[int, ...]:
-    """The numbers of a constant; all that a graph needs are places and shapes."""
+    """The integers of a constant; a graph needs constants for indexes and shapes only."""
     dims = list(tensor.dims)
     require(
         tensor.data_type == TensorProto.INT64 and len(dims) == 1 and 0 < dims[0] <= MAX_CONSTANT,
@@ -83,13 +83,13 @@ def integers(tensor: TensorProto) -> tuple[int, ...]:
     raw = np.frombuffer(tensor.raw_data, dtype="<i8").tolist() if tensor.raw_data else []
     listed = raw or [int(each) for each in tensor.int64_data]
     both = bool(tensor.raw_data) and bool(tensor.int64_data)
-    require(len(listed) == dims[0] and not both, f"its constant {tensor.name[:60]!r} has another length")
+    require(len(listed) == dims[0] and not both, f"its constant {tensor.name[:60]!r} has the wrong length")
     return tuple(listed)
 
 
 @dataclass
 class Flow:
-    """Follows the widths of values from the inputs to the classifier."""
+    """Tracks the widths of values from the inputs to the classifier."""
 
     schema: ModelSchema
     constants: Mapping[str, tuple[int, ...]]
@@ -101,40 +101,40 @@ class Flow:
             self.values[NUMBERS] = Value("number", len(self.schema.numbers))
         if count := len(self.schema.categorical):
             self.values[CATEGORIES] = Value("text", count, columns=tuple(range(count)))
-        require(not self.values.keys() & self.constants.keys(), "a constant has the name of an input")
+        require(not self.values.keys() & self.constants.keys(), "a constant has the same name as an input")
 
     def follow(self, node: NodeProto) -> None:
-        """Check one node, and note what it gives."""
+        """Check one node, and record its outputs."""
         domain = "" if node.domain == "ai.onnx" else node.domain
         allowed = OPERATORS.get((domain, node.op_type))
         if allowed is None:
             raise GraphError(f"operator {(node.domain or 'ai.onnx')[:40]}.{node.op_type[:40]} is not allowed")
         attributes = _attributes(node, allowed)
         results = _RULES[node.op_type](self, node, attributes)
-        require(len(node.output) == len(results), f"{node.op_type} gives {len(node.output)} outputs")
+        require(len(node.output) == len(results), f"{node.op_type} has {len(node.output)} outputs")
         for name, value in zip(node.output, results, strict=True):
             require(
                 bool(name) and name not in self.values and name not in self.constants,
-                f"the name {name[:60]!r} is given twice",
+                f"the name {name[:60]!r} is used twice",
             )
             require(value.width <= MAX_WIDTH, f"a row has {value.width} columns; the limit is {MAX_WIDTH}")
             self.values[name] = value
 
     def inputs(self, node: NodeProto, kind: str, count: int | None = None) -> list[Value]:
-        """The values that a node reads, all of one kind."""
+        """The input values of a node, all of one kind."""
         require(
             bool(node.input) and len(node.input) == (count or len(node.input)),
             f"{node.op_type} has {len(node.input)} inputs",
         )
-        found = [self.values[name] for name in node.input if name in self.values]
+        values = [self.values[name] for name in node.input if name in self.values]
         require(
-            len(found) == len(node.input) and all(value.kind == kind for value in found),
+            len(values) == len(node.input) and all(value.kind == kind for value in values),
             f"{node.op_type} reads something that is not a {kind}",
         )
-        return found
+        return values
 
     def constant(self, node: NodeProto) -> tuple[Value, tuple[int, ...]]:
-        """The value and the constant that a node reads."""
+        """The value and the constant that are the inputs of a node."""
         names = list(node.input)
         if len(names) != 2 or names[0] not in self.values or names[1] not in self.constants:
             raise GraphError(f"{node.op_type} does not read a value and a constant")
@@ -149,22 +149,22 @@ def _attributes(node: NodeProto, allowed: Mapping[str, int]) -> dict[str, Any]:
         _STRING: lambda each: each.s,
         _STRINGS: lambda each: each.strings,
     }
-    found: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
     for each in node.attribute:
         require(
-            allowed.get(each.name) == each.type and each.name not in found,
-            f"{node.op_type} has an attribute {each.name[:60]!r} that is unknown, doubled or of another type",
+            allowed.get(each.name) == each.type and each.name not in attributes,
+            f"{node.op_type} has an unknown, repeated or mistyped attribute {each.name[:60]!r}",
         )
-        held = {descriptor.name for descriptor, _ in each.ListFields()} - {"name", "type"}
-        require(len(held) <= 1, f"{node.op_type}'s attribute {each.name} has values of two types")
-        found[each.name] = read[each.type](each)
-    return found
+        value_fields = {descriptor.name for descriptor, _ in each.ListFields()} - {"name", "type"}
+        require(len(value_fields) <= 1, f"{node.op_type}'s attribute {each.name} has values of two types")
+        attributes[each.name] = read[each.type](each)
+    return attributes
 
 
 def _gather(flow: Flow, node: NodeProto, attributes: Mapping[str, Any]) -> list[Value]:
     value, places = flow.constant(node)
-    require(value.kind == "text" and attributes.get("axis") == 1, "Gather does not pick columns of text")
-    require(all(0 <= place < value.width for place in places), "Gather picks a column that does not exist")
+    require(value.kind == "text" and attributes.get("axis") == 1, "Gather does not select text columns")
+    require(all(0 <= place < value.width for place in places), "Gather selects a column that does not exist")
     return [Value("text", len(places), columns=tuple(value.columns[place] for place in places))]
 
 
@@ -178,7 +178,7 @@ def _one_hot(flow: Flow, node: NodeProto, attributes: Mapping[str, Any]) -> list
     require(
         texts == feature.categories, f"the categories of {feature.name[:60]!r} are not those of its schema"
     )
-    require(attributes.get("zeros") == 1, "OneHotEncoder fails at a category that it does not know")
+    require(attributes.get("zeros") == 1, "OneHotEncoder fails on an unknown category")
     return [Value("number", len(texts), folded=True)]
 
 
@@ -200,7 +200,7 @@ def _scaler(flow: Flow, node: NodeProto, attributes: Mapping[str, Any]) -> list[
     [value] = flow.inputs(node, "number", 1)
     for name in ("offset", "scale"):
         _finite(attributes, name, value.width)
-    require(not value.folded, "Scaler reads something else than columns")
+    require(not value.folded, "the input of Scaler has the wrong rank")
     return [value]
 
 
@@ -219,28 +219,26 @@ def _linear(flow: Flow, node: NodeProto, attributes: Mapping[str, Any]) -> list[
 
 
 def _normalizer(flow: Flow, node: NodeProto, attributes: Mapping[str, Any]) -> list[Value]:
-    require(attributes.get("norm") == b"L1", "Normalizer has another norm than L1")
+    require(attributes.get("norm") == b"L1", "the norm of Normalizer is not L1")
     return flow.inputs(node, "score", 1)
 
 
 def _classifier(flow: Flow, node: NodeProto, attributes: Mapping[str, Any], after: set[bytes]) -> int:
-    """What every classifier has; returns how many columns it reads."""
+    """Check what all classifiers have in common; return the number of columns it reads."""
     [value] = flow.inputs(node, "number", 1)
     require(not flow.classified, "it has two classifiers")
     flow.classified = True
-    require(not value.folded, "the classifier reads something else than columns")
+    require(not value.folded, "the input of the classifier has the wrong rank")
     labels = tuple(_decoded(attributes.get("classlabels_strings", ())))
     require(labels == flow.schema.classes, "its class labels are not those of its schema")
-    require(
-        attributes.get("post_transform") in after, "its scores are transformed in a way that is not allowed"
-    )
+    require(attributes.get("post_transform") in after, "the transformation of its scores is not allowed")
     return value.width
 
 
 def _finite(attributes: Mapping[str, Any], name: str, length: int) -> None:
-    found = np.array(attributes.get(name, ()), dtype=np.float32)
-    require(len(found) == length, f"{name} has {len(found)} values; its place needs {length}")
-    require(bool(np.isfinite(found).all()), f"{name} holds a value that is not a finite number")
+    values = np.array(attributes.get(name, ()), dtype=np.float32)
+    require(len(values) == length, f"{name} has {len(values)} values; {length} are required")
+    require(bool(np.isfinite(values).all()), f"{name} contains a value that is not a finite number")
 
 
 def _decoded(texts: Any) -> list[str]:  # noqa: ANN401 - protobuf

@@ -1,4 +1,4 @@
-"""A Parquet file as batches: numbers stay numbers, everything else that is taken becomes text."""
+"""A Parquet file in batches: numbers stay numbers, other supported types become text."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ class ParquetFile:
     """A Parquet file whose footer has been read."""
 
     def __init__(self, path: Path, text: Collection[str] = ()) -> None:
-        """Read the footer, and give the columns named in `text` as text; TableError if it is damaged."""
+        """Read the footer; raises TableError. The columns named in `text` are converted to text."""
         self.path = path
         self._text = frozenset(text)
         try:
@@ -37,16 +37,16 @@ class ParquetFile:
             if not (_is_number(kind) or _is_text(kind)):
                 raise TableError(
                     self.path,
-                    f"Column {shown(name)} is of type {kind}; numbers and text are taken.",
-                    f"Make it a number or text, or leave it out with `--drop {name}`.",
+                    f"Column {shown(name)} has the type {kind}; only numbers and text are supported.",
+                    f"Convert it to a number or text, or exclude it with `--drop {name}`.",
                 )
 
     def is_text(self, name: str) -> bool:
-        """Whether a column is text by its type; text is never read as numbers."""
+        """Whether the file declares the column as text; text is never parsed as numbers."""
         return _is_text(self._types[name])
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        """The rows, in order; numbers as float64 with null for missing, everything else as text.
+        """The rows, in order; numbers as float64 with null for a missing value, other types as text.
 
         Raises:
             TableError: The file is damaged.
@@ -63,7 +63,7 @@ class ParquetFile:
             raise TableError(self.path, f"It is a damaged Parquet file: {_first_line(error)}") from error
 
     def place(self, row: int) -> str:
-        """Where a row is, for a message; rows count from 0."""
+        """Position of a row (counted from 0) for a message."""
         return f"row {row + 1}"
 
 

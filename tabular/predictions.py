@@ -1,4 +1,4 @@
-"""What a model answers."""
+"""The predictions of a model."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Predictions:
-    """Answers, one a row."""
+    """One prediction per row."""
 
     labels: NDArray[np.object_]
     """Class of each row, as text."""

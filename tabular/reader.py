@@ -1,4 +1,4 @@
-"""The one reader of tabular data: the check, the step and promotion get the same table or refusal."""
+"""Read tabular data: the local check, the pipeline step and promotion get the same table or error."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from pyarrow import parquet
 
 from tabular.csv_file import CsvFile
 from tabular.numbers import BLANKS
-from tabular.scan import Keep, Scan, TurnsToTextError
+from tabular.scan import Keep, Scan, TextInNumbersError
 from tabular.schema import ReadOptions, RowCounts, Split, TableSchema
 from tabular.source import Source, open_source
 from tabular.split import Mask, fitted_schema
@@ -23,7 +23,7 @@ class TrainingData:
     """A table that was read and split."""
 
     def __init__(self, table: pa.Table, held_out: Mask, summary: Summary) -> None:
-        """Keep the three together."""
+        """Combine a table, its held-out rows and its summary."""
         self.table = table
         self.held_out = held_out
         self.summary = summary
@@ -44,7 +44,7 @@ class TrainingData:
 
     @property
     def schema(self) -> TableSchema:
-        """What a model of the table has to know of it."""
+        """The schema that a model of the table needs."""
         return fitted_schema(
             self.table,
             self.held_out,
@@ -56,30 +56,30 @@ class TrainingData:
 
 
 def read(path: Path, options: ReadOptions | None = None, split: Split | None = None) -> pa.Table:
-    """Read a CSV or Parquet file that training can take.
+    """Read a CSV or Parquet file for training.
 
     Returns:
         The features in the order of the file, numbers as float32 and categories as text, then the
         target as text.
 
     Raises:
-        TableError: Training can't take it; the message names file, line and column.
+        TableError: It is not suitable for training; the message names file, line and column.
     """
     return training_data(path, options, split).table
 
 
 def inspect(path: Path, options: ReadOptions | None = None, split: Split | None = None) -> Summary:
-    """Say what `read` would read, in memory that doesn't grow with the columns of the file.
+    """Summarise what `read` would return, in memory independent of the number of columns.
 
     Raises:
-        TableError: As `read`, in the same cases.
+        TableError: In the same cases as `read`.
     """
     _, _, summary = _scanned(path, options or ReadOptions(), split or Split(), lambda _: None)
     return summary
 
 
 def training_data(path: Path, options: ReadOptions | None = None, split: Split | None = None) -> TrainingData:
-    """Read a file and split it; raises TableError as `read`."""
+    """Read a file and split it; raises TableError in the same cases as `read`."""
     options = options or ReadOptions()
     kept: list[dict[str, pa.Array]] = []
     scan, out, summary = _scanned(path, options, split or Split(), kept.append, restart=kept.clear)
@@ -111,14 +111,14 @@ def _scanned(
 
 
 def _scan(source: Source, options: ReadOptions, keep: Keep, restart: Callable[[], None]) -> Scan:
-    """Pass over the file, again for as long as columns turn out to be text."""
+    """Scan the file; scan it again whenever columns turn out to be text."""
     first_text: dict[str, int] = {}
     while True:
         scan = Scan(source, options, first_text)
         try:
             scan.run(keep)
-        except TurnsToTextError as turned:
-            first_text |= turned.first_text
+        except TextInNumbersError as error:
+            first_text |= error.first_text
             restart()
         else:
             return scan
@@ -129,19 +129,19 @@ def _require_columns(source: Source, options: ReadOptions) -> None:
     if options.target not in names:
         raise TableError(
             path,
-            f"No column is named {shown(options.target)}; there are {some(names)}.",
-            "Name the column to predict with `--target`. Columns are separated by comma, semicolon or tab.",
+            f"There is no column {shown(options.target)}; the columns are {some(names)}.",
+            "Set the column to predict with `--target`. Columns are separated by comma, semicolon or tab.",
         )
     dropped = {name.strip(BLANKS) for name in options.drop}
     if unknown := sorted(dropped - set(names)):
-        raise TableError(path, f"There is no column {some(unknown)} to drop; there are {some(names)}.")
+        raise TableError(path, f"There is no column {some(unknown)} to drop; the columns are {some(names)}.")
     if options.target in dropped:
         raise TableError(path, f"The target {shown(options.target)} can't be dropped.")
     if "" in names and "" not in dropped:
         raise TableError(
             path,
-            f"Column {names.index('') + 1} has no name; a saved index of row numbers looks like this.",
-            "Name it in the header, or leave it out with `--drop ''`.",
+            f"Column {names.index('') + 1} has no name; it may be a saved index of row numbers.",
+            "Name it in the header, or exclude it with `--drop ''`.",
         )
     features = tuple(name for name in names if name != options.target and name not in dropped)
     if not features:

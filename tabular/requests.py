@@ -1,7 +1,7 @@
-"""Read a request of the V2 inference protocol strictly. Pure.
+"""Parse a request of the V2 inference protocol strictly. Pure.
 
-A request gives one tensor for each feature by name, in any order. Where all features are numbers, it
-may instead give a single tensor of rows x features in the order of the metadata.
+A request contains one tensor for each feature by name, in any order. If all features are numbers, it may
+instead contain a single tensor of rows x features in the order of the metadata.
 """
 
 import json
@@ -16,7 +16,7 @@ from tabular.inputs import InputError
 from tabular.schema import CATEGORIES, LABEL, NUMBERS, PROBABILITIES, ModelSchema
 
 MAX_BYTES: Final = 8 << 20
-"""Of a request."""
+"""Largest size of a request."""
 
 _FLOATS: Final = frozenset({"FP32", "FP64"})
 _INTEGERS: Final = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
@@ -28,7 +28,7 @@ TYPES: Final = {"number": "FP32", "category": "BYTES"}
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked."""
+    """A parsed inference request."""
 
     feeds: inputs.Feeds
     identity: str | None
@@ -44,10 +44,10 @@ class _Tensor:
 
 
 def read_request(body: bytes, schema: ModelSchema) -> Request:
-    """Read a request.
+    """Parse a request.
 
     Raises:
-        InputError: It is not a request that the model can answer; the message names the column.
+        InputError: It is not a valid request to the model; the message names the column.
     """
     document = _object(_json(body), _REQUEST, "The request")
     identity = document.get("id")
@@ -66,20 +66,20 @@ def _json(body: bytes) -> Any:  # noqa: ANN401 - JSON
     try:
         return json.loads(body.decode(), parse_constant=_no_constant, object_pairs_hook=_unique)
     except RecursionError as error:
-        raise InputError("The request is not JSON that can be read.", why="It is nested too deep.") from error
+        raise InputError("The request can't be parsed.", why="Its JSON is nested too deeply.") from error
     except ValueError as error:
         raise InputError("The request is not JSON.", why=f"{str(error)[:200]}.") from error
 
 
 def _no_constant(word: str) -> float:
-    raise ValueError(f"{word} is not a number in JSON")
+    raise ValueError(f"{word} is not a valid JSON number")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    members = dict(pairs)
+    if len(members) != len(pairs):
         raise ValueError("an object has the same name twice")
-    return found
+    return members
 
 
 def _object(value: Any, names: frozenset[str], what: str) -> dict[str, Any]:  # noqa: ANN401 - JSON
@@ -91,20 +91,22 @@ def _object(value: Any, names: frozenset[str], what: str) -> dict[str, Any]:  # 
     if parameters is not None and (
         not isinstance(parameters, dict) or any(name.startswith("binary_data") for name in parameters)
     ):
-        raise InputError(f"{what} has parameters that are not supported.", why="Tensors are sent as JSON.")
+        raise InputError(
+            f"{what} has parameters that are not supported.", why="Tensors must be sent as JSON."
+        )
     return value
 
 
 def _tensor(value: Any, schema: ModelSchema) -> _Tensor:  # noqa: ANN401 - JSON
-    found = _object(value, _TENSOR, "An input")
-    name, datatype, shape, data = (found.get(each) for each in ("name", "datatype", "shape", "data"))
+    fields = _object(value, _TENSOR, "An input")
+    name, datatype, shape, data = (fields.get(each) for each in ("name", "datatype", "shape", "data"))
     if not isinstance(name, str):
         raise InputError("An input has no `name`.", why=_expected(schema))
     if not isinstance(datatype, str) or not isinstance(data, list):
         raise InputError(f"Input {name[:60]!r} has no `datatype` or no `data`.", why=_expected(schema))
     if not isinstance(shape, list) or not all(type(each) is int and each >= 0 for each in shape):
         raise InputError(f"Input {name[:60]!r} has a `shape` that is not a list of sizes.")
-    # Nested lists mean the same as flat ones.
+    # The protocol allows nested lists as well as flat ones.
     for _ in range(len(shape) - 1):
         if data and all(isinstance(each, list) for each in data):
             data = [cell for row in data for cell in row]
@@ -137,9 +139,9 @@ def _by_name(tensors: Sequence[_Tensor], schema: ModelSchema) -> inputs.Feeds:
     known = {feature.name for feature in schema.features}
     for tensor in tensors:
         if tensor.name not in known:
-            raise InputError(f"Column {tensor.name[:60]!r} is unknown to the model.", why=_expected(schema))
+            raise InputError(f"Column {tensor.name[:60]!r} is unknown.", why=_expected(schema))
         if by_name[tensor.name] is not tensor:
-            raise InputError(f"Column {tensor.name[:60]!r} is given twice.")
+            raise InputError(f"Column {tensor.name[:60]!r} appears twice.")
     for feature in schema.features:
         if feature.name not in by_name:
             raise InputError(f"Column {feature.name[:60]!r} is missing.", why=_expected(schema))
@@ -148,7 +150,7 @@ def _by_name(tensors: Sequence[_Tensor], schema: ModelSchema) -> inputs.Feeds:
         if tensor.shape not in {(rows,), (rows, 1)} or rows < 1:
             raise InputError(
                 f"Column {tensor.name[:60]!r} has shape {list(tensor.shape[:8])}.",
-                why="A column takes [rows] or [rows, 1], with one row or more and as many as the others.",
+                why="It must be [rows] or [rows, 1], with at least one row, as many as the others.",
             )
     feeds: inputs.Feeds = {}
     if schema.numbers:
@@ -168,7 +170,7 @@ def _by_name(tensors: Sequence[_Tensor], schema: ModelSchema) -> inputs.Feeds:
 
 
 def _check_numbers(tensor: _Tensor, schema: ModelSchema) -> None:
-    """Every value is a JSON number, and a whole one where the datatype says so."""
+    """Check that every value is a JSON number, and an integer if the datatype is one."""
     if tensor.datatype in _FLOATS:
         allowed: set[type] = {int, float}
     elif tensor.datatype in _INTEGERS:
@@ -176,12 +178,12 @@ def _check_numbers(tensor: _Tensor, schema: ModelSchema) -> None:
     else:
         raise InputError(
             f"Column {tensor.name[:60]!r} has datatype {tensor.datatype[:20]!r}.",
-            why="A number takes FP32, FP64 or an integer datatype.",
+            why="It must be FP32, FP64 or an integer datatype.",
         )
     if set(map(type, tensor.data)) <= allowed:
         return
     place = next(place for place, cell in enumerate(tensor.data) if type(cell) not in allowed)
-    # By position, a place in the list is a row and a column.
+    # In a matrix, the index of a value determines its row and column.
     name = (
         schema.numbers[place % len(schema.numbers)]
         if len(tensor.shape) == 2 and tensor.name not in schema.numbers
@@ -190,7 +192,7 @@ def _check_numbers(tensor: _Tensor, schema: ModelSchema) -> None:
     cell = tensor.data[place]
     raise InputError(
         f"Column {name[:60]!r} has {'null' if cell is None else repr(cell)[:60]}.",
-        why=f"It takes a number of datatype {tensor.datatype}.",
+        why=f"It must be a number of datatype {tensor.datatype}.",
     )
 
 
@@ -214,27 +216,27 @@ def _numbers(names: Sequence[str], columns: Sequence[Sequence[float]]) -> Any:  
 def _texts(tensor: _Tensor, feature: Any) -> Any:  # noqa: ANN401 - an array
     if tensor.datatype != "BYTES":
         raise InputError(
-            f"Column {tensor.name[:60]!r} has datatype {tensor.datatype[:20]!r}.", why="Text takes BYTES."
+            f"Column {tensor.name[:60]!r} has datatype {tensor.datatype[:20]!r}.", why="It must be BYTES."
         )
     cells = np.empty(len(tensor.data), dtype=object)
     cells[:] = tensor.data
     return inputs.texts(feature, cells)
 
 
-def _outputs(asked: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON
-    if asked is None:
+def _outputs(requested: Any) -> tuple[str, ...]:  # noqa: ANN401 - JSON
+    if requested is None:
         return (LABEL, PROBABILITIES)
     names = []
-    for each in asked if isinstance(asked, list) else [None]:
-        found = _object(each, frozenset({"name", "parameters"}), "An output")
-        if found.get("name") not in {LABEL, PROBABILITIES}:
+    for each in requested if isinstance(requested, list) else [None]:
+        fields = _object(each, frozenset({"name", "parameters"}), "An output")
+        if fields.get("name") not in {LABEL, PROBABILITIES}:
             raise InputError(
-                f"Output {str(found.get('name'))[:60]!r} is unknown.",
-                why=f"There are {LABEL} and {PROBABILITIES}.",
+                f"Output {str(fields.get('name'))[:60]!r} is unknown.",
+                why=f"The outputs are {LABEL} and {PROBABILITIES}.",
             )
-        names.append(str(found["name"]))
+        names.append(str(fields["name"]))
     if len(set(names)) != len(names):
-        raise InputError("An output is asked for twice.")
+        raise InputError("An output is requested twice.")
     return tuple(names)
 
 

@@ -1,4 +1,4 @@
-"""Rows to ask a model about: the columns of a file are matched with the model's by name, not by place."""
+"""Rows to predict: the columns of a file are matched with the model's features by name, not by position."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class RowFile:
         """Compare the names of the columns with the model's.
 
         Raises:
-            TableError: The file can't be read, or a column is missing, or the model doesn't know one.
+            TableError: The file can't be read, or a column is missing or unknown to the model.
         """
         self._features = schema.features
         self._missing = Missing(schema.read.missing)
@@ -30,36 +30,36 @@ class RowFile:
         self._path = path
         left_out = {schema.read.target, *schema.read.drop} - names
         self.ignored = tuple(name for name in self._source.names if name in left_out)
-        """Columns of the file that training did not learn from: the target, and what was dropped."""
+        """Columns of the file that training did not use: the target and dropped columns."""
         if absent := [each.name for each in schema.features if each.name not in self._source.names]:
             raise TableError(
                 path,
                 f"The model needs {_columns(absent)}; the file has {some(self._source.names)}.",
-                "Name the columns in the header as in the training data; their order has no meaning.",
+                "Name the columns in the header as in the training data; their order is ignored.",
             )
         if surplus := [name for name in self._source.names if name not in names | left_out]:
             raise TableError(
                 path,
-                f"The model does not know {_columns(surplus)}; it knows "
+                f"The model does not have {_columns(surplus)}; it has "
                 f"{some([each.name for each in schema.features])}.",
-                "Leave them out of the file.",
+                "Remove them from the file.",
             )
         self._source.check_types(tuple(each.name for each in schema.features))
         for each in schema.features:
             if each.kind == "number" and self._source.is_text(each.name):
                 raise TableError(path, f"Column {each.name!r} is text; the model was trained on numbers.")
         self.unknown: Counter[str] = Counter()
-        """Categorical feature -> how many cells held a value that the training rows don't have."""
+        """Categorical feature -> number of cells with a value that is not in the training rows."""
 
     def check(self) -> int:
-        """Read the whole file; return the number of rows. Raises TableError as `batches`."""
+        """Read the whole file and return its number of rows; raises TableError as `batches` does."""
         return sum(batch.num_rows for batch in self.batches())
 
     def batches(self) -> Iterator[pa.Table]:
         """The features in the order of the model, numbers as float32 and categories as text.
 
         Raises:
-            TableError: A cell is missing or not a number, or there is no row.
+            TableError: A cell is missing or not a number, or there are no rows.
         """
         self.unknown.clear()
         rows = 0
@@ -79,9 +79,9 @@ class RowFile:
             if self._missing.is_text(text):
                 raise self._missing_cell(feature.name, rows + pc.index(column, text).as_py())
         known = set(feature.categories)
-        strange = sum(count for text, count in counts.items() if text not in known)
-        if strange:
-            self.unknown[feature.name] += strange
+        unknown = sum(count for text, count in counts.items() if text not in known)
+        if unknown:
+            self.unknown[feature.name] += unknown
         return column
 
     def _numbers(self, name: str, column: pa.Array, rows: int) -> pa.Array:

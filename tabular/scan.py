@@ -1,4 +1,4 @@
-"""One pass over a file, by which the kind of each column is decided from all of its cells."""
+"""One pass over a file, which determines the kind of each column from all of its cells."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,23 +18,23 @@ from tabular.split import Codes, Keys, add_column, column_hash, first_keys
 from tabular.table_error import TableError, shown, some
 
 Keep = Callable[[dict[str, pa.Array]], None]
-"""Takes each batch as it was read: float32 and text columns by name."""
+"""Called with each batch: float32 and text columns by name."""
 
 
-class TurnsToTextError(Exception):
-    """Columns that were read as numbers hold text: the pass must be made again."""
+class TextInNumbersError(Exception):
+    """Columns that were read as numbers contain text: the file must be scanned again."""
 
     def __init__(self, first_text: Mapping[str, int]) -> None:
-        """Keep the row of the first text of each column."""
+        """Store the row of the first text of each column."""
         super().__init__(f"text in {sorted(first_text)}")
         self.first_text = dict(first_text)
 
 
 class Scan:
-    """A pass over the rows of a source, with what is kept of them."""
+    """A pass over the rows of a source, with the statistics of its columns."""
 
     def __init__(self, source: Source, options: ReadOptions, first_text: Mapping[str, int]) -> None:
-        """Prepare a pass that takes the columns of `first_text` as text and the others as numbers."""
+        """Prepare a pass that reads the columns of `first_text` as text and the others as numbers."""
         self.source = source
         self.path: Path = source.path
         self.target = options.target
@@ -46,8 +46,8 @@ class Scan:
         self._keys: list[Keys] = []
         self._codes: list[Codes] = []
         self._missing = Missing(options.missing)
-        self._turning: dict[str, int] = {}
-        self._doubtful: dict[str, tuple[int, str]] = {}
+        self._text_rows: dict[str, int] = {}
+        self._suspect_numbers: dict[str, tuple[int, str]] = {}
         self.features = tuple(n for n in source.names if n != options.target and n not in options.drop)
         for name in self.features:
             if name in self.first_text or source.is_text(name):
@@ -56,25 +56,25 @@ class Scan:
                 self.numbers[name] = NumberColumn()
 
     def run(self, keep: Keep) -> None:
-        """Make the pass.
+        """Scan the file.
 
         Raises:
-            TableError: A cell or a column is refused.
-            TurnsToTextError: The pass must be made again with more columns as text.
+            TableError: A cell or a column is not valid.
+            TextInNumbersError: The file must be scanned again with more columns as text.
         """
         for batch in self.source.batches():
             if batch.num_rows:
                 keep(self._take(batch))
                 self.rows += batch.num_rows
             if self.rows > MAX_ROWS:
-                raise TableError(self.path, f"It has more than {MAX_ROWS:,} rows, which is the limit.")
-            if self._turning:
-                raise TurnsToTextError(self._turning)
-        for name, (row, text) in self._doubtful.items():
+                raise TableError(self.path, f"It has more than {MAX_ROWS:,} rows, the limit.")
+            if self._text_rows:
+                raise TextInNumbersError(self._text_rows)
+        for name, (row, text) in self._suspect_numbers.items():
             raise odd_cell(self.path, self.source.place(row), name, text)
 
     def take_keys(self) -> Keys:
-        """Hash of the features of each row; they are not kept here any longer."""
+        """Return the hash of the features of each row, and free the memory that holds them."""
         keys = np.concatenate(self._keys)
         self._keys.clear()
         return keys
@@ -117,7 +117,7 @@ class Scan:
             raise TableError(
                 self.path,
                 f"The target {shown(self.target)} has more than {MAX_CLASSES} classes: {some(names)}.",
-                "Choose another column with `--target`, or join rare classes.",
+                "Choose another column with `--target`, or merge rare classes.",
             )
         return codes
 
@@ -130,15 +130,15 @@ class Scan:
                 row = self.first_text[name]
                 raise TableError(
                     self.path,
-                    f"Column {shown(name)} holds numbers and text; the first text is in "
+                    f"Column {shown(name)} contains numbers and text; the first text is in "
                     f"{self.source.place(row)}.",
-                    f"Correct it, name it with `--missing`, or leave the column out with `--drop {name}`.",
+                    f"Correct it, add it to `--missing`, or exclude the column with `--drop {name}`.",
                 )
             raise TableError(
                 self.path,
-                f"Column {shown(name)} is text with more than {MAX_CATEGORIES} different values, "
-                f"such as an identifier has: {some(list(kept.counts))}.",
-                f"Leave it out with `--drop {name}`, or group its values.",
+                f"Column {shown(name)} is text with more than {MAX_CATEGORIES} distinct values; "
+                f"it may be an identifier: {some(list(kept.counts))}.",
+                f"Exclude it with `--drop {name}`, or group its values.",
             )
         return hashed
 
@@ -146,35 +146,35 @@ class Scan:
         numbers = parse(column)
         odd = self._missing.odd(numbers)
         if len(odd) and pa.types.is_floating(column.type):
-            self._look_at_numbers(name, numbers.exact, odd)
+            self._check_number_cells(name, numbers.exact, odd)
         elif len(odd):
-            self._look_at_text(name, column, odd)
-        if name not in self._turning and name not in self._doubtful:
+            self._check_text_cells(name, column, odd)
+        if name not in self._text_rows and name not in self._suspect_numbers:
             self.numbers[name].add(numbers, codes)
         return numbers
 
-    def _look_at_text(self, name: str, column: pa.Array, odd: NDArray[np.int64]) -> None:
-        """Decide what cells are that aren't plain numbers: missing, text, or meant as numbers."""
+    def _check_text_cells(self, name: str, column: pa.Array, odd: NDArray[np.int64]) -> None:
+        """Classify cells that aren't plain numbers: missing, text, or numbers in another notation."""
         cells = column.take(pa.array(odd))
         for text in pc.unique(cells).to_pylist():
             first = self.rows + int(odd[pc.index(cells, text).as_py()])
             if self._missing.is_cell(text):
                 raise self._missing_cell(name, first)
             if resembles_number(text):
-                self._doubtful.setdefault(name, (first, text))
+                self._suspect_numbers.setdefault(name, (first, text))
             else:
-                self._turning.setdefault(name, first)
+                self._text_rows.setdefault(name, first)
 
-    def _look_at_numbers(self, name: str, exact: NDArray[np.float64], odd: NDArray[np.int64]) -> None:
-        """Decide what cells of a typed file are that aren't finite numbers, or are words for missing."""
+    def _check_number_cells(self, name: str, exact: NDArray[np.float64], odd: NDArray[np.int64]) -> None:
+        """Classify cells of a typed file that are not finite numbers or count as missing."""
         cells = exact[odd]
         missing = np.isnan(cells) | self._missing.among(cells)
         if missing.any():
             raise self._missing_cell(name, self.rows + int(odd[missing][0]))
-        self._doubtful.setdefault(name, (self.rows + int(odd[0]), f"{cells[0]:g}"))
+        self._suspect_numbers.setdefault(name, (self.rows + int(odd[0]), f"{cells[0]:g}"))
 
     def _refuse_text(self, name: str, column: pa.Array, distinct: Mapping[str, object]) -> None:
-        """Refuse missing and overlong cells of a column of text, of which the distinct ones are known."""
+        """Raise TableError for missing and overlong cells, given the distinct values of a text column."""
         bad = [text for text in distinct if self._missing.is_text(text)]
         if bad:
             row = min(pc.index(column, text).as_py() for text in bad)
@@ -193,10 +193,10 @@ class Scan:
 
 
 def regression(path: Path, target: str) -> TableError:
-    """The refusal of a target of numbers with many values."""
+    """The error for a numeric target with many values."""
     return TableError(
         path,
-        f"The target {shown(target)} is a number with many values, so this is a regression; "
-        "`--task regression` is not there yet.",
+        f"The target {shown(target)} is numeric with many values, so this is a regression; "
+        "only classification is supported.",
         "Group the numbers into classes, or choose another column with `--target`.",
     )

@@ -1,7 +1,7 @@
-"""What a table and a model of it are: columns, classes, how the file was read and split. Pure.
+"""The schema of a table and of a model: columns, classes, how the file was read and split. Pure.
 
-`schema.json` beside a model is a `ModelSchema`. It says everything that is needed to read the same
-file again, make the same split of it, and ask the model for an answer.
+A model's `schema.json` is a `ModelSchema`. It contains everything that is needed to read the same file
+again, repeat its split, and request predictions.
 """
 
 from typing import Annotated, Final, Literal, Self
@@ -9,29 +9,29 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TARGET: Final = "target"
-"""Name of the column to predict, unless the reader is told another."""
+"""Default name of the column to predict."""
 
 NUMBERS: Final = "numbers"
 """Model input: float32, rows x numeric features in the order of the schema."""
 CATEGORIES: Final = "categories"
 """Model input: text, rows x categorical features in the order of the schema."""
 LABEL: Final = "label"
-"""Model output: text, one class a row, spelled as in the data."""
+"""Model output: text, one class per row, spelled as in the data."""
 PROBABILITIES: Final = "probabilities"
 """Model output: float32, rows x classes in the order of the schema."""
 
 MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
-"""Cells that count as missing unless the reader is told other words. `None` and `none` are values."""
+"""Cells that count as missing by default. `None` and `none` are ordinary values."""
 
 
 class Record(BaseModel):
-    """Strict and frozen: these cross a file."""
+    """Base of the records that are stored in files: strict and frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ReadOptions(Record):
-    """How a file is read; the same options on the same bytes give the same table."""
+    """How a file is read; the same bytes and options give the same table."""
 
     target: str = Field(default=TARGET, min_length=1, description="Column to predict.")
     drop: tuple[str, ...] = Field(default=(), description="Columns to leave out.")
@@ -39,14 +39,14 @@ class ReadOptions(Record):
 
 
 class Split(Record):
-    """Which rows are held out; the same split of the same table holds out the same rows."""
+    """Which rows are held out; the same table and split give the same rows."""
 
     test_split: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows to hold out.")
     seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Makes the split repeatable.")
 
 
 class Feature(Record):
-    """One column that the model is asked with."""
+    """One input column of the model."""
 
     name: str
     kind: Literal["number", "category"]
@@ -64,14 +64,14 @@ class Feature(Record):
 
 
 class RowCounts(Record):
-    """How many rows each side of the split has."""
+    """Number of rows on each side of the split."""
 
     train: int = Field(ge=1)
     held_out: int = Field(ge=1)
 
 
 class TableSchema(Record):
-    """What `preprocess` found in the data."""
+    """The schema that `preprocess` derived from the data."""
 
     schema_version: Literal[2] = 2
     task: Literal["classification"] = "classification"
@@ -95,7 +95,7 @@ class TableSchema(Record):
 
 
 class ModelSchema(TableSchema):
-    """`schema.json` of a model: the table it was trained on, and with what."""
+    """`schema.json` of a model: its training table, frameworks and parameters."""
 
     frameworks: dict[str, str] = Field(description="Library -> version that trained and wrote the model.")
     parameters: dict[str, str | int | float | bool | None]

@@ -1,4 +1,4 @@
-"""Open a file as a source of batches, by what its first bytes say it is."""
+"""Open a file as a source of batches, in the format that its first bytes show."""
 
 from collections.abc import Collection
 from pathlib import Path
@@ -17,19 +17,19 @@ def open_source(path: Path, expected: Collection[str], text: Collection[str] = (
     """Open a CSV or Parquet file.
 
     Args:
-        path: The file; its name says nothing.
-        expected: Names of columns that it should have, by which a CSV file's delimiter is told.
-        text: Columns that are text even if a typed file holds numbers.
+        path: The file; its name is ignored.
+        expected: Names of columns that it should have; they determine a CSV file's delimiter.
+        text: Columns to read as text even if a typed file stores numbers.
 
     Raises:
-        TableError: It is not such a file, or its header breaks the rules.
+        TableError: It is not such a file, or its header is not valid.
     """
     try:
         if not path.is_file():
             raise TableError(path, "There is no such file." if not path.exists() else "It is not a file.")
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise TableError(path, f"It has {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB.")
+            raise TableError(path, f"Its size is {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB.")
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:

@@ -1,9 +1,9 @@
-"""The split into training and held-out rows: repeatable, by class, and never through equal rows.
+"""The split into training and held-out rows: repeatable and stratified; equal rows stay together.
 
-Rows with equal features form a group, and a group is held out or not as a whole, so a duplicate can't
-carry a training row into evaluation. Groups are compared by a 64-bit hash of what a model sees of them:
+Rows with equal features form a group, and a group is held out as a whole or not at all, so evaluation
+never contains a copy of a training row. Groups are identified by a 64-bit hash of their model inputs:
 float32 numbers and text. Of each class, the groups with the lowest hash after mixing in the seed are held
-out, so the order of the rows is no matter.
+out, so the result does not depend on the order of the rows.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ _SECOND: Final = np.uint64(0x94D049BB133111EB)
 
 
 def held_out(table: pa.Table, split: Split, target: str) -> Mask:
-    """Say of each row whether it is held out.
+    """Which rows are held out.
 
     Args:
         table: What `tabular.reader.read` returned: float32 and text columns.
@@ -34,7 +34,7 @@ def held_out(table: pa.Table, split: Split, target: str) -> Mask:
         target: Column with the class of each row.
 
     Raises:
-        MissingClassError: A class would be missing on one side; `tabular.reader` refuses such a table.
+        MissingClassError: A class would be missing on one side; `tabular.reader` raises TableError.
     """
     order = sorted(pc.unique(table[target]).to_pylist())
     codes = pc.index_in(table[target], value_set=pa.array(order)).to_numpy().astype(np.uint16)
@@ -46,19 +46,19 @@ def held_out(table: pa.Table, split: Split, target: str) -> Mask:
 
 
 class MissingClassError(ValueError):
-    """A side of the split has no row of some classes."""
+    """One side of the split has no row of some classes."""
 
     def __init__(self, classes: list[int]) -> None:
-        """Keep the numbers of the classes."""
+        """Store the numbers of the classes."""
         super().__init__(f"a side of the split has no row of the classes {classes}")
         self.classes = classes
 
 
 class Groups:
-    """The groups of equal rows of a table, and the class that each of them counts for."""
+    """The groups of equal rows of a table, and the class that each group is assigned to."""
 
     def __init__(self, keys: Keys, codes: Codes, classes: int, split: Split) -> None:
-        """Group rows by the hash of their features, which is changed, and the number of their class."""
+        """Group rows by the hash of their features (`keys`, modified in place) and their class number."""
         self._codes = codes
         self._classes = classes
         self._split = split
@@ -74,7 +74,7 @@ class Groups:
         return sum(len(own) for own in self._groups)
 
     def held_out(self) -> Mask:
-        """Say of each row whether it is held out; raises MissingClassError."""
+        """Which rows are held out; raises MissingClassError."""
         out = np.zeros(len(self._mixed), dtype=bool)
         decided = np.zeros(len(self._shared), dtype=bool)
         for code, own in enumerate(self._groups):
@@ -104,7 +104,7 @@ def fitted_schema(
     data_sha256: str,
     warnings: tuple[str, ...] = (),
 ) -> TableSchema:
-    """Describe a table that was split; the categories of a feature are those of its training rows."""
+    """The schema of a table that was split; categories are those of the training rows."""
     train = table.filter(pa.array(~out))
     features = tuple(_feature(train, name) for name in table.column_names if name != read.target)
     return TableSchema(
@@ -119,7 +119,7 @@ def fitted_schema(
 
 
 def column_hash(column: pa.ChunkedArray | pa.Array) -> Keys:
-    """Hash what a model sees of a column: the float32 value, or the text."""
+    """Hash the model inputs of a column: float32 values or text."""
     if pa.types.is_floating(column.type):
         values = np.asarray(column.to_numpy(), dtype=np.float32) + np.float32(0)
         return values.view(np.uint32).astype(np.uint64)
@@ -130,12 +130,12 @@ def column_hash(column: pa.ChunkedArray | pa.Array) -> Keys:
 
 
 def text_hash(text: str) -> int:
-    """64 bits of a text, the same on every machine."""
+    """64-bit hash of a text, the same on every machine."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
 def first_keys(rows: int) -> Keys:
-    """Keys of rows of which no column was added yet."""
+    """Initial keys of rows, before a column is added."""
     return np.full(rows, _GOLDEN)
 
 
@@ -145,7 +145,7 @@ def add_column(keys: Keys, hashed: Keys) -> Keys:
 
 
 def _mix(values: Keys) -> Keys:
-    """Change values in place, so that every bit reaches every bit; return them.
+    """Mix values in place, so that every input bit affects every output bit; return them.
 
     This is the finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
     """
@@ -158,13 +158,13 @@ def _mix(values: Keys) -> Keys:
 
 
 def _distinct(values: Keys) -> Keys:
-    """Sort and leave each value once; `np.unique` takes four times as long for so many different ones."""
+    """The distinct values, sorted in place; `np.unique` takes four times as long for many distinct values."""
     values.sort()
     return values[np.concatenate(([True], values[1:] != values[:-1]))] if len(values) else values
 
 
 def _shared(groups: list[Keys]) -> tuple[Keys, NDArray[np.int64]]:
-    """Groups that stand in more than one class, and in how many."""
+    """The groups that occur in more than one class, and in how many."""
     every = np.concatenate(groups)
     every.sort()
     twice = every[1:][every[1:] == every[:-1]]
@@ -173,7 +173,7 @@ def _shared(groups: list[Keys]) -> tuple[Keys, NDArray[np.int64]]:
 
 
 def _owned(groups: list[Keys], shared: Keys, classes: NDArray[np.int64]) -> list[Keys]:
-    """Leave each shared group to one of its classes, by its hash, so that all get some."""
+    """Assign each shared group to one of its classes, chosen evenly by its hash."""
     owner = _mix(shared.copy()) % classes.astype(np.uint64)
     passed = np.zeros(len(shared), dtype=np.uint64)
     owned = []

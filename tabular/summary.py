@@ -1,4 +1,4 @@
-"""What a person is shown of a table before it is trained on."""
+"""The summary of a table that is shown before training."""
 
 from typing import Literal
 
@@ -8,17 +8,17 @@ from tabular.schema import ReadOptions, Record, RowCounts, Split
 
 
 class ColumnSummary(Record):
-    """One feature as read."""
+    """One feature of the table."""
 
     name: str
     kind: Literal["number", "category"]
     minimum: float | None = None
     maximum: float | None = None
-    values: int | None = Field(default=None, description="Different values of a category.")
+    values: int | None = Field(default=None, description="Distinct values of a category.")
 
 
 class ClassSummary(Record):
-    """One class of the target, and how many rows it has."""
+    """One class of the target, and its number of rows."""
 
     label: str
     rows: int
@@ -26,7 +26,7 @@ class ClassSummary(Record):
 
 
 class Summary(Record):
-    """A table as read and split."""
+    """A table after reading and splitting."""
 
     file: str
     format: Literal["csv", "parquet"]

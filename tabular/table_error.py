@@ -1,4 +1,4 @@
-"""The refusal of a table: one message that names the file, the reason and what to do."""
+"""The error for a table that can't be used: it names the file, the reason and the fix."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ class TableError(UsageError):
     """A file can't be used as a table; nothing was changed."""
 
     def __init__(self, path: Path, why: str, fix: str = "") -> None:
-        """Name the file, why it is refused, and what to do about it."""
+        """Name the file, the reason and the fix."""
         super().__init__(f"{path} can't be used.", why=why, fix=fix)
         self.path = path
 
@@ -28,5 +28,5 @@ def some(names: Sequence[str]) -> str:
 
 
 def shown(text: str) -> str:
-    """A cell or a name as a message shows it: quoted, in one line, cut where it is long."""
+    """A cell or a name for a message: quoted, in one line, truncated if it is long."""
     return repr(text if len(text) <= SHOWN else text[: SHOWN - 3] + "...")

@@ -1,8 +1,8 @@
-"""Fit a classifier on training rows, and write it as ONNX.
+"""Fit a classifier on training rows, and convert it to ONNX.
 
-Everything is float32 from the start: fitted on float64, a tree's thresholds fall between the numbers
-that the model is asked with later, and probabilities move by up to 0.09 (measured 2026-11-28). Trees
-get no scaler, which rounds for nothing.
+All numbers are float32, as at prediction time: with trees fitted on float64, thresholds fall between
+float32 values, and probabilities differ by up to 0.09 (measured 2026-11-28). Trees get no scaler, which
+would only add rounding.
 """
 
 import pickle
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 ALGORITHMS: Final = ("random-forest", "decision-tree", "logistic-regression")
 MAX_SAMPLES: Final = 100_000
-"""Rows that one tree is fitted on, at most."""
+"""Limit of the rows that one tree is fitted on."""
 MAX_TREE_ROWS: Final = 2_000_000
-"""Rows times trees of a forest, so that many trees take fewer rows each and the time is bounded."""
+"""Limit of rows times trees of a forest: it bounds the time; with more trees, each gets fewer rows."""
 MAX_FOREST_ROWS: Final = 200_000
-"""Rows of a forest in all: with more, drawing them takes longer than fitting."""
+"""Limit of the rows of a forest: with more, sampling takes longer than fitting."""
 MAX_CELLS: Final = 64 << 20
-"""Encoded numbers that a fit may hold in memory (256 MiB); with more, fewer rows are fitted on."""
+"""Limit of the encoded numbers in memory (256 MiB); rows beyond it are not used for fitting."""
 _OPSET: Final = {"": 21, "ai.onnx.ml": 3}
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """How to fit."""
+    """Parameters of the fit."""
 
     algorithm: str = "random-forest"
     n_estimators: int = 100
@@ -46,22 +46,22 @@ class Parameters:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A model in both forms, and the schema that belongs to it."""
+    """A fitted model in both formats, with its schema."""
 
     pipeline: Any
-    """The scikit-learn pipeline; `frame` makes what it takes."""
+    """The scikit-learn pipeline; `frame` creates its input."""
     onnx: bytes
     schema: ModelSchema
 
     def write(self, folder: Path) -> None:
-        """Write the model's two files, and check that they may be served.
+        """Write the model's two files, and check that they can be served.
 
         Raises:
             UsageError: The model is too large to serve.
         """
         if len(self.onnx) > graph.MAX_BYTES:
             raise UsageError(
-                f"The model has {len(self.onnx) >> 20} MiB; at most {graph.MAX_BYTES >> 20} can be served.",
+                f"The model has {len(self.onnx) >> 20} MiB; the limit is {graph.MAX_BYTES >> 20} MiB.",
                 fix="Lower n_estimators or max_depth.",
             )
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,17 +70,17 @@ class Fitted:
         graph.check(folder / MODEL, self.schema)
 
     def pickled(self) -> bytes:
-        """The scikit-learn pipeline for people who want to look at it. Nothing of Slipway serves it."""
+        """The scikit-learn pipeline, for inspection. Slipway never loads or serves it."""
         return pickle.dumps(self.pipeline, protocol=4)
 
 
 def fit(table: "pa.Table", schema: TableSchema, parameters: Parameters) -> Fitted:
-    """Fit on the rows of a table; the same table and parameters give the same bytes.
+    """Fit on the rows of a table. The same table and parameters give the same bytes.
 
     Args:
         table: Training rows with the features and the target of `schema`.
-        schema: What `preprocess` found in the data.
-        parameters: How to fit.
+        schema: The schema that `preprocess` derived from the data.
+        parameters: Parameters of the fit.
 
     Raises:
         UsageError: The algorithm is unknown or can't be served.
@@ -107,8 +107,8 @@ def fit(table: "pa.Table", schema: TableSchema, parameters: Parameters) -> Fitte
 
 
 def frame(schema: TableSchema, feeds: inputs.Feeds) -> Any:  # noqa: ANN401 - pandas has no types here
-    """What the scikit-learn pipeline takes: numbers first, then categories, by position."""
-    import pandas as pd  # noqa: PLC0415  # of the steps' image alone
+    """The input of the scikit-learn pipeline: numbers first, then categories, by position."""
+    import pandas as pd  # noqa: PLC0415  # only in the image of the steps
 
     parts = []
     if schema.numbers:
@@ -119,7 +119,7 @@ def frame(schema: TableSchema, feeds: inputs.Feeds) -> Any:  # noqa: ANN401 - pa
 
 
 def _pipeline(schema: TableSchema, parameters: Parameters, rows: int) -> Any:  # noqa: ANN401 - scikit-learn has no types here
-    from sklearn.compose import ColumnTransformer  # noqa: PLC0415  # of the steps' image alone
+    from sklearn.compose import ColumnTransformer  # noqa: PLC0415  # only in the image of the steps
     from sklearn.pipeline import Pipeline  # noqa: PLC0415
     from sklearn.preprocessing import OneHotEncoder, StandardScaler  # noqa: PLC0415
 
@@ -131,7 +131,7 @@ def _pipeline(schema: TableSchema, parameters: Parameters, rows: int) -> Any:  #
         parts.append((NUMBERS, StandardScaler() if scaled else "passthrough", list(range(numbers))))
     if categories:
         known = [np.array(each.categories, dtype=object) for each in schema.features if each.categories]
-        # An unknown category is encoded as none of the known ones.
+        # All columns of an unknown category are 0.
         encoder = OneHotEncoder(
             categories=known, handle_unknown="ignore", sparse_output=False, dtype=np.float32
         )
@@ -168,7 +168,7 @@ def _classifier(parameters: Parameters, rows: int) -> Any:  # noqa: ANN401 - sci
 
 
 def _rows_a_tree(parameters: Parameters, rows: int) -> int | None:
-    """How many rows each tree of a forest draws; None for as many as there are."""
+    """Rows that each tree of a forest samples; None for all."""
     if parameters.algorithm != "random-forest":
         return None
     most = min(MAX_SAMPLES, max(MAX_TREE_ROWS // parameters.n_estimators, 1))
@@ -176,7 +176,7 @@ def _rows_a_tree(parameters: Parameters, rows: int) -> int | None:
 
 
 def _most_rows(schema: TableSchema, parameters: Parameters) -> int:
-    """How many rows to fit on at most."""
+    """Limit of the rows to fit on."""
     width = len(schema.numbers) + sum(len(each.categories) for each in schema.features)
     bound = {"random-forest": MAX_FOREST_ROWS, "decision-tree": MAX_SAMPLES}
     fitting = max(MAX_CELLS // width, 1)
@@ -184,7 +184,7 @@ def _most_rows(schema: TableSchema, parameters: Parameters) -> int:
 
 
 def _chosen(y: NDArray[np.object_], most: int, seed: int) -> NDArray[np.int64]:
-    """At most about `most` rows, in order, with at least one of each class."""
+    """Indexes of about `most` rows, in order, with at least one row of each class."""
     if len(y) <= most:
         return np.arange(len(y))
     _, first = np.unique(y, return_index=True)
@@ -193,18 +193,18 @@ def _chosen(y: NDArray[np.object_], most: int, seed: int) -> NDArray[np.int64]:
 
 
 def _converted(pipeline: Any, schema: TableSchema) -> bytes:  # noqa: ANN401 - scikit-learn has no types here
-    from skl2onnx import convert_sklearn  # noqa: PLC0415  # of the steps' image alone
+    from skl2onnx import convert_sklearn  # noqa: PLC0415  # only in the image of the steps
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
 
-    asked: list[tuple[str, Any]] = []
+    initial_types: list[tuple[str, Any]] = []
     if schema.numbers:
-        asked.append((NUMBERS, FloatTensorType([None, len(schema.numbers)])))
+        initial_types.append((NUMBERS, FloatTensorType([None, len(schema.numbers)])))
     if schema.categorical:
-        asked.append((CATEGORIES, StringTensorType([None, len(schema.categorical)])))
+        initial_types.append((CATEGORIES, StringTensorType([None, len(schema.categorical)])))
     converted = convert_sklearn(
         pipeline,
         name="classifier",
-        initial_types=asked,
+        initial_types=initial_types,
         options={"zipmap": False},
         target_opset=_OPSET,
     )
@@ -215,7 +215,7 @@ def _converted(pipeline: Any, schema: TableSchema) -> bytes:  # noqa: ANN401 - s
 
 def _frameworks() -> dict[str, str]:
     import onnx  # noqa: PLC0415
-    import skl2onnx  # noqa: PLC0415  # of the steps' image alone
+    import skl2onnx  # noqa: PLC0415  # only in the image of the steps
     import sklearn  # noqa: PLC0415
 
     return {

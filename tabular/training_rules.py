@@ -1,4 +1,4 @@
-"""What a table must be to be trained on, beyond being a table, and what a person is warned of."""
+"""Requirements on a training table beyond its format, and warnings about its data."""
 
 import math
 import re
@@ -17,11 +17,11 @@ from tabular.table_error import TableError, shown, some
 
 _PANDAS_UNNAMED: Final = re.compile(r"Unnamed: \d+")
 FEW_CATEGORIES: Final = 10
-"""So many different values are always taken; more must come twice on average."""
+"""This many distinct values are always accepted; more must occur twice on average."""
 MANY_VALUES: Final = 20
-"""Numbers as classes: beyond so many values it may be a regression."""
+"""With more numeric classes, the task may be a regression."""
 ENOUGH_ROWS: Final = 20
-"""With fewer rows a feature may separate the classes by chance."""
+"""With fewer rows, a feature may separate the classes by chance."""
 FEW_HELD_OUT: Final = 5
 
 
@@ -35,17 +35,16 @@ def require_trainable(scan: Scan) -> None:
         if values > max(FEW_CATEGORIES, scan.rows // 2):
             raise TableError(
                 scan.path,
-                f"Column {shown(name)} is text with {values} different values in {scan.rows} rows, "
-                f"such as an identifier has: {some(list(text.counts))}.",
-                f"Leave it out with `--drop {name}`, or group its values.",
+                f"Column {shown(name)} is text with {values} distinct values in {scan.rows} rows; "
+                f"it may be an identifier: {some(list(text.counts))}.",
+                f"Exclude it with `--drop {name}`, or group its values.",
             )
     for name, number in scan.numbers.items():
         if _PANDAS_UNNAMED.fullmatch(name) and number.runs:
             raise TableError(
                 scan.path,
-                f"Column {shown(name)} is a running number without a name of its own, "
-                "such as a saved index is.",
-                f"Name it in the header, or leave it out with `--drop '{name}'`.",
+                f"Column {shown(name)} is a row number without a name; it may be a saved index.",
+                f"Name it in the header, or exclude it with `--drop '{name}'`.",
             )
 
 
@@ -54,7 +53,7 @@ def _require_classes(scan: Scan) -> None:
     if len(names) < 2:
         raise TableError(
             scan.path,
-            f"The target {shown(scan.target)} has one class only: {some(names)}. It takes two or more.",
+            f"The target {shown(scan.target)} has only one class: {some(names)}. Two or more are required.",
         )
     stripped: dict[str, str] = {}
     for name in names:
@@ -63,8 +62,8 @@ def _require_classes(scan: Scan) -> None:
             raise TableError(
                 scan.path,
                 f"The classes {shown(twin)} and {shown(name)} of the target {shown(scan.target)} differ "
-                "only in the spaces around them.",
-                "Make them one.",
+                "only in surrounding spaces.",
+                "Spell them the same.",
             )
     if len(names) > MANY_VALUES and all(is_number(name) for name in names):
         fractions = any(float(name) != round(float(name)) for name in names)
@@ -73,36 +72,36 @@ def _require_classes(scan: Scan) -> None:
 
 
 def require_split(scan: Scan, classes: Sequence[str], codes: Codes, split: Split) -> Mask:
-    """Return which rows are held out; TableError if a side of the split would be left without a class."""
+    """Return which rows are held out; raises TableError if a class would be missing on one side."""
     groups = Groups(scan.take_keys(), codes, len(classes), split)
     least = len(classes) / groups.total
     if not least <= split.test_split <= 1 - least:
         low, high = math.ceil(least * 100) / 100, math.floor((1 - least) * 100) / 100
         raise TableError(
             scan.path,
-            f"A test split of {split.test_split:g} of {groups.total} distinct rows has no room for "
+            f"A test split of {split.test_split:g} of {groups.total} distinct rows is not enough for "
             f"{len(classes)} classes on both sides.",
-            _way_out(low, high),
+            _split_fix(low, high),
         )
     try:
         return groups.held_out()
     except MissingClassError as error:
         raise TableError(
             scan.path,
-            "Too few distinct rows to hold one out (it takes 2) in the classes "
+            "Too few distinct rows to hold one out (2 are required) in the classes "
             f"{some([classes[code] for code in error.classes])}.",
-            "Add rows, or drop these classes. Rows with equal features count once.",
+            "Add rows, or remove these classes. Rows with equal features count once.",
         ) from error
 
 
-def _way_out(low: float, high: float) -> str:
+def _split_fix(low: float, high: float) -> str:
     if low > high:
         return "Add rows."
     return f"Add rows, or set `--test-split` {f'from {low:g} to {high:g}' if low < high else f'{low:g}'}."
 
 
 def warnings_of(scan: Scan, classes: Sequence[str], held_out: NDArray[np.int64]) -> tuple[str, ...]:
-    """What a person should know of a table that can be trained on."""
+    """The warnings about a table that is suitable for training."""
     return tuple(_warnings(scan, classes, held_out))
 
 
@@ -114,7 +113,7 @@ def _warnings(scan: Scan, classes: Sequence[str], held_out: NDArray[np.int64]) -
     if rare := [name for name, count in zip(classes, held_out, strict=True) if count < FEW_HELD_OUT]:
         yield (
             f"Fewer than {FEW_HELD_OUT} rows are held out of the classes {some(rare)}: "
-            "a score on so few says little."
+            "their scores are not reliable."
         )
 
 
@@ -126,31 +125,34 @@ def _leaks(scan: Scan) -> Iterator[str]:
         for name in scan.features
         if (
             name in scan.numbers
-            and (scan.numbers[name].leak.alive or _tells(scan.numbers[name].codes_leak, scan))
+            and (scan.numbers[name].leak.alive or _determines_class(scan.numbers[name].codes_leak, scan))
         )
-        or (name in scan.texts and _tells(scan.texts[name].leak, scan))
+        or (name in scan.texts and _determines_class(scan.texts[name].leak, scan))
     ]
     for name in leaks:
-        yield (f"Column {shown(name)} alone predicts the target perfectly: is it known before the target is?")
+        yield (
+            f"Column {shown(name)} alone predicts the target perfectly; "
+            "check that its value is known before the target."
+        )
 
 
-def _tells(values: Values, scan: Scan) -> bool:
-    """Whether each value belongs to one class; values that hardly come twice belong to one anyway."""
+def _determines_class(values: Values, scan: Scan) -> bool:
+    """Whether each value occurs in one class only; not significant if values rarely repeat."""
     return values.alive and 2 * len(values.classes) <= scan.rows
 
 
 def _numbers(scan: Scan) -> Iterator[str]:
     for name, number in scan.numbers.items():
         if number.constant:
-            yield f"Column {shown(name)} holds one value only: {number.minimum:g}."
+            yield f"Column {shown(name)} has only one value: {number.minimum:g}."
         elif number.runs and scan.rows > 2:
             way = "rises" if number.rising else "falls"
-            yield f"Column {shown(name)} {way} from each row to the next: is it a running number?"
+            yield f"Column {shown(name)} {way} from each row to the next; it may be a row number."
         elif number.unique and scan.rows >= ENOUGH_ROWS:
-            yield f"Column {shown(name)} holds whole numbers that differ in every row: is it an identifier?"
+            yield f"Column {shown(name)} has a different whole number in every row; it may be an identifier."
         if number.rounded:
             yield (
-                f"Column {shown(name)} holds numbers that float32 rounds: digits beyond the seventh "
+                f"Column {shown(name)} has numbers that float32 rounds: digits beyond the seventh "
                 f"(whole numbers beyond {EXACT_WHOLE:,}) are lost."
             )
 
@@ -158,9 +160,9 @@ def _numbers(scan: Scan) -> Iterator[str]:
 def _texts(scan: Scan) -> Iterator[str]:
     for name, text in scan.texts.items():
         if len(text.counts) == 1:
-            yield f"Column {shown(name)} holds one value only: {some(list(text.counts))}."
+            yield f"Column {shown(name)} has only one value: {some(list(text.counts))}."
         elif len(text.counts) == scan.rows:
-            yield f"Column {shown(name)} is text that differs in every row: is it an identifier?"
+            yield f"Column {shown(name)} has a different text in every row; it may be an identifier."
         twins = _twins(text.counts)
         if twins:
             yield f"Column {shown(name)} has values that differ only in spaces or case: {some(twins)}."
@@ -180,9 +182,12 @@ def _class_names(classes: Sequence[str]) -> Iterator[str]:
             values.setdefault(float(name), []).append(name)
     for names in values.values():
         if len(names) > 1:
-            yield f"The classes {some(names)} are one number written differently; they are kept apart."
+            yield (
+                f"The classes {some(names)} are the same number in different notations; "
+                "they are separate classes."
+            )
     if twins := _twins(classes):
-        yield f"The classes {some(twins)} differ only in case; they are kept apart."
+        yield f"The classes {some(twins)} differ only in case; they are separate classes."
 
 
 def _twins(names: "Sequence[str] | dict[str, int]") -> list[str]:

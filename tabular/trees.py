@@ -1,7 +1,7 @@
-"""Whether the arrays of a TreeEnsembleClassifier are trees. Pure.
+"""Check that the arrays of a TreeEnsembleClassifier are valid trees. Pure.
 
-onnxruntime trusts them: a child beyond the end or a feature beyond the row reads foreign memory, a
-cycle never ends, and a chain of a million nodes takes the stack. So each is checked here.
+onnxruntime does not check them: an index out of range of the nodes or the features reads memory out of
+bounds, a cycle never ends, and a chain of a million nodes overflows the stack.
 """
 
 from collections.abc import Mapping
@@ -31,19 +31,19 @@ Ints = NDArray[np.int64]
 
 
 class TreesError(ValueError):
-    """They are not trees; the text says why."""
+    """The trees are not valid; the text says why."""
 
 
 def check(attributes: Mapping[str, Any], *, width: int, classes: int) -> None:
-    """Check the ensemble against the number of columns that it reads and the classes that it answers.
+    """Check an ensemble for the given number of input columns and classes.
 
     Args:
         attributes: Name -> list of numbers or of bytes, as in the file.
-        width: Columns of its input.
-        classes: How many labels it has.
+        width: Number of input columns.
+        classes: Number of labels.
 
     Raises:
-        TreesError: A length, a reference or a number is wrong, or there is a cycle.
+        TreesError: A length, a reference or a number is not valid, or there is a cycle.
     """
     nodes = _arrays(attributes, _NODES)
     leaves = _arrays(attributes, _CLASSES)
@@ -53,7 +53,7 @@ def check(attributes: Mapping[str, Any], *, width: int, classes: int) -> None:
     first, size = _places(nodes)
     is_leaf = _is_leaf(nodes["nodes_modes"])
     if ((nodes["nodes_featureids"] < 0) | (nodes["nodes_featureids"] >= width)).any():
-        raise TreesError(f"a tree reads a column beyond the {width} that there are")
+        raise TreesError(f"a tree reads a column outside its {width} inputs")
     true, false = (
         _children(nodes[f"nodes_{side}nodeids"], first, size, is_leaf) for side in ("true", "false")
     )
@@ -64,17 +64,17 @@ def check(attributes: Mapping[str, Any], *, width: int, classes: int) -> None:
 def _arrays(attributes: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     if missing := [name for name in names if name not in attributes]:
         raise TreesError(f"the trees have no {missing[0]}")
-    found: dict[str, Any] = {}
+    arrays: dict[str, Any] = {}
     for name in names:
         if name == "nodes_modes":
-            found[name] = np.array(attributes[name], dtype=object)
+            arrays[name] = np.array(attributes[name], dtype=object)
         else:
-            found[name] = np.array(attributes[name], dtype=np.float32 if name in _FLOATS else np.int64)
-    if len({len(found[name]) for name in names}) > 1:
-        raise TreesError(f"{names[0]} and the arrays beside it have different lengths")
-    if bad := [name for name in names if name in _FLOATS and not np.isfinite(found[name]).all()]:
-        raise TreesError(f"{bad[0]} holds a value that is not a finite number")
-    return found
+            arrays[name] = np.array(attributes[name], dtype=np.float32 if name in _FLOATS else np.int64)
+    if len({len(arrays[name]) for name in names}) > 1:
+        raise TreesError(f"{names[0]} and the related arrays have different lengths")
+    if bad := [name for name in names if name in _FLOATS and not np.isfinite(arrays[name]).all()]:
+        raise TreesError(f"{bad[0]} contains a value that is not a finite number")
+    return arrays
 
 
 def _is_leaf(modes: NDArray[np.object_]) -> NDArray[np.bool_]:
@@ -85,9 +85,9 @@ def _is_leaf(modes: NDArray[np.object_]) -> NDArray[np.bool_]:
 
 
 def _places(nodes: Mapping[str, Ints]) -> tuple[Ints, Ints]:
-    """For each node, where its tree begins and how many nodes it has.
+    """Index of the first node of each node's tree, and the size of that tree.
 
-    Trees and nodes are numbered 0, 1, 2... in the order of the file, so a number is a place.
+    Trees and nodes must be numbered 0, 1, 2... in the order of the file, so a number is an index.
     """
     tree = nodes["nodes_treeids"]
     begins = np.flatnonzero(np.diff(tree, prepend=-1))
@@ -101,16 +101,16 @@ def _places(nodes: Mapping[str, Ints]) -> tuple[Ints, Ints]:
 
 
 def _children(ids: Ints, first: Ints, size: Ints, is_leaf: NDArray[np.bool_]) -> Ints:
-    """Place of each branch's child; leaves have none."""
+    """Index of each branch's child; undefined for leaves."""
     if (ids[is_leaf] != 0).any():
         raise TreesError("a leaf has a child")
     if ((ids < 0) | (ids >= size))[~is_leaf].any():
-        raise TreesError("a branch leads to a node that does not exist")
+        raise TreesError("a branch refers to a node that does not exist")
     return ids + first
 
 
 def _check_reach(roots: Ints, true: Ints, false: Ints, is_leaf: NDArray[np.bool_]) -> None:
-    """Every node is reached from its root once, so nothing is shared and nothing is a cycle."""
+    """Check that every node is reached exactly once from its root, so there are no shared nodes or cycles."""
     reached = np.zeros(len(is_leaf), dtype=np.int64)
     level = roots
     for _ in range(MAX_DEPTH + 1):
@@ -124,18 +124,18 @@ def _check_reach(roots: Ints, true: Ints, false: Ints, is_leaf: NDArray[np.bool_
     else:
         raise TreesError(f"a tree is deeper than {MAX_DEPTH}")
     if not reached.all():
-        raise TreesError("a node is reached from no root")
+        raise TreesError("a node is not reached from a root")
 
 
 def _check_leaves(
     leaves: Mapping[str, Ints], nodes: Mapping[str, Ints], is_leaf: NDArray[np.bool_], classes: int
 ) -> None:
-    """Every weight belongs to a leaf and to a class that there is, and every leaf has one."""
+    """Check that every weight belongs to an existing leaf and class, and every leaf has a weight."""
     begins = np.flatnonzero(nodes["nodes_nodeids"] == 0)
     sizes = np.diff(begins, append=len(is_leaf))
     tree, node = leaves["class_treeids"], leaves["class_nodeids"]
     if ((leaves["class_ids"] < 0) | (leaves["class_ids"] >= classes)).any():
-        raise TreesError(f"a leaf answers a class beyond the {classes} that there are")
+        raise TreesError(f"a leaf refers to a class outside the {classes} of the model")
     if ((tree < 0) | (tree >= len(begins))).any() or ((node < 0) | (node >= sizes[tree])).any():
         raise TreesError("a weight belongs to a node that does not exist")
     place = begins[tree] + node

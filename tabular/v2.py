@@ -1,6 +1,6 @@
-"""The V2 inference protocol for a model of tabular data: metadata, and both sides of an answer. Pure.
+"""The V2 inference protocol for a model of tabular data: metadata, requests and responses. Pure.
 
-The model server writes metadata and answers, a client requests; `tabular.requests` reads those.
+The model server writes metadata and responses, a client writes requests; `tabular.requests` parses those.
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def write_answer(name: str, request: Request, answers: Predictions) -> bytes:
-    """The body of an answer: one label a row, and one probability for each class."""
-    rows, classes = answers.probabilities.shape
+def write_response(name: str, request: Request, predictions: Predictions) -> bytes:
+    """The body of a response: one label per row, and one probability per row and class."""
+    rows, classes = predictions.probabilities.shape
     outputs: dict[str, dict[str, Any]] = {
-        LABEL: {"name": LABEL, "datatype": "BYTES", "shape": [rows], "data": answers.labels.tolist()},
+        LABEL: {"name": LABEL, "datatype": "BYTES", "shape": [rows], "data": predictions.labels.tolist()},
         PROBABILITIES: {
             "name": PROBABILITIES,
             "datatype": "FP32",
             "shape": [rows, classes],
-            "data": answers.probabilities.ravel().tolist(),
+            "data": predictions.probabilities.ravel().tolist(),
         },
     }
     document: dict[str, Any] = {"model_name": name}
@@ -59,7 +59,7 @@ def request(schema: ModelSchema, table: "pa.Table") -> dict[str, Any]:
     """The request for the rows of a table: one tensor for each feature.
 
     Raises:
-        InputError: A feature is missing, has another type, or a cell can't be used.
+        InputError: A feature is missing or has the wrong type, or a cell is not valid.
     """
     feeds = inputs.from_table(schema, table)
     columns = {}
@@ -79,11 +79,11 @@ def request(schema: ModelSchema, table: "pa.Table") -> dict[str, Any]:
     }
 
 
-def read_answer(document: Any, rows: int, schema: ModelSchema) -> Predictions:  # noqa: ANN401 - JSON
-    """Read the answer to a request of so many rows.
+def read_response(document: Any, rows: int, schema: ModelSchema) -> Predictions:  # noqa: ANN401 - JSON
+    """Parse the response to a request of `rows` rows.
 
     Raises:
-        ValueError: It does not hold a label of the schema and as many probabilities as classes a row.
+        ValueError: It does not have one label of the schema and one probability per class for each row.
     """
     try:
         outputs = {each["name"]: each["data"] for each in document["outputs"]}
@@ -91,9 +91,9 @@ def read_answer(document: Any, rows: int, schema: ModelSchema) -> Predictions:  
         probabilities = np.array(outputs[PROBABILITIES], dtype=np.float32)
         known = set(labels.tolist()) <= set(schema.classes)
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"it has no {LABEL} and {PROBABILITIES} that can be read") from error
+        raise ValueError(f"it has no valid {LABEL} and {PROBABILITIES}") from error
     if labels.shape != (rows,) or not known:
-        raise ValueError("it has not one label of the schema for each row")
+        raise ValueError("it does not have one label of the schema for each row")
     if probabilities.size != rows * len(schema.classes):
-        raise ValueError("it has not one probability for each row and class")
+        raise ValueError("it does not have one probability for each row and class")
     return Predictions(labels, probabilities.reshape(rows, len(schema.classes)))

@@ -1,9 +1,9 @@
 """The protobuf structure of an ONNX file, checked before a parser reads it. Pure.
 
-A parser makes an object of every message, so a small file of empty messages can take gigabytes of
-memory. This scan makes none: it steps over the bytes once, and refuses every field that is not in the
-table below. What the table leaves out can't be in the file: external data, functions, subgraphs,
-sparse and training tensors, sequences, maps, and a field that is given twice where one is meant.
+A parser allocates an object for every message, so a small file of empty messages can take gigabytes of
+memory. This scan allocates none: it reads the bytes once, and refuses every field that is not in the
+table below. This excludes external data, functions, subgraphs, sparse and training tensors, sequences,
+maps, and repetitions of a field that is not repeated.
 
 Field numbers are those of onnx.proto (https://github.com/onnx/onnx/blob/main/onnx/onnx.proto).
 """
@@ -17,12 +17,12 @@ MAX_FIELDS: Final = 200_000
 """Fields outside lists of numbers. A model of 1,000 categorical features has about 40,000."""
 
 VARINT, TEXT, FLOAT = 0, 2, 5
-"""Wire types of protobuf: an integer, a length and so many bytes, four bytes."""
+"""Wire types of protobuf: an integer, a length and that many bytes, four bytes."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """What a message may hold under a number."""
+    """A permitted field of a message."""
 
     wire: int
     repeated: bool = False
@@ -75,8 +75,8 @@ MODEL: Final[Mapping[int, Field]] = {
 }
 
 _RUNS: Final = {
-    # Lists of numbers and of the modes of tree nodes are long. A regular expression steps over each
-    # at once; the possessive `++` keeps it from remembering a place to return to for every element.
+    # Lists of numbers and of the modes of tree nodes are long. One match skips each of them; the
+    # possessive `++` prevents backtracking, which would store a position for every element.
     7: re.compile(rb"(?:\x3d.{4})++", re.DOTALL),
     8: re.compile(rb"(?:\x40[\x80-\xff]{0,9}+[\x00-\x7f])++"),
     9: re.compile(rb"(?:\x4a(?:\x0aBRANCH_LEQ|\x04LEAF))++"),
@@ -84,14 +84,14 @@ _RUNS: Final = {
 
 
 class StructureError(ValueError):
-    """The bytes are not the structure that is allowed; the text says where and why."""
+    """The structure is not permitted; the text says where and why."""
 
 
 def scan(content: bytes) -> None:
     """Check every field of a file against the table.
 
     Raises:
-        StructureError: A field is unknown, given twice, of another type, cut off, or one too many.
+        StructureError: A field is unknown, repeated, of the wrong type or truncated, or there are too many.
     """
     left = MAX_FIELDS
     waiting: list[tuple[int, int, Mapping[int, Field]]] = [(0, len(content), MODEL)]
@@ -108,7 +108,7 @@ def scan(content: bytes) -> None:
 def _fields(
     content: bytes, position: int, end: int, allowed: Mapping[int, Field]
 ) -> Iterator[tuple[Field, int, int]]:
-    """Each field of one message with the place of its content."""
+    """The fields of one message, each with the range of its content."""
     seen: set[int] = set()
     while position < end:
         begun = position
@@ -116,16 +116,16 @@ def _fields(
         number, wire = tag >> 3, tag & 7
         field = allowed.get(number)
         if field is None or field.wire != wire:
-            raise StructureError(f"byte {begun} begins field {number} of type {wire}, which is not allowed")
+            raise StructureError(f"field {number} of type {wire} at byte {begun} is not allowed")
         if number in seen and not field.repeated:
-            raise StructureError(f"byte {begun} gives field {number} a second time")
+            raise StructureError(f"field {number} at byte {begun} is repeated")
         seen.add(number)
         if allowed is _ATTRIBUTE and (run := _RUNS.get(number)) and (match := run.match(content, begun, end)):
             start, stop = begun, match.end()
         else:
             start, stop = _content(content, position, end, wire)
         if stop > end:
-            raise StructureError(f"field {number} at byte {begun} is cut off")
+            raise StructureError(f"field {number} at byte {begun} is truncated")
         position = stop
         yield field, start, stop
 
@@ -140,7 +140,7 @@ def _content(content: bytes, position: int, end: int, wire: int) -> tuple[int, i
 
 
 def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
-    """The number at `position`, and where it ends."""
+    """The integer at `position`, and the position after it."""
     value = 0
     for count in range(10):
         if position + count >= end:
@@ -149,4 +149,4 @@ def _varint(content: bytes, position: int, end: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << (7 * count)
         if byte < 0x80:
             return value, position + count + 1
-    raise StructureError(f"the number at byte {position} is cut off or too long")
+    raise StructureError(f"the integer at byte {position} is truncated or too long")

@@ -74,7 +74,7 @@ BAD = {
     ),
     "a target that is not there": (
         {"files": {"schema.json": schema(read={"target": "nothing"})}},
-        "can't be evaluated on. No column is named 'nothing'",
+        "can't be evaluated on. There is no column 'nothing'",
     ),
     "another digest": ({"model_digest": "e" * 64}, "not the one that was evaluated"),
     "another tenant's model": ({"model_uri": "s3://artifacts/team-ab/runs/x"}, "model is not team-a's"),

@@ -102,7 +102,7 @@ class Server:
 
     def _predict(self, body: bytes) -> bytes:
         request = read_request(body, self.model.schema)
-        return v2.write_answer(self.name, request, self.model.answer(request.feeds))
+        return v2.write_response(self.name, request, self.model.infer(request.feeds))
 
 
 async def _body(receive: Receive) -> bytes:

@@ -78,7 +78,7 @@ def test_answers_are_those_of_the_model(client: httpx.Client, folder: Path) -> N
     model = Model.load(folder)
     answer = _infer(client, v2.request(model.schema, DATA.held_out))
     assert answer.status_code == 200
-    found = v2.read_answer(answer.json(), DATA.held_out.num_rows, model.schema)
+    found = v2.read_response(answer.json(), DATA.held_out.num_rows, model.schema)
     expected = model.predict(DATA.held_out)
     assert found.labels.tolist() == expected.labels.tolist()
     assert np.array_equal(found.probabilities, expected.probabilities)
@@ -165,13 +165,13 @@ def test_infer_takes_posts_alone(client: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("n0", {"data": [None]}, "Column 'n0' has null. It takes a number"),
+        ("n0", {"data": [None]}, "Column 'n0' has null. It must be a number"),
         ("n0", {"data": [1e39]}, "Column 'n0' has 1e+39"),
         ("n0", {"datatype": "BOOL"}, "Column 'n0' has datatype 'BOOL'"),
         ("n0", {"name": "n9"}, "Column 'n9' is unknown"),
-        ("n0", {"name": "n1"}, "Column 'n1' is given twice"),
+        ("n0", {"name": "n1"}, "Column 'n1' appears twice"),
         ("n0", {"shape": [2], "data": [1, 2]}, "has shape"),
-        ("colour", {"data": ["\ud800"]}, "Column 'colour' has text that is not Unicode"),
+        ("colour", {"data": ["\ud800"]}, "Column 'colour' has text that is not valid Unicode"),
     ],
 )
 def test_bad_columns_get_400_by_name(
@@ -261,7 +261,7 @@ def test_model_that_is_refused_ends_the_server_with_the_reason(folder: Path, tmp
     (tmp_path / MODEL).write_bytes(b"\x80\x04N.")
     code, printed = _exit(tmp_path)
     assert code == 1
-    assert "model.onnx is refused, and was not loaded" in printed
+    assert "model.onnx is not a permitted model, and was not loaded" in printed
     assert "Traceback" not in printed
 
 

@@ -11,24 +11,24 @@ from slipway.operations import workspace
 ROWS = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(20)).encode()
 BAD_DATA: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "It is empty."),
-    "not text": (b"a,target\n\xff\xfe,1\n", "It is not UTF-8 text: line 2 holds the byte 0xFF."),
+    "not text": (b"a,target\n\xff\xfe,1\n", "It is not UTF-8 text: line 2 contains the byte 0xFF."),
     "no header": (b"\n\n", "It is empty."),
-    "no target": (b"a,b\n1,2\n", "No column is named 'target'"),
+    "no target": (b"a,b\n1,2\n", "There is no column 'target'"),
     "no feature": (b"target\nx\ny\n", "There is no feature column"),
     "no rows": (b"a,target\n", "It has a header and no rows."),
     "twice": (b"a,a,target\n1,2,x\n1,2,y\n", "Columns 1 and 2 are both named 'a'."),
     "ragged": (b"a,target\n1,x\n1\n", "Line 3 has 1 cells, the header has 2."),
-    "one class": (b"a,target\n1,x\n2,x\n", "has one class only: 'x'."),
+    "one class": (b"a,target\n1,x\n2,x\n", "has only one class: 'x'."),
     "rare class": (b"a,target\n99,z\n" + ROWS, "Too few distinct rows to hold one out"),
-    "few rows": (b"a,target\n1,x\n2,x\n3,y\n4,y\n", "A test split of 0.2 of 4 distinct rows has no room"),
+    "few rows": (b"a,target\n1,x\n2,x\n3,y\n4,y\n", "A test split of 0.2 of 4 distinct rows is not enough"),
     "missing target": (b"a,target\n1,x\n2,\n", "Line 3, column 'target': The value is missing."),
     "missing value": (b"a,target\n1,x\n,x\n" + ROWS, "Line 3, column 'a': The value is missing."),
     "infinite": (b"a,target\n1,x\ninf,x\n" + ROWS, "Line 3, column 'a': 'inf' is not a finite number"),
-    "open quote": (b'a,target\n1,"x\n', "A quote in the row that begins in line 2 is not closed."),
+    "open quote": (b'a,target\n1,"x\n', "A quote in the row that begins at line 2 is not closed."),
     "saved index": (b",a,target\n0,1,x\n", "Column 1 has no name"),
     "an identifier": (
         b"a,target\n" + b"".join(b"id-%d,%d\n" % (i, i % 2) for i in range(20)),
-        "such as an identifier has",
+        "it may be an identifier",
     ),
     "a thousand classes": (
         b"a,target\n" + b"".join(b"%d,c%d\n" % (i, i // 2) for i in range(2000)),
@@ -36,7 +36,7 @@ BAD_DATA: dict[str, tuple[bytes, str]] = {
     ),
     "a number to predict": (
         b"a,target\n" + b"".join(b"%d,%d.5\n" % (i, i) for i in range(100)),
-        "so this is a regression; `--task regression` is not there yet.",
+        "so this is a regression; only classification is supported.",
     ),
 }
 
@@ -66,7 +66,7 @@ def test_data_too_large_is_refused_unread(tmp_path, project, nothing_starts, cap
     with path.open("wb") as file:
         file.truncate((2 << 30) + (1 << 20))
     assert app.main(["quickstart", "local", "--data", str(path)]) == 2
-    assert "It has 2049 MiB; the limit is 2048 MiB." in capsys.readouterr().err
+    assert "Its size is 2049 MiB; the limit is 2048 MiB." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["churn.csv", "colon:x.csv", "100% \u00fc & \u2028.csv", "-dash.csv"])
@@ -112,7 +112,14 @@ def test_the_check_shows_the_data_as_read_without_a_platform(tmp_path, nothing_s
     arguments = ["data", "check", str(path), "--target", "churned", "--drop", "id"]
     assert app.main(arguments) == 0
     shown = capsys.readouterr().out
-    for text in ("90: ", " held out", "colour (2)", "churned", "id", "one number written differently"):
+    for text in (
+        "90: ",
+        " held out",
+        "colour (2)",
+        "churned",
+        "id",
+        "the same number in different notations",
+    ):
         assert text in shown
     assert app.main([*arguments, "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)

@@ -1,4 +1,4 @@
-"""Each thing that an ONNX file may not be, with a file that is it; and what the pipelines write passes."""
+"""Every reason to refuse an ONNX file, each with such a file; what the pipelines write is accepted."""
 
 import struct
 from collections.abc import Callable
@@ -128,10 +128,10 @@ TREES: dict[str, tuple[Change, str]] = {
     "cycle to the root": (_back_to_root, "reached twice"),
     "shared branch": (_shared, "reached twice"),
     "leaf with a child": (_leaf_with_child, "a leaf has a child"),
-    "column beyond the row": (_set("nodes_featureids", 0, 8), "reads a column beyond the 8"),
-    "column before the row": (_set("nodes_featureids", 0, -1), "reads a column beyond the 8"),
-    "class beyond the labels": (_set("class_ids", 0, 3), "a class beyond the 3"),
-    "class before the labels": (_set("class_ids", 0, -1), "a class beyond the 3"),
+    "column beyond the row": (_set("nodes_featureids", 0, 8), "reads a column outside its 8 inputs"),
+    "column before the row": (_set("nodes_featureids", 0, -1), "reads a column outside its 8 inputs"),
+    "class beyond the labels": (_set("class_ids", 0, 3), "a class outside the 3"),
+    "class before the labels": (_set("class_ids", 0, -1), "a class outside the 3"),
     "weight of a missing node": (
         _set("class_nodeids", 0, 10_000),
         "weight belongs to a node that does not exist",
@@ -142,8 +142,8 @@ TREES: dict[str, tuple[Change, str]] = {
     "unequal lengths of nodes": (_shorter("nodes_values"), "different lengths"),
     "unequal lengths of weights": (_shorter("class_ids"), "different lengths"),
     "array left out": (_without_attribute("nodes_treeids"), "no nodes_treeids"),
-    "threshold that is NaN": (_set("nodes_values", 0, float("nan")), "nodes_values holds"),
-    "weight that is infinite": (_set("class_weights", 0, float("inf")), "class_weights holds"),
+    "threshold that is NaN": (_set("nodes_values", 0, float("nan")), "nodes_values contains"),
+    "weight that is infinite": (_set("class_weights", 0, float("inf")), "class_weights contains"),
     "other comparison": (_set("nodes_modes", 0, b"BRANCH_EQ"), "neither a leaf nor"),
     "trees out of order": (_set("nodes_treeids", 0, 1), "trees are not numbered"),
     "nodes out of order": (_set("nodes_nodeids", 1, 5), "nodes of a tree are not numbered"),
@@ -151,7 +151,7 @@ TREES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("case", TREES)
-def test_trees_that_are_none(case: str, tmp_path: Path) -> None:
+def test_invalid_trees_are_refused(case: str, tmp_path: Path) -> None:
     model, schema = _copy()
     change, words = TREES[case]
     change(model)
@@ -159,13 +159,13 @@ def test_trees_that_are_none(case: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("algorithm", _MADE)
-def test_what_the_pipelines_write_passes(algorithm: str, tmp_path: Path) -> None:
+def test_models_of_the_pipelines_are_accepted(algorithm: str, tmp_path: Path) -> None:
     model, schema = _copy(algorithm)
     content = model.SerializeToString()
     assert _check(tmp_path, content, schema) == content
 
 
-def test_tree_that_is_too_deep(tmp_path: Path) -> None:
+def test_tree_that_is_too_deep_is_refused(tmp_path: Path) -> None:
     model, schema = _copy()
     node = _node(model, "TreeEnsembleClassifier")
     depth = trees.MAX_DEPTH + 1
@@ -364,7 +364,7 @@ GRAPHS: dict[str, tuple[Change, str]] = {
     "labels that are no text": (_labels_that_are_no_text, "not UTF-8"),
     "more labels than classes": (_more_labels, "class labels are not those"),
     "categories of another schema": (_other_categories, "categories of 'c"),
-    "encoder that fails": (_fails_at_unknown, "fails at a category"),
+    "encoder that fails": (_fails_at_unknown, "fails on an unknown category"),
     "foreign operator set": (_foreign_domain, "com.microsoft"),
     "operator of a foreign domain": (_foreign_operator, "microsoft.TreeEnsembleClassifier is not"),
     "standard operator not listed": (_standard_operator("Loop"), "ai.onnx.Loop is not allowed"),
@@ -374,27 +374,27 @@ GRAPHS: dict[str, tuple[Change, str]] = {
     "attribute of two types": (_attribute_of_two_types, "values of two types"),
     "attribute given twice": (_repeated_attribute, "attribute 'axis'"),
     "column of text beyond the row": (_gather_beyond, "a column that does not exist"),
-    "rows picked, not columns": (_gather_rows, "does not pick columns"),
+    "rows picked, not columns": (_gather_rows, "does not select text columns"),
     "rows made of columns": (_reshape_to_rows, "more than the rank"),
     "shape from the input": (_reshape_by_a_node, "a value and a constant"),
     "constant of huge dimensions": (_huge_constant, "not a short list"),
     "constant of negative dimensions": (_negative_constant, "not a short list"),
     "constant of two dimensions": (_constant_in_ranks, "not a short list"),
     "constant of another type": (_constant_of_floats, "not a short list"),
-    "two constants of one name": (_two_constants_of_one_name, "have one name"),
-    "constant in place of an input": (_constant_for_an_input, "name of an input"),
+    "two constants of one name": (_two_constants_of_one_name, "have the same name"),
+    "constant in place of an input": (_constant_for_an_input, "same name as an input"),
     "rows joined, not columns": (_axis_over_rows, "does not join columns"),
-    "value given twice": (_output_given_twice, "is given twice"),
+    "value given twice": (_output_given_twice, "is used twice"),
     "value used before it is there": (_use_before_definition, "not a text"),
     "no classifier": (_no_classifier, "it has no classifier"),
     "two classifiers": (_two_classifiers, "two classifiers"),
-    "other transformation of scores": (_softmax_of_trees, "transformed in a way"),
+    "other transformation of scores": (_softmax_of_trees, "transformation of its scores"),
     "too many nodes": (_many_nodes, "the limit is 10000"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", GRAPHS)
-def test_graphs_that_are_refused(case: str, tmp_path: Path) -> None:
+def test_other_graphs_are_refused(case: str, tmp_path: Path) -> None:
     model, schema = _copy()
     change, words = GRAPHS[case]
     change(model)
@@ -453,25 +453,25 @@ STRUCTURES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("case", STRUCTURES)
-def test_structures_that_are_refused(case: str, tmp_path: Path) -> None:
+def test_other_structures_are_refused(case: str, tmp_path: Path) -> None:
     model, schema = _copy()
     STRUCTURES[case](model)
     _refused(tmp_path, model.SerializeToString(), schema, "is not allowed")
 
 
-def test_field_given_twice(tmp_path: Path) -> None:
+def test_repeated_field_is_refused(tmp_path: Path) -> None:
     model, schema = _copy()
     content = model.SerializeToString()
     second = onnx.ModelProto(graph=onnx.GraphProto(name="x")).SerializeToString()
-    _refused(tmp_path, content + second, schema, "field 7 a second time")
+    _refused(tmp_path, content + second, schema, "field 7 at byte .* is repeated")
 
 
-def test_unknown_field(tmp_path: Path) -> None:
+def test_unknown_field_is_refused(tmp_path: Path) -> None:
     model, schema = _copy()
     _refused(tmp_path, model.SerializeToString() + b"\xfa\x3f\x01x", schema, "field 1023")
 
 
-def test_packed_list_where_single_numbers_are_meant(tmp_path: Path) -> None:
+def test_packed_list_of_numbers_is_refused(tmp_path: Path) -> None:
     """Parsers take both forms; one is enough."""
     _, schema = _copy()
     attribute = b"\x42\x02\x01\x01"  # ints, packed
@@ -485,28 +485,26 @@ def test_packed_list_where_single_numbers_are_meant(tmp_path: Path) -> None:
     [
         (b"", "its inputs are none"),
         (b"\x80\x04\x95", "not allowed"),
-        (b"\x3a\xff\xff\xff\xff\x0f", "cut off"),
-        (b"\x08" + b"\xff" * 11, "cut off or too long"),
-        (b"\x08", "cut off or too long"),
-        (b"\x88\x00\x08", "not encoded in the standard form"),
+        (b"\x3a\xff\xff\xff\xff\x0f", "truncated"),
+        (b"\x08" + b"\xff" * 11, "truncated or too long"),
+        (b"\x08", "truncated or too long"),
+        (b"\x88\x00\x08", "encoding is not canonical"),
     ],
     ids=["empty", "pickle", "length beyond the end", "endless number", "no number", "number in a long form"],
 )
-def test_bytes_that_are_no_model(content: bytes, words: str, tmp_path: Path) -> None:
+def test_bytes_that_are_not_a_model_are_refused(content: bytes, words: str, tmp_path: Path) -> None:
     _refused(tmp_path, content, _MADE["decision-tree"][1], words)
 
 
-def test_every_cut_of_a_file_is_refused(tmp_path: Path) -> None:
+def test_truncated_file_is_refused(tmp_path: Path) -> None:
     model, schema = _copy()
     content = model.SerializeToString()
     for length in range(0, len(content), 37):
-        _refused(tmp_path, content[:length], schema, "refused")
+        _refused(tmp_path, content[:length], schema, "not a permitted model")
 
 
-def test_many_empty_messages_are_refused_before_they_are_parsed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two bytes each here, a hundred each once parsed."""
+def test_many_empty_messages_are_refused_unparsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message takes 2 bytes in the file and about 100 once parsed."""
     monkeypatch.setattr(graph.onnx, "ModelProto", None)
     nodes = b"\x0a\x00" * (wire.MAX_FIELDS + 1)
     size = len(nodes)
@@ -514,7 +512,7 @@ def test_many_empty_messages_are_refused_before_they_are_parsed(
     _refused(tmp_path, b"\x3a" + length + nodes, _MADE["decision-tree"][1], "more than 200000 fields")
 
 
-def test_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, schema = _copy()
     monkeypatch.setattr(graph, "MAX_BYTES", 100)
     monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("it was read"))
@@ -537,35 +535,35 @@ LINEAR: dict[str, tuple[Change, str]] = {
     "shorter scale": (lambda model: _attribute(model, "Scaler", "scale").floats.pop(), "scale has 1 values"),
     "offset that is NaN": (
         lambda model: _attribute(model, "Scaler", "offset").floats.__setitem__(0, float("nan")),
-        "offset holds a value",
+        "offset contains a value",
     ),
     "other norm": (
         lambda model: setattr(_attribute(model, "Normalizer", "norm"), "s", b"MAX"),
-        "another norm",
+        "norm of Normalizer",
     ),
     "probabilities of another node": (
         lambda model: _node(model, "Normalizer").output.__setitem__(0, "other"),
-        "not those of its classifier",
+        "not the outputs of its classifier",
     ),
 }
 
 
 @pytest.mark.parametrize("case", LINEAR)
-def test_linear_models_that_are_refused(case: str, tmp_path: Path) -> None:
+def test_other_linear_models_are_refused(case: str, tmp_path: Path) -> None:
     model, schema = _copy("logistic-regression")
     change, words = LINEAR[case]
     change(model)
     _refused(tmp_path, model.SerializeToString(), schema, words)
 
 
-def test_schema_with_other_features(tmp_path: Path) -> None:
+def test_model_of_another_schema_is_refused(tmp_path: Path) -> None:
     other = tables(np.random.default_rng(0).normal(size=(60, 3)), ["a", "b", "c"] * 20).fit("decision-tree")
     model, _ = _copy()
     _refused(tmp_path, model.SerializeToString(), other.schema, "its inputs are 'numbers'")
 
 
-def test_damage_anywhere_never_gets_past_as_another_error(tmp_path: Path) -> None:
-    """A changed byte passes or is refused; nothing else comes out of the check."""
+def test_flipped_bits_never_raise_another_error(tmp_path: Path) -> None:
+    """A changed byte is accepted or raises ModelRefusedError, never another exception."""
     model, schema = _copy()
     content = bytearray(model.SerializeToString())
     random = np.random.default_rng(0)

@@ -21,7 +21,7 @@ def test_rows_become_inputs_in_the_order_of_the_schema() -> None:
     assert feeds[CATEGORIES].tolist() == [["red", "01"], ["red", "01"]]
 
 
-def test_table_becomes_inputs_whatever_its_order() -> None:
+def test_order_of_table_columns_is_ignored() -> None:
     table = pa.table(
         {
             "code": pa.chunked_array([["01"], ["1", "01"]]),
@@ -39,31 +39,31 @@ def test_table_becomes_inputs_whatever_its_order() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"n0": None}, "Column 'n0' has nothing in row 1. It takes a number"),
-        ({"n0": "1"}, "Column 'n0' has '1' in row 1. It takes a number"),
+        ({"n0": None}, "Column 'n0' has no value in row 1. It must be a number"),
+        ({"n0": "1"}, "Column 'n0' has '1' in row 1. It must be a number"),
         ({"n0": True}, "Column 'n0' has True"),
         ({"n0": float("nan")}, "Column 'n0' has nan in row 1. A number must be finite"),
         ({"n0": float("inf")}, "Column 'n0' has inf"),
         ({"n0": 1e39}, r"Column 'n0' has 1e\+39"),
         ({"n0": 10**400}, "Column 'n0' has a number that is too large"),
         ({"n0": [1]}, r"Column 'n0' has \[1\]"),
-        ({"colour": 1}, "Column 'colour' has 1 in row 1. It takes text"),
-        ({"colour": None}, "Column 'colour' has nothing in row 1"),
-        ({"other": 1}, "Row 1 has 'other', which the model does not know"),
+        ({"colour": 1}, "Column 'colour' has 1 in row 1. It must be text"),
+        ({"colour": None}, "Column 'colour' has no value in row 1"),
+        ({"other": 1}, "Row 1 has the unknown feature 'other'"),
     ],
 )
-def test_cells_that_are_refused(change: dict[str, Any], words: str) -> None:
+def test_invalid_cells_are_refused(change: dict[str, Any], words: str) -> None:
     with pytest.raises(inputs.InputError, match=words):
         inputs.from_rows(SCHEMA, [ROW | change])
 
 
 def test_row_without_a_feature_is_refused() -> None:
-    with pytest.raises(inputs.InputError, match=r"Row 2 has no 'colour'\. It takes text"):
+    with pytest.raises(inputs.InputError, match=r"Row 2 has no 'colour'\. It must be text"):
         inputs.from_rows(SCHEMA, [ROW, {name: cell for name, cell in ROW.items() if name != "colour"}])
 
 
 def test_table_without_a_feature_is_refused() -> None:
-    with pytest.raises(inputs.InputError, match=r"The table has no column 'n0'\. It takes a number"):
+    with pytest.raises(inputs.InputError, match=r"The table has no column 'n0'\. It must be a number"):
         inputs.from_table(SCHEMA, pa.table({"n1": [1.0]}))
 
 
@@ -74,7 +74,7 @@ def test_table_with_missing_cells_is_refused() -> None:
 
 
 def test_table_with_text_for_numbers_is_refused() -> None:
-    with pytest.raises(inputs.InputError, match=r"Column 'n0' has '0.5' in row 1\. It takes a number"):
+    with pytest.raises(inputs.InputError, match=r"Column 'n0' has '0.5' in row 1\. It must be a number"):
         inputs.from_table(SCHEMA, pa.table({name: [str(cell)] for name, cell in ROW.items()}))
 
 

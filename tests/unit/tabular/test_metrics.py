@@ -13,7 +13,7 @@ LABELS = st.lists(st.tuples(st.sampled_from(CLASSES), st.sampled_from(CLASSES)),
 
 
 @given(LABELS)
-def test_figures_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
+def test_metrics_equal_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None:
     expected, predicted = (list(each) for each in zip(*pairs, strict=True))
     scores = metrics.score(expected, predicted, CLASSES)
     f1 = f1_score(expected, predicted, average="weighted", zero_division=0)
@@ -28,7 +28,7 @@ def test_figures_are_those_of_scikit_learn(pairs: list[tuple[str, str]]) -> None
     assert scores.rows == len(pairs)
 
 
-def test_classes_with_few_rows_are_named() -> None:
+def test_classes_with_few_rows_are_listed() -> None:
     expected = ["01"] * 5 + ["1"] * 4
     assert metrics.score(expected, expected, CLASSES).few == {"1": 4, "x": 0}
 
@@ -42,6 +42,6 @@ def test_classes_with_few_rows_are_named() -> None:
         (["other"], ["1"], "label 'other' is not among"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(expected: list[str], predicted: list[str], words: str) -> None:
+def test_invalid_labels_are_refused(expected: list[str], predicted: list[str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         metrics.score(expected, predicted, CLASSES)

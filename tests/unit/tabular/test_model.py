@@ -29,7 +29,7 @@ def _change(folder: Path, **changes: Any) -> None:
     (folder / SCHEMA).write_text(json.dumps(described))
 
 
-def test_answers_do_not_depend_on_batches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_do_not_depend_on_batches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = Model.load(folder).predict(DATA.train)
     monkeypatch.setattr(model, "BATCH_CELLS", 8 * 7)
     pieces = Model.load(folder).predict(DATA.train)
@@ -37,7 +37,7 @@ def test_answers_do_not_depend_on_batches(folder: Path, monkeypatch: pytest.Monk
     assert np.array_equal(pieces.probabilities, whole.probabilities)
 
 
-def test_no_rows_give_no_answers(folder: Path) -> None:
+def test_no_rows_give_no_predictions(folder: Path) -> None:
     answers = Model.load(folder).predict(DATA.train.slice(0, 0))
     assert answers.labels.shape == (0,)
     assert answers.probabilities.shape == (0, 3)
@@ -46,8 +46,8 @@ def test_no_rows_give_no_answers(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"schema_version": 1}, "not the schema of a model"),
-        ({"spare": 1}, "not the schema of a model"),
+        ({"schema_version": 1}, "not a valid model schema"),
+        ({"spare": 1}, "not a valid model schema"),
         ({"classes": ["a", "a"]}, "names a class twice"),
         ({"features": [{"name": "a", "kind": "number"}] * 2}, "names a feature twice"),
         (
@@ -57,16 +57,16 @@ def test_no_rows_give_no_answers(folder: Path) -> None:
         ({"classes": ["high", "low", "other"]}, "class labels are not those"),
     ],
 )
-def test_schemas_that_are_refused(folder: Path, changes: dict[str, Any], words: str) -> None:
+def test_invalid_schemas_are_refused(folder: Path, changes: dict[str, Any], words: str) -> None:
     _change(folder, **changes)
     with pytest.raises(FailedError, match=words):
         Model.load(folder)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, "\ud800".encode("utf-8", "surrogatepass").hex()])
-def test_text_that_is_no_schema_is_refused(folder: Path, text: str) -> None:
+def test_text_that_is_not_a_schema_is_refused(folder: Path, text: str) -> None:
     (folder / SCHEMA).write_text(text)
-    with pytest.raises(FailedError, match=r"schema\.json is not the schema of a model"):
+    with pytest.raises(FailedError, match=r"schema\.json is not a valid model schema"):
         Model.load(folder)
 
 

@@ -75,7 +75,7 @@ def quoted(cell: str, delimiter: str, always: bool) -> str:
 
 @st.composite
 def tables(draw: st.DrawFn) -> str:
-    """A file that is mostly well-formed: columns of numbers or of few texts, and a few odd cells."""
+    """A mostly well-formed file: columns of numbers or of few texts, and a few invalid cells."""
     delimiter = draw(st.sampled_from(list(DELIMITERS)))
     end = draw(st.sampled_from(["\n", "\r\n", "\r"]))
     always = draw(st.booleans())
@@ -109,7 +109,7 @@ LOOSE = st.text('ab01,;\t"\n\r .-e\u2028\u00e9', max_size=80).map(lambda text: "
 CONTENTS = st.one_of(*[tables()] * 5, LOOSE).map(lambda text: text.encode("utf-8"))
 
 
-def stands(text: str, data: TrainingData) -> None:
+def assert_verbatim(text: str, data: TrainingData) -> None:
     """Compare a table with what the standard library reads in the text."""
     delimiter = data.summary.delimiter
     assert delimiter is not None
@@ -133,7 +133,7 @@ def stands(text: str, data: TrainingData) -> None:
     content=CONTENTS, test_split=st.sampled_from([0.1, 0.2, 0.5]), words=st.sampled_from([MISSING, ("?",)])
 )
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
-def test_check_and_step_agree_and_keep_what_stands_in_the_file(
+def test_check_and_step_agree_and_keep_every_cell(
     tmp_path: Path, content: bytes, test_split: float, words: tuple[str, ...]
 ) -> None:
     path = tmp_path / "data.csv"
@@ -152,12 +152,12 @@ def test_check_and_step_agree_and_keep_what_stands_in_the_file(
     assert inspect(path, options, split) == data.summary
     assert (held_out(data.table, split, "target") == data.held_out).all()
     assert 0 < data.held_out.sum() < data.table.num_rows
-    stands(content.decode(), data)
+    assert_verbatim(content.decode(), data)
 
 
 @given(text=st.one_of(NUMBERS, st.text("0123456789+-.eE _\tnaif,\uff11", max_size=8)))
 @settings(max_examples=EXAMPLES)
-def test_a_number_is_what_python_says_of_plain_notation(text: str) -> None:
+def test_numbers_have_the_value_of_python_float(text: str) -> None:
     alone, beside = parse(pa.array([text])), parse(pa.array([" 1", text]))
     for numbers, place in ((alone, 0), (beside, 1)):
         if is_number(text):
@@ -170,7 +170,7 @@ def test_a_number_is_what_python_says_of_plain_notation(text: str) -> None:
 @pytest.mark.timeout(3000)
 @given(text=tables())
 @settings(max_examples=EXAMPLES // 20, suppress_health_check=list(HealthCheck))
-def test_labels_and_names_come_back_from_a_model_as_they_stand(tmp_path: Path, text: str) -> None:
+def test_a_model_returns_labels_and_names_verbatim(tmp_path: Path, text: str) -> None:
     path = tmp_path / "data.csv"
     path.write_bytes(text.encode())
     try:

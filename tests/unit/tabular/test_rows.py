@@ -56,7 +56,7 @@ def test_columns_are_matched_by_name(write: Callable[[str], Path], content: str)
     assert read(write(content)) == EXPECTED
 
 
-def test_what_training_left_out_is_named_as_ignored(write: Callable[[str], Path]) -> None:
+def test_columns_that_training_dropped_are_ignored(write: Callable[[str], Path]) -> None:
     assert RowFile(write("id,target,x1,colour,x2\n1,a,1,red,2\n"), SCHEMA).ignored == ("id", "target")
 
 
@@ -65,22 +65,22 @@ def test_what_training_left_out_is_named_as_ignored(write: Callable[[str], Path]
     [
         ("x1,colour\n1,red\n", "The model needs the column 'x2'"),
         ("foo,bar,colour\n1,2,red\n", "The model needs the columns 'x1', 'x2'"),
-        ("x1,colour,x2,x3\n1,red,2,3\n", "The model does not know the column 'x3'"),
-        ("x1,colour,x2,\n1,red,2,3\n", "The model does not know the column ''"),
-        ("x1,colour,X2,x2\n1,red,2,3\n", "The model does not know the column 'X2'"),
+        ("x1,colour,x2,x3\n1,red,2,3\n", "The model does not have the column 'x3'"),
+        ("x1,colour,x2,\n1,red,2,3\n", "The model does not have the column ''"),
+        ("x1,colour,X2,x2\n1,red,2,3\n", "The model does not have the column 'X2'"),
         ("x1,x1,colour,x2\n1,1,red,2\n", "both named 'x1'"),
         ("x1,colour,x2\n", "a header and no rows"),
         ("x1,colour,x2\n1,red,2\n1,red,nan\n", "Line 3, column 'x2': The value is missing."),
         ("x1,colour,x2\n1,red,2\n1,NA,2\n", "Line 3, column 'colour': The value is missing."),
         ("x1,colour,x2\n1,red,inf\n", "Line 2, column 'x2': 'inf' is not a finite number"),
-        ("x1,colour,x2\n1,red,1e309\n", "Line 2, column 'x2': '1e309' lies beyond"),
+        ("x1,colour,x2\n1,red,1e309\n", "Line 2, column 'x2': '1e309' is outside"),
         ("x1,colour,x2\n1,red,abc\n", "Line 2, column 'x2': 'abc' is not a number."),
         ('x1,colour,x2\n"1",red,2\n1,red,2,3\n', "Line 3 has 4 cells, the header has 3."),
         ("x1,colour,x2\n1,red,2\n".encode("utf-16"), "UTF-16"),
-        ("x1,colour,x2\n1,röd,2\n".encode("latin-1"), "line 2 holds the byte 0xF6"),
+        ("x1,colour,x2\n1,röd,2\n".encode("latin-1"), "line 2 contains the byte 0xF6"),
     ],
 )
-def test_rows_are_refused_by_line_and_column(
+def test_errors_name_line_and_column(
     write: Callable[[str | bytes], Path], content: str | bytes, reason: str
 ) -> None:
     path = write(content)
@@ -96,7 +96,7 @@ def test_unknown_categories_are_counted(write: Callable[[str], Path]) -> None:
     assert rows.unknown == {"colour": 2}
 
 
-def test_a_parquet_file_is_asked_about_too(tmp_path: Path) -> None:
+def test_rows_can_be_a_parquet_file(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     columns = {"x2": [2.5, 4.0], "x1": [1, 3], "colour": ["01", "red"], "target": [None, None]}
     parquet.write_table(pa.table(columns), path)

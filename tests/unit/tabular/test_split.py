@@ -40,7 +40,7 @@ def test_minus_zero_is_zero() -> None:
         assert out[0] == out[1]
 
 
-def test_each_class_gives_its_share() -> None:
+def test_the_split_is_stratified() -> None:
     data = pa.table(
         {
             "x": np.arange(5000, dtype=np.float32),
@@ -68,7 +68,7 @@ def test_a_class_without_a_second_row_is_refused() -> None:
         held_out(data, Split(), "target")
 
 
-def test_the_schema_takes_its_categories_from_training_rows() -> None:
+def test_categories_are_those_of_training_rows() -> None:
     data = pa.table(
         {
             "kind": ["u"] * 5 + ["v"] * 5,

@@ -18,7 +18,7 @@ NAMES = ("iris", "wine", "digits", "wisconsin", "categories", "text labels")
 
 @pytest.mark.parametrize("algorithm", training.ALGORITHMS)
 @pytest.mark.parametrize("name", NAMES)
-def test_onnx_answers_as_scikit_learn(name: str, algorithm: str, tmp_path: Path) -> None:
+def test_onnx_predicts_like_scikit_learn(name: str, algorithm: str, tmp_path: Path) -> None:
     data = data_sets()[name]
     fitted = data.fit(algorithm, n_estimators=10)
     fitted.write(tmp_path)
@@ -48,18 +48,18 @@ def test_model_of_categories_alone(algorithm: str, tmp_path: Path) -> None:
     assert Model.load(tmp_path).predict(data.held_out).labels.tolist() == data.held_out["target"].to_pylist()
 
 
-def test_unknown_category_is_encoded_as_none_of_the_known(tmp_path: Path) -> None:
+def test_unknown_category_is_encoded_as_zeros(tmp_path: Path) -> None:
     data = with_categories()
     fitted = data.fit()
     fitted.write(tmp_path)
     cells = {"n0": np.float32([0.1]), "n1": np.float32([0.1]), "code": np.array(["01"], dtype=object)}
     feeds = inputs.from_columns(data.schema, cells | {"colour": np.array(["never seen"], dtype=object)})
-    answer = Model.load(tmp_path).answer(feeds)
+    answer = Model.load(tmp_path).infer(feeds)
     expected = fitted.pipeline.predict_proba(training.frame(data.schema, feeds))
     assert np.abs(answer.probabilities - expected).max() <= 1e-5
 
 
-def test_folder_holds_the_two_files_alone(tmp_path: Path) -> None:
+def test_folder_contains_only_the_two_files(tmp_path: Path) -> None:
     data_sets()["iris"].fit().write(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == FILES
 
@@ -92,7 +92,7 @@ def test_same_rows_give_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("algorithm", training.ALGORITHMS)
-def test_rows_are_bounded_and_the_parameters_say_so(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fitted_rows_are_limited_and_recorded(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "MAX_SAMPLES", 50)
     monkeypatch.setattr(training, "MAX_CELLS", 8 * 100)
     monkeypatch.setattr(training, "MAX_TREE_ROWS", 120)
@@ -106,7 +106,7 @@ def test_rows_are_bounded_and_the_parameters_say_so(algorithm: str, monkeypatch:
         assert fitted.schema.parameters["max_samples"] is None
 
 
-def test_rare_class_stays_where_rows_are_left_out() -> None:
+def test_sampling_keeps_rare_classes() -> None:
     y = np.array(["common"] * 999 + ["rare"], dtype=object)
     assert 999 in training._chosen(y, 10, seed=1)
 
