@@ -1,25 +1,25 @@
-"""A server of the Kubeflow Pipelines v2beta1 API for machines where the real backend can't be had.
+"""A server of the Kubeflow Pipelines v2beta1 API for machines that can't run the upstream backend.
 
-It is the part of the API that the unmodified `kfp.Client` uses to upload, run and watch pipelines, on
-sqlite and an S3 store, with a scheduler of its own over the compiled IR.
+It implements the part of the API that the unmodified `kfp.Client` uses to upload, run and watch pipelines,
+on sqlite and an S3 store, with its own scheduler for the compiled IR.
 
-What it is not, said plainly:
+Limitations:
 
-- **No authentication.** Whoever reaches the port may run code with the store credentials of any namespace
-  that the server's ServiceAccount may read. Keep it inside the cluster and behind a loopback forward.
-  Requests that a web page could have made are refused.
-- **Steps are processes of one container of this pod.** The image named by a step is ignored: a step sees the
-  Python and the packages of that container. Limits on CPU and memory are not enforced per step. Steps that
-  run at the same time share a user; docs/pipelines-api.md says exactly what a step can reach.
-- Whatever would need a pod of its own (other programs than Python functions, volumes, Secrets in the
-  environment, accelerators) is refused at upload, by name.
+- **No authentication.** Any client that reaches the port can run code with the store credentials of any
+  namespace that the server's ServiceAccount can read. Expose it only inside the cluster and through a
+  loopback port forward. Requests that a web page could have sent are refused.
+- **Steps are processes in one container of this pod.** The image of a step is ignored: a step uses the
+  Python and the packages of that container. CPU and memory limits are not enforced per step. Concurrent
+  steps run as the same user; docs/pipelines-api.md lists what a step can access.
+- Features that need a pod per step (programs other than Python functions, volumes, Secrets in the
+  environment, accelerators) are refused at upload, with the feature's name.
 
-    connections, guard     deadlines; what a page     document, ir    what is accepted as a pipeline
-                           could have sent            condition       CEL subset, pure
+    connections, guard     deadlines; cross-site      document, ir    the accepted pipelines
+                           requests                   condition       CEL subset, pure
     api, operations        routes and their checks    values          parameters and placeholders, pure
-    requests, filters,     what may be asked, pure    runs            life of a run
-    listing, openapi                                  scheduler       the order of tasks
+    requests, filters,     validation of requests,    runs            life cycle of a run
+    listing, openapi       pure                       scheduler       the order of tasks
     launcher, objects      one task; the store        processes       the server's side of a step
-    tree                   what a step left           steps, guardian, step, descendants
+    tree                   the files of a step        steps, guardian, step, descendants
     database               sqlite                                     the container of steps
 """

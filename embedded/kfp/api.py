@@ -1,7 +1,8 @@
-"""Routes of the v2beta1 API, as `kfp.Client` 2.17 calls them, and a few extensions.
+"""Routes of the v2beta1 API that `kfp.Client` 2.17 calls, and a few extensions.
 
 Extensions: `GET /runs/{id}/tasks` (inputs and outputs of every task), `GET /runs/{id}/tasks/{task}/log`,
-`GET /openapi.json` (this API, described), and the page at `/`. There is no authentication; `healthz` says so.
+`GET /openapi.json` (the description of this API), and the page at `/`. There is no authentication, as
+`healthz` reports.
 """
 
 import json
@@ -48,7 +49,7 @@ def application(
     lifespan: Callable[[Starlette], AbstractAsyncContextManager[None]] | None = None,
     hosts: Iterable[str] = (),
 ) -> Starlette:
-    """The ASGI application; `hosts` are the names by which it is reached (`guard`)."""
+    """The ASGI application; `hosts` are its accepted host names (`guard`)."""
     routes = _Routes(service, data)
     return Starlette(
         routes=[
@@ -74,7 +75,7 @@ class _Routes:
         self._data = data
 
     def table(self) -> list[Operation]:
-        """Everything below /apis/v2beta1."""
+        """The operations below /apis/v2beta1."""
         recurring = [
             Operation(method, path, self.recurring, described=False)
             for path in ("/recurringruns", "/recurringruns/{rest:path}")
@@ -120,7 +121,7 @@ class _Routes:
     def _runs(self) -> list[Operation]:
         one = "/runs/{run}"
         listed = {**LISTED, "namespace": NAMESPACE, "experiment_id": IDENTIFIER}
-        # The experiment is in the query of these upstream too, deprecated and without effect.
+        # Upstream also accepts a deprecated experiment_id here and ignores it.
         of = {"experiment_id": IDENTIFIER}
         return [
             Operation("GET", "/runs", self.list_runs, query=listed),
@@ -152,21 +153,21 @@ class _Routes:
         return JSONResponse(bodies.version(row))
 
     async def create_pipeline(self, request: Request) -> Response:
-        asked = await json_body(request, NewPipeline)
+        body = await json_body(request, NewPipeline)
         row = await run_in_threadpool(
             self._service.create_pipeline,
-            name=asked.name or asked.display_name or "",
-            display_name=asked.display_name or asked.name or "",
-            description=asked.description or "",
-            namespace=asked.namespace or "",
+            name=body.name or body.display_name or "",
+            display_name=body.display_name or body.name or "",
+            description=body.description or "",
+            namespace=body.namespace or "",
         )
         return JSONResponse(bodies.pipeline(row))
 
     def list_pipelines(self, request: Request) -> Response:
         namespace = request.query_params.get("namespace")
-        # Pipelines uploaded without a namespace are shared: they are listed for every one.
-        shown = (namespace, "") if namespace else None
-        return self._listed("pipelines", "pipelines", bodies.pipeline, request, namespace=shown)
+        # Pipelines without a namespace are shared: they are listed for every namespace.
+        namespaces = (namespace, "") if namespace else None
+        return self._listed("pipelines", "pipelines", bodies.pipeline, request, namespace=namespaces)
 
     def pipeline_by_name(self, request: Request) -> Response:
         name, namespace = request.path_params["name"], request.query_params.get("namespace", "")
@@ -202,10 +203,8 @@ class _Routes:
         return self._listed("experiments", "experiments", bodies.experiment, request, namespace=namespace)
 
     async def create_experiment(self, request: Request) -> Response:
-        asked = await json_body(request, NewExperiment)
-        return JSONResponse(
-            bodies.experiment(await run_in_threadpool(self._service.create_experiment, asked))
-        )
+        body = await json_body(request, NewExperiment)
+        return JSONResponse(bodies.experiment(await run_in_threadpool(self._service.create_experiment, body)))
 
     def get_experiment(self, request: Request) -> Response:
         return JSONResponse(
@@ -230,9 +229,9 @@ class _Routes:
         )  # fmt: skip
 
     async def create_run(self, request: Request) -> Response:
-        asked = await json_body(request, NewRun)
+        body = await json_body(request, NewRun)
         identifier = request.query_params.get("experiment_id", "")
-        row = await run_in_threadpool(self._service.create_run, asked, identifier)
+        row = await run_in_threadpool(self._service.create_run, body, identifier)
         return JSONResponse(bodies.run(row))
 
     def get_run(self, request: Request) -> Response:
@@ -253,7 +252,7 @@ class _Routes:
             self._service.terminate(run)
         elif verb == "retry":
             raise precondition(
-                "retrying a run is not supported: create a new one, cached steps are not run again"
+                "retrying a run is not supported: create a new run; cached steps are not run again"
             )
         else:
             self._store_verb("runs", run, verb)
@@ -268,7 +267,7 @@ class _Routes:
         row = self._service.find_task(request.path_params["run"], request.path_params["task"])
         path = log_path(self._data, row["run_id"], row["id"])
         if not path.exists():
-            reason = "outputs of an earlier task with the same inputs were used; nothing ran\n"
+            reason = "nothing ran: the cached outputs of an earlier task with the same inputs were used\n"
             return PlainTextResponse(reason if row["cached"] else "")
         return FileResponse(path, media_type="text/plain; charset=utf-8")
 
@@ -276,10 +275,10 @@ class _Routes:
         raise precondition("recurring runs are not supported by this server")
 
     def overview(self, request: Request) -> Response:
-        shown = list_page(
+        newest = list_page(
             self._database, LISTINGS["runs"], {"sort_by": "created_at desc", "page_size": "100"}
         )
-        return HTMLResponse(page.overview(shown.rows, shown.total))
+        return HTMLResponse(page.overview(newest.rows, newest.total))
 
     def run_page(self, request: Request) -> Response:
         row = self._service.get("runs", request.path_params["run"])

@@ -1,4 +1,4 @@
-"""Bodies of the API's answers, made from rows. Pure."""
+"""Bodies of the API's responses, built from database rows. Pure."""
 
 import json
 from typing import Any
@@ -49,7 +49,7 @@ def version(row: Row) -> Body:
 
 
 def run(row: Row, tasks: list[Row] | None = None) -> Body:
-    """V2beta1Run; with its tasks where one run is asked for."""
+    """V2beta1Run, with its tasks when a single run is requested."""
     details = None if tasks is None else {"task_details": [task(one) for one in tasks]}
     by_version = {"pipeline_id": row["pipeline_id"], "pipeline_version_id": row["version_id"]}
     return _present(
@@ -91,7 +91,7 @@ def task(row: Row) -> Body:
 
 
 def task_results(row: Row) -> Body:
-    """An extension: what a task took and gave, which the real API keeps in another service."""
+    """Extension: inputs and outputs of a task, which upstream keeps in another service."""
     return {
         **task(row),
         "path": row["path"],

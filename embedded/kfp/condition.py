@@ -1,16 +1,16 @@
 """The conditions of compiled pipelines: a subset of CEL with CEL's semantics. Pure.
 
-A condition is parsed when its pipeline is uploaded, so that one which can't be understood is refused before
-anything runs, and evaluated when its task is due. There is no third answer: what can't be evaluated raises,
-and a raised condition fails the run.
+A condition is parsed when its pipeline is uploaded, so an unsupported condition is refused before anything
+runs. It is evaluated when its task is due. A condition that can't be evaluated raises an error, which fails
+the run.
 
-Followed from the CEL specification: numbers compare across int and double by their mathematical value; every
-comparison with NaN is false; `&&` and `||` let one side decide whatever the other is, in either order.
-Narrower than CEL on purpose: values of different kinds (`'1' == 1`, `null == ''`) are an error, not `false`,
-because in a gate that difference is always a mistake.
+As in the CEL specification, ints and doubles compare by their mathematical value, every comparison with NaN
+is false, and `&&` and `||` are true or false if either side decides it, even if the other is an error.
+Stricter than CEL on purpose: comparing values of different types (`'1' == 1`, `null == ''`) is an error
+instead of `false`, because in a condition it is always a mistake.
 
-Not to be seen here: `dsl.If(flag == 1)` on a boolean compiles to `flag == false`. The compiler has lost the
-original by then. Compare booleans with `True` and `False`.
+Not detectable here: `dsl.If(flag == 1)` on a boolean compiles to `flag == false`, so the original is lost.
+Compare booleans with `True` and `False`.
 """
 
 import math
@@ -50,8 +50,8 @@ _ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
 }
 _INT_MIN: Final = -(2**63)
 _INT_MAX: Final = 2**63 - 1
-_DEEPEST: Final = 100
-"""Nesting that is accepted; the compiler's own If/Elif chains stay far below."""
+_MAX_DEPTH: Final = 100
+"""Limit of nesting; the compiler's If/Elif chains are far below it."""
 
 
 class ConditionError(ValueError):
@@ -104,16 +104,16 @@ class Condition:
         """Names of the parameters it reads."""
         return frozenset(_names(self.root))
 
-    def holds(self, parameters: Mapping[str, object]) -> bool:
-        """Evaluate it; raise ConditionError where CEL has no boolean answer."""
+    def evaluate(self, parameters: Mapping[str, object]) -> bool:
+        """Evaluate the condition; raise ConditionError if the result is not a boolean."""
         value = _evaluate(self.root, parameters)
         if not isinstance(value, bool):
-            raise ConditionError(f"condition {self.text!r} gives {_kind(value)}, not a boolean")
+            raise ConditionError(f"condition {self.text!r} is {_kind(value)}, not a boolean")
         return value
 
 
 def parse(text: str) -> Condition:
-    """Parse a condition; raise ConditionError with the place where it stops making sense."""
+    """Parse a condition; raise ConditionError with the position of the first error."""
     parser = _Parser(text)
     root = parser.disjunction(0)
     parser.end()
@@ -152,8 +152,8 @@ class _Parser:
         return node
 
     def _unary(self, depth: int) -> Node:
-        if depth > _DEEPEST:
-            raise ConditionError(f"condition is nested deeper than {_DEEPEST}")
+        if depth > _MAX_DEPTH:
+            raise ConditionError(f"condition is nested deeper than {_MAX_DEPTH}")
         for op in ("!", "-"):
             if self._accept(op):
                 return Unary(op, self._unary(depth + 1))
@@ -194,7 +194,7 @@ class _Parser:
             kind, token = self._take()
             if kind != "string":
                 self._next -= 1
-                raise self._error("expected a parameter's name in quotes, found")
+                raise self._error("expected a quoted parameter name, found")
             self._expect("]")
             return Parameter(_unescape(token[1:-1]))
         self._next -= 1
@@ -222,19 +222,19 @@ class _Parser:
 
     def _error(self, why: str) -> ConditionError:
         token = self._peek()[1]
-        found = repr(token) if token else "the end"
-        return ConditionError(f"condition {self._text!r}: {why} {found}")
+        position = repr(token) if token else "the end"
+        return ConditionError(f"condition {self._text!r}: {why} {position}")
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     tokens: list[tuple[str, str]] = []
-    place, end = 0, len(text.rstrip())
-    while place < end:
-        match = _TOKEN.match(text, place)
+    position, end = 0, len(text.rstrip())
+    while position < end:
+        match = _TOKEN.match(text, position)
         if match is None or match.lastgroup is None:
-            raise ConditionError(f"condition {text!r}: can't be read from character {place + 1} on")
+            raise ConditionError(f"condition {text!r}: syntax error at character {position + 1}")
         tokens.append((match.lastgroup, match[match.lastgroup]))
-        place = match.end()
+        position = match.end()
     return tokens
 
 
@@ -254,8 +254,8 @@ def _unescape(body: str) -> str:
 
 
 def _integer(text: str, base: int = 10) -> int:
-    # -2^63 is written as a minus and 2^63, so one more than the largest is let through here;
-    # _negate and _checked bring it back into range.
+    # -2^63 is parsed as a minus and 2^63, so the largest int plus one is accepted here;
+    # _negate and _checked enforce the range.
     value = int(text, base)
     if value > _INT_MAX + 1:
         raise ConditionError(f"{text} is outside the range of an int")
@@ -309,18 +309,18 @@ def _checked(value: Scalar) -> Scalar:
 
 
 def _decide(left: Node, right: Node, parameters: Mapping[str, object], *, decisive: bool) -> bool:
-    """CEL's `&&` (decisive False) and `||` (decisive True): one decisive side outweighs an error."""
-    problem: ConditionError | None = None
+    """CEL's `&&` (decisive False) and `||` (decisive True): a decisive side overrides an error."""
+    first_error: ConditionError | None = None
     for side in (left, right):
         try:
             value = _boolean(_evaluate(side, parameters))
         except ConditionError as error:
-            problem = problem or error
+            first_error = first_error or error
             continue
         if value is decisive:
             return decisive
-    if problem is not None:
-        raise problem
+    if first_error is not None:
+        raise first_error
     return not decisive
 
 
@@ -375,7 +375,7 @@ _UNARY: Final[dict[str, Callable[[Scalar], Scalar]]] = {
 
 
 _KINDS: Final = (
-    (bool, "a boolean"),  # before int, which it is a kind of in Python
+    (bool, "a boolean"),  # before int, of which it is a subclass
     (int, "an int"),
     (float, "a double"),
     (str, "a string"),

@@ -1,7 +1,7 @@
-"""Connections with deadlines. uvicorn has none for a request that is half sent and an answer that isn't read.
+"""Deadlines for connections. uvicorn has none for incomplete requests and unread responses.
 
-A deadline runs from the moment when the peer owes something until all of it is there; sending one byte at a
-time doesn't move it.
+A deadline starts when the peer has to send something, and ends when all of it was received; sending one byte
+at a time does not extend it.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from embedded.kfp import failures
 
 @dataclass(frozen=True)
 class Limits:
-    """Of every connection, in seconds; `connections` of them at a time."""
+    """Deadlines of every connection, in seconds, and the number of concurrent connections."""
 
     headers: float = 10
     body: float = 120
-    """32 MiB at 300 kB/s, about."""
+    """About 32 MiB at 300 kB/s."""
     answer: float = 60
     connections: int = 256
 
@@ -33,12 +33,12 @@ class DeadlineProtocol(H11Protocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - uvicorn's own signature
         super().__init__(*args, **kwargs)
-        self._owed: object = None
+        self._awaited: object = None
         self._deadline: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for headers, or close at once where there are too many connections."""
+        """Wait for headers, or close the connection if there are too many."""
         super().connection_made(transport)
         if len(self.connections) > self.limits.connections:
             transport.abort()
@@ -46,35 +46,35 @@ class DeadlineProtocol(H11Protocol):
         self._expect()
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and see what is owed now."""
+        """Process data, and update the deadline."""
         super().data_received(data)
         self._expect(received=True)
 
     def on_response_complete(self) -> None:
-        """After an answer the next request may have begun already."""
+        """Update the deadline: part of the next request may have been received already."""
         super().on_response_complete()
         self._expect(received=bool(self.conn.trailing_data[0]))
 
     def pause_writing(self) -> None:
-        """The peer doesn't read: it has so long."""
+        """Start the deadline for the peer to read the response."""
         super().pause_writing()
         if self._unread is None:
             self._unread = self.loop.call_later(self.limits.answer, self._close)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """Cancel the deadline: the peer reads again."""
         super().resume_writing()
         _cancel(self._unread)
         self._unread = None
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the deadlines."""
+        """Cancel all deadlines."""
         _cancel(self._deadline)
         _cancel(self._unread)
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what isn't HTTP with the API's own error body."""
+        """Answer invalid HTTP with the API's error body."""
         data = json.dumps(failures.body(failures.INVALID_ARGUMENT, msg)).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(data))),
                    ("connection", "close")]  # fmt: skip
@@ -85,19 +85,19 @@ class DeadlineProtocol(H11Protocol):
         self.transport.close()
 
     def _expect(self, *, received: bool = False) -> None:
-        """Start the deadline of what the peer owes, unless it runs already."""
+        """Start the deadline of what the peer has to send, unless it is running already."""
         state = self.conn.their_state
         if state is h11.IDLE and (received or self.cycle is None):
-            owed, seconds = "headers", self.limits.headers
+            awaited, seconds = "headers", self.limits.headers
         elif state is h11.SEND_BODY:
-            owed, seconds = "body", self.limits.body
-        else:  # nothing, or the next request of a connection that is kept: uvicorn's own deadline
+            awaited, seconds = "body", self.limits.body
+        else:  # nothing is due, or the next request on an idle connection, for which uvicorn has a deadline
             _cancel(self._deadline)
-            self._owed = self._deadline = None
+            self._awaited = self._deadline = None
             return
-        if self._owed != owed:
+        if self._awaited != awaited:
             _cancel(self._deadline)
-            self._owed, self._deadline = owed, self.loop.call_later(seconds, self._close)
+            self._awaited, self._deadline = awaited, self.loop.call_later(seconds, self._close)
 
     def _close(self) -> None:
         self.transport.abort()
@@ -109,5 +109,5 @@ def _cancel(timer: asyncio.TimerHandle | None) -> None:
 
 
 def with_limits(chosen: Limits) -> type[DeadlineProtocol]:
-    """The protocol with other limits."""
+    """The protocol with the given limits."""
     return type("LimitedProtocol", (DeadlineProtocol,), {"limits": chosen})

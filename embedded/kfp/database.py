@@ -1,7 +1,7 @@
-"""What the server remembers, in one sqlite file that survives a restart.
+"""The server's state in one sqlite file, which survives a restart.
 
-Rows are plain dictionaries: the API's bodies are made from them in `bodies`. One connection behind a lock:
-statements take microseconds here, and sqlite has one writer anyway.
+Rows are plain dictionaries; `bodies` builds the API's responses from them. There is one connection behind a
+lock: statements take microseconds, and sqlite allows one writer anyway.
 """
 
 import json
@@ -51,14 +51,14 @@ ACTIVE: Final = ("PENDING", "RUNNING", "CANCELING")
 
 
 class DuplicateError(Exception):
-    """A row with that name exists."""
+    """A row with that name exists already."""
 
 
 class Database:
     """One sqlite file. Safe to use from several threads."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the file; raise sqlite3.Error if it is none of ours."""
+        """Open or create the file; raise sqlite3.Error if it is not a database of this server."""
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._connection.row_factory = sqlite3.Row
@@ -90,7 +90,7 @@ class Database:
         self._execute(statement, {**changes, "id": identifier})
 
     def delete(self, table: str, identifier: str) -> None:
-        """Remove a row and what belongs to it."""
+        """Delete a row and its dependent rows."""
         self._execute(f"DELETE FROM {_known(table)} WHERE id = :id", {"id": identifier})  # noqa: S608
 
     def find(self, table: str, **equal: Any) -> Row | None:  # noqa: ANN401 - column values
@@ -105,7 +105,7 @@ class Database:
             return [dict(row) for row in self._connection.execute(statement, arguments or {})]
 
     def latest_version(self, pipeline_id: str) -> Row | None:
-        """The version uploaded last."""
+        """The version that was uploaded last."""
         rows = self.select(
             "SELECT * FROM versions WHERE pipeline_id = :id ORDER BY created_at DESC, rowid DESC LIMIT 1",
             {"id": pipeline_id},
@@ -113,13 +113,13 @@ class Database:
         return rows[0] if rows else None
 
     def tasks(self, run_id: str) -> list[Row]:
-        """Tasks of a run in the order in which they became due."""
+        """The tasks of a run, in the order in which they became due."""
         return self.select("SELECT * FROM tasks WHERE run_id = :id ORDER BY rowid", {"id": run_id})
 
     def set_run_state(
         self, run_id: str, state: str, *, only_from: Iterable[str] = ACTIVE, error: str = ""
     ) -> bool:
-        """Move a run to `state` if it is in one of `only_from`; say whether it was."""
+        """Set the state of a run if it is in one of `only_from`; return whether it was."""
         with self._lock:
             row = self.find("runs", id=run_id)
             if row is None or row["state"] not in tuple(only_from):
@@ -134,15 +134,15 @@ class Database:
             return True
 
     def end_tasks(self, run_id: str, state: str, error: str) -> None:
-        """Close every task of a run that is still open."""
+        """Set the state of every task of a run that has not ended."""
         self._execute(
             "UPDATE tasks SET state = :state, error = :error, ended_at = :at WHERE run_id = :run_id "
             "AND state IN ('PENDING', 'RUNNING')",
             {"state": state, "error": error, "at": now(), "run_id": run_id},
         )
 
-    def remember(self, key: str, outputs: str, run_id: str, path: str) -> None:
-        """Keep the outputs of a step for the next one with the same key."""
+    def cache_outputs(self, key: str, outputs: str, run_id: str, path: str) -> None:
+        """Store the outputs of a step for later steps with the same key."""
         self._execute(
             "INSERT OR REPLACE INTO cache VALUES (:key, :outputs, :run_id, :path, :at)",
             {"key": key, "outputs": outputs, "run_id": run_id, "path": path, "at": now()},
@@ -160,10 +160,10 @@ def _known(table: str) -> str:
 
 
 def new_id() -> str:
-    """A fresh identifier."""
+    """A new random identifier."""
     return str(uuid.uuid4())
 
 
 def now() -> str:
-    """The time as the API writes it; sorts as text."""
+    """The current time in the API's format, which sorts as text."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,7 +1,7 @@
-"""Every process that a process started, however it tried to get away, ended.
+"""Kill all descendants of a process, including those that detached from it.
 
-A child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER) is given the orphans among its descendants: whoever
-forks twice, or begins a session of its own, becomes its child when the process between them ends.
+The orphans among its descendants are reparented to a child subreaper (prctl(2), PR_SET_CHILD_SUBREAPER): a
+process that forked twice or started its own session becomes its child when the process between them ends.
 """
 
 import ctypes
@@ -26,19 +26,19 @@ def adopt_orphans() -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the thread that forked this process ends."""
+    """Have this process killed when the thread that forked it ends."""
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def traceable(allowed: bool) -> None:
-    """Say whether processes of the same user may look into this one's memory and descriptors."""
+    """Set whether processes of the same user may access this one's memory and descriptors."""
     _prctl(_PR_SET_DUMPABLE, int(allowed))
 
 
 def kill_all(keep: Collection[int] = (), seconds: float = 10.0) -> bool:
-    """Kill and reap every descendant but the children in `keep` and theirs.
+    """Kill and reap every descendant except the children in `keep` and their descendants.
 
-    Says whether none is left. One that forks faster than it is looked for can outlast `seconds`.
+    Returns whether none is left after `seconds`; a process that forks faster than it is found can survive.
     """
 
     def left() -> list[int]:
@@ -74,12 +74,12 @@ def _descendants(root: int, keep: Collection[int]) -> list[int]:
 
 def _children_by_parent() -> dict[int, list[int]]:
     children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):  # noqa: PTH208 - names alone, many times a second
+    for entry in os.listdir("/proc"):  # noqa: PTH208 - only names, many times a second
         if entry.isdigit():
             try:
                 fields = Path(f"/proc/{entry}/stat").read_bytes().rpartition(b")")[2].split()
             except OSError:
-                continue  # it ended meanwhile
+                continue  # the process has ended
             children.setdefault(int(fields[1]), []).append(int(entry))
     return children
 

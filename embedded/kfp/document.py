@@ -1,7 +1,7 @@
-"""An uploaded file becomes plain data, or a refusal, within a second. Pure.
+"""Parse an uploaded file into plain data, or refuse it, within a second. Pure.
 
-YAML is walked as events before anything is built from it: size, depth and number of nodes are bounded and
-aliases refused (the compiler never writes them), so no file can cost more than its own size.
+The YAML events are checked before objects are created: size, depth and number of nodes are limited, and
+aliases are refused (the compiler never writes them), so the memory is proportional to the file's size.
 """
 
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from typing import Any, Final
 import yaml
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-"""The real server's limit for a pipeline file."""
+"""Upstream's limit for a pipeline file."""
 _MAX_NODES: Final = 150_000
-"""A compiled step takes about 150; walking this many takes 0.6 s on the slowest machine tried."""
+"""A compiled step has about 150; checking this many takes 0.6 s on the slowest machine measured."""
 _MAX_DEPTH: Final = 60
 
 _COMPRESSED: Final = {b"PK\x03\x04": "zip", b"\x1f\x8b": "gzip"}
 
 
 class DocumentError(ValueError):
-    """The file is no pipeline; the message says why."""
+    """The file is not a pipeline; the message says why."""
 
 
 class TooLargeError(DocumentError):
@@ -29,27 +29,29 @@ class TooLargeError(DocumentError):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The documents of a compiled file: a PipelineSpec and perhaps a PlatformSpec."""
+    """The documents of a compiled file: a PipelineSpec and an optional PlatformSpec."""
 
     pipeline_spec: dict[str, Any]
     platform_spec: dict[str, Any] | None = None
 
     def as_api(self) -> dict[str, Any]:
-        """The form in which the API carries it."""
+        """The representation in the API."""
         if self.platform_spec is None:
             return self.pipeline_spec
         return {"pipeline_spec": self.pipeline_spec, "platform_spec": self.platform_spec}
 
 
 def from_bytes(data: bytes) -> Document:
-    """Read an uploaded file."""
+    """Parse an uploaded file."""
     if not data.strip():
         raise DocumentError("the file is empty")
     if len(data) > MAX_BYTES:
         raise TooLargeError(f"the file has {len(data)} bytes; the limit is {MAX_BYTES}")
     for magic, name in _COMPRESSED.items():
         if data.startswith(magic):
-            raise DocumentError(f"{name} files are not supported: upload the YAML that the compiler wrote")
+            raise DocumentError(
+                f"{name} files are not supported: upload the YAML file that the compiler wrote"
+            )
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -60,12 +62,12 @@ def from_bytes(data: bytes) -> Document:
     except yaml.YAMLError as error:
         raise DocumentError(f"the file is not valid YAML: {_first_line(error)}") from error
     except (ValueError, RecursionError) as error:
-        raise DocumentError(f"the file can't be read: {error}") from error
+        raise DocumentError(f"the file can't be parsed: {error}") from error
     return _from_documents(documents)
 
 
 def from_api(value: object) -> Document:
-    """Read the `pipeline_spec` of a request body, with or without a platform spec around it."""
+    """Parse the `pipeline_spec` of a request body, with or without a platform spec."""
     if not isinstance(value, dict):
         raise DocumentError("pipeline_spec is not an object")
     if "pipeline_spec" in value:
@@ -87,13 +89,13 @@ def _examine(text: str) -> None:
     depth = 0
     for number, event in enumerate(_events(text)):
         if number > _MAX_NODES:
-            raise DocumentError(f"more than {_MAX_NODES} nodes: this is no compiled pipeline")
+            raise DocumentError(f"more than {_MAX_NODES} nodes: this is not a compiled pipeline")
         if isinstance(event, yaml.AliasEvent):
             raise DocumentError("YAML aliases are not accepted: the compiler never writes them")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > _MAX_DEPTH:
-                raise DocumentError(f"nested deeper than {_MAX_DEPTH}: this is no compiled pipeline")
+                raise DocumentError(f"nested deeper than {_MAX_DEPTH}: this is not a compiled pipeline")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
@@ -103,7 +105,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 
 class _Loader(yaml.CSafeLoader):
-    """Refuses a key that appears twice: YAML says so, PyYAML keeps the last one silently."""
+    """Refuses duplicate keys, which YAML forbids; PyYAML silently keeps the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         mapping = super().construct_mapping(node, deep=deep)

@@ -1,4 +1,4 @@
-"""Refusals of the API, with the bodies of the real server (google.rpc.Status)."""
+"""Errors of the API, with the same bodies as upstream (google.rpc.Status)."""
 
 from typing import Any, Final
 
@@ -26,10 +26,10 @@ _STATUS: Final = {
 
 
 class ApiError(Exception):
-    """A request that is refused."""
+    """The request is refused."""
 
     def __init__(self, code: int, message: str, status: int | None = None) -> None:
-        """`code` is google.rpc's; the HTTP status follows from it unless given."""
+        """`code` is a google.rpc.Code; it determines the default of the HTTP status."""
         super().__init__(message)
         self.code = code
         self.status = status or _STATUS[code]
@@ -37,7 +37,7 @@ class ApiError(Exception):
 
 
 def invalid(message: str) -> ApiError:
-    """400: the request itself is wrong."""
+    """400: the request is not valid."""
     return ApiError(INVALID_ARGUMENT, message)
 
 
@@ -52,7 +52,7 @@ def duplicate(kind: str, name: str) -> ApiError:
 
 
 def precondition(message: str) -> ApiError:
-    """400: not in this state, or not on this server."""
+    """400: not possible in the current state, or not supported by this server."""
     return ApiError(FAILED_PRECONDITION, message)
 
 
@@ -62,7 +62,7 @@ def body(code: int, message: str) -> dict[str, Any]:
 
 
 def response(error: ApiError) -> JSONResponse:
-    """The answer that a refusal becomes."""
+    """The response for an ApiError."""
     return JSONResponse(body(error.code, error.message), status_code=error.status)
 
 
@@ -73,17 +73,17 @@ async def answer(request: Request, error: Exception) -> JSONResponse:
 
 
 async def http_error(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for what routing refuses: no such path, no such method."""
+    """Exception handler for errors of the routing: no such path or method."""
     assert isinstance(error, HTTPException)
     code = {404: NOT_FOUND, 405: UNIMPLEMENTED}.get(error.status_code, INVALID_ARGUMENT)
     return JSONResponse(body(code, error.detail), status_code=error.status_code, headers=error.headers)
 
 
 async def client_left(request: Request, error: Exception) -> Response:
-    """Exception handler for a client that leaves before its request is there: nobody reads the answer."""
+    """Exception handler for a client that disconnects early; it does not read the response."""
     return Response(status_code=400)
 
 
 async def server_error(request: Request, error: Exception) -> JSONResponse:
-    """Exception handler for our own faults: the traceback is in the server's log, not in the answer."""
+    """Exception handler for internal errors: the traceback is only in the server's log."""
     return JSONResponse(body(INTERNAL, "internal error; see the server's log"), status_code=500)

@@ -1,7 +1,7 @@
-"""The `filter` of a list: predicates of upstream's `Filter` message to SQL. Pure.
+"""The `filter` of a list: converts predicates of upstream's `Filter` message to SQL. Pure.
 
-Every column holds text. Times are compared as instants, cut to whole seconds as upstream stores them, so that
-`...:55Z` finds what was made at `...:55.4`.
+Every column is text. Times are compared as instants, truncated to whole seconds as in upstream's database, so
+`...:55Z` matches what was created at `...:55.4`.
 """
 
 import json
@@ -17,13 +17,13 @@ from embedded.kfp.requests import Body, first_problem
 
 MAX_PREDICATES: Final = 50
 TIMES: Final = frozenset({"created_at", "finished_at", "last_run_created_at"})
-"""Columns that hold times."""
+"""Columns with times."""
 
 _WORDS: Final = {
     "storage_state": ("AVAILABLE", "ARCHIVED"),
     "state": ("PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED"),
 }
-"""Columns that hold one of a few words."""
+"""Columns with a fixed set of values."""
 
 _OPERATIONS: Final = ("OPERATION_UNSPECIFIED", "EQUALS", "NOT_EQUALS", "GREATER_THAN", "GREATER_THAN_EQUALS",
                       "LESS_THAN", "LESS_THAN_EQUALS", "IN", "IS_SUBSTRING")  # fmt: skip
@@ -56,25 +56,25 @@ class _Filter(Body):
 
 
 def clauses(text: str, columns: Mapping[str, str], arguments: dict[str, Any]) -> list[str]:
-    """Return SQL conditions and add their arguments; raise ApiError for what is wrong or has no meaning."""
+    """Return SQL conditions and add their arguments; raise ApiError if the filter is not valid."""
     if not text:
         return []
     try:
-        read = _Filter.model_validate_json(text)
+        parsed = _Filter.model_validate_json(text)
     except ValidationError as error:
         raise invalid(f"filter: {first_problem(error)}") from error
-    return [_clause(one, columns, f"p_{number}", arguments) for number, one in enumerate(read.predicates)]
+    return [_clause(one, columns, f"p_{number}", arguments) for number, one in enumerate(parsed.predicates)]
 
 
 def instant(text: str) -> str:
-    """Return a time of RFC 3339 as the database writes it, in UTC and whole seconds."""
-    wrong = invalid(f"filter: {text[:60]!r} is not a time with a zone, such as 2026-01-31T12:00:00Z")
+    """Convert an RFC 3339 time to the format of the database, in UTC and whole seconds."""
+    not_a_time = invalid(f"filter: {text[:60]!r} is not a time with a zone, such as 2026-01-31T12:00:00Z")
     if not _RFC3339.fullmatch(text):
-        raise wrong
+        raise not_a_time
     try:
         moment = datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
-        raise wrong from error
+        raise not_a_time from error
     return moment.replace(tzinfo=None).isoformat(timespec="seconds")
 
 
@@ -90,7 +90,7 @@ def _clause(one: _Predicate, columns: Mapping[str, str], name: str, arguments: d
         return f"{compared} IN (SELECT value FROM json_each(:{name}))"  # noqa: S608 - our own column names
     if operation == "IS_SUBSTRING":
         if column in TIMES:
-            raise invalid(f"filter: {one.key!r} is a time: it has no substrings")
+            raise invalid(f"filter: {one.key!r} is a time, and times have no substrings")
         arguments[name] = value
         return f"instr({column}, :{name}) > 0"
     arguments[name] = _comparable(one.key, column, value)
@@ -99,10 +99,10 @@ def _clause(one: _Predicate, columns: Mapping[str, str], name: str, arguments: d
 
 def _operation(one: _Predicate) -> str:
     number = one.operation
-    found = str(number) if isinstance(number, str) else dict(enumerate(_OPERATIONS)).get(number, "")
-    if found not in (*_SQL, "IN", "IS_SUBSTRING"):
-        raise invalid(f"filter: operation {str(number)[:40]!r} on {one.key[:80]!r} is not one that compares")
-    return found
+    name = str(number) if isinstance(number, str) else dict(enumerate(_OPERATIONS)).get(number, "")
+    if name not in (*_SQL, "IN", "IS_SUBSTRING"):
+        raise invalid(f"filter: operation {str(number)[:40]!r} on {one.key[:80]!r} is not supported")
+    return name
 
 
 def _value(one: _Predicate, operation: str) -> Any:  # noqa: ANN401 - text, or a list where it is IN
@@ -110,11 +110,13 @@ def _value(one: _Predicate, operation: str) -> Any:  # noqa: ANN401 - text, or a
               "string_values", "int_values", "long_values")  # fmt: skip
     present = {field: getattr(one, field) for field in fields if getattr(one, field) is not None}
     if len(present) != 1:
-        raise invalid(f"filter: the predicate on {one.key!r} has {len(present)} values; it takes one")
+        raise invalid(
+            f"filter: the predicate on {one.key!r} has {len(present)} values; exactly one is required"
+        )
     [(field, value)] = present.items()
-    wanted = ("string_values",) if operation == "IN" else ("string_value", "timestamp_value")
-    if field not in wanted:
-        raise invalid(f"filter: {operation} on {one.key!r} takes {' or '.join(wanted)}, not {field}")
+    accepted = ("string_values",) if operation == "IN" else ("string_value", "timestamp_value")
+    if field not in accepted:
+        raise invalid(f"filter: {operation} on {one.key!r} requires {' or '.join(accepted)}, not {field}")
     return value.values if operation == "IN" else value
 
 

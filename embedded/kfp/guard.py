@@ -1,10 +1,9 @@
-"""What is refused before any route sees it: requests that a web page could have made.
+"""Refuse requests that a web page could have sent, before they reach a route.
 
-There is no login, so whatever a browser on the same machine or network can be made to send counts. A page of
-another origin is told by `Origin` or `Sec-Fetch-Site`; a page that rebinds its own name to this server's
-address is told by `Host`; and bodies are only taken in types that a page can't send without asking first
-(Fetch standard: CORS-safelisted request headers). `multipart/form-data` is one that it can, so uploads rest
-on the first two alone.
+There is no authentication, so a page in a browser on the same machine or network could otherwise use the API.
+Pages of another origin are detected by `Origin` or `Sec-Fetch-Site`, DNS rebinding by `Host`. Bodies are only
+accepted in content types that require a CORS preflight (Fetch standard: CORS-safelisted request headers).
+`multipart/form-data` does not, so uploads rely on the first two checks.
 """
 
 import ipaddress
@@ -21,7 +20,7 @@ from embedded.kfp.failures import INVALID_ARGUMENT, PERMISSION_DENIED, ApiError
 _UPLOADS: Final = ("/apis/v2beta1/pipelines/upload", "/apis/v2beta1/pipelines/upload_version")
 _HOST: Final = re.compile(r"(?:([a-z0-9._-]+)|\[([0-9a-f:.]+)\])(?::[0-9]{1,5})?")
 _OURS: Final = ("same-origin", "none")
-"""Values of Sec-Fetch-Site: the page of runs itself, and an address that a person typed."""
+"""Accepted values of Sec-Fetch-Site: the server's own page, and an address entered by the user."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -33,16 +32,16 @@ _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
-"""On every answer: nothing runs, nothing is embedded elsewhere, nothing is kept."""
+"""Headers of every response: no scripts, no embedding in other pages, no caching."""
 
 
 class Guard:
-    """ASGI middleware: refuses with KFP's error body, and adds the headers that protect an answer."""
+    """ASGI middleware: refuses requests with KFP's error body, and adds security headers to responses."""
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str] = ()) -> None:
-        """`hosts` are the names by which the server is reached, beside `localhost` and addresses.
+        """`hosts` are the accepted host names, in addition to `localhost` and addresses.
 
-        Loopback addresses and the address that a connection came to need no naming: a browser that names
+        Loopback addresses and the local address of the connection are always accepted: a browser that sends
         an address in `Host` has loaded its page from that address.
         """
         self._app = app
@@ -71,7 +70,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._known(_hostname(host), scope):
             raise _refused(
-                f"the server is not reached by the name {host[:100]!r}: use one of "
+                f"unknown host name {host[:100]!r}: use one of "
                 f"{', '.join(sorted(self._hosts))}, or start it with --allow-host"
             )
         origin = headers.get("origin")
@@ -98,17 +97,19 @@ def _hostname(host: str) -> str:
 
 def _same_origin(origin: str, host: str) -> bool:
     scheme, separator, rest = origin.partition("://")
-    # Whoever ends TLS in front of this server leaves the port out where it is the scheme's own.
+    # A TLS-terminating proxy omits the default port of the scheme.
     return bool(separator) and scheme in ("http", "https") and rest.lower() == host.lower()
 
 
 def _check_type(path: str, headers: Headers) -> None:
     if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
         return
-    wanted = "multipart/form-data" if path.rstrip("/") in _UPLOADS else "application/json"
+    expected = "multipart/form-data" if path.rstrip("/") in _UPLOADS else "application/json"
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != wanted:
-        raise ApiError(INVALID_ARGUMENT, f"the body's type is {kind[:80]!r}; it must be {wanted}", status=415)
+    if kind != expected:
+        raise ApiError(
+            INVALID_ARGUMENT, f"the content type is {kind[:80]!r}; it must be {expected}", status=415
+        )
 
 
 def _refused(message: str) -> ApiError:

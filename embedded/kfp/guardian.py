@@ -1,8 +1,8 @@
-"""One step's guardian: a process between the parent of all steps and the step.
+"""The guardian of a step: a process between the parent of all steps and the step.
 
-It forks the step, waits for it, and ends everything that the step started, before it reports how the step
-ended. The life of a step hangs on the guardian's connection to the server: when the server closes its side,
-or dies, or the parent of all steps dies, the step is killed with all of its descendants.
+It forks the step, waits for it, and kills everything that the step started before it reports the step's exit
+status. When the server closes the guardian's connection or dies, or when the parent of all steps dies, the
+guardian kills the step with all of its descendants.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ _CHUNK: Final = 1 << 16
 _KILLED: Final = -int(signal.SIGKILL)
 
 Run = Callable[[dict[str, Any], int], NoReturn]
-"""Becomes a step: takes the request and the descriptor of its log, and doesn't return."""
+"""Runs a step in this process, given the request and the descriptor of its log; does not return."""
 
 
 def guard(connection: socket.socket, log: int, run: Run) -> NoReturn:
-    """Serve one connection to its end, in a process of its own."""
+    """Serve one connection until it ends; called in a forked process."""
     code = 1
     try:
         parent = os.pidfd_open(os.getppid())
@@ -36,7 +36,7 @@ def guard(connection: socket.socket, log: int, run: Run) -> NoReturn:
         request = _request(connection)
         if request is not None:
             code = _serve(connection, log, request, parent, run)
-    except BaseException:  # noqa: BLE001 - whatever it is, the parent's code must not go on in this process
+    except BaseException:  # noqa: BLE001 - the parent's code must never continue in this process
         traceback.print_exc()
         descendants.kill_all()
     finally:
@@ -76,7 +76,7 @@ def _serve(connection: socket.socket, log: int, request: dict[str, Any], parent:
 
 
 def _wait(step: int, connection: socket.socket, parent: int) -> int | None:
-    """Return how the step ended, killed where the server let go; None where the parent is gone."""
+    """Return the step's exit status, SIGKILL if the server closed the connection, None if the parent died."""
     watch = os.pidfd_open(step)
     with selectors.DefaultSelector() as selector:
         for descriptor in (watch, connection.fileno(), parent):
@@ -89,7 +89,7 @@ def _wait(step: int, connection: socket.socket, parent: int) -> int | None:
 
 
 def _share(folder: Path) -> None:
-    """Let the folder's group, in which the server is, read and remove all that the step left."""
+    """Give the folder's group, which the server belongs to, access to all files of the step."""
     with contextlib.suppress(OSError):
         _give_to_group(folder, folder.stat().st_gid)
 
@@ -98,10 +98,10 @@ def _give_to_group(folder: Path, group: int) -> None:
     for _, folders, files, below in os.fwalk(folder):
         for name in (*folders, *files):
             with contextlib.suppress(OSError):
-                found = os.stat(name, dir_fd=below, follow_symlinks=False)
-                if found.st_uid != os.getuid() or stat.S_ISLNK(found.st_mode):
+                status = os.stat(name, dir_fd=below, follow_symlinks=False)
+                if status.st_uid != os.getuid() or stat.S_ISLNK(status.st_mode):
                     continue
-                if found.st_gid != group:
+                if status.st_gid != group:
                     os.chown(name, -1, group, dir_fd=below, follow_symlinks=False)
-                wanted = 0o2770 if stat.S_ISDIR(found.st_mode) else 0o660
-                os.chmod(name, stat.S_IMODE(found.st_mode) | wanted, dir_fd=below)
+                group_mode = 0o2770 if stat.S_ISDIR(status.st_mode) else 0o660
+                os.chmod(name, stat.S_IMODE(status.st_mode) | group_mode, dir_fd=below)

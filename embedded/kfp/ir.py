@@ -1,8 +1,8 @@
-"""A compiled pipeline as the scheduler sees it: typed, complete, immutable. Pure."""
+"""The scheduler's representation of a compiled pipeline: typed, complete, immutable. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from embedded.kfp.condition import Condition
 
@@ -33,7 +33,7 @@ class Source:
     """Where an input of a task comes from.
 
     `constant`: `value`; `output`: `name` of task `task`; `input`: `name` of the enclosing DAG;
-    `status`: how task `task` ended.
+    `status`: the final status of task `task`.
     """
 
     kind: SourceKind
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """`dsl.ParallelFor`: over a fixed list, or over an input that is a list."""
+    """`dsl.ParallelFor` over a fixed list or over an input that is a list."""
 
     item: str
     items_input: str = ""
@@ -56,7 +56,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class Retry:
-    """How often a failed step is started again, and how long to wait before."""
+    """How often a failed step is retried, and the backoff."""
 
     times: int = 0
     backoff: float = 0.0
@@ -64,7 +64,7 @@ class Retry:
     longest: float = 3600.0
 
     def delay(self, attempt: int) -> float:
-        """Seconds to wait after failed attempt number `attempt`, counted from 0."""
+        """Seconds to wait after the failed attempt number `attempt`, counted from 0."""
         try:
             return min(self.backoff * self.factor**attempt, self.longest)
         except OverflowError:
@@ -73,7 +73,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A Python function that travels as source."""
+    """A Python function, as source code."""
 
     function: str
     source: str
@@ -83,7 +83,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Importer:
-    """`dsl.importer`: an object that exists becomes an artifact."""
+    """`dsl.importer`: creates an artifact from an existing object."""
 
     uri: object
     metadata: Mapping[str, object]
@@ -108,14 +108,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """An output of a DAG: the first of these (task, output) whose task ran."""
+    """An output of a DAG: the first (task, output) whose task succeeded."""
 
     choices: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Dag:
-    """Tasks in an order in which every task comes after those it waits for."""
+    """Tasks in topological order."""
 
     tasks: tuple[Task, ...]
     parameters: Mapping[str, Selector]
@@ -145,8 +145,5 @@ class Pipeline:
     components: Mapping[str, Component]
 
     def steps(self) -> Iterator[Component]:
-        """The components that run a function."""
+        """The components that are steps."""
         return (one for one in self.components.values() if isinstance(one.body, Step))
-
-
-JsonObject = dict[str, Any]

@@ -1,7 +1,7 @@
-"""The ConfigMap `kfp-launcher` and its Secret: where the runs of a namespace keep their artifacts.
+"""The ConfigMap `kfp-launcher` and its Secret: where the runs of a namespace store their artifacts.
 
-The keys are those of the real backend's launcher, so the same objects serve both: `defaultPipelineRoot`, and
-`providers`, a YAML string with `s3` and `minio`, each with a `default` and perhaps `overrides`.
+The keys are those of the upstream launcher, so both can use the same objects: `defaultPipelineRoot`, and
+`providers`, a YAML string with `s3` and `minio`, each with a `default` and optional `overrides`.
 """
 
 import base64
@@ -18,7 +18,7 @@ CONFIG_MAP: Final = "kfp-launcher"
 
 
 class LauncherConfigError(Exception):
-    """The launcher's configuration is missing or wrong; the message names the object and the key."""
+    """The launcher's configuration is missing or not valid; the message names the object and the key."""
 
 
 class _Model(BaseModel):
@@ -26,7 +26,7 @@ class _Model(BaseModel):
 
 
 class SecretRef(_Model):
-    """Which keys of which Secret hold the credentials."""
+    """The Secret and the keys that contain the credentials."""
 
     secret_name: str
     access_key_key: str
@@ -34,14 +34,14 @@ class SecretRef(_Model):
 
 
 class Credentials(_Model):
-    """From the server's own environment, or from a Secret of the run's namespace."""
+    """Credentials from the server's environment or from a Secret in the run's namespace."""
 
     from_env: bool = False
     secret_ref: SecretRef | None = None
 
 
-class Endpoint(_Model):
-    """One `default` of a provider."""
+class ProviderEndpoint(_Model):
+    """The settings of a provider."""
 
     endpoint: str = ""
     region: str = ""
@@ -51,8 +51,8 @@ class Endpoint(_Model):
     credentials: Credentials | None = None
 
 
-class Override(Endpoint):
-    """Settings for one bucket or prefix."""
+class Override(ProviderEndpoint):
+    """Settings for a bucket or prefix."""
 
     bucket_name: str
     key_prefix: str = ""
@@ -61,11 +61,11 @@ class Override(Endpoint):
 class Provider(_Model):
     """`s3` or `minio`."""
 
-    default: Endpoint | None = None
+    default: ProviderEndpoint | None = None
     overrides: tuple[Override, ...] = ()
 
-    def for_object(self, bucket: str, key: str) -> Endpoint | None:
-        """The first override that matches, or the default."""
+    def for_object(self, bucket: str, key: str) -> ProviderEndpoint | None:
+        """The first matching override, or the default."""
         for override in self.overrides:
             prefix = override.key_prefix.strip("/")
             if override.bucket_name == bucket and (not prefix or f"{key}/".startswith(f"{prefix}/")):
@@ -73,8 +73,8 @@ class Provider(_Model):
         return self.default
 
 
-class StoreAccess(BaseModel):
-    """What a client needs to reach one store."""
+class ArtifactStoreAccess(BaseModel):
+    """Endpoint and credentials of an artifact store."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -86,26 +86,26 @@ class StoreAccess(BaseModel):
     secret_key: SecretStr | None = None
 
     def fingerprint(self) -> str:
-        """Changes when anything does, credentials too; tells nothing about them."""
+        """A hash of all settings and credentials, from which the credentials can't be derived."""
         secret = self.secret_key.get_secret_value() if self.secret_key else ""
         return hashlib.sha256(f"{self.model_dump_json()}\0{secret}".encode()).hexdigest()
 
 
 class Objects(Protocol):
-    """Reads the two kinds of object that the launcher's configuration is made of."""
+    """Reads ConfigMaps and Secrets."""
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """Data of a ConfigMap; None if there is none."""
+        """The data of a ConfigMap; None if it does not exist."""
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        """Data of a Secret; None if there is none."""
+        """The data of a Secret; None if it does not exist."""
 
 
 class LauncherConfig:
-    """The configuration of one namespace."""
+    """The launcher's configuration in a namespace."""
 
     def __init__(self, objects: Objects, namespace: str) -> None:
-        """Read it now; raise LauncherConfigError if it isn't there or isn't valid."""
+        """Read the configuration; raise LauncherConfigError if it is missing or not valid."""
         self._objects = objects
         self._namespace = namespace
         data = objects.config_map(namespace, CONFIG_MAP)
@@ -115,18 +115,18 @@ class LauncherConfig:
         self._providers = _providers(data.get("providers", ""))
         self._secrets: dict[str, Mapping[str, bytes] | None] = {}
 
-    def access(self, scheme: str, bucket: str, key: str) -> StoreAccess:
-        """How to reach an object; raise LauncherConfigError where no provider covers it."""
+    def access(self, scheme: str, bucket: str, key: str) -> ArtifactStoreAccess:
+        """The settings for an object; raise LauncherConfigError if no provider covers it."""
         provider = self._providers.get(scheme, Provider())
-        chosen = provider.for_object(bucket, key)
-        if chosen is None:
+        endpoint = provider.for_object(bucket, key)
+        if endpoint is None:
             raise LauncherConfigError(
                 f"{CONFIG_MAP} in {self._namespace!r} has no provider for {scheme}://{bucket}"
             )
         url = None
-        if chosen.endpoint:
-            url = f"{'http' if chosen.disable_ssl else 'https'}://{chosen.endpoint.split('://')[-1]}"
-        credentials = chosen.credentials or (provider.default and provider.default.credentials)
+        if endpoint.endpoint:
+            url = f"{'http' if endpoint.disable_ssl else 'https'}://{endpoint.endpoint.split('://')[-1]}"
+        credentials = endpoint.credentials or (provider.default and provider.default.credentials)
         if not credentials or (not credentials.from_env and credentials.secret_ref is None):
             raise LauncherConfigError(
                 f"{CONFIG_MAP} in {self._namespace!r}: {scheme} has no credentials: set secretRef or fromEnv"
@@ -134,11 +134,11 @@ class LauncherConfig:
         access_key, secret_key = (None, None)
         if credentials.secret_ref is not None and not credentials.from_env:
             access_key, secret_key = self._key(credentials.secret_ref)
-        return StoreAccess(
+        return ArtifactStoreAccess(
             endpoint_url=url,
-            region=chosen.region or "us-east-1",
-            force_path_style=chosen.force_path_style,
-            max_retries=chosen.max_retries,
+            region=endpoint.region or "us-east-1",
+            force_path_style=endpoint.force_path_style,
+            max_retries=endpoint.max_retries,
             access_key=access_key,
             secret_key=secret_key,
         )
@@ -164,7 +164,7 @@ class LauncherConfig:
 def _providers(text: str) -> dict[str, Provider]:
     try:
         raw = yaml.safe_load(text) or {}
-        # `gs` is a provider of the real launcher; it isn't reachable from here and is left alone.
+        # Upstream also has the provider `gs`, which is not supported here and is ignored.
         return {name: Provider.model_validate(raw[name]) for name in ("s3", "minio") if name in raw}
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
@@ -178,58 +178,60 @@ class FileObjects:
     """ConfigMaps and Secrets from a YAML file, for a server outside a cluster."""
 
     def __init__(self, path: Path) -> None:
-        """`path` holds the objects as `kubectl apply` would take them."""
+        """`path` is a file of manifests, as for `kubectl apply`."""
         self._path = path
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """Data of a ConfigMap of the file."""
-        found = self._find("ConfigMap", namespace, name)
-        return None if found is None else dict(found.get("data") or {})
+        """The data of a ConfigMap in the file."""
+        manifest = self._find("ConfigMap", namespace, name)
+        return None if manifest is None else dict(manifest.get("data") or {})
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        """Data of a Secret of the file."""
-        found = self._find("Secret", namespace, name)
-        if found is None:
+        """The data of a Secret in the file."""
+        manifest = self._find("Secret", namespace, name)
+        if manifest is None:
             return None
-        encoded = {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
-        return encoded | {key: str(value).encode() for key, value in (found.get("stringData") or {}).items()}
+        encoded = {key: base64.b64decode(value) for key, value in (manifest.get("data") or {}).items()}
+        return encoded | {
+            key: str(value).encode() for key, value in (manifest.get("stringData") or {}).items()
+        }
 
     def _find(self, kind: str, namespace: str, name: str) -> dict[str, Any] | None:
         for document in yaml.safe_load_all(self._path.read_text(encoding="utf-8")):
             metadata = (document or {}).get("metadata", {})
-            # An object without a namespace stands for every namespace.
-            sought = (kind, name, namespace)
-            if document and sought == (
+            # An object without a namespace applies to every namespace.
+            identity = (kind, name, namespace)
+            if document and identity == (
                 document.get("kind"), metadata.get("name"), metadata.get("namespace", namespace)
             ):  # fmt: skip
-                found: dict[str, Any] = document
-                return found
+                manifest: dict[str, Any] = document
+                return manifest
         return None
 
 
 class ClusterObjects:
-    """ConfigMaps and Secrets from the cluster, by the pod's ServiceAccount."""
+    """ConfigMaps and Secrets from the cluster, read as the pod's ServiceAccount."""
 
     def __init__(self) -> None:
-        """Connect with the credentials that Kubernetes mounts into the pod."""
-        from kubernetes import client, config  # noqa: PLC0415 - a second to load, only used in a cluster
+        """Use the credentials that Kubernetes mounts into the pod."""
+        from kubernetes import client, config  # noqa: PLC0415 - takes a second, and is only needed in a cluster
 
         config.load_incluster_config()
         self._api = client.CoreV1Api()
         self._not_found = client.ApiException
 
     def config_map(self, namespace: str, name: str) -> Mapping[str, str] | None:
-        """Data of a ConfigMap of the cluster."""
-        found = self._read(self._api.read_namespaced_config_map, "ConfigMap", namespace, name)
-        return None if found is None else dict(found.data or {})
+        """The data of a ConfigMap in the cluster."""
+        manifest = self._read(self._api.read_namespaced_config_map, "ConfigMap", namespace, name)
+        return None if manifest is None else dict(manifest.data or {})
 
     def secret(self, namespace: str, name: str) -> Mapping[str, bytes] | None:
-        """Data of a Secret of the cluster."""
-        found = self._read(self._api.read_namespaced_secret, "Secret", namespace, name)
+        """The data of a Secret in the cluster."""
+        manifest = self._read(self._api.read_namespaced_secret, "Secret", namespace, name)
         return (
             None
-            if found is None
-            else {key: base64.b64decode(value) for key, value in (found.data or {}).items()}
+            if manifest is None
+            else {key: base64.b64decode(value) for key, value in (manifest.data or {}).items()}
         )
 
     def _read(self, read: Any, kind: str, namespace: str, name: str) -> Any:  # noqa: ANN401 - untyped client

@@ -1,8 +1,8 @@
-"""Recognises the one kind of step that can run as a process here: a lightweight Python component.
+"""Parse lightweight Python components, the only steps that can run as a process of this server.
 
 The compiler turns `@dsl.component` into a shell script that installs packages, writes the function's source
-to a file and starts the SDK's executor. The source and the function's name are taken out of it, and the
-packages are compared with what is installed: nothing is ever installed while a pipeline runs.
+to a file and starts the SDK's executor. This module extracts the source and the function's name, and compares
+the packages with those that are installed: nothing is installed while a pipeline runs.
 """
 
 import importlib.metadata
@@ -22,14 +22,14 @@ _SUPPORTED: Final = ("image", "command", "args", "env", "resources")
 
 
 class NotLightweightError(ValueError):
-    """The component needs a container of its own, or packages that are not installed."""
+    """The component needs its own container, or packages that are not installed."""
 
 
 def step(container: Mapping[str, Any]) -> ir.Step:
-    """Read a container spec of the IR; raise NotLightweightError with the reason."""
-    other = sorted(set(container) - set(_SUPPORTED))
-    if other:
-        raise NotLightweightError(f"{other[0]} is not supported")
+    """Parse a container spec of the IR; raise NotLightweightError with the reason."""
+    unsupported = sorted(set(container) - set(_SUPPORTED))
+    if unsupported:
+        raise NotLightweightError(f"{unsupported[0]} is not supported")
     resources = container.get("resources", {})
     if "accelerator" in resources:
         raise NotLightweightError("accelerators are not supported")
@@ -40,7 +40,7 @@ def step(container: Mapping[str, Any]) -> ir.Step:
         command = command[3:]
     if len(command) != 4 or command[:2] != ["sh", "-ec"] or _EXECUTOR not in command[2]:
         raise NotLightweightError(
-            f"a component that runs its own program (image {image!r}) is not supported: only Python "
+            f"a container component (image {image!r}) is not supported: only Python "
             "functions (@dsl.component without target_image) run as processes of the server's pod"
         )
     if len(args) != 4 or args[:3] != ["--executor_input", "{{$}}", "--function_to_execute"]:
@@ -52,13 +52,13 @@ def step(container: Mapping[str, Any]) -> ir.Step:
 def _check_packages(script: str) -> None:
     missing = []
     for requirement in _requirements(script):
-        problem = _unmet(requirement)
+        problem = _mismatch(requirement)
         if problem:
             missing.append(problem)
     if missing:
         raise NotLightweightError(
             f"packages_to_install: {'; '.join(missing)}. Steps run in the server's image and nothing is "
-            "installed while a pipeline runs: add the package to the image, or drop the pin"
+            "installed while a pipeline runs: add the package to the image, or remove the version pin"
         )
 
 
@@ -72,23 +72,23 @@ def _requirements(script: str) -> Iterator[str]:
                 yield word
 
 
-def _unmet(text: str) -> str:
-    """Say what is wrong with a requirement; empty if the image has it.
+def _mismatch(text: str) -> str:
+    """Why the image does not satisfy a requirement; empty if it does.
 
-    The SDK's own pin of kfp is not compared: the executor of the image is the one that runs.
+    The version of kfp is not compared: steps always use the executor of the image.
     """
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
-        return f"{text!r} is no package name with a version"
+        return f"{text!r} is not a valid requirement"
     if requirement.marker is not None and not requirement.marker.evaluate():
         return ""
     if requirement.url is not None:
-        return f"{requirement.name} from a URL can't be checked"
+        return f"{requirement.name} is a URL requirement, which is not supported"
     try:
         version = importlib.metadata.version(requirement.name)
     except importlib.metadata.PackageNotFoundError:
         return f"{requirement.name} is not in the image"
     if requirement.name != "kfp" and not requirement.specifier.contains(version, prereleases=True):
-        return f"{requirement} is wanted, the image has {version}"
+        return f"{requirement} is required, the image has {version}"
     return ""

@@ -1,7 +1,7 @@
 """Lists of the API: filter, order, pages.
 
-Pages go by key (the value sorted by and the id), so that rows which come or go between two pages neither
-repeat nor hide others. A row that has no value in the column sorts as one with an empty value.
+Pagination is by key (the sort value and the id), so inserting or deleting rows between two pages neither
+repeats nor skips others. A null in the sort column sorts as an empty value.
 """
 
 import base64
@@ -27,7 +27,7 @@ _COMMON: Final = {"display_name": "display_name", "name": "display_name", "creat
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one kind of list can be filtered and sorted by: names of the API to columns."""
+    """The fields that a list can be filtered and sorted by: API name -> column."""
 
     table: str
     columns: Mapping[str, str]
@@ -62,12 +62,12 @@ class Page:
 def page(
     database: Database, listing: Listing, query: Mapping[str, str], **equal: str | tuple[str, ...] | None
 ) -> Page:
-    """Rows of `listing` whose columns equal `equal`, by the query's options.
+    """One page of `listing`, restricted to rows whose columns equal `equal`, with the query's options.
 
-    In `equal`, None stands for any value and a tuple for one of several.
+    In `equal`, None matches any value and a tuple matches each of its values.
 
     Raises:
-        ApiError: an option is wrong; every one is checked before a row is read.
+        ApiError: An option is not valid; all are checked before rows are read.
     """
     arguments: dict[str, Any] = {}
     clauses = _equal(equal, arguments)
@@ -75,13 +75,13 @@ def page(
     column, direction = _order(listing, query.get("sort_by", ""))
     size = _size(query.get("page_size", ""))
     where = " AND ".join(clauses) or "1"
-    # A token only continues the list that it came from.
-    asked = hashlib.sha256(
+    # A token is only valid for the list that it was issued for.
+    list_id = hashlib.sha256(
         json.dumps([listing.table, where, arguments, column, direction]).encode()
     ).hexdigest()[:16]
     token = query.get("page_token", "")
-    after = _read_token(token, asked) if token else None
-    counted = database.select(f"SELECT count(*) AS n FROM {listing.table} WHERE {where}", arguments)  # noqa: S608
+    after = _read_token(token, list_id) if token else None
+    count = database.select(f"SELECT count(*) AS n FROM {listing.table} WHERE {where}", arguments)  # noqa: S608
     key = f"COALESCE({column}, '')"
     if after is not None:
         where += f" AND ({key}, id) {'>' if direction == 'ASC' else '<'} (:after_value, :after_id)"
@@ -90,8 +90,8 @@ def page(
     rows = database.select(f"SELECT * FROM {listing.table} WHERE {where} {ordered}", arguments)  # noqa: S608
     more = len(rows) > size
     rows = rows[:size]
-    following = _token(rows[-1][column] or "", rows[-1]["id"], asked) if more else ""
-    return Page(rows, following, int(counted[0]["n"]))
+    following = _token(rows[-1][column] or "", rows[-1]["id"], list_id) if more else ""
+    return Page(rows, following, int(count[0]["n"]))
 
 
 def _equal(equal: Mapping[str, str | tuple[str, ...] | None], arguments: dict[str, Any]) -> list[str]:
@@ -108,7 +108,7 @@ def _size(text: str) -> int:
     if not text:
         return _DEFAULT_SIZE
     if not re.fullmatch(r"[0-9]{1,9}", text):
-        raise invalid(f"page_size {text[:20]!r} is not a whole number from 0 on")
+        raise invalid(f"page_size {text[:20]!r} is not a non-negative integer")
     return min(int(text), _MAX_SIZE) or _DEFAULT_SIZE
 
 
@@ -122,15 +122,15 @@ def _order(listing: Listing, text: str) -> tuple[str, str]:
     return listing.columns[words[0]], direction
 
 
-def _token(value: str, identifier: str, asked: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([value, identifier, asked]).encode()).decode()
+def _token(value: str, identifier: str, list_id: str) -> str:
+    return base64.urlsafe_b64encode(json.dumps([value, identifier, list_id]).encode()).decode()
 
 
-def _read_token(token: str, asked: str) -> tuple[str, str]:
+def _read_token(token: str, list_id: str) -> tuple[str, str]:
     try:
         value, identifier, origin = _TOKEN.validate_json(base64.urlsafe_b64decode(token))
-    except ValueError as error:  # pydantic's and base64's are both ones
-        raise invalid("page_token is not one that this server gave out") from error
-    if origin != asked:
+    except ValueError as error:  # the base of the errors of pydantic and base64
+        raise invalid("page_token was not issued by this server") from error
+    if origin != list_id:
         raise invalid("page_token belongs to a list with another filter or order")
     return value, identifier

@@ -1,4 +1,4 @@
-"""Artifacts between the store and a step's folder: files and directories, with digests."""
+"""Transfer artifacts between the store and a step's folder: files and directories, with digests."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from embedded.kfp import tree
-from embedded.kfp.launcher_config import LauncherConfig, LauncherConfigError, StoreAccess
+from embedded.kfp.launcher_config import ArtifactStoreAccess, LauncherConfig, LauncherConfigError
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -23,13 +23,13 @@ _URI: Final = re.compile(r"(s3|minio)://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.
 _CHUNK: Final = 1 << 20
 
 
-class StoreError(Exception):
-    """The store did not do what a task needs; the message names the object, never a credential."""
+class ArtifactStoreError(Exception):
+    """An operation on the store failed; the message names the object, never a credential."""
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """An `s3://` or `minio://` URI in parts."""
+    """The parts of an `s3://` or `minio://` URI."""
 
     scheme: str
     bucket: str
@@ -37,13 +37,13 @@ class Location:
 
     @classmethod
     def parse(cls, uri: str) -> "Location":
-        """Read a URI; refuse what could lead out of a folder once it is a path."""
+        """Parse a URI; refuse keys that as a path would leave their folder."""
         match = _URI.fullmatch(uri)
         if match is None:
-            raise StoreError(f"{uri!r} is not an s3:// or minio:// URI")
+            raise ArtifactStoreError(f"{uri!r} is not an s3:// or minio:// URI")
         key = (match[3] or "").strip("/")
         if any(part in ("", ".", "..") for part in key.split("/") if key) or "\0" in key:
-            raise StoreError(f"{uri!r} has an empty, '.' or '..' part in its key")
+            raise ArtifactStoreError(f"{uri!r} has an empty, '.' or '..' part in its key")
         return cls(match[1], match[2], key)
 
     @property
@@ -52,45 +52,45 @@ class Location:
         return f"{self.scheme}://{self.bucket}/{self.key}"
 
     def below(self, folder: Path) -> Path:
-        """Where a step finds it: `<folder>/<scheme>/<bucket>/<key>`."""
+        """The path for steps: `<folder>/<scheme>/<bucket>/<key>`."""
         return folder / self.scheme / self.bucket / self.key
 
 
 class ArtifactStore:
     """Transfers for the runs of one namespace. Safe to use from several threads."""
 
-    _clients: dict[str, "S3Client"] = {}  # noqa: RUF012 - shared on purpose: a client takes 0.1 s to make
+    _clients: dict[str, "S3Client"] = {}  # noqa: RUF012 - shared on purpose: creating a client takes 0.1 s
     _lock = threading.Lock()
 
     def __init__(self, config: LauncherConfig) -> None:
         self._config = config
 
     def download(self, uri: str, folder: Path, digest: str | None = None) -> Path:
-        """Bring an artifact below `folder`; raise StoreError if it is missing or not what `digest` says."""
+        """Download an artifact to `folder`; raise ArtifactStoreError if it is missing or was changed."""
         location = Location.parse(uri)
         target = location.below(folder)
         client = self._client(location)
         try:
-            found = list(_listing(client, location))
-            for name, key in found:
+            entries = list(_listing(client, location))
+            for name, key in entries:
                 path = target / name if name else target
                 path.parent.mkdir(parents=True, exist_ok=True)
                 client.download_file(location.bucket, key, str(path))
         except (BotoCoreError, ClientError, OSError) as error:
-            raise StoreError(f"{uri} can't be read: {_reason(error)}") from error
-        if not found:
-            raise StoreError(f"{uri} does not exist in the store")
+            raise ArtifactStoreError(f"{uri} can't be read: {_reason(error)}") from error
+        if not entries:
+            raise ArtifactStoreError(f"{uri} does not exist in the store")
         if digest is not None and digest != digest_of(target):
-            raise StoreError(f"{uri} is not what the step that made it wrote: its digest differs")
+            raise ArtifactStoreError(f"{uri} was changed after its step wrote it: the digest differs")
         return target
 
     def upload(self, path: Path, uri: str) -> None:
-        """Put a file of the server's own where `uri` says."""
+        """Upload a file of the server to `uri`."""
         with path.open("rb") as file:
             self.upload_open(file.fileno(), uri)
 
     def upload_open(self, descriptor: int, uri: str) -> str:
-        """Put an open file or folder where `uri` says and return its digest."""
+        """Upload an open file or folder to `uri`; return its digest."""
         location = Location.parse(uri)
         client = self._client(location)
         try:
@@ -105,7 +105,7 @@ class ArtifactStore:
                 client.upload_fileobj(file, location.bucket, f"{location.key}/{name}")
             return _digest_of_lines(lines)
         except (BotoCoreError, ClientError, OSError, boto3.exceptions.S3UploadFailedError) as error:
-            raise StoreError(f"{uri} can't be written: {_reason(error)}") from error
+            raise ArtifactStoreError(f"{uri} can't be written: {_reason(error)}") from error
 
     def put(self, data: bytes, uri: str) -> None:
         """Write one small object."""
@@ -113,24 +113,24 @@ class ArtifactStore:
         try:
             self._client(location).put_object(Bucket=location.bucket, Key=location.key, Body=data)
         except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"{uri} can't be written: {_reason(error)}") from error
+            raise ArtifactStoreError(f"{uri} can't be written: {_reason(error)}") from error
 
     def identity(self, uri: str) -> str:
-        """What tells one content at `uri` from another without reading it; empty if nothing is there."""
+        """A fingerprint of the content at `uri`, computed from ETags; empty if there is no object."""
         location = Location.parse(uri)
         try:
             client = self._client(location)
             parts = [f"{name}\0{client.head_object(Bucket=location.bucket, Key=key)['ETag']}"
                      for name, key in _listing(client, location)]  # fmt: skip
         except (BotoCoreError, ClientError) as error:
-            raise StoreError(f"{uri} can't be read: {_reason(error)}") from error
+            raise ArtifactStoreError(f"{uri} can't be read: {_reason(error)}") from error
         return hashlib.sha256("\n".join(parts).encode()).hexdigest() if parts else ""
 
     def _client(self, location: Location) -> "S3Client":
         try:
             access = self._config.access(location.scheme, location.bucket, location.key)
         except LauncherConfigError as error:
-            raise StoreError(f"{location.uri} can't be reached: {error}") from error
+            raise ArtifactStoreError(f"{location.uri} can't be reached: {error}") from error
         fingerprint = access.fingerprint()
         with self._lock:
             if fingerprint not in self._clients:
@@ -139,7 +139,7 @@ class ArtifactStore:
 
 
 def digest_of(path: Path) -> str:
-    """SHA-256 of a file, or over the names and digests of a folder's files."""
+    """SHA-256 of a file, or of the names and digests of a folder's files."""
     with tree.opened(path.parent, path) as descriptor:
         if tree.is_folder(descriptor):
             return _digest_of_lines(
@@ -154,7 +154,7 @@ def _digest_of_lines(lines: Iterable[str]) -> str:
 
 
 def _digest_of_open(file: BinaryIO) -> str:
-    """SHA-256 of an open file, which is at its beginning again afterwards."""
+    """SHA-256 of an open file; afterwards its position is 0."""
     digest = hashlib.sha256()
     while chunk := file.read(_CHUNK):
         digest.update(chunk)
@@ -163,7 +163,7 @@ def _digest_of_open(file: BinaryIO) -> str:
 
 
 def _listing(client: "S3Client", location: Location) -> Iterator[tuple[str, str]]:
-    """Pairs of (name below the location, key): one with an empty name for a single object."""
+    """Pairs of (name below the location, key); a single object has an empty name."""
     if location.key and _exists(client, location):
         yield "", location.key
         return
@@ -172,9 +172,9 @@ def _listing(client: "S3Client", location: Location) -> Iterator[tuple[str, str]
         for entry in page.get("Contents", ()):
             name = entry["Key"].removeprefix(prefix)
             if not name or name.endswith("/"):
-                continue  # a folder's own marker, as some tools leave it
+                continue  # a folder marker, which some tools create
             if any(part in ("", ".", "..") for part in name.split("/")):
-                raise StoreError(f"{location.uri} holds a key with an empty, '.' or '..' part")
+                raise ArtifactStoreError(f"{location.uri} contains a key with an empty, '.' or '..' part")
             yield name, entry["Key"]
 
 
@@ -188,7 +188,7 @@ def _exists(client: "S3Client", location: Location) -> bool:
     return True
 
 
-def _connect(access: StoreAccess) -> "S3Client":
+def _connect(access: ArtifactStoreAccess) -> "S3Client":
     secret = access.secret_key.get_secret_value() if access.secret_key else None
     client: Any = boto3.session.Session().client(
         "s3",
@@ -204,8 +204,8 @@ def _connect(access: StoreAccess) -> "S3Client":
             max_pool_connections=32,
         ),
     )
-    found: S3Client = client
-    return found
+    typed: S3Client = client
+    return typed
 
 
 def _reason(error: Exception) -> str:

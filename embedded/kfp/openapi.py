@@ -1,4 +1,4 @@
-"""The API as an OpenAPI 3.1 document, made of the operations that are served. Pure."""
+"""The API as an OpenAPI 3.1 document, generated from the served operations. Pure."""
 
 import re
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ _VERBS: Final = {
 
 
 def describe(root: str, operations: Iterable[Operation]) -> dict[str, Any]:
-    """Return the document; `root` is the path that all operations are below."""
+    """Return the document; `root` is the path prefix of all operations."""
     described = [operation for operation in operations if operation.described]
     models = [(operation.body, "validation") for operation in described if operation.body is not None]
     references, definitions = models_json_schema(models, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type]

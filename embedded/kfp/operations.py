@@ -1,6 +1,6 @@
-"""One operation of the API: its route, what it takes, and the checks that come before its handler.
+"""An operation of the API: its route, its parameters, and the checks before its handler.
 
-The same declarations make the routes, refuse what they don't declare, and describe the API (`openapi`).
+The same declarations define the routes, the validation and the description of the API (`openapi`).
 """
 
 import inspect
@@ -23,7 +23,7 @@ Schema = Mapping[str, Any]
 _Body = TypeVar("_Body", bound=requests.Body)
 
 _ENVELOPE: Final = 1024 * 1024
-"""What a request may hold around a pipeline file."""
+"""Allowed size of a request in addition to the pipeline file."""
 
 TEXT: Final[Schema] = {"type": "string", "maxLength": 4096}
 NAMESPACE: Final[Schema] = {"type": "string", "pattern": f"^({requests.NAMESPACE})?$"}
@@ -38,12 +38,12 @@ LISTED: Final[Mapping[str, Schema]] = {
 """Options of every list."""
 
 _IDENTIFIERS: Final = ("experiment", "pipeline", "run", "version")
-"""Parts of a path that are ids."""
+"""Path parameters that are ids."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """A method of the API. Its handler is a coroutine, or a plain method that runs on a thread."""
+    """A method of the API. Its handler is a coroutine, or a plain method that runs in a thread."""
 
     method: str
     path: str
@@ -54,7 +54,7 @@ class Operation:
     described: bool = True
 
     def route(self) -> Route:
-        """The route, with the checks before its handler."""
+        """The route; it checks a request before calling the handler."""
         return Route(self.path, self._checked, methods=[self.method])
 
     async def _checked(self, request: Request) -> Response:
@@ -64,21 +64,21 @@ class Operation:
         if inspect.iscoroutinefunction(self.handler):
             answer: Response = await self.handler(request)
         else:
-            # On a thread, so that sqlite never holds up the event loop.
+            # In a thread, so that sqlite does not block the event loop.
             answer = await run_in_threadpool(self.handler, request)
         return answer
 
     def _check_query(self, request: Request) -> None:
-        given = request.query_params.multi_items()
-        for name, value in given:
+        pairs = request.query_params.multi_items()
+        for name, value in pairs:
             if name not in self.query:
                 known = ", ".join(self.query) or "none"
-                raise invalid(f"unknown query parameter {name[:80]!r}; this method takes: {known}")
+                raise invalid(f"unknown query parameter {name[:80]!r}; known are: {known}")
             if "\0" in value:
-                raise invalid(f"query parameter {name} has a null character")
-        if len({name for name, _ in given}) != len(given):
-            raise invalid("a query parameter is there twice")
-        for name, value in given:
+                raise invalid(f"query parameter {name} contains a null character")
+        if len({name for name, _ in pairs}) != len(pairs):
+            raise invalid("a query parameter is repeated")
+        for name, value in pairs:
             schema = self.query[name]
             if schema is NAMESPACE:
                 requests.namespace(value)
@@ -89,7 +89,7 @@ class Operation:
 
 
 async def json_body(request: Request, model: type[_Body]) -> _Body:
-    """Read a JSON body into its model; raise ApiError for what is too large or wrong."""
+    """Parse a JSON body into its model; raise ApiError if it is too large or not valid."""
     limit = MAX_BYTES + _ENVELOPE if model is requests.NewRun else _ENVELOPE
     data = b"".join([chunk async for chunk in _limited(request, limit)])
     return await run_in_threadpool(requests.read, data, model)
@@ -105,7 +105,7 @@ async def uploaded(request: Request) -> tuple[bytes, str]:
     try:
         form = await parser.parse()
     except (MultiPartException, KeyError, ValueError) as error:
-        raise invalid("the multipart body can't be read") from error
+        raise invalid("the multipart body can't be parsed") from error
     try:
         file = form.get("uploadfile")
         if not isinstance(file, UploadFile):

@@ -1,4 +1,4 @@
-"""What goes in and out of tasks, and how they end. Pure."""
+"""Inputs, outputs and results of tasks. Pure."""
 
 import json
 from dataclasses import dataclass, field
@@ -9,35 +9,34 @@ FAILED: Final = "FAILED"
 SKIPPED: Final = "SKIPPED"
 
 Artifact = dict[str, Any]
-"""`name`, `type`, `uri`, `metadata`; `digest` or `identity` where the content is known; `empty` where there
-is none."""
+"""`name`, `type`, `uri`, `metadata`; `digest` or `identity` if the content is known; `empty` if none."""
 
 
 class TaskError(Exception):
-    """The task failed; the message is for the person who reads the run."""
+    """The task failed; the message is shown to the user of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """Parameters and artifacts that go into a component, or come out of it."""
+    """Input or output parameters and artifacts of a component."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
     artifacts: dict[str, Any] = field(default_factory=dict)
 
     def as_json(self) -> str:
-        """For the database."""
+        """Serialise for the database."""
         return json.dumps({"parameters": self.parameters, "artifacts": self.artifacts})
 
     @classmethod
     def from_json(cls, text: str) -> "Values":
-        """What `as_json` wrote."""
+        """Parse the output of `as_json`."""
         body = json.loads(text)
         return cls(body["parameters"], body["artifacts"])
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
-    """How a task ended."""
+class TaskResult:
+    """The final state, outputs and error of a task."""
 
     state: str
     outputs: Values = field(default_factory=Values)
@@ -46,9 +45,9 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """A DAG that is running: its inputs, its place among the tasks, how its tasks ended so far."""
+    """A running DAG: its inputs, its path among the tasks, and the results of its tasks so far."""
 
     inputs: Values
     path: str
     parent_id: str | None
-    ended: dict[str, Ended] = field(default_factory=dict)
+    results: dict[str, TaskResult] = field(default_factory=dict)

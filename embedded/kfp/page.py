@@ -1,4 +1,4 @@
-"""The page at `/`: runs, their tasks and logs, to look at. Reads only; everything shown is escaped. Pure."""
+"""The page at `/`: a read-only view of runs, their tasks and logs. All text is escaped. Pure."""
 
 from html import escape
 from typing import Final
@@ -15,7 +15,7 @@ _STYLE: Final = (
 
 
 def overview(runs: list[Row], total: int) -> str:
-    """The newest runs, and how many there are in all."""
+    """The newest runs, and the total number."""
     rows = "".join(
         f"<tr><td><a href='/runs/{escape(run['id'])}'>{escape(run['display_name'])}</a></td>"
         f"<td>{escape(run['namespace'])}</td>{_state(run)}<td>{_time(run['created_at'])}</td>"
@@ -45,7 +45,7 @@ def _page(title: str, content: str) -> str:
     return (
         f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{escape(title)}</title>"
         f"<style>{_STYLE}</style><h1>{escape(title)}</h1>{content}"
-        "<p><small>Slipway's local pipelines server. No authentication; steps run inside its pod."
+        "<p><small>Slipway's local pipelines server. No authentication; steps run in its pod."
         "</small></p></html>"
     )
 

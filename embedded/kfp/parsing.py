@@ -1,7 +1,7 @@
-"""From a document to a Pipeline: everything that can't be run right is refused here, by name.
+"""Convert a document to a Pipeline; unsupported features are refused by name.
 
-Deliberately strict: a setting that the scheduler would ignore is an error at upload, not a surprise at run
-time. The image of a step and its CPU and memory limits are the two exceptions; the package says so.
+Deliberately strict: a setting that the scheduler would ignore is an error at upload. The exceptions are the
+image of a step and its CPU and memory limits, which are documented in the package.
 """
 
 import json
@@ -24,13 +24,13 @@ _MAX_NESTING: Final = 30
 
 
 class UnsupportedError(ValueError):
-    """The pipeline is not valid, or uses what this server doesn't support."""
+    """The pipeline is not valid, or uses an unsupported feature."""
 
 
 def parse(document: Document) -> ir.Pipeline:
-    """Check a document and return what it says; raise UnsupportedError with the feature's name."""
+    """Convert a document; raise UnsupportedError with the feature's name."""
     _check_platform(document.platform_spec)
-    spec = _normal(document.pipeline_spec)
+    spec = _normalized(document.pipeline_spec)
     version = spec.get("schemaVersion", "")
     if version not in _SCHEMA_VERSIONS:
         raise UnsupportedError(
@@ -57,34 +57,36 @@ def parse(document: Document) -> ir.Pipeline:
     return pipeline
 
 
-def _normal(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Check against the SDK's own schema and return the canonical JSON form.
+def _normalized(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Validate with the SDK's schema and return the canonical JSON form.
 
-    Numbers come back as the backend sees them: protobuf has doubles only, and writes 1.0 as 1.
+    Numbers are converted as in the upstream backend: protobuf has doubles only, and writes 1.0 as 1.
     """
     try:
         message = json_format.ParseDict(raw, pipeline_spec_pb2.PipelineSpec())
-        normal: dict[str, Any] = json_format.MessageToDict(message)
+        normalized: dict[str, Any] = json_format.MessageToDict(message)
     except (json_format.ParseError, json_format.SerializeToJsonError, TypeError, ValueError) as error:
         raise UnsupportedError(f"not a PipelineSpec: {_short(error)}") from error
-    return normal
+    return normalized
 
 
 def _check_platform(platform: Mapping[str, Any] | None) -> None:
-    found = []
+    unsupported = []
     for platform_name, body in ((platform or {}).get("platforms") or {}).items():
         for place, holder in (("pipelineConfig", "the pipeline"), ("deploymentSpec", "")):
             part = (body or {}).get(place) or {}
             if holder:
-                found += [f"{setting} on {holder}" for setting in part]
+                unsupported += [f"{setting} on {holder}" for setting in part]
                 continue
             for executor, settings in (part.get("executors") or {}).items():
-                found += [f"{setting} on {executor.removeprefix('exec-')}" for setting in settings or {}]
+                unsupported += [
+                    f"{setting} on {executor.removeprefix('exec-')}" for setting in settings or {}
+                ]
         if not isinstance(body, dict):
             raise UnsupportedError(f"platform {platform_name!r} is not an object")
-    if found:
+    if unsupported:
         raise UnsupportedError(
-            f"platform settings are not supported: {', '.join(sorted(found))}. "
+            f"platform settings are not supported: {', '.join(sorted(unsupported))}. "
             "Steps run as processes of the server's pod: Secrets, volumes and scheduling don't apply"
         )
 
@@ -133,12 +135,14 @@ def _executor(name: str, body: Mapping[str, Any], executors: Mapping[str, Any]) 
     label = body.get("executorLabel", "")
     executor = executors.get(label)
     if executor is None:
-        raise UnsupportedError(f"component {name} names executor {label!r}, which is not in deploymentSpec")
+        raise UnsupportedError(
+            f"component {name} refers to executor {label!r}, which is not in deploymentSpec"
+        )
     if "importer" in executor:
         return _importer(name, executor["importer"])
     if "container" not in executor:
         raise UnsupportedError(
-            f"executor {label!r}: {', '.join(executor) or 'an empty one'} is not supported"
+            f"executor {label!r}: {', '.join(executor) or 'an empty executor'} is not supported"
         )
     try:
         return lightweight.step(executor["container"])
@@ -168,12 +172,12 @@ def _dag(name: str, body: Mapping[str, Any], inputs: Mapping[str, ir.Parameter])
             source.task for source in (*task.parameters.values(), *task.artifacts.values()) if source.task
         }
         for other in (task.after | sources) - tasks.keys():
-            raise UnsupportedError(f"task {task.name!r} of {name} waits for {other!r}, which doesn't exist")
+            raise UnsupportedError(f"task {task.name!r} of {name} depends on {other!r}, which doesn't exist")
     try:
         order = tuple(TopologicalSorter({task.name: task.after for task in tasks.values()}).static_order())
     except CycleError as error:
         raise UnsupportedError(
-            f"tasks of {name} wait for each other: {' -> '.join(error.args[1])}"
+            f"tasks of {name} depend on each other: {' -> '.join(error.args[1])}"
         ) from error
     outputs = body.get("outputs", {})
     dag = ir.Dag(
@@ -189,7 +193,9 @@ def _dag(name: str, body: Mapping[str, Any], inputs: Mapping[str, ir.Parameter])
     for selector in (*dag.parameters.values(), *dag.artifacts.values()):
         for task_name, _ in selector.choices:
             if task_name not in tasks:
-                raise UnsupportedError(f"an output of {name} names task {task_name!r}, which doesn't exist")
+                raise UnsupportedError(
+                    f"an output of {name} refers to task {task_name!r}, which doesn't exist"
+                )
     _check_dag_inputs(name, dag, inputs)
     return dag
 
@@ -250,12 +256,12 @@ def _condition(task: str, text: str, parameters: Mapping[str, object]) -> condit
         parsed = condition.parse(text)
     except condition.ConditionError as error:
         raise UnsupportedError(
-            f"task {task!r}: {error}. Quotes in a compared string are a known cause"
+            f"task {task!r}: {error}. A known cause is a quote in a compared string"
         ) from error
     missing = sorted(parsed.parameters - parameters.keys())
     if missing:
         raise UnsupportedError(
-            f"task {task!r}: its condition reads {missing[0]!r}, which is none of its inputs"
+            f"task {task!r}: its condition reads {missing[0]!r}, which is not one of its inputs"
         )
     return parsed
 
@@ -276,7 +282,7 @@ def _parameter_source(task: str, name: str, body: Mapping[str, Any]) -> ir.Sourc
         return ir.Source("status", task=body["taskFinalStatus"]["producerTask"])
     value = body.get("runtimeValue", {})
     if "constant" not in value:
-        raise UnsupportedError(f"input {name!r} of task {task!r} has no source that is supported")
+        raise UnsupportedError(f"input {name!r} of task {task!r} has no supported source")
     return ir.Source("constant", value=value["constant"], selector=selector)
 
 
@@ -286,7 +292,7 @@ def _artifact_source(task: str, name: str, body: Mapping[str, Any]) -> ir.Source
         return ir.Source("output", output["outputArtifactKey"], output["producerTask"])
     if "componentInputArtifact" in body:
         return ir.Source("input", body["componentInputArtifact"])
-    raise UnsupportedError(f"artifact {name!r} of task {task!r} has no source that is supported")
+    raise UnsupportedError(f"artifact {name!r} of task {task!r} has no supported source")
 
 
 def _loop(task: str, body: Mapping[str, Any]) -> ir.Loop | None:
@@ -324,14 +330,14 @@ def _retry(body: Mapping[str, Any]) -> ir.Retry:
 def _check_references(pipeline: ir.Pipeline) -> None:
     def visit(component: ir.Component, above: tuple[str, ...]) -> None:
         if component.name in above or len(above) > _MAX_NESTING:
-            raise UnsupportedError(f"component {component.name} contains itself, or is nested too deep")
+            raise UnsupportedError(f"component {component.name} contains itself, or is nested too deeply")
         if not isinstance(component.body, ir.Dag):
             return
         for task in component.body.tasks:
             target = pipeline.components.get(task.component)
             if target is None:
                 raise UnsupportedError(
-                    f"task {task.name!r} names component {task.component!r}, which doesn't exist"
+                    f"task {task.name!r} refers to component {task.component!r}, which doesn't exist"
                 )
             visit(target, (*above, component.name))
             _check_use(task, target)
@@ -343,12 +349,10 @@ def _check_use(task: ir.Task, target: ir.Component) -> None:
     is_dag = isinstance(target.body, ir.Dag)
     if task.retry.times and is_dag:
         raise UnsupportedError(
-            f"task {task.name!r}: set_retry on a group of tasks is not supported, set it on its steps"
+            f"task {task.name!r}: set_retry on a group of tasks is not supported; set it on the steps"
         )
     if task.loop and not is_dag:
-        raise UnsupportedError(
-            f"task {task.name!r}: a loop over something else than a group of tasks is not supported"
-        )
+        raise UnsupportedError(f"task {task.name!r}: only groups of tasks can be run in a loop")
     for name, slot in target.artifacts.items():
         if name not in task.artifacts and not slot.optional and not (task.loop and task.loop.item == name):
             raise UnsupportedError(f"task {task.name!r}: input artifact {name!r} has no source")
@@ -359,9 +363,9 @@ def _check_use(task: ir.Task, target: ir.Component) -> None:
 
 
 def _check_name(kind: str, name: str, pattern: re.Pattern[str]) -> None:
-    # Names become object keys and folders; nothing that could leave its place may pass.
+    # Names become object keys and folders, so they must not contain path components.
     if not pattern.fullmatch(name):
-        raise UnsupportedError(f"{name[:80]!r} can't name a {kind}")
+        raise UnsupportedError(f"invalid name {name[:80]!r} for {kind}")
 
 
 def _short(error: Exception) -> str:

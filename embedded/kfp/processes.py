@@ -1,8 +1,8 @@
-"""The server's side of step processes: start one, wait for it, end it by letting go.
+"""The server's side of step processes: start a step, wait for it, and kill it by closing its connection.
 
-Steps are forked from a process (`steps`) that holds the other end of a control socket. In a pod that process
-is in a container of its own and connects to the socket that the server listens on; elsewhere the server
-starts it.
+Steps are forked from the step parent, a process (`steps`) at the other end of a control socket. In a pod, it
+runs in its own container and connects to the socket that the server listens on; otherwise the server starts
+it.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from typing import Any, Final, Protocol
 _PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TUNING: Final = ("MALLOC_ARENA_MAX", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _STORE: Final = ("AWS_CA_BUNDLE", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL_S3")
-"""Where the store is and whom to trust; a key is not among it."""
+"""Endpoint and CA bundle of the store; no credentials."""
 
 _GRACE: Final = 5.0
 _CONNECT_SECONDS: Final = 60.0
 _END_SECONDS: Final = 15.0
-"""How long a step that is let go may take to end: its guardian gives up after 10 s."""
+"""Limit for a step to end after its connection is closed; its guardian gives up after 10 s."""
 _LINE_LIMIT: Final = 1 << 16
 
 
 class StepLostError(RuntimeError):
-    """The process that steps are forked from ended under a step, or isn't there."""
+    """The step parent ended while a step was running, or is not connected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class StepRequest:
     log: Path
 
     def encoded(self) -> bytes:
-        """As one line for `embedded.kfp.guardian`."""
+        """Encode as one line for `embedded.kfp.guardian`."""
         body = {
             "function": self.function,
             "source": self.source,
@@ -59,16 +59,16 @@ class StepRequest:
 
 
 class Control(Protocol):
-    """Where the control socket to the process that steps are forked from comes from."""
+    """Provides the control socket of the step parent."""
 
     def connected(self) -> socket.socket | None:
-        """The socket, or None while there is none yet."""
+        """The socket; None if the step parent is not connected."""
 
     def drop(self) -> None:
-        """Let go of a socket whose other end is gone."""
+        """Close a socket whose peer is gone."""
 
     def close(self) -> None:
-        """Let go for good: every step is killed."""
+        """Close permanently; this kills every step."""
 
 
 class StepProcesses:
@@ -79,17 +79,17 @@ class StepProcesses:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Connect ahead of the first step, so that the first step needn't wait for the SDK."""
+        """Connect before the first step, so that it doesn't wait until the SDK is loaded."""
         with self._lock:
             self._control.connected()
 
     async def run(self, request: StepRequest) -> int:
-        """Run a step to its end and return its exit code, negative for a signal.
+        """Run a step and return its exit code, negative for a signal.
 
-        Cancelling this kills the step and all that it started, and waits until they are gone.
+        Cancellation kills the step and all its descendants, and waits until they have ended.
         """
         reader, writer = await asyncio.open_connection(
-            sock=await self._handed_over(request.log), limit=_LINE_LIMIT
+            sock=await self._connection(request.log), limit=_LINE_LIMIT
         )
         try:
             writer.write(request.encoded())
@@ -102,16 +102,16 @@ class StepProcesses:
         finally:
             writer.close()
         if not answer:
-            raise StepLostError("the process that steps are forked from ended unexpectedly")
+            raise StepLostError("the process that forks the steps ended unexpectedly")
         return int(json.loads(answer)["exit"])
 
     def close(self) -> None:
-        """Kill every step and let go of the process they are forked from."""
+        """Kill every step and disconnect from the step parent."""
         with self._lock:
             self._control.close()
 
-    async def _handed_over(self, log: Path) -> socket.socket:
-        """A connection whose other end has a guardian, with the step's log."""
+    async def _connection(self, log: Path) -> socket.socket:
+        """Open a connection to a new guardian, which also receives the step's log."""
         deadline = time.monotonic() + _CONNECT_SECONDS
         while True:
             with self._lock:
@@ -119,7 +119,7 @@ class StepProcesses:
             if ours is not None:
                 return ours
             if time.monotonic() > deadline:
-                raise StepLostError("the process that steps are forked from is not there")
+                raise StepLostError("the process that forks the steps is not connected")
             await asyncio.sleep(0.1)
 
     def _hand_over(self, log: Path) -> socket.socket | None:
@@ -142,10 +142,10 @@ class StepProcesses:
 
 
 class Spawned:
-    """A process of the server's own user, started and ended by the server."""
+    """A step parent that the server starts and stops, with the server's user."""
 
     def __init__(self, preload: Sequence[str] = ()) -> None:
-        """`preload` names modules that steps import often: they are loaded once, before the fork."""
+        """`preload` are modules that many steps import; they are loaded once, before the fork."""
         self._preload = tuple(preload)
         self._process: subprocess.Popen[bytes] | None = None
         self._socket: socket.socket | None = None
@@ -187,10 +187,10 @@ class Spawned:
 
 
 class Listening:
-    """A process of another container that connects to a Unix socket; one at a time."""
+    """A step parent in another container, which connects to a Unix socket; one at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Listen at `path`, in a folder that steps can't write; what is there is replaced."""
+        """Listen at `path`, in a folder that steps can't write; an existing socket is replaced."""
         path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -200,16 +200,16 @@ class Listening:
         self._socket: socket.socket | None = None
 
     def connected(self) -> socket.socket | None:
-        """See Control. The one that came first counts: steps can only come after it."""
+        """See Control. The first connection is used: steps can only connect after it."""
         while self._socket is None:
             try:
-                found, _ = self._listener.accept()
+                connection, _ = self._listener.accept()
             except BlockingIOError:
                 return None
-            if _is_open(found):
-                self._socket = found
+            if _is_open(connection):
+                self._socket = connection
             else:
-                found.close()
+                connection.close()
         return self._socket
 
     def drop(self) -> None:
@@ -240,7 +240,7 @@ async def _end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 
 def _base_environment(folder: Path) -> dict[str, str]:
-    # All that a step gets: nothing of the server's own environment, credentials least of all.
+    # The complete environment of a step. It must not contain the server's credentials.
     return {
         "PATH": f"{Path(sys.executable).parent}:{_PATH}",
         "HOME": str(folder),

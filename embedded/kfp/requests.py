@@ -1,7 +1,7 @@
-"""What a client may send: the fields of each body, the forms of names and ids. Pure.
+"""Models of request bodies, and the formats of names and ids. Pure.
 
-Fields are those of upstream's messages, in snake_case or camelCase as protobuf's JSON has them. Fields that
-only the server fills in are accepted and have no effect, as upstream; unknown ones are refused, as upstream.
+Fields are those of upstream's messages, in snake_case or camelCase like in protobuf's JSON mapping. As in
+upstream, output-only fields are accepted and ignored, and unknown fields are refused.
 """
 
 import re
@@ -15,9 +15,9 @@ from pydantic.alias_generators import to_camel
 from embedded.kfp.failures import invalid
 
 NAMESPACE: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
-"""A DNS label (RFC 1123), as Kubernetes names namespaces."""
+"""A DNS label (RFC 1123), the format of Kubernetes namespaces."""
 IDENTIFIER: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-"""A UUID as the server writes it."""
+"""A UUID in the format of the server."""
 _ACCOUNT: Final = r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?"
 _LONGEST_TEXT: Final = 65_536
 
@@ -25,17 +25,17 @@ _Model = TypeVar("_Model", bound="Body")
 
 
 def namespace(text: str) -> str:
-    """Return a namespace as it came, empty for none; raise ApiError if it isn't a DNS label."""
+    """Return a namespace unchanged, empty for none; raise ApiError if it isn't a DNS label."""
     return _matching("namespace", NAMESPACE, "a DNS label of at most 63 of a-z, 0-9 and -", text)
 
 
 def identifier(name: str, text: str) -> str:
-    """Return an id as it came, empty for none; raise ApiError if it isn't a UUID."""
+    """Return an id unchanged, empty for none; raise ApiError if it isn't a UUID."""
     return _matching(name, IDENTIFIER, "a UUID", text)
 
 
 def service_account(text: str) -> str:
-    """Return the name of a ServiceAccount, empty for none; raise ApiError if Kubernetes has no such names."""
+    """Return the name of a ServiceAccount unchanged, empty for none; raise ApiError if it is not valid."""
     return _matching("service_account", _ACCOUNT, "a DNS name of a-z, 0-9, - and .", text)
 
 
@@ -68,7 +68,7 @@ class Body(BaseModel):
 
 
 class NewExperiment(Body):
-    """V2beta1Experiment, as `POST /experiments` takes it."""
+    """V2beta1Experiment, the body of `POST /experiments`."""
 
     display_name: _Text | None = None
     description: _Text | None = None
@@ -80,7 +80,7 @@ class NewExperiment(Body):
 
 
 class NewPipeline(Body):
-    """V2beta1Pipeline, as `POST /pipelines` takes it."""
+    """V2beta1Pipeline, the body of `POST /pipelines`."""
 
     name: _Text | None = None
     display_name: _Text | None = None
@@ -106,7 +106,7 @@ class RuntimeConfig(Body):
 
 
 class NewRun(Body):
-    """V2beta1Run, as `POST /runs` takes it."""
+    """V2beta1Run, the body of `POST /runs`."""
 
     display_name: _Text | None = None
     description: _Text | None = None
@@ -127,14 +127,14 @@ class NewRun(Body):
 
 
 class Nothing(Body):
-    """The body of a request that needs none."""
+    """The body of a request without fields."""
 
 
 def read(data: bytes, model: type[_Model]) -> _Model:
-    """Read a body; raise ApiError naming the field that is wrong.
+    """Parse a body; raise ApiError naming the field that is not valid.
 
-    JSON is read by pydantic's parser: its depth is bounded, and lone surrogates, NaN and infinities are
-    refused, none of which a database row or an answer could hold.
+    pydantic's JSON parser limits the depth and refuses lone surrogates, NaN and infinities, which can't be
+    stored in the database or returned in a response.
     """
     if not data.strip():
         data = b"{}"
@@ -148,7 +148,7 @@ def read(data: bytes, model: type[_Model]) -> _Model:
 
 
 def validated(value: Mapping[str, Any], model: type[_Model]) -> _Model:
-    """Check an object that is read already."""
+    """Validate an object that is already parsed."""
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -156,7 +156,7 @@ def validated(value: Mapping[str, Any], model: type[_Model]) -> _Model:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong, with the field's name and never with its value."""
+    """The first error, with the field's name and never with its value."""
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":

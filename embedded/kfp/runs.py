@@ -1,7 +1,7 @@
-"""The life of runs: started, terminated, and told truthfully after a restart.
+"""The life cycle of runs: start, terminate, and recovery after a restart.
 
-A run whose server died while it ran is FAILED, with that as its reason: its steps died with the server, and
-starting them again could repeat what they had done. A run that had not begun is started.
+A run that was running when the server stopped becomes FAILED with that reason: its steps were killed with the
+server, and restarting them could repeat their effects. A pending run is started.
 """
 
 import asyncio
@@ -19,18 +19,18 @@ from embedded.kfp import document, parsing
 from embedded.kfp.database import Database, Row
 from embedded.kfp.launcher import Launcher
 from embedded.kfp.launcher_config import LauncherConfig, LauncherConfigError, Objects
-from embedded.kfp.objects import ArtifactStore, Location, StoreError
+from embedded.kfp.objects import ArtifactStore, ArtifactStoreError, Location
 from embedded.kfp.outcome import FAILED
 from embedded.kfp.processes import StepProcesses
 from embedded.kfp.scheduler import RunContext, RunScheduler
 
 _log: Final = logging.getLogger("embedded.kfp")
 _STOP_SECONDS: Final = 20
-LOST: Final = "the API server was stopped while this run was running; its steps were stopped with it"
+LOST: Final = "the API server was stopped while this run was running; its steps were killed"
 
 
 class Runs:
-    """Executes runs on a thread of its own. Methods may be called from any thread."""
+    """Executes runs in its own thread. Methods may be called from any thread."""
 
     def __init__(
         self,
@@ -42,15 +42,15 @@ class Runs:
         *,
         workers: int,
     ) -> None:
-        """Make it; `start` begins.
+        """Prepare; `start` begins to execute runs.
 
         Args:
-            database: What is remembered.
+            database: State of the server.
             objects: Called once per run, for the launcher's configuration.
-            data: Folder of the logs.
-            work: Folder that the folders of steps are made in.
+            data: Folder for the logs.
+            work: Folder for the working folders of steps.
             processes: Runs the steps.
-            workers: Steps that run at a time, over all runs.
+            workers: Number of concurrent steps over all runs.
         """
         self._database = database
         self._objects = objects
@@ -64,10 +64,10 @@ class Runs:
         self._active: dict[str, Future[None]] = {}
 
     def start(self) -> None:
-        """Begin to execute; settle what an earlier server left."""
-        for left in self._work.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
+        """Begin to execute runs; recover those of an earlier server process."""
+        for leftover in self._work.iterdir():
+            if leftover.is_dir():
+                shutil.rmtree(leftover, ignore_errors=True)
         self._processes.start()
         self._thread.start()
         for run in self._database.select(
@@ -83,13 +83,13 @@ class Runs:
                     self._end(run["id"], "CANCELED", "terminated")
 
     def stop(self) -> None:
-        """Stop every run as FAILED, kill their steps and end the thread."""
+        """Set every run to FAILED, kill its steps, and stop the thread."""
         for run_id, future in list(self._active.items()):
             future.cancel()
             self._end(run_id, FAILED, LOST)
-        settled = asyncio.run_coroutine_threadsafe(_all_others_done(), self._loop)
+        done = asyncio.run_coroutine_threadsafe(_all_others_done(), self._loop)
         try:
-            settled.result(_STOP_SECONDS)
+            done.result(_STOP_SECONDS)
         except TimeoutError:
             _log.warning("runs did not stop within %d s", _STOP_SECONDS)
         self._processes.close()
@@ -98,13 +98,13 @@ class Runs:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def submit(self, run_id: str) -> None:
-        """Start a run that is in the database as PENDING."""
+        """Start a run that is PENDING in the database."""
         future = asyncio.run_coroutine_threadsafe(self._execute(run_id), self._loop)
         self._active[run_id] = future
         future.add_done_callback(lambda _: self._active.pop(run_id, None))
 
     def terminate(self, run_id: str) -> bool:
-        """Stop a run and kill its steps; say whether it was active."""
+        """Stop a run and kill its steps; return whether it was active."""
         if not self._database.set_run_state(run_id, "CANCELING", only_from=("PENDING", "RUNNING")):
             return False
         future = self._active.get(run_id)
@@ -120,11 +120,11 @@ class Runs:
             state, error = await self._run(row)
         except asyncio.CancelledError:
             raise
-        except (LauncherConfigError, StoreError, parsing.UnsupportedError) as problem:
-            state, error = FAILED, str(problem)
-        except Exception as problem:  # noqa: BLE001 - a run must end, whatever happens to it
-            _log.exception("run %s ended by an error of the server", run_id)
-            state, error = FAILED, f"error of the server: {type(problem).__name__}; see its log"
+        except (LauncherConfigError, ArtifactStoreError, parsing.UnsupportedError) as error_raised:
+            state, error = FAILED, str(error_raised)
+        except Exception as error_raised:  # noqa: BLE001 - a run must always end
+            _log.exception("run %s failed with an internal error", run_id)
+            state, error = FAILED, f"internal error of the server: {type(error_raised).__name__}; see its log"
         finally:
             shutil.rmtree(self._work / run_id, ignore_errors=True)
         self._end(run_id, state, error)
@@ -143,11 +143,11 @@ class Runs:
         context = RunContext(row["id"], pipeline, root, self._data, self._work, row["created_at"])
         launcher = Launcher(ArtifactStore(config), self._processes, self._threads)
         scheduler = RunScheduler(context, self._database, launcher, self._slots)
-        ended = await scheduler.run(json.loads(row["parameters"]))
+        result = await scheduler.run(json.loads(row["parameters"]))
         self._database.update(
-            "runs", row["id"], outputs=json.dumps(ended.outputs.parameters), pipeline_root=root
+            "runs", row["id"], outputs=json.dumps(result.outputs.parameters), pipeline_root=root
         )
-        return ended.state, ended.error
+        return result.state, result.error
 
     def _end(self, run_id: str, state: str, error: str) -> None:
         try:

@@ -1,7 +1,7 @@
-"""The server as a program: its options, its parts put together.
+"""The server's entry point: options and composition.
 
-In a cluster it reads `kfp-launcher` and its Secret from the namespace of each run with the pod's
-ServiceAccount, which needs `get` on those two. Outside one, `--launcher-config FILE` gives the same objects.
+In a cluster, the server reads `kfp-launcher` and its Secret from the namespace of each run as the pod's
+ServiceAccount, which needs `get` on both. Elsewhere, `--launcher-config FILE` provides the same objects.
 """
 
 import argparse
@@ -35,7 +35,7 @@ _GRACE_SECONDS: Final = 5
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the server; return an exit code."""
     options = _parser().parse_args(arguments)
-    os.umask(0o007)  # what steps read and write is shared with their group, and nothing with others
+    os.umask(0o007)  # files of steps are accessible to their group only
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         app = build(options)
@@ -51,14 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def build(options: argparse.Namespace) -> Starlette:
-    """The application with its database and its runs."""
+    """Create the application with its database and its runs."""
     data: Path = options.data
     try:
         data.mkdir(parents=True, exist_ok=True)
         database = Database(data / "kfp.sqlite")
     except (OSError, sqlite3.Error) as error:
         raise UsageError(
-            f"{data} can't hold the server's database.", why=str(error), fix="Give another --data."
+            f"{data} can't be used for the server's database.", why=str(error), fix="Set another --data."
         ) from error
     objects = _objects(options.launcher_config)
     work: Path = options.work or data / "work"
@@ -88,9 +88,9 @@ def _control(options: argparse.Namespace) -> Control:
         return Listening(options.steps_socket)
     except OSError as error:
         raise UsageError(
-            f"{options.steps_socket} can't be listened at.",
+            f"The server can't listen at {options.steps_socket}.",
             why=str(error),
-            fix="Give another --steps-socket.",
+            fix="Set another --steps-socket.",
         ) from error
 
 
@@ -99,7 +99,7 @@ def _objects(launcher_config: Path | None) -> Callable[[], Objects]:
         return cache(ClusterObjects)
     if not launcher_config.is_file():
         raise UsageError(
-            f"There is no file {launcher_config}.", fix="Give --launcher-config a file that exists."
+            f"There is no file {launcher_config}.", fix="Set --launcher-config to an existing file."
         )
     return lambda: FileObjects(launcher_config)
 
@@ -113,33 +113,31 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=8888)
     parser.add_argument(
         "--allow-host", action="append", default=[], metavar="NAME",
-        help="name by which clients reach the server, beside localhost and its address; may be repeated",
+        help="accepted host name, in addition to localhost and the server's address; may be repeated",
     )  # fmt: skip
     parser.add_argument(
-        "--header-seconds", type=float, default=Limits.headers, help="time for the headers of a request"
+        "--header-seconds", type=float, default=Limits.headers, help="time limit for the headers of a request"
     )
     parser.add_argument(
-        "--body-seconds", type=float, default=Limits.body, help="time for the body of a request"
+        "--body-seconds", type=float, default=Limits.body, help="time limit for the body of a request"
     )
     parser.add_argument(
-        "--connections", type=int, default=Limits.connections, help="connections open at a time"
+        "--connections", type=int, default=Limits.connections, help="limit of concurrent connections"
     )
     parser.add_argument(
-        "--workers", type=int, default=max(2, os.cpu_count() or 2), help="steps that run at a time"
+        "--workers", type=int, default=max(2, os.cpu_count() or 2), help="number of concurrent steps"
     )
-    parser.add_argument(
-        "--work", type=Path, help="folder for what steps read and write; <data>/work if absent"
-    )
+    parser.add_argument("--work", type=Path, help="folder for the files of steps (default: <data>/work)")
     parser.add_argument(
         "--steps-socket", type=Path, metavar="PATH",
-        help="listen here for the process that steps are forked from; without it, the server starts one",
+        help="socket for the process that forks the steps (default: the server starts it)",
     )  # fmt: skip
     parser.add_argument(
         "--preload", default="pandas,sklearn.ensemble",
-        help="modules that the process started by the server loads once for all steps, with commas",
+        help="comma-separated modules that the process started by the server loads for all steps",
     )  # fmt: skip
     parser.add_argument("--launcher-config", type=Path, help="YAML file with the ConfigMap and the Secret")
-    parser.add_argument("--namespace", default=_own_namespace(), help="namespace of requests that name none")
+    parser.add_argument("--namespace", default=_own_namespace(), help="default namespace of requests")
     return parser
 
 

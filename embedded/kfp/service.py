@@ -1,4 +1,4 @@
-"""What requests do, apart from HTTP: check, store, answer with rows."""
+"""The operations of the API, independent of HTTP: validate, store, return rows."""
 
 import json
 import sqlite3
@@ -9,7 +9,7 @@ from embedded.kfp import document, ir, parsing, values
 from embedded.kfp.database import ACTIVE, Database, DuplicateError, Row, new_id, now
 from embedded.kfp.document import Document
 from embedded.kfp.failures import INVALID_ARGUMENT, ApiError, duplicate, invalid, not_found, precondition
-from embedded.kfp.objects import Location, StoreError
+from embedded.kfp.objects import ArtifactStoreError, Location
 from embedded.kfp.requests import NewExperiment, NewRun, RuntimeConfig, VersionReference
 from embedded.kfp.runs import Runs
 
@@ -23,13 +23,13 @@ class Service:
     """The operations of the API."""
 
     def __init__(self, database: Database, runs: Runs, default_namespace: str) -> None:
-        """`default_namespace` is where requests belong that name none."""
+        """`default_namespace` applies to requests without a namespace."""
         self.database = database
         self._runs = runs
         self._default_namespace = default_namespace
 
     def upload_pipeline(self, data: bytes, filename: str, query: Mapping[str, str]) -> Row:
-        """Make a pipeline with its first version."""
+        """Create a pipeline with its first version."""
         pipeline, checked = _accepted_file(data)
         name = (
             query.get("name")
@@ -61,7 +61,7 @@ class Service:
         )
 
     def create_pipeline(self, *, name: str, display_name: str, description: str, namespace: str) -> Row:
-        """Make a pipeline without versions."""
+        """Create a pipeline without versions."""
         row = {
             "id": new_id(), "name": _name("pipeline", name), "display_name": _name("pipeline", display_name),
             "namespace": namespace, "description": description, "created_at": now(),
@@ -88,12 +88,12 @@ class Service:
             raise not_found("pipeline version", version_id)
         return row
 
-    def create_experiment(self, asked: NewExperiment) -> Row:
-        """Make an experiment."""
-        name = _name("experiment", asked.display_name)
+    def create_experiment(self, body: NewExperiment) -> Row:
+        """Create an experiment."""
+        name = _name("experiment", body.display_name)
         row = {
-            "id": new_id(), "display_name": name, "namespace": asked.namespace or self._default_namespace,
-            "description": asked.description or "", "created_at": now(), "storage_state": AVAILABLE,
+            "id": new_id(), "display_name": name, "namespace": body.namespace or self._default_namespace,
+            "description": body.description or "", "created_at": now(), "storage_state": AVAILABLE,
             "last_run_created_at": None,
         }  # fmt: skip
         try:
@@ -102,20 +102,20 @@ class Service:
             raise duplicate("experiment", name) from None
         return row
 
-    def create_run(self, asked: NewRun, experiment_id: str = "") -> Row:
-        """Check a run completely, then start it. `experiment_id` counts where the body names none."""
-        experiment = self._experiment_of(asked.experiment_id or experiment_id)
-        spec, pipeline, reference = self._spec_of(asked)
-        runtime = asked.runtime_config or RuntimeConfig()
+    def create_run(self, body: NewRun, experiment_id: str = "") -> Row:
+        """Validate a run, then start it. `experiment_id` is the default if the body has none."""
+        experiment = self._experiment_of(body.experiment_id or experiment_id)
+        spec, pipeline, reference = self._spec_of(body)
+        runtime = body.runtime_config or RuntimeConfig()
         created = now()
         row = {
             "id": new_id(), "experiment_id": experiment["id"], "namespace": experiment["namespace"],
-            "display_name": _name("run", asked.display_name or pipeline.name),
-            "description": asked.description or "", "spec": spec,
+            "display_name": _name("run", body.display_name or pipeline.name),
+            "description": body.description or "", "spec": spec,
             "pipeline_id": reference.get("pipeline_id"), "version_id": reference.get("pipeline_version_id"),
             "parameters": json.dumps(_parameters(pipeline, runtime.parameters or {})),
             "pipeline_root": _root(runtime.pipeline_root or ""),
-            "service_account": asked.service_account or "", "storage_state": AVAILABLE,
+            "service_account": body.service_account or "", "storage_state": AVAILABLE,
             "created_at": created, "state": "PENDING",
             "history": json.dumps([{"update_time": created, "state": "PENDING"}]),
         }  # fmt: skip
@@ -125,13 +125,13 @@ class Service:
         return self.get("runs", row["id"])
 
     def terminate(self, run_id: str) -> None:
-        """Stop a run; one that has ended is left as it is."""
+        """Stop a run; raise ApiError if it has ended."""
         self.get("runs", run_id)
         if not self._runs.terminate(run_id):
             raise precondition(f"run {run_id} is not running")
 
     def delete_run(self, run_id: str) -> None:
-        """Forget a run, terminating it first. Its artifacts stay until their lifecycle ends them."""
+        """Terminate and delete a run. Its artifacts are kept until a lifecycle rule deletes them."""
         self.get("runs", run_id)
         self._runs.terminate(run_id)
         self.database.delete("runs", run_id)
@@ -149,23 +149,25 @@ class Service:
         self.database.delete(table, identifier)
 
     def get(self, table: str, identifier: str) -> Row:
-        """A row by its id, or 404."""
+        """A row by its id; raise ApiError (404) if it does not exist."""
         row = self.database.find(table, id=identifier)
         if row is None:
             raise not_found({"versions": "pipeline version"}.get(table, table[:-1]), identifier)
         return row
 
     def find_task(self, run_id: str, task: str) -> Row:
-        """A task of a run by its id, its path, or its name where only one task has it."""
+        """A task of a run by its id, its path, or its name if that is unique."""
         self.get("runs", run_id)
         tasks = self.database.tasks(run_id)
-        found = [row for row in tasks if task in (row["id"], row["path"])]
-        found = found or [row for row in tasks if row["name"] == task]
-        if not found:
+        matches = [row for row in tasks if task in (row["id"], row["path"])]
+        matches = matches or [row for row in tasks if row["name"] == task]
+        if not matches:
             raise not_found("task", task)
-        if len(found) > 1:
-            raise invalid(f"several tasks are named {task!r}: {', '.join(row['path'] for row in found[:20])}")
-        return found[0]
+        if len(matches) > 1:
+            raise invalid(
+                f"several tasks are named {task!r}: {', '.join(row['path'] for row in matches[:20])}"
+            )
+        return matches[0]
 
     def _insert_version(
         self, pipeline_id: str, name: str, display_name: str, description: str, checked: Document
@@ -194,13 +196,13 @@ class Service:
             raise precondition(f"experiment {row['display_name']!r} is archived")
         return row
 
-    def _spec_of(self, asked: NewRun) -> tuple[str, ir.Pipeline, dict[str, str]]:
-        reference = asked.pipeline_version_reference or VersionReference()
-        if asked.pipeline_spec:
+    def _spec_of(self, body: NewRun) -> tuple[str, ir.Pipeline, dict[str, str]]:
+        reference = body.pipeline_version_reference or VersionReference()
+        if body.pipeline_spec:
             if reference.pipeline_id or reference.pipeline_version_id:
-                raise invalid("a run takes pipeline_spec or pipeline_version_reference, not both")
+                raise invalid("a run must have either pipeline_spec or pipeline_version_reference, not both")
             try:
-                checked = document.from_api(asked.pipeline_spec)
+                checked = document.from_api(body.pipeline_spec)
             except document.DocumentError as error:
                 raise invalid(f"pipeline_spec: {error}") from error
             return json.dumps(checked.as_api()), _accepted(checked), {}
@@ -236,16 +238,17 @@ def _accepted(checked: Document) -> ir.Pipeline:
         raise invalid(f"pipeline: {error}") from error
 
 
-def _parameters(pipeline: ir.Pipeline, given: Mapping[str, Any]) -> dict[str, Any]:
+def _parameters(pipeline: ir.Pipeline, arguments: Mapping[str, Any]) -> dict[str, Any]:
     declared = pipeline.root.parameters
-    unknown = sorted(given.keys() - declared.keys())
+    unknown = sorted(arguments.keys() - declared.keys())
     if unknown:
         raise invalid(
-            f"parameter {unknown[0]!r} is not an input of pipeline {pipeline.name}: {', '.join(declared)}"
+            f"parameter {unknown[0]!r} is not an input of pipeline {pipeline.name}; "
+            f"its inputs are: {', '.join(declared)}"
         )
     checked: dict[str, Any] = {}
     for name, parameter in declared.items():
-        value = given.get(name)
+        value = arguments.get(name)
         if value is None:
             if not parameter.optional:
                 raise invalid(f"parameter {name!r} of pipeline {pipeline.name} has no value and no default")
@@ -262,7 +265,7 @@ def _parameters(pipeline: ir.Pipeline, given: Mapping[str, Any]) -> dict[str, An
 def _root(uri: str) -> str:
     try:
         return Location.parse(uri).uri if uri else ""
-    except StoreError as error:
+    except ArtifactStoreError as error:
         raise invalid(f"pipeline_root: {error}") from error
 
 
@@ -270,5 +273,7 @@ def _name(kind: str, value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise invalid(f"the {kind} has no name")
     if len(value) > _LONGEST_NAME or not value.isprintable():
-        raise invalid(f"the name of the {kind} has more than {_LONGEST_NAME} characters, or unprintable ones")
+        raise invalid(
+            f"the name of the {kind} has more than {_LONGEST_NAME} characters, or unprintable characters"
+        )
     return value

@@ -1,7 +1,7 @@
-"""What a forked process does to be a step: its own session, files and environment, the function, the end.
+"""Run a step in a forked process: set up its session, files and environment, call the function, exit.
 
-Two private names of the SDK are used here and nowhere else: the folder that artifact paths start with
-(`kfp.dsl.types.artifact_types`), so that `s3://b/k` is a path below the step's own folder, and
+Two private names of the SDK are used only here: the folder that artifact paths start with
+(`kfp.dsl.types.artifact_types`), so that `s3://b/k` is a path below the step's folder, and
 `kfp.dsl.executor.Executor`.
 """
 
@@ -24,18 +24,18 @@ _MOST_DESCRIPTORS: Final = 4096
 
 
 def run(request: dict[str, Any], log: int) -> NoReturn:
-    """Run one step in this process, which ends with it; `log` takes its output."""
+    """Run a step in this process and exit; `log` is the descriptor of its output."""
     code = 1
     try:
-        _become(request, log)
+        _set_up(request, log)
         code = _call(request)
-    except BaseException:  # noqa: BLE001 - nothing of the parent's code may go on in this process
+    except BaseException:  # noqa: BLE001 - the parent's code must never continue in this process
         traceback.print_exc()
     finally:
-        _end(code)
+        _exit(code)
 
 
-def _become(request: dict[str, Any], log: int) -> None:
+def _set_up(request: dict[str, Any], log: int) -> None:
     os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -64,7 +64,7 @@ def _call(request: dict[str, Any]) -> int:
         executor.Executor(executor_input=request["input"], function_to_execute=function).execute()
     except SystemExit as end:
         return _exit_code(end.code)
-    except BaseException:  # noqa: BLE001 - whatever a step raises is its outcome
+    except BaseException:  # noqa: BLE001 - any exception of a step is its result
         traceback.print_exc()
         return 1
     return 0
@@ -77,10 +77,10 @@ def _exit_code(code: object) -> int:
     return 1
 
 
-def _end(code: int) -> NoReturn:
-    """End as the interpreter would, but don't free what was loaded: with pandas that takes 0.6 s and more.
+def _exit(code: int) -> NoReturn:
+    """Exit like the interpreter, but without freeing modules, which takes 0.6 s or more with pandas.
 
-    Threads that aren't daemons are waited for, exit hooks are called, output is flushed.
+    Waits for non-daemon threads, calls exit hooks and flushes the output.
     """
     try:
         getattr(threading, "_shutdown")()  # noqa: B009 - it has no public name

@@ -1,13 +1,13 @@
-"""The process that steps are forked from: Python and the SDK's executor are loaded once, not per step.
+"""The step parent: the process that forks the steps, so that Python and the SDK are loaded only once.
 
-`python -m embedded.kfp.steps` has a control socket to the server, over which it is handed two descriptors for
-each step: a connection and the step's log. A request in JSON comes over the connection, the exit status goes
-back. A fork takes milliseconds where a fresh interpreter with the SDK takes half a second.
+`python -m embedded.kfp.steps` has a control socket to the server, over which it receives two descriptors for
+each step: a connection and the step's log. The server sends a request in JSON over the connection and
+receives the exit status. A fork takes milliseconds; a new interpreter with the SDK takes half a second.
 
-In a pod it is the first process of a container of its own, under a user of its own, and connects to the
-server's socket (`--connect`). On its own machine the server starts it, with the control socket as standard
-input. Between it and each step is a guardian (`guardian`). It is a subreaper too: what is left by a guardian
-that was killed comes to it, and is killed.
+In a pod, it is the first process of its own container, has its own user, and connects to the server's socket
+(`--connect`). Outside a pod, the server starts it with the control socket as standard input. Each step has a
+guardian (`guardian`) between it and this process. This process is also a subreaper: it kills the processes
+that a killed guardian leaves behind.
 """
 
 import argparse
@@ -31,14 +31,16 @@ _LAST_RESORT_SECONDS: Final = 10
 
 
 class Parent:
-    """Accepts connections, forks guardians, ends what they leave."""
+    """Accepts connections, forks guardians, and kills the processes that they leave behind."""
 
     def __init__(self, run: guardian.Run) -> None:
-        """`run` becomes a step, in the process forked for it."""
+        """`run` runs a step in the forked process."""
         self._run = run
         self._guardians: set[int] = set()
         self._woken, self._wake = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the descriptor below is written
+        signal.signal(
+            signal.SIGCHLD, lambda *_: None
+        )  # the wakeup descriptor is only written if there is a handler
         signal.set_wakeup_fd(self._wake, warn_on_full_buffer=False)
 
     def serve(self, control: socket.socket) -> None:
@@ -53,7 +55,7 @@ class Parent:
                             self._end_all()
                             return
                     else:
-                        self._tidy()
+                        self._reap()
 
     def _accept(self, control: socket.socket) -> bool:
         try:
@@ -80,7 +82,7 @@ class Parent:
         os.close(log)
         return True
 
-    def _tidy(self) -> None:
+    def _reap(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self._woken, 4096)
         for pid in list(self._guardians):
@@ -90,10 +92,10 @@ class Parent:
             self._kill_everything()
 
     def _end_all(self) -> None:
-        """Every connection is closed by now, or will be: guardians end by themselves, and are waited for."""
+        """Wait for the guardians, which end because their connections are closed."""
 
         def ended() -> bool:
-            self._tidy()
+            self._reap()
             return not self._guardians
 
         poll(ended, seconds=_LAST_RESORT_SECONDS, interval=0.01)
@@ -102,22 +104,22 @@ class Parent:
         self._guardians.clear()
 
     def _kill_everything(self) -> None:
-        # Every process of this container at once, which nothing can outrun; other steps are lost with it.
+        # Kills all processes of the container at once, including other steps; no fork can escape it.
         if os.getpid() == 1:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(-1, signal.SIGKILL)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until the server is gone; in a pod, serve the next one too, until told to stop.
+    """Serve until the server disconnects; in a pod, serve the next server too, until stopped by a signal.
 
-    Told to stop while a server is connected, it goes on: the server ends the steps and says why.
+    If stopped while a server is connected, continue: the server ends the steps and records the reason.
     """
     options = _parser().parse_args(arguments)
     stopping = _stop_signals(ignored=options.connect is None)
     descendants.adopt_orphans()
     descendants.traceable(False)
-    # Once for all, after the signals: it takes half a second, and the modules more.
+    # Imported once, after the signal handlers are set: it takes half a second, and the modules more.
     from embedded.kfp.step import run  # noqa: PLC0415
 
     for module in options.preload.split(","):
@@ -140,18 +142,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _stop_signals(*, ignored: bool) -> Callable[[], bool]:
-    """Take SIGINT and SIGTERM; return what says whether one came."""
-    seen: list[int] = []
+    """Handle SIGINT and SIGTERM; return a function that tells whether one was received."""
+    received: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
-        # A Ctrl-C in a terminal reaches the whole group; the server decides when this process ends.
-        signal.signal(number, signal.SIG_IGN if ignored else lambda got, _: seen.append(got))
-    return lambda: bool(seen)
+        # Ctrl-C in a terminal signals the whole process group; the server decides when this process ends.
+        signal.signal(
+            number, signal.SIG_IGN if ignored else lambda received_signal, _: received.append(received_signal)
+        )
+    return lambda: bool(received)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python3 -m embedded.kfp.steps", description=__doc__)
-    parser.add_argument("--connect", type=Path, help="the server's socket; without it, standard input is one")
-    parser.add_argument("--preload", default="", help="modules loaded once for all steps, with commas")
+    parser.add_argument("--connect", type=Path, help="the server's socket (default: standard input)")
+    parser.add_argument("--preload", default="", help="comma-separated modules to load for all steps")
     return parser
 
 

@@ -1,7 +1,7 @@
-"""Files below a folder that a step may write: read without trusting what lies there.
+"""Safely read files in a folder that steps can write.
 
-A step, or another that runs at the same time, can put a link where a file was at any moment. So a path is
-walked by descriptors, no link is followed, and only regular files are read.
+A step can replace a file by a link at any time. Therefore paths are resolved by descriptors, links are not
+followed, and only regular files are read.
 """
 
 import os
@@ -15,34 +15,34 @@ _FLAGS: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class NotPlainError(OSError):
-    """A link, a device or a path out of the folder, where a file or folder was expected."""
+    """A link, a device or a path outside the folder instead of a file or folder."""
 
 
 @contextmanager
 def opened(folder: Path, path: Path) -> Iterator[int]:
-    """A descriptor of the file or folder at `path`, which lies below `folder`.
+    """A descriptor of the file or folder at `path`, which is below `folder`.
 
     Raises:
-        NotPlainError: it leads out of `folder`, or there is something else than a file or a folder.
-        OSError: it can't be opened; FileNotFoundError if it isn't there.
+        NotPlainError: The path is outside `folder`, or is neither a file nor a folder.
+        OSError: It can't be opened; FileNotFoundError if it does not exist.
     """
     try:
         parts = PurePosixPath(path).relative_to(folder).parts
     except ValueError:
-        raise NotPlainError(f"{path} lies outside the step's folder") from None
+        raise NotPlainError(f"{path} is outside the step's folder") from None
     with (
         _closing(os.open(folder, _FLAGS | os.O_DIRECTORY)) as start,
-        _closing(_descend(start, parts)) as found,
+        _closing(_descend(start, parts)) as descriptor,
     ):
-        if not _is_plain(os.fstat(found).st_mode):
+        if not _is_plain(os.fstat(descriptor).st_mode):
             raise NotPlainError(f"{path} is neither a file nor a folder")
-        yield found
+        yield descriptor
 
 
 def files(descriptor: int) -> Iterator[tuple[PurePosixPath, BinaryIO]]:
-    """The regular files below an open folder, in the order of their paths, each open while it is its turn.
+    """The regular files below an open folder, sorted by path; each is open until the next is yielded.
 
-    Links, devices and sockets are left out.
+    Links, devices and sockets are skipped.
     """
     names = []
     for folder, _, entries, below in os.fwalk(".", dir_fd=descriptor):
@@ -50,23 +50,23 @@ def files(descriptor: int) -> Iterator[tuple[PurePosixPath, BinaryIO]]:
             if stat.S_ISREG(os.stat(entry, dir_fd=below, follow_symlinks=False).st_mode):
                 names.append(PurePosixPath(folder) / entry)
     for name in sorted(names):
-        with _closing(_descend(descriptor, name.parts)) as found:
-            if stat.S_ISREG(os.fstat(found).st_mode):
-                with os.fdopen(found, "rb", closefd=False) as file:
+        with _closing(_descend(descriptor, name.parts)) as opened_file:
+            if stat.S_ISREG(os.fstat(opened_file).st_mode):
+                with os.fdopen(opened_file, "rb", closefd=False) as file:
                     yield name, file
 
 
 def is_folder(descriptor: int) -> bool:
-    """Whether an open descriptor is one of a folder."""
+    """Whether an open descriptor refers to a folder."""
     return stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
 
 def read(folder: Path, path: Path, limit: int) -> bytes | None:
-    """The content of a regular file below `folder`; None if it isn't there.
+    """The content of a regular file below `folder`; None if it does not exist.
 
     Raises:
-        NotPlainError: it is no regular file.
-        OSError: it has more than `limit` bytes, or can't be read.
+        NotPlainError: It is not a regular file.
+        OSError: It has more than `limit` bytes, or can't be read.
     """
     try:
         with opened(folder, path) as descriptor:
@@ -90,7 +90,7 @@ def _closing(descriptor: int) -> Iterator[int]:
 
 
 def _descend(start: int, parts: Iterable[str]) -> int:
-    """A descriptor of what lies at `parts` below an open folder, which stays open itself."""
+    """Open the path `parts` below an open folder, which stays open."""
     current = os.dup(start)
     for part in parts:
         try:

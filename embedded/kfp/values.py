@@ -1,4 +1,4 @@
-"""Parameter values: types of the IR, placeholders, parts of loop items. Pure."""
+"""Parameter values: types of the IR, placeholders, selectors of loop items. Pure."""
 
 import json
 import math
@@ -20,45 +20,45 @@ TYPES: Final = {
     "STRUCT": "an object",
     "TASK_FINAL_STATUS": "a task's final status",
 }
-"""Parameter types of the IR that are supported, in words."""
+"""Supported parameter types of the IR -> text for messages."""
 
 
 class BadValueError(ValueError):
-    """A value that doesn't fit where it is used."""
+    """A value is not valid for its parameter."""
 
 
 def coerce(kind: str, value: object) -> object:
-    """Return `value` as the parameter type `kind` holds it; raise BadValueError if it can't.
+    """Convert `value` to the parameter type `kind`; raise BadValueError if that is not possible.
 
-    Numbers cross HTTP and protobuf as doubles, so `5.0` is an integer and `5` a number. A STRING
-    takes anything, as its JSON text: that is how the backend hands over objects of a loop. Nothing
-    else is converted: `"5"` is no integer.
+    Numbers are doubles in HTTP and protobuf, so `5.0` is a valid integer and `5` a valid double. Any value
+    can be converted to a STRING, as JSON: upstream passes objects of a loop like this. There are no other
+    conversions: `"5"` is not an integer.
     """
-    fits: object = None
+    converted: object = None
     match kind, value:
         case "STRING", str():
-            fits = value
+            converted = value
         case "STRING", bool() | int() | float() | list() | dict():
-            fits = json.dumps(value)
+            converted = json.dumps(value)
         case (("NUMBER_INTEGER" | "NUMBER_DOUBLE" | "LIST" | "STRUCT"), bool()):
-            fits = None
+            converted = None
         case "NUMBER_INTEGER", int():
-            fits = value
+            converted = value
         case "NUMBER_INTEGER", float() if value.is_integer():
-            fits = int(value)
+            converted = int(value)
         case "NUMBER_DOUBLE", int() | float():
-            fits = float(value)
+            converted = float(value)
         case ("BOOLEAN", bool()) | ("LIST", list()) | (("STRUCT" | "TASK_FINAL_STATUS"), dict()):
-            fits = value
-    if fits is None:
+            converted = value
+    if converted is None:
         raise BadValueError(f"expected {TYPES.get(kind, kind)}, got {shown(value)}")
-    if isinstance(fits, float) and not math.isfinite(fits):
-        raise BadValueError(f"{fits} is no number that a parameter can hold")
-    return fits
+    if isinstance(converted, float) and not math.isfinite(converted):
+        raise BadValueError(f"{converted} is not a valid number of a parameter")
+    return converted
 
 
 def from_text(kind: str, text: str) -> object:
-    """Read what a step wrote into the file of an output parameter."""
+    """Parse the file of an output parameter."""
     if kind == "STRING":
         return text
     try:
@@ -68,7 +68,7 @@ def from_text(kind: str, text: str) -> object:
 
 
 def fill(value: object, parameters: Mapping[str, object], runtime: Mapping[str, str]) -> object:
-    """Replace the placeholders in a constant by parameters of its task and facts of the run."""
+    """Replace the placeholders in a constant by parameters of its task and properties of the run."""
     if isinstance(value, list):
         return [fill(item, parameters, runtime) for item in value]
     if isinstance(value, dict):
@@ -83,16 +83,16 @@ def fill(value: object, parameters: Mapping[str, object], runtime: Mapping[str, 
 
 
 def check_selector(selector: str) -> None:
-    """Raise BadValueError if the expression that picks a part of a loop item isn't known."""
+    """Raise BadValueError if the expression that selects a part of a loop item isn't supported."""
     if not _SELECTOR.fullmatch(selector):
-        raise BadValueError(f"unknown parameterExpressionSelector {shown(selector)}")
+        raise BadValueError(f"unsupported parameterExpressionSelector {shown(selector)}")
 
 
 def select(selector: str, value: object) -> object:
-    """Pick the part of a JSON value that a checked `parseJson(string_value)["a"]` names."""
+    """Select the part of a JSON value that a `parseJson(string_value)["a"]` expression refers to."""
     match = _SELECTOR.fullmatch(selector)
     if match is None:
-        raise BadValueError(f"unknown parameterExpressionSelector {shown(selector)}")
+        raise BadValueError(f"unsupported parameterExpressionSelector {shown(selector)}")
     part = json.loads(value) if isinstance(value, str) else value
     for key in _KEY.findall(match[1]):
         if not isinstance(part, dict) or key not in part:
@@ -102,7 +102,7 @@ def select(selector: str, value: object) -> object:
 
 
 def shown(value: object) -> str:
-    """A value for a message: JSON, cut short."""
+    """A value for a message: truncated JSON."""
     text = json.dumps(value, default=str)
     return text if len(text) <= 80 else f"{text[:77]}..."
 

@@ -65,7 +65,7 @@ def post(server: KfpServer, path: str, body: Any) -> tuple[int, Any]:
     return status, json.loads(answer)
 
 
-def test_the_life_of_a_pipeline(client: Any, package: Path) -> None:
+def test_pipelines_are_uploaded_listed_and_deleted(client: Any, package: Path) -> None:
     first = name()
     made = client.upload_pipeline(str(package), pipeline_name=first, description="d")
     second = client.upload_pipeline_version(str(package), "v2", pipeline_name=first, description="git 123")
@@ -81,7 +81,7 @@ def test_the_life_of_a_pipeline(client: Any, package: Path) -> None:
     assert client.get_pipeline_id(first) is None
 
 
-def test_a_name_is_given_once(client: Any, server: KfpServer, package: Path) -> None:
+def test_names_are_unique(client: Any, server: KfpServer, package: Path) -> None:
     taken = name()
     assert upload(server, package.read_bytes(), taken)[0] == 200
     status, body = upload(server, package.read_bytes(), taken)
@@ -94,7 +94,7 @@ def test_a_name_is_given_once(client: Any, server: KfpServer, package: Path) -> 
     assert post(server, "/experiments", {"display_name": taken, "namespace": "team-b"})[0] == 200
 
 
-def test_the_life_of_a_run(client: Any, package: Path) -> None:
+def test_runs_are_created_listed_and_deleted(client: Any, package: Path) -> None:
     pipeline = client.upload_pipeline(str(package), pipeline_name=name())
     version = client.list_pipeline_versions(pipeline.pipeline_id).pipeline_versions[0]
     experiment = client.create_experiment(name(), namespace=TENANT)
@@ -151,7 +151,7 @@ def test_pages_and_filters(server: KfpServer, client: Any) -> None:
     "page_token=x", "page_size=-1", "page_size=x", "sort_by=spec", "sort_by=id;drop", "filter=[",
     "filter=%7B%22predicates%22%3A%5B%7B%22key%22%3A%221%3D1%22%7D%5D%7D",
 ])  # fmt: skip
-def test_a_wrong_list_option_is_refused(server: KfpServer, query: str) -> None:
+def test_an_invalid_list_option_is_refused(server: KfpServer, query: str) -> None:
     status, body = server.get(f"{API}/runs?{query}")
     assert (status, json.loads(body)["code"]) == (400, 3)
     assert server.get(f"{API}/runs?page_size=2&sort_by=created_at%20desc")[0] == 200
@@ -161,7 +161,7 @@ def test_a_wrong_list_option_is_refused(server: KfpServer, query: str) -> None:
     "/runs/{}", "/experiments/{}", "/pipelines/{}", "/pipelines/{}/versions", "/runs/{}/tasks",
     "/runs/{}/tasks/a/b/log", "/pipelines/{}/versions/{}",
 ])  # fmt: skip
-def test_an_id_is_404_where_nothing_has_it_and_400_where_it_is_none(server: KfpServer, path: str) -> None:
+def test_unknown_ids_are_404_and_malformed_ids_400(server: KfpServer, path: str) -> None:
     status, body = server.get(API + path.replace("{}", str(uuid.uuid4())))
     assert (status, json.loads(body)["code"]) == (404, 5)
     for wrong in ("none", "..", str(uuid.uuid4())[:-1]):
@@ -170,12 +170,12 @@ def test_an_id_is_404_where_nothing_has_it_and_400_where_it_is_none(server: KfpS
 
 
 @pytest.mark.parametrize("path", ["/pipelines/names/none", "/nothing"])
-def test_what_does_not_exist_is_404(server: KfpServer, path: str) -> None:
+def test_unknown_paths_are_404(server: KfpServer, path: str) -> None:
     status, body = server.get(API + path)
     assert (status, json.loads(body)["code"]) == (404, 5)
 
 
-def test_pipelines_without_a_namespace_are_seen_from_every_one(client: Any, package: Path) -> None:
+def test_pipelines_without_a_namespace_are_shared(client: Any, package: Path) -> None:
     shared, own = name(), name()
     client.upload_pipeline(str(package), pipeline_name=shared)
     client.upload_pipeline(str(package), pipeline_name=own, namespace="team-c")
@@ -185,7 +185,7 @@ def test_pipelines_without_a_namespace_are_seen_from_every_one(client: Any, pack
     assert own not in {pipeline.display_name for pipeline in others}
 
 
-def test_a_run_is_checked_before_it_starts(server: KfpServer, client: Any, package: Path) -> None:
+def test_a_run_is_validated_before_it_starts(server: KfpServer, client: Any, package: Path) -> None:
     pipeline = client.upload_pipeline(str(package), pipeline_name=name())
     reference = {"pipeline_id": pipeline.pipeline_id}
 
@@ -235,13 +235,13 @@ def test_recurring_runs_are_refused_by_name(server: KfpServer) -> None:
     assert "recurring runs are not supported" in body["message"]
 
 
-def test_it_says_that_it_has_no_authentication(server: KfpServer) -> None:
+def test_healthz_reports_no_authentication(server: KfpServer) -> None:
     health = server.json(f"{API}/healthz")
     assert health["multi_user"] is False
     assert health["authentication"] == "none"
 
 
-def test_the_page_shows_runs_and_escapes_what_it_shows(server: KfpServer, client: Any, package: Path) -> None:
+def test_the_page_shows_runs_and_escapes_text(server: KfpServer, client: Any, package: Path) -> None:
     run = client.create_run_from_pipeline_package(
         str(package), arguments={}, run_name="<script>alert(1)</script>", namespace=TENANT
     )

@@ -90,7 +90,7 @@ def trying(paths: dict) -> None:
     tries(paths=paths)
 
 
-def test_a_step_reaches_neither_the_database_nor_a_key(pod: Pod) -> None:
+def test_a_step_can_access_neither_database_nor_key(pod: Pod) -> None:
     data = pod.folder / "data"
     run = ended(pod, trying, paths={
         "database": ("read", str(data / "kfp.sqlite")),
@@ -116,7 +116,7 @@ def test_a_step_reaches_neither_the_database_nor_a_key(pod: Pod) -> None:
     assert len(denied) == 9
 
 
-def test_the_first_process_cannot_be_killed_or_its_socket_taken(pod: Pod) -> None:
+def test_a_step_can_not_attack_the_step_parent(pod: Pod) -> None:
     run = ended(pod, trying, paths={"kill": ("kill", "1"), "second control": ("connect", str(pod.socket))})
     ends = output(pod, run, "tries")
     assert ends["kill"] == "done", "the kernel takes it and does nothing"
@@ -183,7 +183,7 @@ def test_folders_closed_by_a_step_are_read_and_removed(pod: Pod, minio: Minio) -
     assert not (pod.work / "runs" / run.run_id).exists()
 
 
-def test_steps_go_on_after_their_container_was_started_again(pod: Pod) -> None:
+def test_steps_run_after_a_restart_of_their_container(pod: Pod) -> None:
     client = pod.server.client()
 
     @dsl.pipeline(name="slow")
@@ -198,7 +198,7 @@ def test_steps_go_on_after_their_container_was_started_again(pod: Pod) -> None:
     assert ended(pod, trying, paths={}).state == "SUCCEEDED"
 
 
-def test_a_server_started_again_gets_the_steps_back(pod: Pod) -> None:
+def test_a_restarted_server_can_run_steps(pod: Pod) -> None:
     pod.server.stop()
     pod.server.start()
     assert ended(pod, trying, paths={}).state == "SUCCEEDED"
@@ -290,7 +290,7 @@ def ends_slowly(marker: str) -> None:
     threading.Thread(target=later).start()
 
 
-def test_threads_hooks_and_output_are_waited_for_at_the_end(pod: Pod) -> None:
+def test_exit_waits_for_threads_hooks_and_output(pod: Pod) -> None:
     @dsl.pipeline(name="ending")
     def ending() -> None:
         ends_slowly(marker="seen")
@@ -303,7 +303,7 @@ def test_threads_hooks_and_output_are_waited_for_at_the_end(pod: Pod) -> None:
 
 
 @pytest.mark.parametrize(("code", "message"), [("3", "exit code 3"), ("'why'", "why"), ("None", "")])
-def test_a_step_that_leaves_by_itself_ends_with_its_own_code(pod: Pod, code: str, message: str) -> None:
+def test_a_step_that_exits_keeps_its_exit_code(pod: Pod, code: str, message: str) -> None:
     @component
     def leaves(code: str) -> None:
         import sys

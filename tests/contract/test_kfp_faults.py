@@ -92,7 +92,7 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_a_killed_server_kills_its_steps_and_tells_the_truth_when_it_is_back(server: KfpServer) -> None:
+def test_a_killed_server_kills_steps_and_records_it(server: KfpServer) -> None:
     ended = started(server, quick)
     until(server, ended, "SUCCEEDED")
     run_id = started(server, slow, seconds=600)
@@ -108,7 +108,7 @@ def test_a_killed_server_kills_its_steps_and_tells_the_truth_when_it_is_back(ser
     until(server, started(server, quick), "SUCCEEDED")
 
 
-def test_a_stopped_server_leaves_no_step_and_no_running_run(server: KfpServer) -> None:
+def test_a_stopped_server_ends_its_steps_and_runs(server: KfpServer) -> None:
     run_id = started(server, slow, seconds=600)
     pid = step_is_running(server, run_id)
     server.stop()
@@ -128,14 +128,14 @@ def test_terminate_kills_the_step(server: KfpServer) -> None:
     assert (status, json.loads(body)["code"]) == (400, 9)
 
 
-def test_a_step_killed_from_outside_fails_with_the_signal(server: KfpServer) -> None:
+def test_a_killed_step_fails_with_the_signal(server: KfpServer) -> None:
     run_id = started(server, slow, seconds=600)
     os.kill(step_is_running(server, run_id), 9)
     run = until(server, run_id, "FAILED")
     assert "signal 9" in run["error"]["message"]
 
 
-def test_the_process_that_steps_come_from_is_started_again(server: KfpServer) -> None:
+def test_the_step_parent_is_restarted(server: KfpServer) -> None:
     run_id = started(server, slow, seconds=600)
     step = step_is_running(server, run_id)
     parent = int(Path(f"/proc/{step}/stat").read_text().rsplit(")", 1)[1].split()[1])
@@ -177,7 +177,7 @@ def test_an_artifact_changed_in_the_store_is_not_used(server: KfpServer, minio: 
         (lambda text: text.replace("disableSSL", "disableTLS"), "disableTLS"),
     ],
 )
-def test_a_wrong_launcher_configuration_is_named(server: KfpServer, spoil: Any, message: str) -> None:
+def test_an_invalid_launcher_config_is_reported(server: KfpServer, spoil: Any, message: str) -> None:
     until(server, started(server, quick), "SUCCEEDED")
     good = server.launcher_config.read_text()
     server.launcher_config.write_text(spoil(good))
@@ -185,7 +185,7 @@ def test_a_wrong_launcher_configuration_is_named(server: KfpServer, spoil: Any, 
     assert message in until(server, started(server, quick), "FAILED")["error"]["message"]
 
 
-def test_a_refused_key_fails_the_run_and_is_printed_nowhere(
+def test_a_refused_key_fails_the_run_and_is_not_logged(
     server: KfpServer, minio: Minio, tmp_path: Path
 ) -> None:
     wrong = "WRONG-secret-key-of-realistic-length-0123"
@@ -203,7 +203,7 @@ def test_a_refused_key_fails_the_run_and_is_printed_nowhere(
         assert secret.encode() not in text
 
 
-def test_artifacts_go_where_the_run_says(server: KfpServer, minio: Minio) -> None:
+def test_artifacts_are_stored_in_the_runs_root(server: KfpServer, minio: Minio) -> None:
     run = server.client().create_run_from_pipeline_func(
         quick, namespace=TENANT, pipeline_root=f"{ROOT}/elsewhere", enable_caching=False
     )

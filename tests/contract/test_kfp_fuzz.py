@@ -31,7 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KfpServer]:
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
-def test_no_generated_request_gives_an_error_of_the_server(server: KfpServer, mode: GenerationMode) -> None:
+def test_no_generated_request_causes_a_server_error(server: KfpServer, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_dict(server.json("/apis/v2beta1/openapi.json"))
     asked = 0
     for result in schema.get_all_operations():

@@ -39,7 +39,7 @@ def post(server: KfpServer, body: Any, path: str = "/experiments", **headers: st
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "[::1]", NAME, f"{NAME}."])
-def test_a_name_of_the_server_is_taken_with_any_port(server: KfpServer, host: str) -> None:
+def test_accepted_host_names_are_valid_with_any_port(server: KfpServer, host: str) -> None:
     assert ask(server, {"Host": host})[0] == 200
     assert ask(server, {"Host": f"{host}:{server.port}"})[0] == 200
 
@@ -47,13 +47,13 @@ def test_a_name_of_the_server_is_taken_with_any_port(server: KfpServer, host: st
 @pytest.mark.parametrize(
     "host", ["evil.example", f"{NAME}.evil.example", "192.0.2.7", f"evil.example@{NAME}", "[", "x:y:z"]
 )
-def test_another_name_is_refused_as_in_dns_rebinding(server: KfpServer, host: str) -> None:
+def test_other_host_names_are_refused(server: KfpServer, host: str) -> None:
     for path in ("/", f"{API}/healthz", f"{API}/experiments"):
         status, body = ask(server, {"Host": host}, path)
         assert (status, body["code"]) == (403, 7)
 
 
-def test_a_page_of_another_origin_is_refused_and_our_own_is_not(server: KfpServer) -> None:
+def test_only_pages_of_the_same_origin_are_accepted(server: KfpServer) -> None:
     own = f"http://127.0.0.1:{server.port}"
     for origin in (
         "https://elsewhere.example",
@@ -74,7 +74,7 @@ def test_a_page_of_another_origin_is_refused_and_our_own_is_not(server: KfpServe
 @pytest.mark.parametrize(
     "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""]
 )
-def test_a_body_that_a_page_can_send_unasked_is_415(server: KfpServer, kind: str) -> None:
+def test_bodies_that_need_no_preflight_are_415(server: KfpServer, kind: str) -> None:
     status, body = post(server, {"display_name": f"k-{kind}"}, **{"Content-Type": kind})
     assert (status, body["code"]) == (415, 3)
     assert set(body) == {"error", "code", "message", "details"}
@@ -82,7 +82,7 @@ def test_a_body_that_a_page_can_send_unasked_is_415(server: KfpServer, kind: str
     assert post(server, {"display_name": f"k-{kind}"}, **control)[0] == 200
 
 
-def test_every_answer_has_the_headers_that_protect_it(server: KfpServer) -> None:
+def test_every_response_has_security_headers(server: KfpServer) -> None:
     import urllib.request
 
     for path in ("/", f"{API}/runs", f"{API}/healthz"):
@@ -117,19 +117,19 @@ HEAD = b"POST /apis/v2beta1/experiments HTTP/1.1\r\nHost: localhost\r\nContent-T
 @pytest.mark.parametrize(
     "sent", [b"", b"GET / HTTP/1.1\r\nHost: localh", HEAD + b"Content-Length: 9\r\n\r\n{"]
 )
-def test_a_half_sent_request_is_closed(server: KfpServer, sent: bytes) -> None:
+def test_an_incomplete_request_is_closed(server: KfpServer, sent: bytes) -> None:
     with connection(server, sent) as half:
         assert half.recv(1000) == b""
 
 
-def test_one_byte_at_a_time_does_not_move_the_deadline(server: KfpServer) -> None:
+def test_sending_bytes_does_not_extend_the_deadline(server: KfpServer) -> None:
     with connection(server, b"GET / HTTP/1.1\r\nX: ") as slow, pytest.raises(OSError):
         for _ in range(600):
             slow.sendall(b"x")
             time.sleep(0.05)
 
 
-def test_the_second_request_of_a_connection_has_a_deadline_too(server: KfpServer) -> None:
+def test_the_second_request_has_a_deadline_too(server: KfpServer) -> None:
     whole = b"GET /apis/v2beta1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with connection(server, whole) as kept:
         answers = kept.makefile("rb")
@@ -143,7 +143,7 @@ def test_the_second_request_of_a_connection_has_a_deadline_too(server: KfpServer
         assert read_answer(answers) == b"HTTP/1.1 200 OK"
 
 
-def test_more_connections_than_the_limit_are_closed_and_come_back(server: KfpServer) -> None:
+def test_connections_over_the_limit_are_closed(server: KfpServer) -> None:
     whole = b"GET /apis/v2beta1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     held = []
     for _ in range(20):
@@ -167,7 +167,7 @@ def test_more_connections_than_the_limit_are_closed_and_come_back(server: KfpSer
     raise AssertionError("no connection was taken again")
 
 
-def test_what_is_not_http_gets_the_error_body(server: KfpServer) -> None:
+def test_invalid_http_gets_the_error_body(server: KfpServer) -> None:
     with connection(server, b"GET / NONSENSE\r\n\r\n") as wrong:
         answer = wrong.makefile("rb").read()
     assert answer.startswith(b"HTTP/1.1 400")
@@ -207,7 +207,7 @@ def test_a_malformed_body_is_400(server: KfpServer, body: bytes) -> None:
         assert (status, answer["code"]) == (400, 3)
 
 
-def test_the_sdks_spelling_of_fields_is_taken_in_both_forms(server: KfpServer) -> None:
+def test_fields_are_accepted_in_snake_and_camel_case(server: KfpServer) -> None:
     assert post(server, {"display_name": "snake", "description": None})[0] == 200
     assert post(server, {"displayName": "camel"})[1]["display_name"] == "camel"
 
@@ -216,7 +216,7 @@ def test_a_body_that_is_too_large_is_413(server: KfpServer) -> None:
     assert post(server, {"display_name": "x", "description": "y" * (1024 * 1024)})[0] == 413
 
 
-def test_options_that_a_method_does_not_have_are_refused(server: KfpServer) -> None:
+def test_unknown_query_parameters_are_refused(server: KfpServer) -> None:
     assert server.get(f"{API}/experiments?invented=1")[0] == 400
     assert server.get(f"{API}/experiments?page_size=1&page_size=2")[0] == 400
     assert server.get(f"{API}/experiments?page_size=1")[0] == 200

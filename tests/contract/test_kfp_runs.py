@@ -106,7 +106,7 @@ GATES = {
 
 
 @pytest.mark.parametrize("case", GATES)
-def test_a_condition_is_evaluated_right(platform: Platform, case: str) -> None:
+def test_conditions_are_evaluated(platform: Platform, case: str) -> None:
     operand, compare, holds = GATES[case]
     result = platform.run(gate(operand, compare))
     assert result.state == "SUCCEEDED", result.error
@@ -115,9 +115,7 @@ def test_a_condition_is_evaluated_right(platform: Platform, case: str) -> None:
 
 
 @pytest.mark.parametrize(("value", "branch"), [(1, "one"), (2, "two"), (3, "other")])
-def test_exactly_one_branch_runs_and_its_output_is_the_one(
-    platform: Platform, value: int, branch: str
-) -> None:
+def test_exactly_one_branch_runs_and_gives_the_output(platform: Platform, value: int, branch: str) -> None:
     @pipeline
     def branches(value: int) -> str:
         made = steps.number(value=value)
@@ -167,7 +165,7 @@ def test_a_condition_in_a_nested_pipeline(platform: Platform) -> None:
     assert result.states()["inner-2/condition-1/number"] == "SUCCEEDED"
 
 
-def test_loops_over_static_dynamic_and_named_items_are_collected(platform: Platform) -> None:
+def test_outputs_of_loops_are_collected(platform: Platform) -> None:
     @pipeline
     def loops(given: list) -> None:
         with dsl.ParallelFor([1, 2, 3]) as item:
@@ -204,7 +202,7 @@ def test_artifacts_of_a_loop_are_collected(platform: Platform) -> None:
     assert platform.run(collected).output("reads-all") == "a,b"
 
 
-def test_a_loop_keeps_its_parallelism(platform: Platform) -> None:
+def test_a_loop_respects_its_parallelism(platform: Platform) -> None:
     @pipeline
     def limited() -> None:
         with dsl.ParallelFor([0.3, 0.3, 0.3], parallelism=1) as item:
@@ -228,7 +226,7 @@ def test_independent_tasks_run_at_the_same_time(platform: Platform) -> None:
     assert max(start for start, _ in spans) < min(end for _, end in spans)
 
 
-def test_an_exit_handler_is_told_the_truth(platform: Platform) -> None:
+def test_an_exit_handler_gets_the_final_status(platform: Platform) -> None:
     @pipeline
     def handled(fail: bool) -> None:
         with dsl.ExitHandler(steps.final()), dsl.If(fail == True):  # noqa: E712
@@ -243,7 +241,7 @@ def test_an_exit_handler_is_told_the_truth(platform: Platform) -> None:
     assert "on purpose" in bad.output("final")
 
 
-def test_a_failure_skips_what_follows_and_nothing_else(platform: Platform) -> None:
+def test_a_failure_skips_only_dependent_tasks(platform: Platform) -> None:
     @pipeline
     def failing() -> None:
         broken = steps.fails(message="the reason")
@@ -290,7 +288,7 @@ def test_a_parameter_left_at_none(platform: Platform) -> None:
     assert (result.output("optional"), result.output("optional-2")) == ("1-x", "2-None")
 
 
-def test_texts_are_put_together_at_run_time(platform: Platform) -> None:
+def test_placeholders_in_text_are_replaced(platform: Platform) -> None:
     @pipeline
     def texts(name: str) -> None:
         made = steps.number(value=3)
@@ -299,7 +297,7 @@ def test_texts_are_put_together_at_run_time(platform: Platform) -> None:
     assert platform.run(texts, name="n").output("text") == "n:3:text"
 
 
-def test_files_folders_and_metadata_travel_through_the_store(platform: Platform) -> None:
+def test_files_folders_and_metadata_are_passed_on(platform: Platform) -> None:
     @pipeline
     def travelling() -> None:
         made = steps.writes(content="hello")
@@ -319,7 +317,7 @@ def test_files_folders_and_metadata_travel_through_the_store(platform: Platform)
     )}  # fmt: skip
 
 
-def test_an_import_keeps_its_metadata_and_must_exist(platform: Platform) -> None:
+def test_an_imported_object_must_exist(platform: Platform) -> None:
     @pipeline
     def importing(uri: str) -> None:
         found = dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset, metadata={"length": "77"})
@@ -333,7 +331,7 @@ def test_an_import_keeps_its_metadata_and_must_exist(platform: Platform) -> None
     assert "does not exist" in missing.tasks["importer"]["error"]["message"]
 
 
-def test_a_step_gets_its_own_environment_and_nothing_of_the_servers(platform: Platform) -> None:
+def test_a_step_does_not_get_the_servers_environment(platform: Platform) -> None:
     @pipeline
     def environments() -> None:
         steps.environment().set_env_variable("GIVEN", "yes")
@@ -345,7 +343,7 @@ def test_a_step_gets_its_own_environment_and_nothing_of_the_servers(platform: Pl
     }  # fmt: skip
 
 
-def test_equal_steps_are_taken_from_the_cache_only_if_asked(platform: Platform) -> None:
+def test_equal_steps_are_cached_only_if_enabled(platform: Platform) -> None:
     @pipeline
     def cached(content: str) -> None:
         made = steps.writes(content=content)
@@ -365,7 +363,7 @@ def test_equal_steps_are_taken_from_the_cache_only_if_asked(platform: Platform) 
     assert states(True, "two") == [False, False]
 
 
-def test_nan_never_passes_for_a_number(platform: Platform) -> None:
+def test_nan_is_not_accepted_as_a_number(platform: Platform) -> None:
     @dsl.component(base_image="python:3.11", install_kfp_package=False)
     def nan() -> float:
         return float("nan")
@@ -381,7 +379,7 @@ def test_nan_never_passes_for_a_number(platform: Platform) -> None:
     assert result.states()["condition-1"] == "SKIPPED"
 
 
-def test_a_condition_that_cannot_be_evaluated_fails_the_run(platform: Platform) -> None:
+def test_an_invalid_condition_fails_the_run(platform: Platform) -> None:
     @pipeline
     def closed(level: Optional[str] = None) -> None:  # noqa: UP045
         with dsl.If(level == "high"):
@@ -389,12 +387,12 @@ def test_a_condition_that_cannot_be_evaluated_fails_the_run(platform: Platform) 
 
     result = platform.run(closed)
     assert result.state == "FAILED"
-    assert "'level' was not given" in result.tasks["condition-1"]["error"]["message"]
+    assert "'level' has no value" in result.tasks["condition-1"]["error"]["message"]
     assert "condition-1/number" not in result.states()
     assert platform.run(closed, level="high").state == "SUCCEEDED"
 
 
-def test_several_runs_at_once_end_each_with_its_own_result(platform: Platform) -> None:
+def test_concurrent_runs_have_their_own_results(platform: Platform) -> None:
     @pipeline
     def concurrent(value: int) -> None:
         steps.number(value=steps.number(value=value).output)

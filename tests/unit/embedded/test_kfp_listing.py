@@ -42,9 +42,7 @@ def walked(database: Database, **query: str) -> list[str]:
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
 @pytest.mark.parametrize("size", ["1", "2", "3", "5"])
-def test_pages_lose_no_row_that_has_no_value_to_sort_by(
-    database: Database, direction: str, size: str
-) -> None:
+def test_pages_include_rows_without_a_sort_value(database: Database, direction: str, size: str) -> None:
     for number in range(5):
         add(database, f"e{number}", last_run_created_at=MADE if number % 2 else None)
     seen = walked(database, sort_by=f"last_run_created_at {direction}", page_size=size)
@@ -78,7 +76,7 @@ def test_times_are_compared_as_instants(database: Database, operation: str, time
     assert matched(database, operation, time) is holds
 
 
-def test_a_time_that_is_not_there_is_not_equal_to_any(database: Database) -> None:
+def test_a_missing_time_is_not_equal_to_any(database: Database) -> None:
     add(database, "e")
     assert matched(database, "NOT_EQUALS", MADE, "last_run_created_at")
     assert not matched(database, "EQUALS", MADE, "last_run_created_at")
@@ -87,7 +85,7 @@ def test_a_time_that_is_not_there_is_not_equal_to_any(database: Database) -> Non
 @pytest.mark.parametrize("time", ["", "x", "2026-03-01", "2026-03-01T12:00:55", "2026-02-30T12:00:55Z",
                                   "9999-12-31T23:59:59-23:59", "2026-03-01T12:00:60Z",
                                   "\u0662026-03-01T12:00:55Z"])  # fmt: skip
-def test_what_is_not_a_time_is_refused(database: Database, time: str) -> None:
+def test_an_invalid_time_is_refused(database: Database, time: str) -> None:
     with pytest.raises(ApiError, match="is not a time"):
         filters.instant(time)
 

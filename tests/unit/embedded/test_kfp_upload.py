@@ -71,14 +71,14 @@ def bomb() -> bytes:
         (b"a: 99999999999999999999999999999999999999\x01", "not valid YAML"),
     ],
 )
-def test_other_files_are_refused_within_a_second_or_two(data: bytes, message: str) -> None:
+def test_other_files_are_refused_quickly(data: bytes, message: str) -> None:
     start = time.process_time()
     with pytest.raises(document.DocumentError, match=message):
         document.from_bytes(data)
     assert time.process_time() - start < 2.0
 
 
-def test_too_large_a_file_is_refused_as_such() -> None:
+def test_a_file_that_is_too_large_is_refused() -> None:
     with pytest.raises(document.TooLargeError):
         document.from_bytes(b"x" * (document.MAX_BYTES + 1))
 
@@ -103,24 +103,22 @@ INNER = ("components", "comp-condition-1")
     [
         (("schemaVersion",), "1.0", "schemaVersion '1.0'"),
         (("unknownKey",), 1, "unknownKey"),
-        (("pipelineInfo", "name"), "../up", "can't name a pipeline"),
+        (("pipelineInfo", "name"), "../up", "invalid name '../up' for pipeline"),
         ((*TASK, "componentRef", "name"), "comp-none", "comp-none"),
         ((*TASK, "dependentTasks"), ["nobody"], "nobody"),
-        ((*TASK, "dependentTasks"), ["condition-1"], "wait for each other"),
+        ((*TASK, "dependentTasks"), ["condition-1"], "depend on each other"),
         ((*INNER, "dag", "tasks", "text", "componentRef", "name"), "comp-condition-1", "contains itself"),
-        ((*NUMBER, "command"), ["sh", "-c", "echo"], "its own program"),
+        ((*NUMBER, "command"), ["sh", "-c", "echo"], "a container component"),
         ((*NUMBER, "resources"), {"accelerator": {"type": "gpu", "count": "1"}}, "accelerators"),
-        ((*GATE, "triggerPolicy", "condition"), "'it's' == 'x'", "Quotes"),
+        ((*GATE, "triggerPolicy", "condition"), "'it's' == 'x'", "a quote in a compared string"),
         ((*GATE, "triggerPolicy", "condition"),
-         "inputs.parameter_values['none'] == 1", "none of its inputs"),
+         "inputs.parameter_values['none'] == 1", "not one of its inputs"),
         ((*GATE, "retryPolicy"), {"maxRetryCount": 2}, "set_retry on a group"),
         (("components", "comp-number", "outputDefinitions", "parameters"),
-         {"../x": {"parameterType": "STRING"}}, "can't name"),
+         {"../x": {"parameterType": "STRING"}}, "invalid name '../x'"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_run_right_is_refused_by_name(
-    good: bytes, path: Any, value: Any, message: str
-) -> None:
+def test_unsupported_features_are_refused_by_name(good: bytes, path: Any, value: Any, message: str) -> None:
     with pytest.raises(parsing.UnsupportedError, match=message):
         parsing.parse(changed(good, *path, value=value))
 
@@ -131,12 +129,12 @@ def container():
 
 
 @dsl.component(base_image="python:3.11", packages_to_install=["kfp>=2", "pyyaml>=5"])
-def has_its_packages() -> None:
+def with_installed_packages() -> None:
     pass
 
 
 @dsl.component(base_image="python:3.11", packages_to_install=["left-pad-of-python==9", "pyyaml==0.0.1"])
-def lacks_its_packages() -> None:
+def with_missing_packages() -> None:
     pass
 
 
@@ -149,16 +147,16 @@ def one_step(component: Any, folder: Path) -> document.Document:
 
 
 def test_a_container_component_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(parsing.UnsupportedError, match=r"container: a component that runs its own program"):
+    with pytest.raises(parsing.UnsupportedError, match=r"container: a container component"):
         parsing.parse(one_step(container, tmp_path))
 
 
 def test_packages_must_be_in_the_image(tmp_path: Path) -> None:
-    parsing.parse(one_step(has_its_packages, tmp_path))
+    parsing.parse(one_step(with_installed_packages, tmp_path))
     with pytest.raises(
         parsing.UnsupportedError, match=r"left-pad-of-python is not in the image; pyyaml==0\.0\.1"
     ):
-        parsing.parse(one_step(lacks_its_packages, tmp_path))
+        parsing.parse(one_step(with_missing_packages, tmp_path))
 
 
 @pytest.mark.parametrize("setting", ["secretAsEnv", "pvcMount", "nodeSelector", "tolerations"])
