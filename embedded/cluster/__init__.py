@@ -1,10 +1,10 @@
-"""A real Kubernetes of one node for a bare machine, in namespaces of its own.
+"""A single-node Kubernetes cluster for a bare machine, in its own namespaces.
 
 etcd, API server, controller-manager, scheduler, kubelet, kube-proxy, CoreDNS and containerd run as
-supervised processes; nothing of the machine but one link, one route and one cgroup shows them.
+supervised processes. Outside its namespaces the cluster has one network link, one route and one cgroup.
 
-The names below are loaded when first used: the supervisor and its Python processes are modules of
-this package too, live as long as the cluster, and should not hold in memory what only `start` needs.
+The names below are imported lazily: the supervisor and the long-running Python processes are modules of
+this package too, and should not load what only `start` needs.
 """
 
 from importlib import import_module
@@ -28,11 +28,11 @@ __all__ = [
     "stop",
 ]
 
-_HOMES = {"forwards": {"Forward"}, "lifecycle": {"delete", "set_forwards", "start", "stop"}}
+_MODULES = {"forwards": {"Forward"}, "lifecycle": {"delete", "set_forwards", "start", "stop"}}
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = next((module for module, names in _HOMES.items() if name in names), "state")
-    return getattr(import_module(f"{__name__}.{home}"), name)
+    module = next((module for module, names in _MODULES.items() if name in names), "state")
+    return getattr(import_module(f"{__name__}.{module}"), name)

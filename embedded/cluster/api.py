@@ -1,7 +1,7 @@
-"""A client of the cluster's own API server, as small as what this package needs of it.
+"""A minimal client of the cluster's API server.
 
-On httpx and not the generated `kubernetes` client: that takes 60 MiB and over a second to import,
-in each of three processes, for a dozen calls (2026-11-22).
+It uses httpx because importing the generated `kubernetes` client takes 60 MiB and over a second, in
+each of three processes, for a dozen calls (2026-11-22).
 """
 
 import json
@@ -27,27 +27,27 @@ _PLURALS: Final = {
 }
 
 
-def trust(places: Places, client: str) -> ssl.SSLContext:
-    """The cluster's CA to trust and the certificate of `client` to show."""
+def tls_context(places: Places, client: str) -> ssl.SSLContext:
+    """TLS settings that trust the cluster's CA and authenticate as `client`."""
     context = ssl.create_default_context(cafile=str(places.pki.certificate("ca")))
     context.load_cert_chain(places.pki.certificate(client), places.pki.key(client))
     return context
 
 
 def url_of(manifest: Mapping[str, Any]) -> str:
-    """Path of an object of one of the kinds that this package applies."""
+    """Path of an object, of the kinds that this package applies."""
     version, kind, metadata = manifest["apiVersion"], manifest["kind"], manifest["metadata"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    space = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
-    return f"{root}{space}/{_PLURALS[kind]}/{metadata['name']}"
+    namespace = f"/namespaces/{metadata['namespace']}" if "namespace" in metadata else ""
+    return f"{root}{namespace}/{_PLURALS[kind]}/{metadata['name']}"
 
 
 class Api:
-    """Calls from a program that waits for each of them."""
+    """Synchronous client."""
 
     def __init__(self, places: Places, server: str, client: str = "admin") -> None:
         self._http = httpx.Client(
-            base_url=server, verify=trust(places, client), timeout=10.0, trust_env=False
+            base_url=server, verify=tls_context(places, client), timeout=10.0, trust_env=False
         )
 
     def __enter__(self) -> "Api":
@@ -57,12 +57,12 @@ class Api:
         self._http.close()
 
     def get(self, path: str) -> Object | None:
-        """The object at `path`, or None where there is none."""
+        """The object at `path`; None if it does not exist."""
         answer = self._http.get(path)
         return None if answer.status_code == 404 else _object(answer)
 
     def apply(self, manifest: Mapping[str, Any]) -> Object:
-        """Make it so, by server-side apply."""
+        """Create or update an object by server-side apply."""
         answer = self._http.patch(
             url_of(manifest),
             params={"fieldManager": FIELD_MANAGER, "force": "true"},
@@ -73,20 +73,20 @@ class Api:
 
 
 class AsyncApi:
-    """Calls from a program that does several things at once."""
+    """Asynchronous client."""
 
     def __init__(self, places: Places, server: str, client: str) -> None:
         self._http = httpx.AsyncClient(
-            base_url=server, verify=trust(places, client), timeout=10.0, trust_env=False
+            base_url=server, verify=tls_context(places, client), timeout=10.0, trust_env=False
         )
 
     async def get(self, path: str) -> Object | None:
-        """The object at `path`, or None where there is none."""
+        """The object at `path`; None if it does not exist."""
         answer = await self._http.get(path)
         return None if answer.status_code == 404 else _object(answer)
 
     async def create(self, path: str, manifest: Mapping[str, Any]) -> bool:
-        """Make an object; False when it is there already."""
+        """Create an object; return False if it exists already."""
         answer = await self._http.post(path, json=manifest)
         if answer.status_code == 409:
             return False
@@ -99,13 +99,13 @@ class AsyncApi:
         _object(await self._http.patch(path, headers=kind, content=json.dumps(changes)))
 
     async def delete(self, path: str) -> None:
-        """Delete an object; one that is gone is fine."""
+        """Delete an object if it exists."""
         answer = await self._http.delete(path)
         if answer.status_code != 404:
             _object(answer)
 
     async def changes(self, path: str, version: str) -> AsyncIterator[Object]:
-        """Watch a collection from `version` on; ends when the server ends it."""
+        """Watch a collection from `version` on, until the server ends the watch."""
         parameters = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         timeout = httpx.Timeout(10.0, read=None)
         async with self._http.stream("GET", path, params=parameters, timeout=timeout) as answer:

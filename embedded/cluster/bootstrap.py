@@ -1,7 +1,7 @@
-"""The objects that a cluster needs before anybody can use it, applied at every start.
+"""The objects that the cluster itself needs, applied at every start.
 
-Only what the components themselves need: a StorageClass, the DNS Service and the rights of our own
-processes. What makes it a platform is the program's business (infra/).
+They are a StorageClass, the DNS Service and the roles of our own processes. The objects of the platform
+belong to the Pulumi program (infra/).
 """
 
 from typing import Any, Final
@@ -36,12 +36,12 @@ _ROLES: Final[dict[str, list[dict[str, Any]]]] = {
 
 
 def apply(api: Api, places: Places) -> bool:
-    """Make or mend every object; true when all of them are there."""
+    """Create or update every object; return whether all were applied."""
     return all(api.apply(manifest) for manifest in objects(places))
 
 
 def objects(places: Places) -> list[Object]:
-    """Every object, in the order to apply."""
+    """All objects, in the order to apply."""
     grants = [item for name, rules in _ROLES.items() for item in _grant(name, rules)]
     kubelet_access = _binding("apiserver-kubelet", "system:kubelet-api-admin")
     return [*grants, kubelet_access, _storage_class(), *_dns(places)]
@@ -77,14 +77,14 @@ def _storage_class() -> Object:
         },
         "provisioner": PROVISIONER,
         "reclaimPolicy": "Delete",
-        # One node: there is nothing to wait for.
+        # With one node there is no placement to wait for.
         "volumeBindingMode": "Immediate",
         "allowVolumeExpansion": True,
     }
 
 
 def _dns(places: Places) -> list[Object]:
-    """CoreDNS runs beside the kubelet and not in a pod, so nothing makes its endpoints for it."""
+    """The Service and endpoints of CoreDNS, which is not a pod, so no controller creates its endpoints."""
     addresses = places.instance.addresses
     ports = [
         {"name": "dns", "port": DNS_PORT, "protocol": "UDP"},

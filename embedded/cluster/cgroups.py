@@ -1,13 +1,13 @@
-"""The cgroups of one instance: how every process it started is found, measured and ended.
+"""The cgroups of an instance: find, measure and kill every process that it started.
 
-A supervisor can be killed and a containerd-shim belongs to nobody, so process tables lie; the
-cgroup is the one list that a process can't leave by forking. Layout, in each hierarchy used:
+The parent of a process is not reliable: a supervisor can be killed, and a containerd-shim has no parent
+in the cluster. A process can't leave its cgroup by forking. Layout, in each hierarchy used:
 
     <name>/system    the supervisor, the components, the shims
     <name>/pods      one group per container, made by runc
 
-cgroup v1 is what this was measured on (2026-11-22). The v2 branch follows the kernel's rules (no
-processes in inner groups, controllers switched on from above) but has only unit tests.
+This was tested with cgroup v1 (2026-11-22). The code for v2 follows the kernel's rules (no processes in
+inner groups, controllers enabled from the top), but has only unit tests.
 """
 
 import contextlib
@@ -25,25 +25,25 @@ from slipway.core.waiting import poll, tries
 
 NEEDED: Final = ("pids", "memory")
 V2_NEEDED: Final = ("cpu", "memory", "pids")
-V2_WANTED: Final = {*V2_NEEDED, "cpuset", "hugetlb", "io"}
-"""The kubelet takes a v2 group for missing if one of these is in the machine's root but not in it."""
+V2_ENABLED: Final = {*V2_NEEDED, "cpuset", "hugetlb", "io"}
+"""The kubelet treats a v2 group as missing if it does not have each of these that the root group has."""
 USE_KIND: Final = "Use environment `kind` (not in this release yet) or `dev`, on a cluster that exists."
 
 
 @dataclass(frozen=True)
 class Hierarchies:
-    """Where this machine mounts its cgroups."""
+    """The mount points of this machine's cgroups."""
 
     unified: bool
     mounts: dict[str, Path]
-    """By controller for v1 (and `unified` for a hybrid's extra tree); only `unified` for v2."""
+    """v1: by controller (and `unified` in hybrid mode); v2: only `unified`."""
 
     @classmethod
     def of_this_machine(cls, mountinfo: Path = Path("/proc/self/mountinfo")) -> "Hierarchies":
         """Read the mount table.
 
         Raises:
-            UsageError: neither v1 with pids and memory nor v2 is mounted.
+            UsageError: Neither v1 with pids and memory nor v2 is mounted.
         """
         mounts: dict[str, Path] = {}
         for line in mountinfo.read_text().splitlines():
@@ -59,7 +59,7 @@ class Hierarchies:
         if "unified" in mounts and _controllers(mounts["unified"]).issuperset(V2_NEEDED):
             return cls(unified=True, mounts={"unified": mounts["unified"]})
         raise UsageError(
-            "The local cluster can't run here: this machine offers no usable cgroups.",
+            "The local cluster can't run here: this machine has no usable cgroups.",
             why="The kubelet needs the controllers cpu, memory and pids mounted and writable.",
             fix=USE_KIND,
         )
@@ -74,31 +74,31 @@ class Cgroups:
 
     @classmethod
     def of(cls, name: str) -> "Cgroups":
-        """The instance's groups on this machine, made or not."""
+        """The instance's groups on this machine, whether they exist or not."""
         return cls(name, Hierarchies.of_this_machine())
 
     @property
     def pods_root(self) -> str:
-        """What the kubelet calls its `cgroupRoot`."""
+        """The value of the kubelet's `cgroupRoot`."""
         return f"/{self.name}/pods"
 
     def make(self) -> None:
-        """Make the groups that the components start in.
+        """Create the groups that the components start in.
 
         Raises:
-            UsageError: the machine shows cgroups but lets nobody make one.
+            UsageError: The machine's cgroups are not writable.
         """
         try:
             for root in self._own_roots():
                 (root / self.name / "system").mkdir(parents=True, exist_ok=True)
-            # The kubelet wants its root to be there in every hierarchy.
+            # The kubelet requires its root in every hierarchy.
             for root in set(self.hierarchies.mounts.values()):
                 (root / self.name / "pods").mkdir(parents=True, exist_ok=True)
             if self.hierarchies.unified:
                 root = self.hierarchies.mounts["unified"]
-                switch = " ".join(f"+{name}" for name in sorted(_controllers(root) & V2_WANTED))
+                controllers = " ".join(f"+{name}" for name in sorted(_controllers(root) & V2_ENABLED))
                 for group in (root, root / self.name, root / self.name / "pods"):
-                    (group / "cgroup.subtree_control").write_text(switch)
+                    (group / "cgroup.subtree_control").write_text(controllers)
             elif cpuset := self.hierarchies.mounts.get("cpuset"):
                 self._allow_all_cpus(cpuset)
         except OSError as error:
@@ -109,18 +109,18 @@ class Cgroups:
             ) from error
 
     def join(self, pid: int) -> None:
-        """Move a process, and so whatever it starts from now on, into the instance."""
+        """Move a process, and thereby its future descendants, into the instance."""
         for root in self._own_roots():
             (root / self.name / "system" / "cgroup.procs").write_text(str(pid))
 
     def pids(self, part: str = "") -> set[int]:
-        """Every process of the instance, or of its part `system` or `pods`."""
-        found: set[int] = set()
+        """The processes of the instance, or of its part `system` or `pods`."""
+        pids: set[int] = set()
         for root in set(self.hierarchies.mounts.values()):
             for folder, _, _ in os.walk(root / self.name / part):
                 with contextlib.suppress(OSError):
-                    found.update(int(pid) for pid in Path(folder, "cgroup.procs").read_text().split())
-        return found
+                    pids.update(int(pid) for pid in Path(folder, "cgroup.procs").read_text().split())
+        return pids
 
     def kill(self, number: signal.Signals = signal.SIGKILL, *, part: str = "") -> None:
         """Send a signal to every process of the instance, by pid."""
@@ -129,7 +129,7 @@ class Cgroups:
                 os.kill(pid, number)
 
     def end(self, *, part: str = "", timeout: float = 10.0) -> bool:
-        """Kill until nothing is left; a process may fork while it is being killed."""
+        """Kill until no process is left, because processes may fork meanwhile; return whether none is."""
         return poll(
             lambda: not self.pids(part) - {os.getpid()},
             seconds=timeout,
@@ -138,14 +138,13 @@ class Cgroups:
         )
 
     def exists(self) -> bool:
-        """Whether any group of the instance is there."""
+        """Whether any group of the instance exists."""
         return any((root / self.name).is_dir() for root in self.hierarchies.mounts.values())
 
     def remove(self, timeout: float = 5.0) -> None:
-        """Remove every group of the instance in every hierarchy; the kernel takes a moment to let go.
+        """Remove the groups of the instance in every hierarchy; retries because the kernel needs a moment.
 
-        A process that joined since `end` is killed: the supervisor of a start that was interrupted may
-        have been about to.
+        Processes that joined since `end`, such as the supervisor of an interrupted start, are killed.
         """
         deadline = time.monotonic() + timeout
         for root in set(self.hierarchies.mounts.values()):
@@ -163,7 +162,7 @@ class Cgroups:
                         break
 
     def memory(self, part: str = "") -> int:
-        """Anonymous memory in use, in bytes: what the machine can't take back without swap."""
+        """Anonymous memory in bytes, which can't be reclaimed without swap."""
         root = self.hierarchies.mounts["unified" if self.hierarchies.unified else "memory"]
         key = "anon" if self.hierarchies.unified else "total_rss"
         try:
@@ -173,13 +172,13 @@ class Cgroups:
         return next((int(line.split()[1]) for line in lines if line.split()[0] == key), 0)
 
     def _allow_all_cpus(self, root: Path) -> None:
-        """A new v1 cpuset is empty and takes no process; give ours what its parent has."""
+        """Copy the CPUs and memory nodes of the parent: a new v1 cpuset is empty and accepts no process."""
         for group in (root / self.name, root / self.name / "pods"):
-            for knob in ("cpuset.cpus", "cpuset.mems"):
-                (group / knob).write_text((group.parent / knob).read_text())
+            for setting in ("cpuset.cpus", "cpuset.mems"):
+                (group / setting).write_text((group.parent / setting).read_text())
 
     def _own_roots(self) -> Iterator[Path]:
-        """The hierarchies that the supervisor and the components themselves are in."""
+        """The hierarchies of the supervisor and the components."""
         mounts = self.hierarchies.mounts
         if self.hierarchies.unified:
             yield mounts["unified"]

@@ -1,9 +1,9 @@
-"""The table of processes that make the cluster, in the order of the data flow.
+"""The table of the cluster's processes, in the order of the data flow.
 
     etcd -> apiserver -> controller-manager, scheduler, proxy, coredns, volumes
     containerd -> kubelet
 
-Each row says what to run, in which network namespace, and what must answer before it is started.
+Each row defines the command, the network namespace, and the components that must be ready first.
 """
 
 import sys
@@ -25,10 +25,10 @@ BINARIES: Final = {
     "proxy": "kube-proxy",
     "coredns": "coredns",
 }
-"""The tool that each component is; containerd is Debian's, the rest is our own Python."""
+"""Component -> tool; containerd is a Debian package, and the others are our own Python modules."""
 
 TOKEN_HOURS: Final = 24
-"""The longest that a token of a ServiceAccount lives."""
+"""Maximum lifetime of a ServiceAccount token."""
 
 
 class Component(BaseModel):
@@ -39,16 +39,18 @@ class Component(BaseModel):
     name: str
     command: tuple[str, ...]
     network: Literal["cluster", "machine"] = "cluster"
-    after: tuple[str, ...] = Field(default=(), description="Components that must answer first.")
-    listens: int | None = Field(default=None, description="TCP port that says it answers.")
-    socket: Path | None = Field(default=None, description="Unix socket that says it answers.")
-    healthy: str | None = Field(default=None, description="HTTPS path that says it answers.")
+    after: tuple[str, ...] = Field(default=(), description="Components that must be ready first.")
+    listens: int | None = Field(default=None, description="TCP port that is open when it is ready.")
+    socket: Path | None = Field(
+        default=None, description="Unix socket that accepts connections when it is ready."
+    )
+    healthy: str | None = Field(default=None, description="HTTPS path that returns 200 when it is ready.")
     environment: dict[str, str] = Field(default_factory=dict)
     patience: float = Field(default=10.0, description="Seconds between SIGTERM and SIGKILL at stop.")
 
 
 def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component, ...]:
-    """Every process of the cluster; `binaries` by the names in `BINARIES`."""
+    """The processes of the cluster; `binaries` has the keys of `BINARIES`."""
     instance = places.instance
     return (
         _etcd(places, binaries["etcd"]),
@@ -104,7 +106,7 @@ def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component,
 def _etcd(places: Places, binary: Path) -> Component:
     pki = places.pki
     client, peer = f"https://127.0.0.1:{ETCD_PORT}", f"https://127.0.0.1:{ETCD_PEER_PORT}"
-    door = (
+    tls_flags = (
         f"cert-file={pki.certificate('etcd-server')}",
         f"key-file={pki.key('etcd-server')}",
         f"trusted-ca-file={pki.certificate('etcd')}",
@@ -121,11 +123,11 @@ def _etcd(places: Places, binary: Path) -> Component:
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=slipway={peer}",
-            *(f"--{flag}" for flag in door),
-            *(f"--peer-{flag}" for flag in door),
-            # Without progress notices newer API servers fall back to lists and controllers lag.
+            *(f"--{flag}" for flag in tls_flags),
+            *(f"--peer-{flag}" for flag in tls_flags),
+            # Without progress notifications, newer API servers fall back to lists and controllers lag.
             "--watch-progress-notify-interval=5s",
-            # Kept in memory since the last snapshot; one member never needs to catch up.
+            # Entries in memory since the last snapshot; a single member never needs to catch up.
             "--snapshot-count=5000",
         ),
         listens=ETCD_PORT,
@@ -157,13 +159,13 @@ def _apiserver(places: Places, binary: Path) -> Component:
             "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
             f"--service-account-key-file={pki.folder / 'service-account.pub'}",
             f"--service-account-signing-key-file={pki.key('service-account')}",
-            # Who asks for more gets this much; and what a node asks for is not made a year of.
+            # Limits every token, including those of pods, which are extended to a year by default.
             f"--service-account-max-token-expiration={TOKEN_HOURS}h",
             "--service-account-extend-token-expiration=false",
             f"--kubelet-client-certificate={pki.certificate('apiserver-kubelet')}",
             f"--kubelet-client-key={pki.key('apiserver-kubelet')}",
             f"--kubelet-certificate-authority={pki.certificate('ca')}",
-            # The node's name resolves nowhere; without this, logs and exec fail.
+            # The node's name does not resolve; without this, logs and exec fail.
             "--kubelet-preferred-address-types=InternalIP",
             f"--requestheader-client-ca-file={pki.certificate('front-proxy')}",
             "--requestheader-allowed-names=front-proxy-client",
@@ -173,7 +175,7 @@ def _apiserver(places: Places, binary: Path) -> Component:
             f"--proxy-client-cert-file={pki.certificate('front-proxy-client')}",
             f"--proxy-client-key-file={pki.key('front-proxy-client')}",
             "--profiling=false",
-            # One server: nobody else must learn that it goes, so it goes at once.
+            # There is no load balancer to inform, so the single server stops immediately.
             "--shutdown-delay-duration=0s",
             "--shutdown-watch-termination-grace-period=1s",
         ),
@@ -199,7 +201,7 @@ def _controller_manager(places: Places, binary: Path) -> Component:
             "--leader-elect=false",
             "--bind-address=127.0.0.1",
             "--profiling=false",
-            # Two cores: more workers only make a start burstier.
+            # On two cores, more workers only increase the load at start.
             "--concurrent-gc-syncs=5",
             "--kube-api-qps=100",
             "--kube-api-burst=200",
@@ -224,7 +226,7 @@ def _own(module: str, *arguments: str) -> tuple[str, ...]:
 
 
 def _small_heap(mebibytes: int) -> dict[str, str]:
-    """Tell Go's collector to work harder above a size; it never refuses memory."""
+    """A soft memory limit for Go's garbage collector; allocations never fail because of it."""
     return {"GOMEMLIMIT": f"{mebibytes}MiB"}
 
 

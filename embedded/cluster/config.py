@@ -1,6 +1,6 @@
-"""The components' configuration, as text from an instance: pure, so that a test can read it.
+"""Render the components' configuration files as text; tests read it without a cluster.
 
-Each setting that is not a default has its reason beside it; most were found by measurement.
+Each setting that is not a default has a comment with its reason; most are based on measurements.
 """
 
 import base64
@@ -25,7 +25,7 @@ def containerd(places: Places, sandbox_image: str) -> str:
 version = 2
 root = {quote(str(instance.data / "containerd"))}
 state = {quote(str(instance.run / "containerd"))}
-# Snapshotters that nothing here uses; each would probe the machine at start.
+# Unused plugins; each would probe the machine at start.
 disabled_plugins = [
   "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
   "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
@@ -37,9 +37,9 @@ disabled_plugins = [
   path = {quote(str(instance.data / "containerd" / "opt"))}
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = {quote(sandbox_image)}
-  # Lowering an OOM score needs CAP_SYS_RESOURCE, which root in a container often lacks.
+  # Lowering an OOM score requires CAP_SYS_RESOURCE, which root in a container often does not have.
   restrict_oom_score_adj = true
-  # Below our own state folder, not in /run/netns of the machine.
+  # In the instance's state folder, not in /run/netns of the machine.
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "overlayfs"
@@ -55,11 +55,11 @@ disabled_plugins = [
 
 
 def cni(places: Places) -> str:
-    """The pod network: each pod on a link of its own, everything routed.
+    """The pod network: each pod has its own link, and everything is routed.
 
-    `ptp`, not `bridge`: with a bridge the answer of a Service's pod goes straight to its neighbour,
-    past the address translation, unless the kernel has br_netfilter. And no masquerading: there is
-    nowhere to go.
+    `ptp` instead of `bridge`: on a bridge, replies of a Service's pod to a pod on the same bridge bypass
+    the address translation unless the kernel has br_netfilter. There is no masquerading because there is
+    no route out of the cluster.
     """
     plugin = {
         "type": "ptp",
@@ -84,7 +84,7 @@ def kubelet(places: Places, cgroup_root: str) -> str:
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
             "cgroupRoot": cgroup_root,
-            # Without the groups per class of service pods would land outside of `cgroupRoot`.
+            # Without QoS groups, pods would be placed outside of `cgroupRoot`.
             "cgroupsPerQOS": True,
             "enforceNodeAllocatable": [],
             "failSwapOn": False,
@@ -99,10 +99,10 @@ def kubelet(places: Places, cgroup_root: str) -> str:
             "tlsPrivateKeyFile": str(pki.key("kubelet-server")),
             "clusterDNS": [str(instance.addresses.dns_service)],
             "clusterDomain": DOMAIN,
-            # Pods ask the cluster's DNS only; the machine's resolver is out of reach anyway.
+            # Pods only use the cluster's DNS; the machine's resolver is not reachable from them.
             "resolvConf": "",
             "containerRuntimeEndpoint": f"unix://{instance.containerd_socket}",
-            # Nothing can be pulled again, so no image is ever collected.
+            # Images can't be pulled again, so they must not be garbage collected.
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
             "podLogsDir": str(instance.log / "pods"),
@@ -110,7 +110,7 @@ def kubelet(places: Places, cgroup_root: str) -> str:
             "containerLogMaxFiles": 3,
             "volumePluginDir": str(instance.data / "kubelet" / "volume-plugins"),
             "makeIPTablesUtilChains": False,
-            # Sysctls and OOM scores it may not set are no reason to stop.
+            # Don't fail if sysctls and OOM scores can't be set.
             "featureGates": {"KubeletInUserNamespace": True},
         }
     )
@@ -127,16 +127,16 @@ def proxy(places: Places) -> str:
             "clusterCIDR": str(places.instance.addresses.pods),
             "hostnameOverride": places.instance.node_name,
             "healthzBindAddress": "127.0.0.1:10256",
-            # The table's size can be set only in the machine's own namespace.
+            # The size of the table can only be set in the machine's network namespace.
             "conntrack": {"maxPerCore": 0, "min": 0},
         }
     )
 
 
 def corefile(places: Places) -> str:
-    """CoreDNS: the cluster's own names; everything else does not exist, since nothing can be reached.
+    """CoreDNS: the cluster's names; all other names get NXDOMAIN, because nothing outside is reachable.
 
-    NXDOMAIN rather than REFUSED: resolvers take the latter for a passing fault and try again.
+    NXDOMAIN instead of REFUSED, which resolvers treat as a temporary failure and retry.
     """
     node = places.instance.addresses.node
     return f"""\
@@ -161,7 +161,7 @@ def corefile(places: Places) -> str:
 
 
 def encryption(key: bytes) -> str:
-    """Secrets are encrypted in etcd with `key` (32 bytes)."""
+    """Encrypt Secrets in etcd with `key` (32 bytes)."""
     return _yaml(
         {
             "apiVersion": "apiserver.config.k8s.io/v1",
@@ -180,7 +180,7 @@ def encryption(key: bytes) -> str:
 
 
 def kubeconfig(places: Places, client: str, server: str) -> str:
-    """A kubeconfig with everything in it, so that it can be copied elsewhere."""
+    """A kubeconfig with embedded certificates and keys, so that it can be copied elsewhere."""
     pki, name = places.pki, places.instance.name
 
     def embedded(path: Path) -> str:
@@ -215,7 +215,7 @@ def kubeconfig(places: Places, client: str, server: str) -> str:
 
 
 INSIDE: Final = f"https://127.0.0.1:{API_PORT}"
-"""The API server, for processes in the cluster's network namespace."""
+"""URL of the API server in the cluster's network namespace."""
 
 
 def _yaml(document: Mapping[str, Any]) -> str:

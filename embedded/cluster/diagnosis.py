@@ -1,4 +1,4 @@
-"""Why a component won't run: the line of its log that says so."""
+"""Find the line in a component's log that explains why it failed."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Final
 from embedded.cluster.places import Places
 from slipway.core.errors import FailedError
 
-_TELLING: Final = re.compile(
+_ERROR_LINE: Final = re.compile(
     r"""^[EF]\d{4}\s                                   # klog: error, fatal
       | "level":"(error|fatal|panic)"                  # zap
       | \blevel=(error|fatal)\b                        # logrus
@@ -21,10 +21,10 @@ _LONGEST: Final = 300
 
 
 def useful_line(lines: Iterable[str]) -> str:
-    """The last line that tells of an error, or the last line at all."""
-    seen = [line.strip() for line in lines if line.strip()]
-    telling = [line for line in seen if _TELLING.search(line)]
-    return (telling or seen or ["(its log is empty)"])[-1][:_LONGEST]
+    """The last line that reports an error, otherwise the last line."""
+    non_empty = [line.strip() for line in lines if line.strip()]
+    errors = [line for line in non_empty if _ERROR_LINE.search(line)]
+    return (errors or non_empty or ["(its log is empty)"])[-1][:_LONGEST]
 
 
 def tail(path: Path) -> list[str]:
@@ -38,6 +38,6 @@ def tail(path: Path) -> list[str]:
 
 
 def failure(places: Places, process: str, what: str) -> FailedError:
-    """The error that names a process, quotes its log and says where the rest is."""
+    """An error that names a process and quotes its log."""
     log = places.log(process)
-    return FailedError(what, why=f"{process}: {useful_line(tail(log))}", fix=f"The rest is in {log}.")
+    return FailedError(what, why=f"{process}: {useful_line(tail(log))}", fix=f"See the full log in {log}.")

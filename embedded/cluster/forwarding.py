@@ -1,9 +1,9 @@
-"""Carries connections from 127.0.0.1 into the cluster: `python -m embedded.cluster.forwarding NAME`.
+"""Forward connections from 127.0.0.1 into the cluster: `python -m embedded.cluster.forwarding NAME`.
 
 It runs in the machine's network namespace, reads the table (forwards.py) whenever it changes, and
-connects to the Service's cluster address, which the machine reaches by the instance's one route.
-The address is looked up at the first connection and again when one fails: a Service may be made
-after the forward and made anew later.
+connects to the cluster IP of a Service, which the machine reaches by the instance's route. The address
+is looked up at the first connection and again after a failure: a Service can be created after the
+forward, and recreated later.
 """
 
 import asyncio
@@ -23,41 +23,41 @@ from slipway.core.errors import FailedError
 
 Address = tuple[str, int]
 _CONNECT: Final = 5.0
-_LOOK: Final = 0.3
+_CHECK_INTERVAL: Final = 0.3
 _CHUNK: Final = 256 * 1024
 
 
 class Target(Protocol):
-    """Where a port leads."""
+    """The destination of a port."""
 
-    async def address(self, *, anew: bool) -> Address | None:
-        """The address now, looked up again if `anew`; None where there is none."""
+    async def address(self, *, refresh: bool) -> Address | None:
+        """The address, looked up again if `refresh`; None if there is none."""
 
 
 @dataclass
-class Fixed:
-    """An address that never changes: the API server's."""
+class FixedTarget:
+    """A constant address: the API server's."""
 
     to: Address
 
-    async def address(self, *, anew: bool) -> Address | None:
+    async def address(self, *, refresh: bool) -> Address | None:
         """The address."""
-        return None if anew else self.to
+        return None if refresh else self.to
 
 
 class ServiceTarget:
-    """A Service's cluster address."""
+    """The cluster IP of a Service."""
 
     def __init__(self, forward: Forward, api: AsyncApi) -> None:
         self._forward = forward
         self._api = api
-        self._known: Address | None = None
+        self._cached: Address | None = None
 
-    async def address(self, *, anew: bool) -> Address | None:
-        """The known address, or what the API server says."""
-        if self._known is None or anew:
-            self._known = await self._look_up()
-        return self._known
+    async def address(self, *, refresh: bool) -> Address | None:
+        """The cached address, or the one from the API server."""
+        if self._cached is None or refresh:
+            self._cached = await self._look_up()
+        return self._cached
 
     async def _look_up(self) -> Address | None:
         path = f"/api/v1/namespaces/{self._forward.namespace}/services/{self._forward.service}"
@@ -69,23 +69,25 @@ class ServiceTarget:
         return (address, self._forward.service_port) if address and address != "None" else None
 
 
-async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target) -> None:
-    """Serve one connection; one that leads nowhere is closed at once."""
+async def forward_connection(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: Target
+) -> None:
+    """Serve one connection; close it if the target can't be reached."""
     try:
-        far = await _reach(target)
-        if far is not None:
-            far_reader, far_writer = far
+        remote = await _connect(target)
+        if remote is not None:
+            remote_reader, remote_writer = remote
             try:
-                await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+                await asyncio.gather(_copy(reader, remote_writer), _copy(remote_reader, writer))
             finally:
-                far_writer.close()
+                remote_writer.close()
     finally:
         writer.close()
 
 
-async def _reach(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
-    for anew in (False, True):
-        address = await target.address(anew=anew)
+async def _connect(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+    for refresh in (False, True):
+        address = await target.address(refresh=refresh)
         if address is None:
             continue
         with contextlib.suppress(OSError, TimeoutError):
@@ -94,7 +96,7 @@ async def _reach(target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWr
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Copy until one side ends, then tell the other; a half-closed connection stays useful."""
+    """Copy until end of file, then half-close the other side, whose own direction stays open."""
     try:
         while chunk := await reader.read(_CHUNK):
             writer.write(chunk)
@@ -106,45 +108,48 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 class Forwarder:
-    """Keeps one listener per entry of the table."""
+    """Keeps a listener for each entry of the table."""
 
     def __init__(self, places: Places) -> None:
         self._places = places
         node = str(places.instance.addresses.node)
         self._api = AsyncApi(places, f"https://{node}:{API_PORT}", "forwards")
-        self._own = {places.instance.ports.api: Fixed((node, API_PORT))}
+        self._own = {places.instance.ports.api: FixedTarget((node, API_PORT))}
         self._open: dict[int, tuple[Forward | None, asyncio.Server]] = {}
 
     async def run(self) -> None:
-        """Follow the table for ever; a port that is taken is tried again at every look."""
+        """Follow the table forever; a port that is in use is retried at every check."""
         while True:
             await self._follow()
-            await asyncio.sleep(_LOOK)
+            await asyncio.sleep(_CHECK_INTERVAL)
 
     async def _follow(self) -> None:
-        wanted: dict[int, Forward | None] = dict.fromkeys(self._own)
-        wanted.update({forward.port: forward for forward in forwards.read(self._places.forwards)})
-        for port, (held, server) in list(self._open.items()):
-            if port not in wanted or wanted[port] != held:
+        expected: dict[int, Forward | None] = dict.fromkeys(self._own)
+        expected.update({forward.port: forward for forward in forwards.read(self._places.forwards)})
+        for port, (open_forward, server) in list(self._open.items()):
+            if port not in expected or expected[port] != open_forward:
                 server.close()
                 del self._open[port]
-        for port in wanted.keys() - self._open.keys():
-            await self._listen(port, wanted[port])
+        for port in expected.keys() - self._open.keys():
+            await self._listen(port, expected[port])
 
     async def _listen(self, port: int, forward: Forward | None) -> None:
         target: Target = self._own[port] if forward is None else ServiceTarget(forward, self._api)
         try:
             server = await asyncio.start_server(
-                lambda reader, writer: carry(reader, writer, target), "127.0.0.1", port, limit=_CHUNK
+                lambda reader, writer: forward_connection(reader, writer, target),
+                "127.0.0.1",
+                port,
+                limit=_CHUNK,
             )
         except OSError as error:
-            _say(f"port {port}: {error.strerror}")
+            _log(f"port {port}: {error.strerror}")
             return
         self._open[port] = (forward, server)
-        _say(f"127.0.0.1:{port} -> {f'{forward.namespace}/{forward.service}' if forward else 'API server'}")
+        _log(f"127.0.0.1:{port} -> {f'{forward.namespace}/{forward.service}' if forward else 'API server'}")
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, flush=True)
 
 

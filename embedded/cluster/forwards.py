@@ -1,4 +1,4 @@
-"""Which port of 127.0.0.1 leads to which Service: the table that users and programs set."""
+"""The table of port forwards from 127.0.0.1 to Services, set by users and programs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ _LABEL: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 
 
 class Forward(BaseModel):
-    """One port of 127.0.0.1 that leads to a Service, which need not exist yet."""
+    """A port of 127.0.0.1 that is forwarded to a Service, which need not exist yet."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +24,7 @@ class Forward(BaseModel):
     service_port: int = Field(ge=1, le=65535)
 
     def __init__(self, port: int, namespace: str, service: str, service_port: int) -> None:
-        """Take the four parts by position, as they are spoken."""
+        """Accept positional arguments."""
         super().__init__(port=port, namespace=namespace, service=service, service_port=service_port)
 
 
@@ -32,22 +32,22 @@ _TABLE: Final = TypeAdapter(tuple[Forward, ...])
 
 
 def checked(forwards: Sequence[Forward], places: Places) -> tuple[Forward, ...]:
-    """Refuse a table in which two entries want one port, or one wants the API server's."""
+    """Return the table sorted; raise UsageError if two entries use one port, or one uses the API server's."""
     seen = {places.instance.ports.api: "the API server"}
     for forward in forwards:
         target = f"{forward.namespace}/{forward.service}"
         if forward.port in seen:
             raise UsageError(
-                f"Port {forward.port} can't lead to {target}.",
-                why=f"It leads to {seen[forward.port]} already.",
-                fix="Give each Service a port of its own.",
+                f"Port {forward.port} can't be forwarded to {target}.",
+                why=f"It is forwarded to {seen[forward.port]} already.",
+                fix="Use a different port for each Service.",
             )
         seen[forward.port] = target
     return tuple(sorted(forwards, key=lambda forward: forward.port))
 
 
 def read(path: Path) -> tuple[Forward, ...]:
-    """The table as last written; empty when there is none."""
+    """The table as last written; empty if there is none."""
     try:
         return _TABLE.validate_json(path.read_bytes())
     except FileNotFoundError:
@@ -57,5 +57,5 @@ def read(path: Path) -> tuple[Forward, ...]:
 
 
 def write(path: Path, forwards: Sequence[Forward]) -> None:
-    """Replace the table whole."""
+    """Replace the table atomically."""
     atomic_files.replace(path, _TABLE.dump_json(tuple(forwards), indent=2))

@@ -1,9 +1,9 @@
-"""A mount namespace of the instance's own, so that no mount and no shared folder reaches the machine.
+"""The mount namespace of an instance, so that its mounts and private folders don't affect the machine.
 
-Pods, volumes and containerd mount dozens of things. In a namespace of their own these go when the
-last process goes, even after `kill -9` of everything. The same namespace hides the folders that
-programs have compiled in (`places.private_mounts`) and the six sysctls that a kubelet insists on
-setting: it finds plain files with the values it wants, and those of the machine stay as they are.
+Pods, volumes and containerd create dozens of mounts. The kernel removes them with the namespace when its
+last process ends, even after `kill -9`. The namespace also replaces folders whose paths are compiled into
+programs (`places.private_mounts`), and six sysctls that the kubelet requires: it reads plain files with
+the required values, and the machine's sysctls are not changed.
 """
 
 import contextlib
@@ -27,19 +27,19 @@ KUBELET_SYSCTLS: Final = {
     "kernel.keys.root_maxkeys": 1_000_000,
     "kernel.keys.root_maxbytes": 25_000_000,
 }
-_UNCOVER: Final = """\
+_UNMOUNT_AND_REMOVE: Final = """\
 while :; do
   while umount --lazy "$1/$2"; do :; done
   rm "$1/$2" && exit
   umount --lazy "$1" || exit
 done
 """
-MADE: Final = DATA_ROOT / "made-folders"
-"""Mount points that did not exist before, one a line; the last instance removes them."""
+CREATED_MOUNT_POINTS: Final = DATA_ROOT / "made-folders"
+"""List of the mount points that we created, one per line; the last instance removes them."""
 
 
 def isolate(places: Places) -> None:
-    """Move this process, and what it starts, into a mount namespace of its own."""
+    """Move this process and its future descendants into a new mount namespace."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
         number = ctypes.get_errno()
         raise OSError(number, f"unshare: {os.strerror(number)}")
@@ -47,32 +47,32 @@ def isolate(places: Places) -> None:
     for target, source in places.private_mounts().items():
         source.mkdir(mode=0o711, parents=True, exist_ok=True)
         _mount("--bind", str(source), str(target))
-    for knob, value in KUBELET_SYSCTLS.items():
-        pretence = places.instance.run / "sysctls" / knob
-        pretence.parent.mkdir(mode=0o700, exist_ok=True)
-        pretence.write_text(f"{value}\n")
-        _mount("--bind", str(pretence), f"/proc/sys/{knob.replace('.', '/')}")
-    # Pods may ask for mounts that travel from them to the node; those end at our namespace.
+    for sysctl, value in KUBELET_SYSCTLS.items():
+        file = places.instance.run / "sysctls" / sysctl
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        file.write_text(f"{value}\n")
+        _mount("--bind", str(file), f"/proc/sys/{sysctl.replace('.', '/')}")
+    # Pods can request mount propagation to the node; it ends at our namespace.
     _mount("--make-rshared", "/")
 
 
-def make_mount_points(targets: Iterable[Path], ledger: Path = MADE) -> None:
-    """Make the folders to mount on where they are missing, and remember which."""
-    made = []
+def make_mount_points(targets: Iterable[Path], ledger: Path = CREATED_MOUNT_POINTS) -> None:
+    """Create missing mount points, and record them."""
+    created = []
     for target in targets:
         if not target.exists():
             target.mkdir(mode=0o755, parents=True)
-            made.append(str(target))
-    if made:
+            created.append(str(target))
+    if created:
         with ledger.open("a") as stream:
-            stream.writelines(f"{line}\n" for line in made)
+            stream.writelines(f"{line}\n" for line in created)
 
 
-def remove_mount_points(ledger: Path = MADE) -> None:
-    """Remove the folders made earlier, if they are empty.
+def remove_mount_points(ledger: Path = CREATED_MOUNT_POINTS) -> None:
+    """Remove the mount points that we created, if they are empty.
 
-    Only for the last instance: removing a folder that another one has mounted something on would
-    unmount it there.
+    Only for the last instance: removing a folder that is a mount point of another instance would unmount
+    it there.
     """
     with contextlib.suppress(FileNotFoundError):
         for line in ledger.read_text().splitlines():
@@ -89,26 +89,36 @@ def mounted_below(*folders: Path, mountinfo: Path = Path("/proc/self/mountinfo")
 
 
 def unmount_below(*folders: Path) -> None:
-    """Unmount whatever is mounted at or below `folders` in this namespace."""
+    """Unmount everything at or below `folders` in this namespace."""
     for point in mounted_below(*folders):
         subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=False)
 
 
 def remove_mounted_file(path: Path) -> None:
-    """Unmount a file and remove it, also where another mount hides the one that is on it.
+    """Unmount and remove a file, even if its mount is hidden by another mount.
 
-    A file can't be removed while something is mounted on it in this mount namespace, and what another
-    mount hides can't be unmounted by its path. In a mount namespace of our own we unmount what hides it,
-    which changes nothing outside; removing the file there ends the hidden mount everywhere.
+    A file can't be removed while it is a mount point in this mount namespace, and a hidden mount can't be
+    unmounted by its path. In a new mount namespace we unmount what hides it, which has no effect outside;
+    removing the file there removes the hidden mount everywhere.
 
     Raises:
-        FailedError: the file is still there.
+        FailedError: The file still exists.
     """
     if not path.exists():
         return
     subprocess.run(["umount", "--lazy", str(path)], capture_output=True, check=False)
-    done = subprocess.run(
-        ["unshare", "--mount", "--propagation=private", "sh", "-c", _UNCOVER, "sh", path.parent, path.name],
+    completed = subprocess.run(
+        [
+            "unshare",
+            "--mount",
+            "--propagation=private",
+            "sh",
+            "-c",
+            _UNMOUNT_AND_REMOVE,
+            "sh",
+            path.parent,
+            path.name,
+        ],
         capture_output=True,
         text=True,
         check=False,
@@ -116,8 +126,8 @@ def remove_mounted_file(path: Path) -> None:
     if path.exists():
         raise FailedError(
             f"{path} can't be removed.",
-            why=(done.stderr.strip().splitlines() or ["Something is mounted on it."])[-1],
-            fix=f"See what is mounted there (`findmnt {path}`), unmount it and run the command again.",
+            why=(completed.stderr.strip().splitlines() or ["Something is mounted on it."])[-1],
+            fix=f"Find the mount (`findmnt {path}`), unmount it and run the command again.",
         )
 
 

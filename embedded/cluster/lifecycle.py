@@ -1,9 +1,8 @@
 """Start, stop and delete a local cluster.
 
-Every one of them can be interrupted anywhere and called again: what an earlier call, a killed
-supervisor or a crash left behind is found by the instance's name (cgroup, namespace, link, mounts)
-and cleared before anything new is made. What lasts is in the data folder, and only `delete`
-removes that.
+Each of them can be interrupted at any point and called again: leftovers of an earlier call, a killed
+supervisor or a crash are found by the instance's name (cgroup, namespace, link, mounts) and removed before
+anything is created. Persistent state is in the data folder, which only `delete` removes.
 """
 
 import contextlib
@@ -41,23 +40,23 @@ from slipway.core.locks import locked
 from slipway.core.report import Report, silent
 from slipway.core.waiting import poll
 
-STOP_PATIENCE: Final = 90.0
-FORWARD_PATIENCE: Final = 20.0
+STOP_TIMEOUT: Final = 90.0
+FORWARD_TIMEOUT: Final = 20.0
 _ENVIRONMENT: Final = ("PATH", "HOME", "LANG", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH")
-"""What the cluster's processes get of the caller's environment: nothing that could be a credential."""
+"""Environment variables that the cluster's processes inherit; none of them is a credential."""
 
 
 def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Report = silent) -> None:
-    """Start the cluster, or find it running; return when it can be used.
+    """Start the cluster if it is not running; return when it is ready.
 
     Args:
-        instance: which one.
-        forwards: ports of 127.0.0.1 that lead to Services; empty keeps the recorded table.
-        report: told what happens.
+        instance: The instance.
+        forwards: Port forwards from 127.0.0.1 to Services; if empty, the recorded table is kept.
+        report: Receives progress messages.
 
     Raises:
-        UsageError: this machine can't run it, or something else holds its addresses or ports.
-        FailedError: a component won't run; the message quotes its log.
+        UsageError: This machine can't run it, or its addresses or ports are in use.
+        FailedError: A component fails; the message quotes its log.
     """
     check_machine()
     debian.ensure(report)
@@ -68,38 +67,38 @@ def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Repor
             _start(places, forwards, report)
             _wait_for_forwards(places)
         except SlipwayError:
-            if records.holder(places.supervisor) is None:
-                sweep(places)
-                _forget_run_folder(places)
+            if records.supervisor_pid(places.supervisor) is None:
+                clean_up(places)
+                _remove_run_folder(places)
             raise
     report(f"local cluster {instance.name} is ready")
 
 
 def stop(instance: Instance, report: Report = silent) -> None:
-    """Stop the cluster and keep its data. Does nothing where nothing runs."""
+    """Stop the cluster and keep its data. Does nothing if it is not running."""
     check_machine()
     places = Places(instance)
-    if not instance.data.exists() and not left_behind(places):
+    if not instance.data.exists() and not has_leftovers(places):
         return
     with _changing(instance, report):
         _stop(places, report)
-        sweep(places)
-        _forget_run_folder(places)
+        clean_up(places)
+        _remove_run_folder(places)
 
 
 def delete(instance: Instance, report: Report = silent) -> None:
-    """Stop the cluster and remove everything it ever made, its data included.
+    """Stop the cluster and remove everything it created, including its data.
 
     Raises:
-        FailedError: something is still mounted below its data, which must not be deleted through.
+        FailedError: A mount is left below its data; deleting the data would delete the mounted files.
     """
     check_machine()
     places = Places(instance)
-    if not instance.data.exists() and not left_behind(places):
+    if not instance.data.exists() and not has_leftovers(places):
         return
     with _changing(instance, report):
         _stop(places, report)
-        sweep(places)
+        clean_up(places)
         if mounts := mounted_below(instance.data, instance.run):
             raise FailedError(
                 f"The data of the local cluster {instance.name} can't be removed.",
@@ -109,42 +108,42 @@ def delete(instance: Instance, report: Report = silent) -> None:
         report(f"removing {instance.data}")
         if instance.data.exists():
             shutil.rmtree(instance.data)
-        _forget_run_folder(places)
+        _remove_run_folder(places)
         with contextlib.suppress(OSError):
             instance.data_root.rmdir()
 
 
 def set_forwards(instance: Instance, forwards: Sequence[Forward]) -> None:
-    """Replace the table of forwards; takes effect at once where the cluster runs.
+    """Replace the table of forwards; takes effect immediately if the cluster is running.
 
     Raises:
-        UsageError: a port is wanted twice, or another process holds it.
-        FailedError: the cluster runs but its forwarder doesn't take the table over.
+        UsageError: A port is used twice, or is in use by another process.
+        FailedError: The cluster is running, but its forwarder did not open the ports.
     """
     check_machine()
     places = Places(instance)
     _record_forwards(places, forwards)
-    if records.holder(places.supervisor) is not None:
+    if records.supervisor_pid(places.supervisor) is not None:
         _wait_for_forwards(places)
 
 
-def left_behind(places: Places) -> bool:
-    """Whether anything of the instance runs or is set up on this machine."""
+def has_leftovers(places: Places) -> bool:
+    """Whether processes or resources of the instance exist on this machine."""
     instance = places.instance
     return instance.run.exists() or network.exists(instance) or Cgroups.of(instance.name).exists()
 
 
-def sweep(places: Places) -> None:
-    """Clear what an ended or killed cluster left: processes, mounts, namespace, link, cgroups, sockets."""
+def clean_up(places: Places) -> None:
+    """Remove leftovers of the cluster: processes, mounts, namespace, link, cgroups, sockets."""
     instance, cgroups = places.instance, Cgroups.of(places.instance.name)
-    if pid := records.holder(places.supervisor):
+    if pid := records.supervisor_pid(places.supervisor):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     if not cgroups.end():
         raise FailedError(
             f"Processes of the local cluster {instance.name} can't be killed.",
-            why=f"Still there: {sorted(cgroups.pids())[:10]}.",
-            fix="They wait for a device or a file system; look at `ps -o pid,stat,wchan,comm`.",
+            why=f"Still running: {sorted(cgroups.pids())[:10]}.",
+            fix="They wait for a device or a file system; see `ps -o pid,stat,wchan,comm`.",
         )
     unmount_below(instance.data, instance.run)
     network.remove(instance)
@@ -156,18 +155,18 @@ def sweep(places: Places) -> None:
 
 @contextlib.contextmanager
 def _changing(instance: Instance, report: Report) -> Iterator[None]:
-    """Hold the instance: `start`, `stop` and `delete` of one wait for each other, and say so."""
-    waits = f"waiting for another command that changes {instance.name}"
-    with locked(instance.run, folder=True, on_wait=lambda: report(waits)):
+    """Lock the instance, so that `start`, `stop` and `delete` wait for each other and report it."""
+    message = f"waiting for another command that changes {instance.name}"
+    with locked(instance.run, folder=True, on_wait=lambda: report(message)):
         yield
 
 
 def _runs(places: Places, digest: str) -> bool:
-    """Whether a supervisor lives that runs just this plan, as this version starts it."""
-    if records.holder(places.supervisor) is None or not network.is_current(places.instance):
+    """Whether a supervisor is running that runs exactly this plan in this version's namespace."""
+    if records.supervisor_pid(places.supervisor) is None or not network.is_current(places.instance):
         return False
-    held = records.read_processes(places.processes)
-    return held is not None and held.digest == digest
+    processes = records.read_processes(places.processes)
+    return processes is not None and processes.digest == digest
 
 
 def _start(places: Places, forwards: Sequence[Forward], report: Report) -> None:
@@ -180,10 +179,10 @@ def _start(places: Places, forwards: Sequence[Forward], report: Report) -> None:
     if _runs(places, plan.digest):
         wait_until_ready(places, report, since=0)
         return
-    if records.holder(places.supervisor) is not None:
-        report("the local cluster stops or its settings changed; starting it anew")
+    if records.supervisor_pid(places.supervisor) is not None:
+        report("the local cluster is stopping or its settings changed; restarting it")
         _stop(places, report)
-    sweep(places)
+    clean_up(places)
     _refuse_conflicts(instance)
     _launch(places, cgroups, files, plan, report)
 
@@ -201,10 +200,10 @@ def _launch(
     cgroups.make()
     network.make(instance)
     records.write(places.plan, plan)
-    begun = time.time()
+    started = time.time()
     _spawn_supervisor(places)
     try:
-        wait_until_ready(places, report, since=begun)
+        wait_until_ready(places, report, since=started)
     except FailedError:
         _stop(places, silent)
         raise
@@ -223,7 +222,7 @@ def _spawn_supervisor(places: Places) -> None:
             cwd="/",
             check=True,
         )
-    if not poll(lambda: records.holder(places.supervisor), seconds=20, interval=0.02):
+    if not poll(lambda: records.supervisor_pid(places.supervisor), seconds=20, interval=0.02):
         raise failure(places, "supervisor", "The local cluster's supervisor does not start.")
 
 
@@ -236,23 +235,23 @@ def _wait_for_forwards(places: Places) -> None:
         pid = processes.lives["forwards"].pid if processes else None
         return pid is not None and all(listening(pid, port) for port in ports)
 
-    if not poll(opened, seconds=FORWARD_PATIENCE, interval=0.05):
+    if not poll(opened, seconds=FORWARD_TIMEOUT, interval=0.05):
         raise failure(places, "forwards", "The local cluster's ports were not opened.")
 
 
 def _stop(places: Places, report: Report) -> None:
-    """Ask the supervisor to stop everything in order, and wait for it."""
-    pid = records.holder(places.supervisor)
+    """Signal the supervisor to stop the components in order, and wait for it."""
+    pid = records.supervisor_pid(places.supervisor)
     if pid is None:
         return
     report(f"stopping local cluster {places.instance.name}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    poll(lambda: records.holder(places.supervisor) is None, seconds=STOP_PATIENCE, interval=0.05)
+    poll(lambda: records.supervisor_pid(places.supervisor) is None, seconds=STOP_TIMEOUT, interval=0.05)
 
 
-def _forget_run_folder(places: Places) -> None:
-    """Remove the run folder, and what all instances share if this was the last that ran."""
+def _remove_run_folder(places: Places) -> None:
+    """Remove the run folder, and the shared mount points if this was the last running instance."""
     instance = places.instance
     with locked(instance.data_root, folder=True):
         with contextlib.suppress(OSError):
@@ -267,23 +266,23 @@ def _refuse_conflicts(instance: Instance) -> None:
     holder = holder_of(instance.addresses, instance.ports, own_link=instance.host_link)
     if holder:
         raise UsageError(
-            f"The local cluster {instance.name} can't start: its addresses or ports are taken.",
-            why=f"Held by {holder}; its stored objects are bound to {instance.addresses.slice}.",
-            fix="Free it, or delete the local cluster with its data and start anew: `slipway local delete`.",
+            f"The local cluster {instance.name} can't start: its addresses or ports are in use.",
+            why=f"Used by {holder}; the cluster's stored objects refer to {instance.addresses.slice}.",
+            fix="Free them, or delete the local cluster with its data: `slipway local delete`.",
         )
 
 
 def _record_forwards(places: Places, forwards: Sequence[Forward]) -> None:
-    wanted = table.checked(forwards, places)
-    held = {forward.port for forward in table.read(places.forwards)}
-    running = records.holder(places.supervisor) is not None
-    new = tuple(f.port for f in wanted if not (running and f.port in held))
+    checked = table.checked(forwards, places)
+    recorded = {forward.port for forward in table.read(places.forwards)}
+    running = records.supervisor_pid(places.supervisor) is not None
+    new = tuple(f.port for f in checked if not (running and f.port in recorded))
     if not running:
         new = tuple(port for port in new if port not in places.instance.ports.all())
     if holder := port_holder(new):
         raise UsageError(
             "A forward of the local cluster can't be opened on 127.0.0.1.",
-            why=f"Taken: {holder}.",
+            why=f"In use: {holder}.",
             fix="Stop that process, or choose another port.",
         )
-    table.write(places.forwards, wanted)
+    table.write(places.forwards, checked)

@@ -1,12 +1,11 @@
-"""The cluster's network namespace: one link to the machine, and no way out.
+"""The cluster's network namespace: one link to the machine, and no route beyond it.
 
-The namespace has no default route, so nothing inside can reach further than the link; and a fence
-of two nftables chains inside it refuses whatever would start a connection towards the machine, so
-that not even the machine's own listeners are in reach of a pod. The machine opens connections to
-the cluster, never the other way round.
+The namespace has no default route, so processes in it can't reach further than the link. Two nftables
+chains in it reject new connections to the machine, so pods can't reach services on the machine either.
+Connections are only opened from the machine to the cluster.
 
-On the machine there is one link and one route (the instance's slice through it). Its iptables,
-nftables and sysctls stay as they are: forwarding is switched on inside the namespace only.
+The machine has one additional link and one route (to the instance's slice). Its iptables, nftables and
+sysctls are not changed: forwarding is only enabled in the namespace.
 """
 
 import contextlib
@@ -20,9 +19,9 @@ from embedded.instance import Instance
 from slipway.core.errors import FailedError, UsageError
 
 NODE_LINK: Final = "node0"
-EARLIER_FOLDER: Final = Path("/run/netns")
-"""Where namespaces of clusters are that a Slipway before 2026-11-28 has started."""
-_FENCE: Final = """
+LEGACY_FOLDER: Final = Path("/run/netns")
+"""Folder of the namespaces of clusters that a Slipway before 2026-11-28 started."""
+_FIREWALL: Final = """
 table inet slipway-fence {
   chain output {
     type filter hook output priority filter; policy accept;
@@ -37,10 +36,10 @@ table inet slipway-fence {
 
 
 def make(instance: Instance) -> None:
-    """Make the namespace, the link, the routes and the fence; whatever was there goes first.
+    """Create the namespace, the link, the routes and the firewall; remove leftovers first.
 
     Raises:
-        UsageError: this kernel has no network namespaces, veth pairs or nftables.
+        UsageError: This kernel has no network namespaces, veth pairs or nftables.
     """
     remove(instance)
     namespace, addresses, link = instance.network_namespace, instance.addresses, instance.host_link
@@ -51,15 +50,15 @@ def make(instance: Instance) -> None:
         "veth pairs",
         ["ip", "link", "add", link, "type", "veth", "peer", "name", NODE_LINK, "netns", str(namespace)],
     )
-    for knob in (f"/proc/sys/net/ipv6/conf/{link}/disable_ipv6",):
+    for sysctl in (f"/proc/sys/net/ipv6/conf/{link}/disable_ipv6",):
         with contextlib.suppress(FileNotFoundError):
-            Path(knob).write_text("1")
+            Path(sysctl).write_text("1")
     _batch(
         [],
         f"addr add {addresses.host}/{addresses.link.prefixlen} dev {link}",
         f"link set {link} up",
     )
-    inside = entering(instance)
+    inside = enter_command(instance)
     _set(inside, "/proc/sys/net/ipv4/ip_forward", "1")
     _set(inside, f"/proc/sys/net/ipv6/conf/{NODE_LINK}/disable_ipv6", "1", optional=True)
     _batch(
@@ -67,79 +66,81 @@ def make(instance: Instance) -> None:
         "link set lo up",
         f"addr add {addresses.node}/{addresses.link.prefixlen} dev {NODE_LINK}",
         f"link set {NODE_LINK} up",
-        # Processes of the namespace itself look up a route before kube-proxy rewrites the address.
+        # Processes in the namespace need a route before kube-proxy rewrites the address.
         f"route add {addresses.services} dev lo src {addresses.node}",
     )
     _batch([], f"route add {addresses.slice} via {addresses.node} dev {link}")
-    _kernel("nftables", [*inside, "nft", "-f", "-"], _FENCE)
+    _kernel("nftables", [*inside, "nft", "-f", "-"], _FIREWALL)
 
 
 def remove(instance: Instance) -> None:
-    """Remove link and namespace, if they are there. Processes inside must be gone before.
+    """Remove the link and the namespace if they exist. Processes in it must have ended.
 
     Raises:
-        FailedError: the namespace's file can't be removed.
+        FailedError: The namespace's file can't be removed.
     """
     _quiet("ip", "link", "delete", instance.host_link)
-    for namespace in _places(instance):
+    for namespace in _namespace_files(instance):
         remove_mounted_file(namespace)
     with contextlib.suppress(OSError):
-        EARLIER_FOLDER.rmdir()
+        LEGACY_FOLDER.rmdir()
 
 
 def exists(instance: Instance) -> bool:
-    """Whether the link or the namespace is there."""
+    """Whether the link or the namespace exists."""
     link = Path("/sys/class/net", instance.host_link)
-    return link.exists() or any(place.exists() for place in _places(instance))
+    return link.exists() or any(place.exists() for place in _namespace_files(instance))
 
 
 def is_current(instance: Instance) -> bool:
-    """Whether the namespace is where this version makes it."""
+    """Whether the namespace exists in this version's location."""
     return instance.network_namespace.exists()
 
 
-def _places(instance: Instance) -> tuple[Path, Path]:
-    return instance.network_namespace, EARLIER_FOLDER / instance.name
+def _namespace_files(instance: Instance) -> tuple[Path, Path]:
+    return instance.network_namespace, LEGACY_FOLDER / instance.name
 
 
-def entering(instance: Instance) -> list[str]:
-    """The command prefix that runs a program inside.
+def enter_command(instance: Instance) -> list[str]:
+    """The command prefix that runs a program in the namespace.
 
-    Not `ip netns exec`: that mounts /sys anew and so hides the cgroups.
+    Not `ip netns exec`, which mounts a new /sys and thereby hides the cgroups.
     """
     return ["nsenter", f"--net={instance.network_namespace}"]
 
 
 def _kernel(feature: str, command: list[str], stdin: str = "") -> None:
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    if done.returncode:
+    completed = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if completed.returncode:
         raise UsageError(
-            f"The local cluster can't run here: this kernel lets us make no {feature}.",
-            why=done.stderr.strip() or f"{command[0]} ended with {done.returncode}.",
+            f"The local cluster can't run here: this kernel does not support {feature}.",
+            why=completed.stderr.strip() or f"{command[0]} exited with code {completed.returncode}.",
             fix=USE_KIND,
         )
 
 
 def _batch(prefix: list[str], *lines: str) -> None:
-    done = subprocess.run(
+    completed = subprocess.run(
         [*prefix, "ip", "-batch", "-"],
         input="\n".join(lines) + "\n",
         capture_output=True,
         text=True,
         check=False,
     )
-    if done.returncode:
+    if completed.returncode:
         raise FailedError(
             "The cluster's network can't be set up.",
-            why=done.stderr.strip(),
-            fix="Look at `ip address` and `ip route` for what is in the way.",
+            why=completed.stderr.strip(),
+            fix="Look for conflicts with `ip address` and `ip route`.",
         )
 
 
-def _set(prefix: list[str], knob: str, value: str, *, optional: bool = False) -> None:
-    done = subprocess.run([*prefix, "tee", knob], input=value, capture_output=True, text=True, check=False)
-    if done.returncode and not optional:
-        raise FailedError(f"{knob} can't be set inside the cluster's namespace.", why=done.stderr.strip())
+def _set(prefix: list[str], sysctl: str, value: str, *, optional: bool = False) -> None:
+    completed = subprocess.run(
+        [*prefix, "tee", sysctl], input=value, capture_output=True, text=True, check=False
+    )
+    if completed.returncode and not optional:
+        raise FailedError(f"{sysctl} can't be set in the cluster's namespace.", why=completed.stderr.strip())
 
 
 def _quiet(*command: str) -> None:

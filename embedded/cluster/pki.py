@@ -1,10 +1,11 @@
-"""The cluster's own certificates and keys: made once, kept 0600, renewed when a start finds them old.
+"""The cluster's certificates and keys: created once with mode 0600, renewed at start before they expire.
 
-Three roots, as Kubernetes wants them, so that a certificate for one door opens no other: `ca` (API
-server, kubelet, every client), `etcd` (only the API server may speak to it) and `front-proxy`
-(aggregated APIs). A leaf is reissued when it nears its end or when what it must name has changed.
+There are three CAs, as Kubernetes recommends, so that a certificate is only valid for its purpose: `ca`
+(API server, kubelet, every client), `etcd` (its only client is the API server) and `front-proxy`
+(aggregated APIs). A leaf certificate is reissued before it expires or when its names have changed.
 
-Deliberately not here: rotation while running. Leaves last a year and every start renews them.
+Deliberately not here: rotation while the cluster is running. Leaf certificates are valid for a year, and
+every start renews them.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ _SKEW: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Leaf:
-    """One certificate to have: who it is for and what it must name."""
+    """A required certificate: its CA, subject, names and purposes."""
 
     file: str
     root: str
@@ -52,7 +53,7 @@ LOOPBACK: Final = IPv4Address("127.0.0.1")
 
 
 def leaves(node_name: str, node: IPv4Address, api_service: IPv4Address) -> tuple[Leaf, ...]:
-    """Every certificate of a cluster."""
+    """The certificates of a cluster."""
     kubernetes = ["kubernetes", "default", "svc", "cluster", "local"]
     services = tuple(".".join(kubernetes[:length]) for length in range(1, len(kubernetes) + 1))
     clients = {
@@ -93,17 +94,17 @@ def leaves(node_name: str, node: IPv4Address, api_service: IPv4Address) -> tuple
 
 
 class Pki(KeyFolder):
-    """The folder of keys and certificates of one cluster, with what makes them."""
+    """The folder of keys and certificates of a cluster, with methods to create them."""
 
-    def ensure(self, wanted: Sequence[Leaf], now: datetime | None = None) -> list[str]:
-        """Make or renew what is missing, old or wrong; return the names of what was made."""
+    def ensure(self, required: Sequence[Leaf], now: datetime | None = None) -> list[str]:
+        """Create or renew missing, expiring or wrong certificates; return the names of the created ones."""
         now = now or datetime.now(UTC)
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = [root for root in sorted({leaf.root for leaf in wanted}) if self._ensure_root(root, now)]
-        for leaf in wanted:
-            if leaf.root in made or not self._fits(leaf, now):
+        created = [root for root in sorted({leaf.root for leaf in required}) if self._ensure_root(root, now)]
+        for leaf in required:
+            if leaf.root in created or not self._fits(leaf, now):
                 self._issue(leaf, now)
-                made.append(leaf.file)
+                created.append(leaf.file)
         if not self.key("service-account").exists():
             key = certificates.new_key()
             _write(self.key("service-account"), certificates.key_pem(key))
@@ -111,12 +112,16 @@ class Pki(KeyFolder):
                 serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
             )
             _write(self.folder / "service-account.pub", public)
-            made.append("service-account")
-        return made
+            created.append("service-account")
+        return created
 
     def _ensure_root(self, name: str, now: datetime) -> bool:
-        held = _load(self.certificate(name))
-        if held and self.key(name).exists() and held.not_valid_after_utc - now > LEAF_LIFE + RENEW_BEFORE:
+        current = _load(self.certificate(name))
+        if (
+            current
+            and self.key(name).exists()
+            and current.not_valid_after_utc - now > LEAF_LIFE + RENEW_BEFORE
+        ):
             return False
         key = certificates.new_key()
         root = certificates.authority(
@@ -126,16 +131,16 @@ class Pki(KeyFolder):
         return True
 
     def _fits(self, leaf: Leaf, now: datetime) -> bool:
-        held, root = _load(self.certificate(leaf.file)), _load(self.certificate(leaf.root))
-        if held is None or root is None or not self.key(leaf.file).exists():
+        current, root = _load(self.certificate(leaf.file)), _load(self.certificate(leaf.root))
+        if current is None or root is None or not self.key(leaf.file).exists():
             return False
         try:
-            held.verify_directly_issued_by(root)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, a new one mends it
+            current.verify_directly_issued_by(root)
+        except Exception:  # noqa: BLE001 - a new certificate fixes any error
             return False
-        in_time = held.not_valid_before_utc <= now and held.not_valid_after_utc - now > RENEW_BEFORE
+        in_time = current.not_valid_before_utc <= now and current.not_valid_after_utc - now > RENEW_BEFORE
         subject = certificates.subject(leaf.common_name, leaf.organization)
-        return in_time and held.subject == subject and _alternatives(held) == set(leaf.hosts)
+        return in_time and current.subject == subject and _alternatives(current) == set(leaf.hosts)
 
     def _issue(self, leaf: Leaf, now: datetime) -> None:
         root = _load(self.certificate(leaf.root))

@@ -1,4 +1,4 @@
-"""Where the files of one instance live, below its data and run folders."""
+"""Paths of the files of an instance, below its data and run folders."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Final
 from embedded.instance import Instance
 
 CNI_PLUGINS: Final = Path("/usr/lib/cni")
-"""Where Debian's containernetworking-plugins puts them."""
+"""Folder of Debian's containernetworking-plugins."""
 ETCD_PORT: Final = 2379
 ETCD_PEER_PORT: Final = 2380
 API_PORT: Final = 6443
@@ -16,7 +16,7 @@ DNS_PORT: Final = 53
 
 @dataclass(frozen=True)
 class KeyFolder:
-    """Where keys and certificates are; pki.py makes them."""
+    """Paths of keys and certificates, which pki.py creates."""
 
     folder: Path
 
@@ -31,7 +31,7 @@ class KeyFolder:
 
 @dataclass(frozen=True)
 class Places:
-    """Every path that more than one module needs."""
+    """The paths that several modules need."""
 
     instance: Instance
 
@@ -42,7 +42,7 @@ class Places:
 
     @property
     def config(self) -> Path:
-        """Rendered configuration, rewritten by every start (0700: some of it holds keys)."""
+        """Rendered configuration, rewritten at every start (0700: some files contain keys)."""
         return self.instance.data / "config"
 
     @property
@@ -52,22 +52,22 @@ class Places:
 
     @property
     def forwards(self) -> Path:
-        """Which port of 127.0.0.1 leads to which Service."""
+        """The table of port forwards."""
         return self.instance.data / "forwards.json"
 
     @property
     def plan(self) -> Path:
-        """What the supervisor is to run, written by `start`."""
+        """The supervisor's plan, written by `start`."""
         return self.instance.run / "plan.json"
 
     @property
     def processes(self) -> Path:
-        """What the supervisor runs, rewritten by it at every change."""
+        """The state of the components, rewritten by the supervisor at every change."""
         return self.instance.run / "processes.json"
 
     @property
     def supervisor(self) -> Path:
-        """Locked by the supervisor while it lives; holds its pid."""
+        """Lock file of the supervisor, locked while it runs; contains its pid."""
         return self.instance.run / "supervisor.pid"
 
     def kubeconfig(self, client: str) -> Path:
@@ -79,10 +79,10 @@ class Places:
         return self.instance.log / f"{process}.log"
 
     def private_mounts(self) -> dict[Path, Path]:
-        """Folders that programs insist on, and what the instance's mount namespace puts there.
+        """Hard-coded folder of a program -> folder of the instance that is mounted there.
 
-        containerd's shims, libcni and the kubelet have these paths compiled in; without a mount
-        namespace of its own every instance would share them with the machine.
+        These paths are compiled into containerd's shims, libcni and the kubelet; without a mount namespace
+        every instance would share them with the machine.
         """
         return {
             Path("/run/containerd"): self.instance.run / "shims",

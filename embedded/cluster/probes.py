@@ -1,4 +1,4 @@
-"""Whether a component answers: a listening port, a socket that accepts, a health path."""
+"""Readiness probes of components: an open port, a socket that accepts connections, a health path."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,8 @@ from embedded.cluster.places import API_PORT, Places
 _TIMEOUT = 2.0
 
 
-async def answers(component: Component, pid: int | None, places: Places) -> bool:
-    """Say whether `component`, running as `pid`, answers now."""
+async def is_ready(component: Component, pid: int | None, places: Places) -> bool:
+    """Whether `component`, running as `pid`, is ready."""
     if pid is None:
         return False
     if component.listens is not None:
@@ -26,7 +26,7 @@ async def answers(component: Component, pid: int | None, places: Places) -> bool
 
 
 def listening(pid: int, port: int) -> bool:
-    """Whether `port` is open in the network namespace of `pid`; seen from any other namespace."""
+    """Whether `port` is open in the network namespace of `pid`; works from any namespace."""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
@@ -37,7 +37,7 @@ def listening(pid: int, port: int) -> bool:
 
 
 def accepts(path: Path) -> bool:
-    """Whether somebody accepts connections on a Unix socket."""
+    """Whether a Unix socket accepts connections."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(_TIMEOUT)
         try:
@@ -48,12 +48,12 @@ def accepts(path: Path) -> bool:
 
 
 async def healthy(places: Places, path: str) -> bool:
-    """Whether the API server says `ok` at `path`; health paths need no credential."""
-    trust = ssl.create_default_context(cafile=str(places.pki.certificate("ca")))
+    """Whether the API server returns 200 at `path`; health paths need no credentials."""
+    context = ssl.create_default_context(cafile=str(places.pki.certificate("ca")))
     node = str(places.instance.addresses.node)
     try:
         async with asyncio.timeout(_TIMEOUT):
-            reader, writer = await asyncio.open_connection(node, API_PORT, ssl=trust)
+            reader, writer = await asyncio.open_connection(node, API_PORT, ssl=context)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nHost: {node}\r\nConnection: close\r\n\r\n".encode())
                 status = await reader.readline()

@@ -1,4 +1,4 @@
-"""Waiting for a cluster that can be used: node Ready, names resolve, volumes and accounts are there."""
+"""Wait until the cluster is ready: node Ready, DNS resolves, volumes and service accounts exist."""
 
 import socket
 import time
@@ -19,15 +19,15 @@ from slipway.core.errors import FailedError
 from slipway.core.report import Report
 from slipway.core.waiting import poll
 
-PATIENCE: Final = 180.0
-"""Seconds for a cold start on a busy machine; a quiet one with two cores takes under ten."""
-_ENDS: Final = 4
-"""Times that one component may end during a start before the start gives up."""
+TIMEOUT: Final = 180.0
+"""Seconds for a cold start on a busy machine; an idle machine with two cores takes less than ten."""
+_MAX_RESTARTS: Final = 4
+"""Restarts of one component after which a start fails."""
 
 
 @dataclass
 class Waiting:
-    """A wait that ends early when a component keeps dying."""
+    """A wait that fails early if a component is restarted repeatedly."""
 
     places: Places
     report: Report
@@ -36,40 +36,42 @@ class Waiting:
 
     @classmethod
     def begin(cls, places: Places, report: Report) -> "Waiting":
-        """Start the clock."""
-        held = records.read_processes(places.processes)
-        before = {name: life.restarts for name, life in held.lives.items()} if held else {}
-        return cls(places, report, time.monotonic() + PATIENCE, before)
+        """Start the timeout."""
+        processes = records.read_processes(places.processes)
+        before = {name: life.restarts for name, life in processes.lives.items()} if processes else {}
+        return cls(places, report, time.monotonic() + TIMEOUT, before)
 
     def until(self, what: str, process: str, done: Callable[[], bool]) -> None:
-        """Wait until `done`; `process` is whose log is quoted when time runs out.
+        """Wait until `done` returns true; after the timeout, the error quotes the log of `process`.
 
         Raises:
-            FailedError: a component keeps ending, the supervisor is gone, or time is up.
+            FailedError: A component is restarted repeatedly, the supervisor ended, or the timeout expired.
         """
         self.report(f"waiting for {what}")
         left = self.deadline - time.monotonic()
-        if not poll(lambda: _quietly(done), seconds=left, interval=0.05, meanwhile=self._check):
-            raise failure(self.places, process, f"The local cluster has no {what} after {PATIENCE:.0f} s.")
+        if not poll(lambda: _succeeds(done), seconds=left, interval=0.05, meanwhile=self._check):
+            raise failure(self.places, process, f"The local cluster has no {what} after {TIMEOUT:.0f} s.")
 
     def _check(self, _: bool) -> None:
-        if records.holder(self.places.supervisor) is None:
+        if records.supervisor_pid(self.places.supervisor) is None:
             raise failure(self.places, "supervisor", "The local cluster's supervisor ended during the start.")
-        held = records.read_processes(self.places.processes)
-        for name, life in held.lives.items() if held else ():
-            if life.restarts - self.before.get(name, 0) >= _ENDS:
+        processes = records.read_processes(self.places.processes)
+        for name, life in processes.lives.items() if processes else ():
+            if life.restarts - self.before.get(name, 0) >= _MAX_RESTARTS:
                 raise failure(
-                    self.places, name, f"{name} of the local cluster can't run: it ended {_ENDS} times."
+                    self.places,
+                    name,
+                    f"{name} of the local cluster can't run: it ended {_MAX_RESTARTS} times.",
                 )
 
 
 def wait_until_ready(places: Places, report: Report, *, since: float) -> None:
-    """Apply the first objects and return when a pod could run and be found.
+    """Apply the initial objects, and return when pods can run and resolve names.
 
     Args:
-        places: whose cluster.
-        report: told what is waited for.
-        since: when the components were started; an older sign of life of the node is void.
+        places: Paths of the cluster.
+        report: Receives progress messages.
+        since: Start time of the components; older heartbeats of the node are ignored.
     """
     waiting = Waiting.begin(places, report)
     instance = places.instance
@@ -79,7 +81,7 @@ def wait_until_ready(places: Places, report: Report, *, since: float) -> None:
         waiting.until(
             "API server", "apiserver", lambda: api.get("/api/v1/namespaces/kube-system") is not None
         )
-        waiting.until("first objects", "apiserver", lambda: bootstrap.apply(api, places))
+        waiting.until("initial objects", "apiserver", lambda: bootstrap.apply(api, places))
         waiting.until("Ready node", "kubelet", lambda: node_is_ready(_node(api, places), since))
         waiting.until(
             "service accounts",
@@ -88,12 +90,12 @@ def wait_until_ready(places: Places, report: Report, *, since: float) -> None:
         )
     waiting.until("DNS", "coredns", lambda: resolves(str(instance.addresses.dns_service)))
     waiting.until(
-        f"answer on 127.0.0.1:{instance.ports.api}", "forwards", lambda: _connects(instance.ports.api)
+        f"connection to 127.0.0.1:{instance.ports.api}", "forwards", lambda: _connects(instance.ports.api)
     )
 
 
 def node_is_ready(node: Object, since: float) -> bool:
-    """Whether the node said Ready after `since`: the stored condition outlives a stopped kubelet."""
+    """Whether the node reported Ready after `since`: the condition remains when the kubelet stops."""
     for condition in node.get("status", {}).get("conditions", []):
         if condition["type"] == "Ready" and condition["status"] == "True":
             return datetime.fromisoformat(condition["lastHeartbeatTime"]).timestamp() >= int(since)
@@ -101,15 +103,15 @@ def node_is_ready(node: Object, since: float) -> bool:
 
 
 def resolves(server: str, name: str = f"kubernetes.default.svc.{DOMAIN}") -> bool:
-    """Whether a DNS server knows the address of `name`: one query, by hand."""
+    """Whether a DNS server resolves `name`, with a single handwritten query."""
     labels = b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
     query = b"\x51\x0a\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + labels + b"\x00\x01\x00\x01"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(0.3)
         client.connect((server, DNS_PORT))
         client.send(query)
-        answer = client.recv(512)
-    no_error, answers = answer[3] & 0x0F == 0, int.from_bytes(answer[6:8], "big")
+        response = client.recv(512)
+    no_error, answers = response[3] & 0x0F == 0, int.from_bytes(response[6:8], "big")
     return no_error and answers > 0
 
 
@@ -122,8 +124,8 @@ def _connects(port: int) -> bool:
         return True
 
 
-def _quietly(done: Callable[[], bool]) -> bool:
-    """A probe that can't be made is a no: whether it may stay so is the deadline's business."""
+def _succeeds(done: Callable[[], bool]) -> bool:
+    """Call a probe; an error counts as false, and the wait continues until its timeout."""
     try:
         return done()
     except (OSError, httpx.HTTPError, FailedError):

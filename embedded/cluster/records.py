@@ -1,4 +1,4 @@
-"""What `start` tells the supervisor, and what the supervisor tells everybody: two small files."""
+"""Two files: the plan that `start` writes, and the state that the supervisor writes."""
 
 import os
 from pathlib import Path
@@ -11,57 +11,57 @@ from slipway.core.locks import try_lock
 
 
 class Plan(BaseModel):
-    """What the supervisor is to run."""
+    """The components that the supervisor has to run."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     instance: str
     digest: str
-    """Of everything rendered: a supervisor with another digest is replaced by the next start."""
+    """Digest of all rendered files: the next start replaces a supervisor with a different digest."""
     components: tuple[Component, ...]
 
 
-class Life(BaseModel):
-    """One component as the supervisor sees it."""
+class ComponentState(BaseModel):
+    """The state of a component."""
 
     model_config = ConfigDict(extra="forbid")
 
     pid: int | None = None
     since: float | None = None
-    """When it was last started, in seconds since the epoch."""
+    """Last start, in seconds since the epoch."""
     restarts: int = 0
     last_exit: int | None = None
-    """Exit code of the last end; negative is the signal's number."""
+    """Exit code of the last process, or the negative number of a signal."""
 
 
 class Processes(BaseModel):
-    """What the supervisor runs now."""
+    """The state of the supervisor and its components."""
 
     model_config = ConfigDict(extra="forbid")
 
     pid: int
     since: float
     digest: str
-    lives: dict[str, Life]
+    lives: dict[str, ComponentState]
 
 
 def write(path: Path, model: BaseModel) -> None:
-    """Replace whole or not at all; owner only."""
+    """Replace the file atomically, readable by its owner only."""
     atomic_files.replace(path, model.model_dump_json(), mode=atomic_files.PRIVATE)
 
 
 def read_processes(path: Path) -> Processes | None:
-    """What the supervisor last wrote, whether it still lives or not."""
+    """The last state that the supervisor wrote, even if it has ended."""
     try:
         return Processes.model_validate_json(path.read_bytes())
     except (FileNotFoundError, ValidationError):
         return None
 
 
-def hold(path: Path) -> int | None:
-    """Take the supervisor's lock for this process's life; None if another one holds it.
+def acquire_lock(path: Path) -> int | None:
+    """Acquire the supervisor's lock until this process ends; None if another process holds it.
 
-    A lock and not a pid: the kernel gives it back however the holder ends, and pids are reused.
+    A lock instead of a pid: the kernel always releases it when the process ends, and pids are reused.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if not try_lock(handle):
@@ -72,8 +72,8 @@ def hold(path: Path) -> int | None:
     return handle
 
 
-def holder(path: Path) -> int | None:
-    """The pid of the living supervisor, or None."""
+def supervisor_pid(path: Path) -> int | None:
+    """The pid of the running supervisor, or None."""
     try:
         handle = os.open(path, os.O_RDONLY)
     except FileNotFoundError:

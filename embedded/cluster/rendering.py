@@ -1,4 +1,4 @@
-"""Turns an instance into files on disk and a plan for the supervisor."""
+"""Render the configuration files of an instance and the supervisor's plan."""
 
 import hashlib
 import secrets
@@ -16,21 +16,21 @@ from slipway.core import atomic_files
 from slipway.core.report import Report
 
 CLIENTS = ("controller-manager", "scheduler", "proxy", "kubelet", "coredns")
-"""Components that find the API server by a kubeconfig."""
+"""Components that use a kubeconfig."""
 
 
 def render(places: Places, cgroups: Cgroups, report: Report) -> tuple[dict[Path, str], Plan]:
-    """Make keys and tools where they are missing; return every file to write and the plan.
+    """Create missing keys and tools; return the files to write and the plan.
 
-    Nothing that runs is disturbed: a caller compares the plan's digest before writing.
+    Running components are not affected: the caller compares the plan's digest before writing.
     """
     instance = places.instance
     instance.data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = pki.Pki(places.pki.folder).ensure(
+    created = pki.Pki(places.pki.folder).ensure(
         pki.leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
     )
-    if made:
-        report(f"made certificates: {', '.join(made)}")
+    if created:
+        report(f"created certificates: {', '.join(created)}")
     binaries = {component: binary(tool, report) for component, tool in BINARIES.items()}
     files = {
         places.config / "containerd.toml": config.containerd(places, reference("pause")),
@@ -49,14 +49,14 @@ def render(places: Places, cgroups: Cgroups, report: Report) -> tuple[dict[Path,
 
 
 def write_all(files: dict[Path, str]) -> None:
-    """Write each file whole, for its owner only."""
+    """Write each file atomically, readable by its owner only."""
     for path, text in files.items():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         atomic_files.replace(path, text, mode=atomic_files.PRIVATE)
 
 
 def _encryption_key(places: Places) -> bytes:
-    """The key for Secrets in etcd; losing it loses them, so it is made once and kept with the data."""
+    """The key that encrypts Secrets in etcd, created once; without it they can't be decrypted."""
     path = places.pki.folder / "encryption.key"
     if not path.exists():
         atomic_files.create(path, secrets.token_bytes(32), mode=atomic_files.PRIVATE)

@@ -1,4 +1,4 @@
-"""What a local cluster is doing, and its logs. Reads only; needs no running API server."""
+"""The status and logs of a local cluster. Read-only; works without an API server."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from embedded.cluster import forwards, records
 from embedded.cluster.cgroups import Cgroups
 from embedded.cluster.forwards import Forward
-from embedded.cluster.lifecycle import left_behind
+from embedded.cluster.lifecycle import has_leftovers
 from embedded.cluster.places import Places
 from embedded.instance import Instance
 from slipway.core.errors import UsageError
@@ -19,59 +19,59 @@ from slipway.core.errors import UsageError
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-class Answer(BaseModel):
-    """Strict and frozen, like everything printed as JSON."""
+class StatusModel(BaseModel):
+    """Base of the models that are printed as JSON: strict and frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ProcessStatus(Answer):
-    """One process of the cluster."""
+class ProcessStatus(StatusModel):
+    """A process of the cluster."""
 
     name: str
-    pid: int | None = Field(description="None while it waits to be started again.")
-    uptime: float = Field(description="Seconds since it was last started; 0 where it does not run.")
+    pid: int | None = Field(description="None while it waits to be restarted.")
+    uptime: float = Field(description="Seconds since the last start; 0 if it is not running.")
     restarts: int
-    rss: int = Field(description="Resident memory in bytes, shared pages included.")
+    rss: int = Field(description="Resident memory in bytes, including shared pages.")
 
 
-class ClusterStatus(Answer):
-    """What `slipway local status` prints."""
+class ClusterStatus(StatusModel):
+    """The output of `slipway local status`."""
 
     name: str
     state: Literal["running", "stopped", "absent", "broken"]
     processes: tuple[ProcessStatus, ...] = ()
-    memory: int = Field(default=0, description="Anonymous memory of everything, in bytes.")
-    pods_memory: int = Field(default=0, description="The part of it that is in pods.")
+    memory: int = Field(default=0, description="Anonymous memory of all processes, in bytes.")
+    pods_memory: int = Field(default=0, description="The part of `memory` that pods use.")
     data: Path
     kubeconfig: Path
-    addresses: str | None = Field(default=None, description="The address slice; None before the first use.")
+    addresses: str | None = Field(default=None, description="The address slice; None before the first start.")
     ports: dict[str, int] = Field(default_factory=dict, description="On 127.0.0.1.")
     forwards: tuple[Forward, ...] = ()
 
 
 def status(instance: Instance) -> ClusterStatus:
-    """What the instance is doing now; allocates nothing.
+    """The status of the instance; does not allocate addresses.
 
-    `running`: the supervisor lives. `broken`: it doesn't, but something it made is there (the next
-    start clears it). `stopped`: only data. `absent`: nothing.
+    `running`: the supervisor is running. `broken`: it is not, but left resources behind, which the next
+    start removes. `stopped`: only data exists. `absent`: nothing exists.
     """
     places = Places(instance)
     common = {"name": instance.name, "data": instance.data, "kubeconfig": instance.kubeconfig}
     if instance.recorded() is None:
-        return ClusterStatus(state="broken" if left_behind(places) else "absent", **common)
+        return ClusterStatus(state="broken" if has_leftovers(places) else "absent", **common)
     common.update(
         addresses=str(instance.addresses.slice),
         ports=vars(instance.ports),
         forwards=forwards.read(places.forwards),
     )
-    if records.holder(places.supervisor) is None:
-        return ClusterStatus(state="broken" if left_behind(places) else "stopped", **common)
+    if records.supervisor_pid(places.supervisor) is None:
+        return ClusterStatus(state="broken" if has_leftovers(places) else "stopped", **common)
     cgroups = Cgroups.of(instance.name)
-    held = records.read_processes(places.processes)
+    recorded = records.read_processes(places.processes)
     return ClusterStatus(
         state="running",
-        processes=tuple(_processes(held)) if held else (),
+        processes=tuple(_processes(recorded)) if recorded else (),
         memory=cgroups.memory(),
         pods_memory=cgroups.memory("pods"),
         **common,
@@ -79,25 +79,25 @@ def status(instance: Instance) -> ClusterStatus:
 
 
 def logs(instance: Instance, name: str | None = None) -> dict[str, Path]:
-    """Paths of the logs by process, or of the one process `name`.
+    """Process -> path of its log, for all processes or only for `name`.
 
     Raises:
-        UsageError: there is no log of that name, or the logs are another user's.
+        UsageError: There is no such log, or the logs belong to another user.
     """
     instance.recorded()
-    found = {path.stem: path for path in sorted(instance.log.glob("*.log"))}
+    paths = {path.stem: path for path in sorted(instance.log.glob("*.log"))}
     if name is None:
-        return found
-    if name not in found:
+        return paths
+    if name not in paths:
         raise UsageError(
-            f"The local cluster {instance.name} has no log of {name!r}.",
-            why=f"There are: {', '.join(found) or 'none yet'}.",
+            f"The local cluster {instance.name} has no log {name!r}.",
+            why=f"The logs are: {', '.join(paths) or 'none yet'}.",
         )
-    return {name: found[name]}
+    return {name: paths[name]}
 
 
 def follow(path: Path, *, lines: int = 20, pause: float = 0.3) -> Iterator[str]:
-    """The last lines of a log, then every new one, for ever; survives the cut of a capped log."""
+    """Yield the last lines of a log, then new lines forever; handles truncation by the log rotation."""
     with path.open(errors="replace") as stream:
         yield from stream.read().splitlines()[-lines:]
         while True:
@@ -109,12 +109,16 @@ def follow(path: Path, *, lines: int = 20, pause: float = 0.3) -> Iterator[str]:
                 time.sleep(pause)
 
 
-def _processes(held: records.Processes) -> Iterator[ProcessStatus]:
+def _processes(recorded: records.Processes) -> Iterator[ProcessStatus]:
     now = time.time()
     yield ProcessStatus(
-        name="supervisor", pid=held.pid, uptime=now - held.since, restarts=0, rss=_resident(held.pid)
+        name="supervisor",
+        pid=recorded.pid,
+        uptime=now - recorded.since,
+        restarts=0,
+        rss=_resident(recorded.pid),
     )
-    for name, life in held.lives.items():
+    for name, life in recorded.lives.items():
         yield ProcessStatus(
             name=name,
             pid=life.pid,

@@ -1,16 +1,14 @@
-"""PersistentVolumes from folders of the instance: `python -m embedded.cluster.volumes NAME`.
+"""Provision PersistentVolumes from folders of the instance: `python -m embedded.cluster.volumes NAME`.
 
-A stand-in for a storage driver, for the embedded cluster only. Why not rancher's
-local-path-provisioner: it makes and removes its folders in helper pods, which need an image with a
-shell; here that would be one more image to build for a `mkdir`. This process runs beside the
-kubelet and makes the folder itself.
+Only for the embedded cluster. Rancher's local-path-provisioner is not used because it creates and removes
+folders in helper pods, which need an image with a shell. This process runs on the node and creates the
+folders itself.
 
-A volume is `<data>/volumes/pvc-<uid>`, of type `local` because the kubelet then applies a pod's
-fsGroup (for `hostPath` it does not). The folder is open to every user id: which one a pod runs as
-is unknown, and the folder above it is root's alone. A volume's size is a number that nothing
-enforces, so a claim that asks for more is given the larger number. Reclaim policy Delete removes
-the folder, then the object, so that a crash in between leaves an object that the next look still
-sees.
+A volume is `<data>/volumes/pvc-<uid>`, of type `local`, because the kubelet then applies a pod's fsGroup
+(for `hostPath` it does not). The folder is writable by every user id, because the user of the pod is not
+known; only root can access its parent folder. The size of a volume is not enforced, so a claim is resized
+by changing the number. The reclaim policy Delete removes the folder before the object, so that after a
+crash in between the object is still there to be deleted.
 """
 
 import asyncio
@@ -34,39 +32,42 @@ CLAIMS: Final = "/api/v1/persistentvolumeclaims"
 VOLUMES: Final = "/api/v1/persistentvolumes"
 _CLASSES: Final = "/apis/storage.k8s.io/v1/storageclasses"
 _PROVISIONED_BY: Final = "pv.kubernetes.io/provisioned-by"
-_WANTS: Final = "volume.kubernetes.io/storage-provisioner"
-_OURS: Final = re.compile(r"pvc-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_RECHECK: Final = 30.0
+_REQUESTED_FROM: Final = "volume.kubernetes.io/storage-provisioner"
+_VOLUME_NAME: Final = re.compile(r"pvc-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_RESYNC_SECONDS: Final = 30.0
 
 
-def wants_volume(claim: Object) -> bool:
-    """Whether a claim waits for a volume from us; the controller manager writes the annotation."""
+def needs_volume(claim: Object) -> bool:
+    """Whether a claim waits for a volume from us, according to the controller manager's annotation."""
     annotations = claim["metadata"].get("annotations", {})
     return (
-        annotations.get(_WANTS) == PROVISIONER
+        annotations.get(_REQUESTED_FROM) == PROVISIONER
         and not claim["spec"].get("volumeName")
         and claim["spec"].get("volumeMode", "Filesystem") == "Filesystem"
         and "deletionTimestamp" not in claim["metadata"]
     )
 
 
-def wants_more(claim: Object, volume: Object) -> bool:
-    """Whether a claim that has one of our volumes asks for another size than it has.
+def needs_resize(claim: Object, volume: Object) -> bool:
+    """Whether a claim that is bound to one of our volumes requests a different size.
 
-    The API server lets it ask for more only.
+    The API server only accepts larger sizes.
     """
-    wanted = claim["spec"]["resources"]["requests"]["storage"]
-    has = (volume["spec"]["capacity"]["storage"], claim.get("status", {}).get("capacity", {}).get("storage"))
+    requested = claim["spec"]["resources"]["requests"]["storage"]
+    actual = (
+        volume["spec"]["capacity"]["storage"],
+        claim.get("status", {}).get("capacity", {}).get("storage"),
+    )
     return (
         volume["metadata"].get("annotations", {}).get(_PROVISIONED_BY) == PROVISIONER
         and volume["spec"].get("claimRef", {}).get("uid") == claim["metadata"]["uid"]
         and claim.get("status", {}).get("phase") == "Bound"
-        and has != (wanted, wanted)
+        and actual != (requested, requested)
     )
 
 
 def is_released(volume: Object) -> bool:
-    """Whether a volume is ours, no longer claimed, and to be deleted."""
+    """Whether a volume is ours, released, and has the reclaim policy Delete."""
     return (
         volume["metadata"].get("annotations", {}).get(_PROVISIONED_BY) == PROVISIONER
         and volume.get("status", {}).get("phase") in ("Released", "Failed")
@@ -76,7 +77,7 @@ def is_released(volume: Object) -> bool:
 
 
 def volume_for(claim: Object, storage_class: Object, folder: Path, node_name: str) -> Object:
-    """The volume that answers a claim, bound to it and to nothing else."""
+    """The volume for a claim, bound to it."""
     metadata = claim["metadata"]
     at_node = {"key": "kubernetes.io/hostname", "operator": "In", "values": [node_name]}
     return {
@@ -105,7 +106,7 @@ def volume_for(claim: Object, storage_class: Object, folder: Path, node_name: st
 
 
 class Volumes:
-    """Makes and removes volumes until what is equals what is asked for."""
+    """The controller that creates, resizes and deletes volumes."""
 
     def __init__(self, api: AsyncApi, root: Path, node_name: str) -> None:
         self._api = api
@@ -114,32 +115,32 @@ class Volumes:
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Look at every change, and now and then without one."""
+        """Reconcile at every change, and periodically."""
         async with asyncio.TaskGroup() as tasks:
             for collection in (CLAIMS, VOLUMES):
-                tasks.create_task(self._notice(collection))
+                tasks.create_task(self._watch(collection))
             while True:
                 self._changed.clear()
                 try:
-                    await self.settle()
+                    await self.reconcile()
                 except (FailedError, httpx.HTTPError) as error:
-                    _say(f"{type(error).__name__}: {error}")
+                    _log(f"{type(error).__name__}: {error}")
                     await asyncio.sleep(1)
                     continue
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), _RECHECK)
+                    await asyncio.wait_for(self._changed.wait(), _RESYNC_SECONDS)
 
-    async def settle(self) -> None:
-        """Make what is asked for and remove what is released, once."""
+    async def reconcile(self) -> None:
+        """Create requested volumes, resize them, and delete released ones, once."""
         claims = await self._list(CLAIMS)
         for claim in claims:
-            if wants_volume(claim):
+            if needs_volume(claim):
                 await self._provision(claim)
         volumes = {volume["metadata"]["name"]: volume for volume in await self._list(VOLUMES)}
         for claim in claims:
             volume = volumes.get(claim["spec"].get("volumeName", ""))
-            if volume is not None and wants_more(claim, volume):
-                await self._grow(claim, volume["metadata"]["name"])
+            if volume is not None and needs_resize(claim, volume):
+                await self._resize(claim, volume["metadata"]["name"])
         for name, volume in volumes.items():
             if is_released(volume):
                 await self._reclaim(name)
@@ -152,32 +153,32 @@ class Volumes:
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o777)
         if await self._api.create(VOLUMES, volume_for(claim, storage_class, folder, self._node_name)):
-            _say(f"made {folder.name} for {claim['metadata']['namespace']}/{claim['metadata']['name']}")
+            _log(f"created {folder.name} for {claim['metadata']['namespace']}/{claim['metadata']['name']}")
 
-    async def _grow(self, claim: Object, volume: str) -> None:
+    async def _resize(self, claim: Object, volume: str) -> None:
         capacity = {"capacity": {"storage": claim["spec"]["resources"]["requests"]["storage"]}}
         namespace, name = claim["metadata"]["namespace"], claim["metadata"]["name"]
         await self._api.merge(f"{VOLUMES}/{volume}", {"spec": capacity})
         path = f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}/status"
         await self._api.merge(path, {"status": capacity})
-        _say(f"{volume} has {capacity['capacity']['storage']} for {namespace}/{name}")
+        _log(f"{volume} has {capacity['capacity']['storage']} for {namespace}/{name}")
 
     async def _reclaim(self, name: str) -> None:
-        if not _OURS.fullmatch(name):
-            _say(f"{name} bears our mark but not our kind of name; left alone")
+        if not _VOLUME_NAME.fullmatch(name):
+            _log(f"{name} has our annotation but an unexpected name; ignored")
             return
         folder = self._root / name
         if folder.is_dir():
             await asyncio.to_thread(shutil.rmtree, folder)
         await self._api.delete(f"{VOLUMES}/{name}")
-        _say(f"removed {name}")
+        _log(f"removed {name}")
 
     async def _list(self, collection: str) -> list[Object]:
         answer: dict[str, Any] = await self._api.get(collection) or {}
         return list(answer.get("items", []))
 
-    async def _notice(self, collection: str) -> None:
-        """Wake the main loop at every change of a collection; a broken watch is begun again."""
+    async def _watch(self, collection: str) -> None:
+        """Wake the main loop at every change of a collection; restart a broken watch."""
         while True:
             try:
                 listed = await self._api.get(f"{collection}?limit=1") or {}
@@ -188,7 +189,7 @@ class Volumes:
                 await asyncio.sleep(1)
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Stop, start, crash and delete: what lasts, what comes back and what must be gone."""
+"""Stop, start, crash and delete: what is kept, restored and removed."""
 
 import os
 import signal
@@ -65,7 +65,7 @@ def traces(instance: Instance, addresses: str = "") -> list[str]:
     found = [line for line in found if any(mark in line for mark in marks)]
     for root in set(Hierarchies.of_this_machine().mounts.values()):
         found += [f"cgroup {path}" for path in root.glob(f"**/{instance.name}")]
-    for folder in (instance.data, instance.run, network.EARLIER_FOLDER / instance.name):
+    for folder in (instance.data, instance.run, network.LEGACY_FOLDER / instance.name):
         found += [f"path {folder}"] if folder.exists() else []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -79,7 +79,7 @@ def traces(instance: Instance, addresses: str = "") -> list[str]:
     return found
 
 
-def test_stop_leaves_the_data_and_start_brings_the_pods_back(cluster):
+def test_stop_keeps_the_data_and_start_restores_the_pods(cluster):
     stop(cluster)
     assert status(cluster).state == "stopped"
     left = traces(cluster, str(cluster.addresses.slice))
@@ -89,7 +89,7 @@ def test_stop_leaves_the_data_and_start_brings_the_pods_back(cluster):
     assert_data_is_kept(cluster)
 
 
-def test_a_killed_supervisor_is_cleaned_up_by_the_next_start(cluster):
+def test_start_cleans_up_after_a_killed_supervisor(cluster):
     before = {p.name: p.pid for p in status(cluster).processes}
     os.kill(before["supervisor"], signal.SIGKILL)
     while Path(f"/proc/{before['supervisor']}").exists():
@@ -101,7 +101,7 @@ def test_a_killed_supervisor_is_cleaned_up_by_the_next_start(cluster):
     assert_data_is_kept(cluster)
 
 
-def test_stop_clears_what_a_killed_supervisor_left(cluster):
+def test_stop_cleans_up_after_a_killed_supervisor(cluster):
     os.kill(status(cluster).processes[0].pid, signal.SIGKILL)
     stop(cluster)
     assert traces(cluster, str(cluster.addresses.slice)) == [f"path {cluster.data}"]
@@ -109,7 +109,7 @@ def test_stop_clears_what_a_killed_supervisor_left(cluster):
     assert_data_is_kept(cluster)
 
 
-def test_everything_killed_at_once_loses_nothing(cluster):
+def test_killing_all_processes_loses_no_data(cluster):
     for process in status(cluster).processes:
         os.kill(process.pid, signal.SIGKILL)
     start(cluster)
@@ -129,8 +129,8 @@ def test_an_interrupted_start_converges(cluster, after):
     assert_data_is_kept(cluster)
 
 
-def test_groups_are_removed_although_a_process_joined_them_late():
-    """As the supervisor of an interrupted start does, after all that was in them has been killed."""
+def test_groups_are_removed_despite_a_late_process():
+    """Like the supervisor of an interrupted start, after the other processes were killed."""
     cgroups = Cgroups.of(f"slt-late-{os.getpid():x}")
     cgroups.make()
     late = subprocess.Popen(["sleep", "60"])
@@ -153,7 +153,7 @@ def test_a_start_during_a_stop_waits_and_starts(cluster):
     assert_data_is_kept(cluster)
 
 
-def test_a_taken_port_is_refused_by_the_holders_name_and_nothing_starts(cluster):
+def test_a_port_in_use_is_reported_with_its_process(cluster):
     stop(cluster)
     with (
         socket.create_server(("127.0.0.1", cluster.ports.kfp)),
@@ -164,7 +164,7 @@ def test_a_taken_port_is_refused_by_the_holders_name_and_nothing_starts(cluster)
     start(cluster)  # the positive control
 
 
-def test_a_component_that_cannot_run_is_named_with_its_log(cluster):
+def test_a_failing_component_is_reported_with_its_log(cluster):
     stop(cluster)
     database = cluster.data / "etcd" / "member" / "snap" / "db"
     kept = database.read_bytes()
@@ -181,7 +181,7 @@ def test_a_component_that_cannot_run_is_named_with_its_log(cluster):
     assert_data_is_kept(cluster)
 
 
-def test_two_clusters_side_by_side_and_delete_leaves_nothing(cluster):
+def test_two_clusters_coexist_and_delete_removes_one(cluster):
     other = instance_for("slt-two")
     delete(other)
     assert traces(other) == []

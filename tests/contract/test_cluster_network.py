@@ -1,4 +1,4 @@
-"""The cluster's network namespace beside other programs that make theirs. Each test has mounts of its own."""
+"""The cluster's network namespace and those of other programs. Each test has its own mount namespace."""
 
 import contextlib
 import subprocess
@@ -23,7 +23,7 @@ mine.allocate(lambda number: None)
 other = sys.argv[1] + "-other"
 def run(*command):
     return subprocess.run(command, capture_output=True, text=True, check=False)
-def another_program_makes_its_own():
+def another_program_creates_its_own():
     assert run("ip", "netns", "add", other).returncode == 0
 def another_programs_still_works():
     return run("ip", "netns", "exec", other, "true").returncode == 0
@@ -44,17 +44,17 @@ def in_own_mounts(name, tmp_path, text: str) -> None:
         [*command, name, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
     )
     for left in (name, f"{name}-other"):
-        (network.EARLIER_FOLDER / left).unlink(missing_ok=True)
+        (network.LEGACY_FOLDER / left).unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        network.EARLIER_FOLDER.rmdir()
+        network.LEGACY_FOLDER.rmdir()
     assert done.returncode == 0, done.stderr
 
 
-def test_another_programs_namespace_hides_none_of_ours(name, tmp_path):
+def test_other_namespaces_do_not_hide_ours(name, tmp_path):
     text = """
 network.make(mine)
-another_program_makes_its_own()
-assert run(*network.entering(mine), "ip", "link", "show", network.NODE_LINK).returncode == 0
+another_program_creates_its_own()
+assert run(*network.enter_command(mine), "ip", "link", "show", network.NODE_LINK).returncode == 0
 network.remove(mine)
 assert not network.exists(mine)
 assert another_programs_still_works()
@@ -66,14 +66,14 @@ assert another_programs_still_works()
 def test_a_namespace_of_an_earlier_version_is_removed(name, tmp_path, before):
     """Earlier versions made theirs in /run/netns, where `ip netns add` mounts over it."""
     text = f"""
-earlier = network.EARLIER_FOLDER / mine.name
+earlier = network.LEGACY_FOLDER / mine.name
 if {before}:
-    another_program_makes_its_own()
+    another_program_creates_its_own()
 earlier.parent.mkdir(exist_ok=True)
 earlier.touch()
 assert run("unshare", f"--net={{earlier}}", "true").returncode == 0
 if not {before}:
-    another_program_makes_its_own()
+    another_program_creates_its_own()
     run("umount", "--lazy", str(earlier))
     assert "busy" in run("rm", str(earlier)).stderr, "the control: what hides it keeps it from being removed"
 assert network.exists(mine)
@@ -87,7 +87,7 @@ assert another_programs_still_works()
     in_own_mounts(name, tmp_path, text)
 
 
-def test_a_namespace_that_stays_is_named_with_its_reason(name, tmp_path):
+def test_a_namespace_that_can_not_be_removed_is_reported(name, tmp_path):
     text = """
 from embedded.cluster import isolation
 from storage.errors import FailedError

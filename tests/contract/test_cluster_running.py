@@ -1,4 +1,4 @@
-"""A started cluster does what a Kubernetes does, and nothing of it gets out."""
+"""A running cluster behaves like Kubernetes and is isolated from the machine."""
 
 import base64
 import json
@@ -75,8 +75,8 @@ def core(cluster: Instance) -> client.CoreV1Api:
 
 
 @pytest.mark.parametrize(("asked", "lives"), [(365 * 86400, 86400), (3607, 3607)])
-def test_a_token_lives_a_day_at_most(core, asked, lives):
-    """The second, bound to a pod, is one that an API server makes a year of where it is not told not to."""
+def test_a_token_is_valid_for_a_day_at_most(core, asked, lives):
+    """By default, an API server extends the second, a token bound to a pod, to a year."""
     [pod, *_] = core.list_namespaced_pod("default").items
     bound = client.V1BoundObjectReference(api_version="v1", kind="Pod", name=pod.metadata.name)
     spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=asked, bound_object_ref=bound)
@@ -86,7 +86,7 @@ def test_a_token_lives_a_day_at_most(core, asked, lives):
     assert claims["exp"] - claims["iat"] == lives
 
 
-def test_the_node_is_ready_and_says_what_it_is(core, cluster):
+def test_the_node_is_ready_with_name_and_version(core, cluster):
     [node] = core.list_node().items
     assert node.metadata.name == cluster.node_name
     assert {c.type: c.status for c in node.status.conditions}["Ready"] == "True"
@@ -105,7 +105,7 @@ def test_names_resolve_in_a_pod(cluster):
     assert unknown.stdout.strip() == "False", unknown.stderr
 
 
-def test_a_claim_is_bound_on_demand_and_its_folder_goes_with_it(core, cluster):
+def test_a_claim_is_bound_and_deleted_with_its_folder(core, cluster):
     spec = {
         "accessModes": ["ReadWriteOnce"],
         "storageClassName": "standard",
@@ -124,8 +124,8 @@ def test_a_claim_is_bound_on_demand_and_its_folder_goes_with_it(core, cluster):
     eventually(lambda: folder.name not in {v.metadata.name for v in core.list_persistent_volume().items})
 
 
-def test_a_volume_in_use_grows_when_its_claim_asks_for_more(core, cluster):
-    """The folder stays as it is: nothing enforces a size, so only the numbers change."""
+def test_a_volume_in_use_is_resized_with_its_claim(core, cluster):
+    """The folder is unchanged: sizes are not enforced, so only the numbers change."""
     before = core.read_namespaced_persistent_volume_claim("data-keep-0", "default")
     with pytest.raises(client.ApiException) as refused:
         _ask_for(core, "512Mi")
@@ -163,7 +163,7 @@ def test_a_pod_reaches_services_and_nothing_outside(cluster):
         with socket.create_connection((str(cluster.addresses.host), port), timeout=5):
             pass  # the positive control: the machine's listener answers the machine
         outside = in_network_of(pid, CONNECT, str(cluster.addresses.host), str(port))
-    # EHOSTUNREACH: the fence refuses; a timeout would mean that nobody did.
+    # EHOSTUNREACH: the firewall rejects it; a timeout would mean that nothing did.
     assert outside.stdout.split()[-1] in ("113", "111"), outside.stdout
 
 
@@ -184,7 +184,7 @@ def test_secrets_are_encrypted_in_etcd(core, cluster):
     assert value.encode() not in stored
 
 
-def test_a_forward_leads_to_a_service_that_comes_later(core, cluster):
+def test_a_forward_reaches_a_service_created_later(core, cluster):
     port = cluster.ports.gateway
     set_forwards(cluster, [Forward(port, "default", "late", 80)])
     with pytest.raises(OSError, match=r"closed|reset|EOF"):
@@ -216,7 +216,7 @@ def test_a_forward_leads_to_a_service_that_comes_later(core, cluster):
     assert from_the_node.stdout.strip() == "connected"
 
 
-def test_a_forward_to_a_taken_port_is_refused_by_the_holders_name(cluster):
+def test_a_forward_to_a_port_in_use_is_refused(cluster):
     before = (cluster.data / "forwards.json").read_text()
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
@@ -231,7 +231,7 @@ def test_starting_a_running_cluster_changes_nothing(cluster):
     assert {p.name: p.pid for p in status(cluster).processes} == before
 
 
-def test_two_starts_at_once_both_end_well(cluster):
+def test_concurrent_starts_both_succeed(cluster):
     outcomes: list[object] = []
 
     def run() -> None:
@@ -252,7 +252,7 @@ def test_status_and_logs_name_every_process(cluster):
     assert all(p.pid and p.rss > 0 for p in now.processes)
     assert 0 < now.pods_memory < now.memory
     assert set(logs(cluster)) == {"supervisor", *COMPONENTS}
-    with pytest.raises(UsageError, match="no log of 'nobody'"):
+    with pytest.raises(UsageError, match="no log 'nobody'"):
         logs(cluster, "nobody")
     json.loads(now.model_dump_json())
 
@@ -265,7 +265,7 @@ def test_no_key_is_readable_by_others_or_in_an_argument(cluster):
 
 
 @pytest.mark.parametrize("name", COMPONENTS)
-def test_a_killed_process_comes_back(core, cluster, name):
+def test_a_killed_process_is_restarted(core, cluster, name):
     before = {p.name: p for p in status(cluster).processes}[name]
     os.kill(before.pid, signal.SIGKILL)
 
@@ -279,8 +279,8 @@ def test_a_killed_process_comes_back(core, cluster, name):
     assert root_of(running_pid(cluster)).joinpath("data/from-the-pod").read_text() == "kept"
 
 
-def test_the_machines_own_settings_are_untouched(cluster):
-    """Forwarding is on inside; what the kubelet wants to set is a pretence there."""
+def test_the_machines_sysctls_are_unchanged(cluster):
+    """Forwarding is only enabled in the namespace, where the kubelet's sysctls are plain files."""
     inside = ["nsenter", f"--net={cluster.network_namespace}", "cat", "/proc/sys/net/ipv4/ip_forward"]
     assert subprocess.run(inside, capture_output=True, text=True, check=True).stdout.strip() == "1"
     kubelet = {p.name: p for p in status(cluster).processes}["kubelet"].pid

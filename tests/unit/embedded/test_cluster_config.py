@@ -10,7 +10,7 @@ from embedded.cluster.api import url_of
 from embedded.cluster.components import BINARIES, components
 from embedded.cluster.pki import Pki, leaves
 from embedded.cluster.places import Places
-from embedded.cluster.supervisor import LONGEST_PAUSE, STOP_ORDER, pause_after
+from embedded.cluster.supervisor import MAX_BACKOFF, STOP_ORDER, backoff
 from embedded.instance import Instance
 
 
@@ -25,11 +25,11 @@ def rows(places):
     return components(places, {name: Path("/bin") / tool for name, tool in BINARIES.items()})
 
 
-def test_containerd_keeps_everything_in_the_instances_folders(places):
-    held = tomllib.loads(config.containerd(places, "slipway.local/pause:1"))
-    for path in (held["root"], held["state"], held["grpc"]["address"]):
+def test_containerd_uses_the_instances_folders(places):
+    parsed = tomllib.loads(config.containerd(places, "slipway.local/pause:1"))
+    for path in (parsed["root"], parsed["state"], parsed["grpc"]["address"]):
         assert places.instance.name in Path(path).parts
-    cri = held["plugins"]["io.containerd.grpc.v1.cri"]
+    cri = parsed["plugins"]["io.containerd.grpc.v1.cri"]
     assert cri["sandbox_image"] == "slipway.local/pause:1"
     assert cri["restrict_oom_score_adj"] is True
     assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
@@ -42,19 +42,19 @@ def test_pods_get_addresses_of_the_slice_and_no_masquerading(places):
     assert plugin["ipam"]["ranges"] == [[{"subnet": str(places.instance.addresses.pods)}]]
 
 
-def test_the_kubelet_asks_for_credentials_and_stays_in_its_cgroup(places):
-    held = yaml.safe_load(config.kubelet(places, "/mine/pods"))
-    assert held["authentication"]["anonymous"] == {"enabled": False}
-    assert held["authorization"] == {"mode": "Webhook"}
-    assert (held["cgroupRoot"], held["cgroupsPerQOS"]) == ("/mine/pods", True)
-    assert held["clusterDNS"] == [str(places.instance.addresses.dns_service)]
-    assert held["imageGCHighThresholdPercent"] == 100
+def test_kubelet_requires_authentication_and_has_a_cgroup(places):
+    parsed = yaml.safe_load(config.kubelet(places, "/mine/pods"))
+    assert parsed["authentication"]["anonymous"] == {"enabled": False}
+    assert parsed["authorization"] == {"mode": "Webhook"}
+    assert (parsed["cgroupRoot"], parsed["cgroupsPerQOS"]) == ("/mine/pods", True)
+    assert parsed["clusterDNS"] == [str(places.instance.addresses.dns_service)]
+    assert parsed["imageGCHighThresholdPercent"] == 100
 
 
-def test_proxy_uses_nftables_and_leaves_the_conntrack_table_alone(places):
-    held = yaml.safe_load(config.proxy(places))
-    assert held["mode"] == "nftables"
-    assert held["conntrack"] == {"maxPerCore": 0, "min": 0}
+def test_proxy_uses_nftables_and_not_conntrack_settings(places):
+    parsed = yaml.safe_load(config.proxy(places))
+    assert parsed["mode"] == "nftables"
+    assert parsed["conntrack"] == {"maxPerCore": 0, "min": 0}
 
 
 def test_dns_has_no_upstream(places):
@@ -63,30 +63,32 @@ def test_dns_has_no_upstream(places):
     assert "rcode NXDOMAIN" in text
 
 
-def test_secrets_are_encrypted_first_and_read_either_way():
-    held = yaml.safe_load(config.encryption(b"k" * 32))
-    [rule] = held["resources"]
+def test_secrets_are_encrypted_and_plain_text_is_readable():
+    parsed = yaml.safe_load(config.encryption(b"k" * 32))
+    [rule] = parsed["resources"]
     assert rule["resources"] == ["secrets"]
     assert [next(iter(p)) for p in rule["providers"]] == ["secretbox", "identity"]
 
 
-def test_a_kubeconfig_carries_its_credentials_itself(places):
+def test_a_kubeconfig_embeds_its_credentials(places):
     instance = places.instance
-    wanted = leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
-    Pki(places.pki.folder).ensure(wanted)
-    held = yaml.safe_load(config.kubeconfig(places, "admin", "https://127.0.0.1:20000"))
-    assert held["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:20000"
-    assert set(held["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
-    assert held["current-context"] == "mine"
+    required = leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
+    Pki(places.pki.folder).ensure(required)
+    parsed = yaml.safe_load(config.kubeconfig(places, "admin", "https://127.0.0.1:20000"))
+    assert parsed["clusters"][0]["cluster"]["server"] == "https://127.0.0.1:20000"
+    assert set(parsed["users"][0]["user"]) == {"client-certificate-data", "client-key-data"}
+    assert parsed["current-context"] == "mine"
 
 
-def test_every_component_waits_for_components_that_there_are(places):
+def test_every_component_depends_on_existing_ones(places):
     table = {row.name: row for row in rows(places)}
     for row in table.values():
         assert set(row.after) <= set(table)
         for needed in row.after:
-            gate = table[needed]
-            assert gate.listens or gate.socket or gate.healthy, f"{needed} never says that it answers"
+            dependency = table[needed]
+            assert dependency.listens or dependency.socket or dependency.healthy, (
+                f"{needed} has no readiness probe"
+            )
 
 
 def test_every_component_is_stopped_once_and_etcd_last(places):
@@ -96,11 +98,11 @@ def test_every_component_is_stopped_once_and_etcd_last(places):
     assert order.index("apiserver") < order.index("etcd") == len(order) - 1
 
 
-def test_only_the_forwarder_is_outside_of_the_clusters_network(places):
+def test_only_the_forwarder_is_in_the_machines_network(places):
     assert [row.name for row in rows(places) if row.network == "machine"] == ["forwards"]
 
 
-def test_the_components_are_told_what_they_must_be(places):
+def test_components_have_their_security_flags(places):
     table = {row.name: " ".join(row.command) for row in rows(places)}
     for flag in (
         "--authorization-mode=Node,RBAC",
@@ -116,34 +118,34 @@ def test_the_components_are_told_what_they_must_be(places):
     assert "--client-cert-auth=true" in table["etcd"]
 
 
-def test_no_argument_holds_a_key(places):
+def test_no_argument_contains_a_key(places):
     instance = places.instance
-    wanted = leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
-    Pki(places.pki.folder).ensure(wanted)
+    required = leaves(instance.node_name, instance.addresses.node, instance.addresses.api_service)
+    Pki(places.pki.folder).ensure(required)
     assert "PRIVATE KEY" not in "".join(row.model_dump_json() for row in rows(places))
 
 
-def test_the_pause_between_starts_grows_to_a_limit():
-    pauses = [pause_after(n) for n in range(100)]
+def test_the_backoff_grows_to_a_limit():
+    pauses = [backoff(n) for n in range(100)]
     assert pauses == sorted(pauses)
     assert pauses[0] < 0.5
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[-1] == MAX_BACKOFF
 
 
-def test_the_first_objects_have_addresses_of_the_api(places):
-    made = {url_of(manifest) for manifest in bootstrap.objects(places)}
-    assert "/apis/storage.k8s.io/v1/storageclasses/standard" in made
-    assert "/api/v1/namespaces/kube-system/services/kube-dns" in made
-    assert len(made) == len(bootstrap.objects(places))
+def test_initial_objects_have_distinct_api_paths(places):
+    urls = {url_of(manifest) for manifest in bootstrap.objects(places)}
+    assert "/apis/storage.k8s.io/v1/storageclasses/standard" in urls
+    assert "/api/v1/namespaces/kube-system/services/kube-dns" in urls
+    assert len(urls) == len(bootstrap.objects(places))
 
 
-def test_our_own_processes_may_do_only_what_they_do(places):
+def test_our_processes_have_least_privilege(places):
     rules = {
         manifest["metadata"]["name"]: manifest["rules"]
         for manifest in bootstrap.objects(places)
         if manifest["kind"] == "ClusterRole"
     }
     assert set(rules) == {"slipway:coredns", "slipway:volumes", "slipway:forwards"}
-    for verbs in (rule["verbs"] for held in rules.values() for rule in held):
+    for verbs in (rule["verbs"] for parsed in rules.values() for rule in parsed):
         assert "*" not in verbs
     assert rules["slipway:forwards"] == [{"apiGroups": [""], "resources": ["services"], "verbs": ["get"]}]

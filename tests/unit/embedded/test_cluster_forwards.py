@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from embedded.cluster import forwards
-from embedded.cluster.forwarding import Fixed, carry
+from embedded.cluster.forwarding import FixedTarget, forward_connection
 from embedded.cluster.forwards import Forward
 from embedded.cluster.places import Places
 from embedded.instance import Instance
@@ -21,23 +21,23 @@ def places(tmp_path):
     return Places(instance)
 
 
-def test_a_table_is_kept_in_the_order_of_its_ports(places):
+def test_a_table_is_sorted_by_port(places):
     table = forwards.checked([Forward(3001, "b", "s", 80), Forward(3000, "a", "s", 80)], places)
     forwards.write(places.forwards, table)
     assert forwards.read(places.forwards) == table
     assert [f.port for f in table] == [3000, 3001]
 
 
-def test_no_table_is_an_empty_one(places):
+def test_a_missing_table_is_empty(places):
     assert forwards.read(places.forwards) == ()
 
 
-def test_one_port_for_two_services_is_refused_by_name(places):
-    with pytest.raises(UsageError, match=r"Port 3000 can't lead to b/two.*leads to a/one"):
+def test_one_port_for_two_services_is_refused(places):
+    with pytest.raises(UsageError, match=r"Port 3000 can't be forwarded to b/two.*forwarded to a/one"):
         forwards.checked([Forward(3000, "a", "one", 80), Forward(3000, "b", "two", 80)], places)
 
 
-def test_the_api_servers_port_is_not_for_services(places):
+def test_the_api_servers_port_is_reserved(places):
     with pytest.raises(UsageError, match="the API server"):
         forwards.checked([Forward(places.instance.ports.api, "a", "one", 80)], places)
 
@@ -52,23 +52,23 @@ def test_the_api_servers_port_is_not_for_services(places):
         (3000, "a", "s", 0),
     ],
 )
-def test_what_cannot_be_a_forward_is_refused(parts):
+def test_invalid_forwards_are_refused(parts):
     with pytest.raises(ValidationError):
         Forward(*parts)
 
 
 class Later:
-    """A target that is known only at the second look."""
+    """A target whose address is only known after a refresh."""
 
     def __init__(self, stale, fresh):
-        self._answers = {False: stale, True: fresh}
+        self._addresses = {False: stale, True: fresh}
 
-    async def address(self, *, anew):
-        return self._answers[anew]
+    async def address(self, *, refresh):
+        return self._addresses[refresh]
 
 
 async def _through(target, sent: bytes) -> bytes:
-    front = await asyncio.start_server(lambda r, w: carry(r, w, target), "127.0.0.1", 0)
+    front = await asyncio.start_server(lambda r, w: forward_connection(r, w, target), "127.0.0.1", 0)
     reader, writer = await asyncio.open_connection(*front.sockets[0].getsockname())
     with contextlib.suppress(OSError):
         writer.write(sent)
@@ -88,11 +88,11 @@ async def _echo(reader, writer):
 
 @settings(max_examples=25)  # real sockets
 @given(st.binary(max_size=300_000))
-def test_bytes_travel_unchanged_and_a_half_closed_connection_stays_open(sent):
+def test_bytes_are_unchanged_after_a_half_close(sent):
     async def scenario():
         server = await asyncio.start_server(_echo, "127.0.0.1", 0)
         try:
-            return await _through(Fixed(server.sockets[0].getsockname()), sent)
+            return await _through(FixedTarget(server.sockets[0].getsockname()), sent)
         finally:
             server.close()
 
@@ -114,5 +114,5 @@ def test_a_stale_address_is_looked_up_again():
     assert asyncio.run(scenario()) == b"hello"
 
 
-def test_a_forward_to_nowhere_is_closed_at_once():
+def test_a_forward_without_a_target_is_closed():
     assert asyncio.run(_through(Later(None, None), b"")) == b""

@@ -1,4 +1,4 @@
-"""What the cluster asks of a machine, on machines made of files."""
+"""The cluster's requirements on a machine, with machines that are simulated by files."""
 
 import signal
 import socket
@@ -38,26 +38,26 @@ def v2(tmp_path: Path, controllers: str) -> Path:
 
 
 def test_a_version_1_machine_is_read(tmp_path):
-    held = Hierarchies.of_this_machine(written(tmp_path, V1))
-    assert not held.unified
-    assert held.mounts["cpu"] == held.mounts["cpuacct"] == Path("/sys/fs/cgroup/cpu,cpuacct")
-    assert held.mounts["unified"] == Path("/sys/fs/cgroup/unified")
-    assert "rw" not in held.mounts
+    hierarchies = Hierarchies.of_this_machine(written(tmp_path, V1))
+    assert not hierarchies.unified
+    assert hierarchies.mounts["cpu"] == hierarchies.mounts["cpuacct"] == Path("/sys/fs/cgroup/cpu,cpuacct")
+    assert hierarchies.mounts["unified"] == Path("/sys/fs/cgroup/unified")
+    assert "rw" not in hierarchies.mounts
 
 
 def test_a_version_2_machine_is_read(tmp_path):
-    held = Hierarchies.of_this_machine(v2(tmp_path, "cpuset cpu io memory pids\n"))
-    assert held.unified
-    assert held.mounts == {"unified": tmp_path}
+    hierarchies = Hierarchies.of_this_machine(v2(tmp_path, "cpuset cpu io memory pids\n"))
+    assert hierarchies.unified
+    assert hierarchies.mounts == {"unified": tmp_path}
 
 
 @pytest.mark.parametrize("controllers", ["", "cpu pids\n"])
-def test_a_machine_without_usable_cgroups_is_shown_the_way_out(tmp_path, controllers):
+def test_a_machine_without_usable_cgroups_is_refused(tmp_path, controllers):
     with pytest.raises(UsageError, match=r"no usable cgroups.*kind"):
         Hierarchies.of_this_machine(v2(tmp_path, controllers))
 
 
-def test_version_2_groups_have_no_process_in_an_inner_group(tmp_path):
+def test_version_2_inner_groups_have_no_processes(tmp_path):
     (tmp_path / "cgroup.controllers").write_text("cpu cpuset memory misc pids\n")
     group = Cgroups("mine", Hierarchies(unified=True, mounts={"unified": tmp_path}))
     group.make()
@@ -67,7 +67,7 @@ def test_version_2_groups_have_no_process_in_an_inner_group(tmp_path):
     assert (tmp_path / "mine" / "system" / "cgroup.procs").read_text() == "1234"
 
 
-def test_every_process_below_is_found_and_every_part_can_be_asked(tmp_path):
+def test_processes_are_found_in_all_groups_and_parts(tmp_path):
     group = Cgroups("mine", Hierarchies(unified=True, mounts={"unified": tmp_path}))
     group.make()
     (tmp_path / "mine/pods/kubepods/pod1").mkdir(parents=True)
@@ -77,18 +77,18 @@ def test_every_process_below_is_found_and_every_part_can_be_asked(tmp_path):
     assert group.pids("pods") == {12}
 
 
-def test_groups_that_cannot_be_made_are_a_refusal(tmp_path):
+def test_read_only_cgroups_are_refused(tmp_path):
     blocked = written(tmp_path, "a file, not a folder")
     group = Cgroups("mine", Hierarchies(unified=True, mounts={"unified": blocked}))
     with pytest.raises(UsageError, match=r"can't be written.*kind"):
         group.make()
 
 
-def test_memory_of_a_group_that_is_gone_is_none(tmp_path):
+def test_memory_of_a_missing_group_is_zero(tmp_path):
     assert Cgroups("mine", Hierarchies(unified=True, mounts={"unified": tmp_path})).memory() == 0
 
 
-def test_killing_passes_over_what_is_gone(tmp_path):
+def test_kill_ignores_processes_that_have_ended(tmp_path):
     group = Cgroups("mine", Hierarchies(unified=True, mounts={"unified": tmp_path}))
     group.make()
     with subprocess.Popen(["true"]) as gone:
@@ -98,15 +98,15 @@ def test_killing_passes_over_what_is_gone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("given_machine", "message"),
+    ("machine", "message"),
     [
         ({"system": "Darwin"}, "this is Darwin"),
-        ({"system": "Linux", "user": 1000}, "needs root"),
+        ({"system": "Linux", "user": 1000}, "requires root"),
     ],
 )
-def test_another_machine_or_user_is_refused_with_the_way_out(given_machine, message):
+def test_another_machine_or_user_is_refused(machine, message):
     with pytest.raises(UsageError, match=message) as caught:
-        check_machine(**given_machine)
+        check_machine(**machine)
     assert "`kind`" in caught.value.fix
     assert caught.value.exit_code == 2
 
@@ -121,7 +121,7 @@ def test_a_kernel_without_overlayfs_is_refused(tmp_path):
 
 
 def test_missing_programs_are_named(tmp_path):
-    with pytest.raises(UsageError, match=r"lacks containerd, runc.*kind"):
+    with pytest.raises(UsageError, match=r"missing: containerd, runc.*kind"):
         check_commands(search=str(tmp_path))
 
 
@@ -137,7 +137,7 @@ def test_mounts_below_are_found_deepest_first(tmp_path):
     assert below == [Path("/data/mine/a b/c"), Path("/data/mine")]
 
 
-def test_only_mount_points_that_we_made_and_nobody_used_are_removed(tmp_path):
+def test_only_empty_mount_points_of_ours_are_removed(tmp_path):
     ledger = tmp_path / "ledger"
     theirs, ours, used = (tmp_path / name for name in ("theirs", "ours", "used"))
     theirs.mkdir()
@@ -154,22 +154,22 @@ ROUTES = st.sampled_from(["198.18.0.0/15", "198.18.0.0/20", "198.18.3.0/24", "19
 
 
 @given(ROUTES)
-def test_a_route_that_overlaps_is_named(route):
+def test_an_overlapping_route_is_reported(route):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(occupancy, "_ip", lambda *_: [{"dst": "default"}, {"dst": route, "dev": "tun0"}])
-        wanted = IPv4Network("198.18.0.0/20")
-        assert occupancy.network_holder(wanted) == f"route {route} dev tun0"
-        assert occupancy.network_holder(wanted, own_link="tun0") is None
+        network = IPv4Network("198.18.0.0/20")
+        assert occupancy.network_holder(network) == f"route {route} dev tun0"
+        assert occupancy.network_holder(network, own_link="tun0") is None
 
 
-def test_other_routes_are_not_in_the_way(monkeypatch):
+def test_other_routes_are_ignored(monkeypatch):
     monkeypatch.setattr(
         occupancy, "_ip", lambda *_: [{"dst": "0.0.0.0/0"}, {"dst": "10.0.0.0/8", "dev": "x"}]
     )
     assert occupancy.network_holder(IPv4Network("198.18.0.0/20")) is None
 
 
-def test_a_listening_port_is_named_with_its_process():
+def test_a_port_in_use_is_reported_with_its_process():
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         assert str(occupancy.port_holder((port,))).startswith(f"port {port}: ")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from embedded.cluster.bootstrap import PROVISIONER
 from embedded.cluster.diagnosis import useful_line
 from embedded.cluster.readiness import node_is_ready
-from embedded.cluster.volumes import CLAIMS, VOLUMES, Volumes, is_released, volume_for, wants_volume
+from embedded.cluster.volumes import CLAIMS, VOLUMES, Volumes, is_released, needs_volume, volume_for
 
 UID = "afaca662-679d-4ec6-ac7d-9ce35b278787"
 CLASS = {"reclaimPolicy": "Delete"}
@@ -41,7 +41,7 @@ def volume(name=f"pvc-{UID}", phase="Released", policy="Delete", by=PROVISIONER)
 
 
 class Cluster:
-    """The part of an API server that keeps claims and volumes."""
+    """A fake API server with claims and volumes."""
 
     def __init__(self, claims=(), volumes=()):
         self.claims = list(claims)
@@ -73,20 +73,20 @@ class Cluster:
         self.volumes.pop(path.removeprefix(f"{VOLUMES}/"), None)
 
 
-def settle(cluster, root):
-    asyncio.run(Volumes(cluster, root, "node").settle())
+def reconcile(cluster, root):
+    asyncio.run(Volumes(cluster, root, "node").reconcile())
 
 
 def test_a_claim_gets_a_folder_and_a_volume_bound_to_it(tmp_path):
     cluster = Cluster([claim()])
-    settle(cluster, tmp_path)
+    reconcile(cluster, tmp_path)
     folder = tmp_path / f"pvc-{UID}"
     assert folder.is_dir()
     assert folder.stat().st_mode & 0o777 == 0o777
     [made] = cluster.volumes.values()
     assert made["spec"]["local"] == {"path": str(folder)}
     assert made["spec"]["claimRef"]["uid"] == UID
-    settle(cluster, tmp_path)
+    reconcile(cluster, tmp_path)
     assert len(cluster.volumes) == 1
 
 
@@ -98,24 +98,24 @@ def test_a_claim_gets_a_folder_and_a_volume_bound_to_it(tmp_path):
         {**claim(), "metadata": {"name": "x", "annotations": {}}},
     ],
 )
-def test_claims_of_others_are_left_alone(tmp_path, other):
-    assert not wants_volume(other)
-    settle(Cluster([other]), tmp_path)
+def test_other_claims_are_ignored(tmp_path, other):
+    assert not needs_volume(other)
+    reconcile(Cluster([other]), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_released_volume_goes_with_its_folder(tmp_path):
+def test_a_released_volume_is_deleted_with_its_folder(tmp_path):
     folder = tmp_path / f"pvc-{UID}"
     folder.mkdir()
     (folder / "file").write_text("x")
     cluster = Cluster(volumes=[volume()])
-    settle(cluster, tmp_path)
+    reconcile(cluster, tmp_path)
     assert not folder.exists()
     assert cluster.volumes == {}
 
 
 def bound(size, **changes):
-    """A cluster with one claim that has a volume, and now asks for `size`."""
+    """A cluster with a bound claim that now requests `size`."""
     asked = claim()
     made = volume_for(asked, {"reclaimPolicy": "Delete"}, "/x", "node") | changes
     asked["spec"] |= {"volumeName": f"pvc-{UID}", "resources": {"requests": {"storage": size}}}
@@ -123,23 +123,23 @@ def bound(size, **changes):
     return Cluster([asked], [made])
 
 
-def test_a_claim_that_asks_for_more_is_given_it(tmp_path):
+def test_a_larger_claim_is_resized(tmp_path):
     cluster = bound("4Gi")
-    settle(cluster, tmp_path)
+    reconcile(cluster, tmp_path)
     assert cluster.volumes[f"pvc-{UID}"]["spec"]["capacity"] == {"storage": "4Gi"}
     assert cluster.claims[0]["status"]["capacity"] == {"storage": "4Gi"}
     assert cluster.merged == [
         f"{VOLUMES}/pvc-{UID}",
         "/api/v1/namespaces/team-a/persistentvolumeclaims/data/status",
     ]
-    settle(cluster, tmp_path)
+    reconcile(cluster, tmp_path)
     assert len(cluster.merged) == 2, "once"
 
 
-def test_a_growth_that_was_cut_off_after_the_volume_goes_on(tmp_path):
+def test_an_interrupted_resize_is_completed(tmp_path):
     cluster = bound("4Gi")
     cluster.volumes[f"pvc-{UID}"]["spec"]["capacity"] = {"storage": "4Gi"}
-    settle(cluster, tmp_path)
+    reconcile(cluster, tmp_path)
     assert cluster.claims[0]["status"]["capacity"] == {"storage": "4Gi"}
 
 
@@ -154,40 +154,40 @@ def test_a_growth_that_was_cut_off_after_the_volume_goes_on(tmp_path):
     ],
     ids=["has it", "of another provisioner", "of another claim"],
 )
-def test_volumes_that_are_as_large_or_not_ours_do_not_grow(tmp_path, cluster):
-    settle(cluster, tmp_path)
+def test_other_volumes_are_not_resized(tmp_path, cluster):
+    reconcile(cluster, tmp_path)
     assert cluster.merged == []
 
 
 @pytest.mark.parametrize("kept", [volume(phase="Bound"), volume(policy="Retain"), volume(by="another")])
-def test_volumes_in_use_kept_or_of_others_stay(tmp_path, kept):
+def test_bound_retained_and_foreign_volumes_are_kept(tmp_path, kept):
     folder = tmp_path / f"pvc-{UID}"
     folder.mkdir()
     assert not is_released(kept)
-    settle(Cluster(volumes=[kept]), tmp_path)
+    reconcile(Cluster(volumes=[kept]), tmp_path)
     assert folder.exists()
 
 
 @given(st.text(min_size=1).filter(lambda text: text != f"pvc-{UID}"))
-def test_no_name_leads_out_of_the_folder(tmp_path_factory, name):
+def test_a_name_can_not_escape_the_folder(tmp_path_factory, name):
     root = tmp_path_factory.mktemp("volumes")
     inner = root / "volumes"
     inner.mkdir()
     (root / "precious").mkdir()
-    settle(Cluster(volumes=[volume(name=name), volume(name="../precious"), volume(name=".")]), inner)
+    reconcile(Cluster(volumes=[volume(name=name), volume(name="../precious"), volume(name=".")]), inner)
     assert (root / "precious").is_dir()
     assert inner.is_dir()
 
 
 @given(st.uuids())
-def test_a_volume_is_named_by_its_claim(uid: UUID):
+def test_a_volume_is_named_after_its_claim(uid: UUID):
     made = claim()
     made["metadata"]["uid"] = str(uid)
     assert volume_for(made, CLASS, "/x", "node")["metadata"]["name"] == f"pvc-{uid}"
 
 
 @pytest.mark.parametrize(
-    ("lines", "telling"),
+    ("lines", "expected"),
     [
         (["I1122 12:00:00 fine", "E1122 12:00:01 no such port", "I1122 12:00:02 bye"], "no such port"),
         (['{"level":"info"}', '{"level":"fatal","msg":"corrupt"}', '{"level":"info","x":1}'], "corrupt"),
@@ -196,11 +196,11 @@ def test_a_volume_is_named_by_its_claim(uid: UUID):
         ([], "empty"),
     ],
 )
-def test_the_useful_line_of_a_log_is_quoted(lines, telling):
-    assert telling in useful_line(lines)
+def test_the_useful_line_of_a_log_is_quoted(lines, expected):
+    assert expected in useful_line(lines)
 
 
-def test_a_node_is_ready_only_if_it_said_so_since():
+def test_a_node_is_ready_only_with_a_recent_heartbeat():
     beat = {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-11-22T12:00:00Z"}
     at = 1795348800.0
     assert node_is_ready({"status": {"conditions": [beat]}}, at + 0.9), "the beat has whole seconds"
