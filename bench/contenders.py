@@ -110,11 +110,11 @@ def _boto3(task: Task) -> Callable[[], object]:
 
 
 def _boto3_crt(task: Task) -> Callable[[], object]:
-    from boto3 import Session  # noqa: PLC0415
+    from botocore.session import Session  # noqa: PLC0415
     from s3transfer import crt  # noqa: PLC0415
 
-    key = _key()
-    session = Session(key.access_key, key.secret_key.get_secret_value(), region_name=REGION)
+    key, session = _key(), Session()
+    session.set_credentials(key.access_key, key.secret_key.get_secret_value())
     credentials = crt.BotocoreCRTCredentialsWrapper(session.get_credentials())
     client = crt.create_s3_crt_client(
         REGION, credentials.to_crt_credentials_provider(), use_ssl=False, target_throughput=1_250_000_000
