@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 from support.certificates import authority, certificate
+from support.drive import flip_byte
 from support.faulty_store import Fault, faulty_store
 from support.minio import contents, running_minio
 from support.mortal_minio import mortal_minio
@@ -261,6 +262,36 @@ def test_an_interrupt_cancels_and_leaves_nothing(minio, transfers, tmp_path, dir
     assert contents(minio) == before
     assert pending(minio) == []
     assert [*to.glob("*")] == []
+
+
+def test_what_the_crt_keeps_no_word_of_is_told_by_the_stores_own(proxy, minio, uploaded, tmp_path):
+    """To the CRT this is a request to slow down; MinIO means that it can't read the object back."""
+    proxy.faults = [Fault("GET", status=503, code="SlowDownRead")]
+    with pytest.raises(StoreError) as failed:
+        opened(proxy.url, key_of(minio), retries=1).download(
+            "data", [Download(uploaded, tmp_path / "to", LARGE)]
+        )
+    assert failed.value.cause == "damaged"
+    assert failed.value.why.startswith("SlowDownRead: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_byte_flipped_on_the_drive_is_damage_and_leaves_no_file(tmp_path):
+    (tmp_path / "store").mkdir()
+    source, to = tmp_path / "source", tmp_path / "to"
+    content = os.urandom(200_000)
+    source.write_bytes(content)
+    with mortal_minio(tmp_path / "store") as mortal:
+        mortal.server.client().create_bucket(Bucket="data")
+        there = opened(mortal.server.url, key_of(mortal.server), retries=1)
+        there.upload("data", [Upload(source, "flipped")])
+        there.download("data", [Download("flipped", to / "file", len(content))])
+        (to / "file").unlink()
+        flip_byte(mortal.data, "data", "flipped", content, 100_000)
+        with pytest.raises(StoreError) as failed:
+            there.download("data", [Download("flipped", to / "file", len(content))])
+    assert failed.value.cause == "damaged"
+    assert list(to.iterdir()) == []
 
 
 def test_an_object_that_is_replaced_meanwhile_is_not_mixed(proxy, minio, uploaded, tmp_path):
