@@ -1,6 +1,6 @@
 """What the AWS CRT reports of a request that failed, as botocore's exceptions.
 
-`storage.client.asking` then has one set of words for both clients.
+`storage.client.asking` then gives both clients the same messages.
 """
 
 import re
@@ -84,11 +84,11 @@ def as_botocore(error: BaseException, url: str) -> BaseException:
     return kind(endpoint_url=url, error=error) if kind else error
 
 
-def lost_its_words(error: BaseException) -> bool:
-    """Whether the store, asked once more by the ordinary client, may say more than this, or do it.
+def is_unexplained(error: BaseException) -> bool:
+    """Whether one more attempt by boto3's ordinary client may succeed, or give a better reason.
 
-    Such are answers of 500 and above, which the CRT keeps no word of; answers that broke off; and a body
-    that did not arrive whole, which the CRT does not send again.
+    So it is for answers of 500 and above, of which the CRT keeps neither code nor message; for answers that
+    broke off; and for a body that did not arrive whole, which the CRT does not send again.
     """
     if isinstance(error, ClientError):
         return error.response["Error"]["Code"] in ("InternalError", "SlowDown", CUT_SHORT)

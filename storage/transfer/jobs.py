@@ -1,4 +1,4 @@
-"""One object on its way by the AWS CRT: what is asked, what is checked, and what is left after a failure."""
+"""The upload or download of one object by the AWS CRT: request, checks, and what happens after a failure."""
 
 import hashlib
 import secrets
@@ -16,7 +16,7 @@ from storage.checksums import encoded_sha256
 from storage.client import asking, open_store
 from storage.registry.model_files import MAX_VERSION_BYTES, download
 from storage.transfer import crt
-from storage.transfer.failures import as_botocore, disk_reason, lost_its_words
+from storage.transfer.failures import as_botocore, disk_reason, is_unexplained
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -35,7 +35,7 @@ def on_disk(doing: str, path: Path) -> Iterator[None]:
 
 
 class UploadJob:
-    """A file on its way to the store."""
+    """The upload of one file."""
 
     def __init__(self, bucket: crt.Bucket, key: str, path: Path, size: int, sha256: str | None) -> None:
         self.size = size
@@ -55,7 +55,7 @@ class UploadJob:
         if not self._crc or self.size <= crt.PART:
             return
         # Of an object in parts MinIO does not take the checksum in advance, as the CRT would send it.
-        client, bucket, key = ordinary(self._bucket), self._bucket.name, self._key
+        client, bucket, key = _ordinary_client(self._bucket), self._bucket.name, self._key
         with asking(f"write {key}"):
             kept = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
             if kept.get("ChecksumCRC64NVME") == self._crc:
@@ -76,21 +76,23 @@ class UploadJob:
             raise FailedError(f"Could not read {self._path}.", why=reason) from error
         known = as_botocore(error, self._bucket.url)
         with asking(f"write {self._key}"):
-            if not lost_its_words(known):
+            if not is_unexplained(known):
                 raise known
             sums = {"ChecksumCRC64NVME": self._crc} if self._crc else {"ChecksumAlgorithm": "CRC64NVME"}
             arguments = {**sums, "ChecksumType": "FULL_OBJECT"}
             with self._path.open("rb") as file:
-                ordinary(self._bucket).upload_fileobj(file, self._bucket.name, self._key, ExtraArgs=arguments)
+                _ordinary_client(self._bucket).upload_fileobj(
+                    file, self._bucket.name, self._key, ExtraArgs=arguments
+                )
 
 
 class DownloadJob:
-    """An object on its way to a file, which has another name until it is whole."""
+    """The download of one object to a file, which has another name until it is complete."""
 
     def __init__(self, bucket: crt.Bucket, key: str, path: Path, size: int, sha256: str | None) -> None:
         self.size = size
         self._bucket, self._key, self._path, self._sha256 = bucket, key, path, sha256
-        # A name that nobody can have put a link at.
+        # A name that nobody can have put a link at; beside the final one, so that it is a rename.
         self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
 
     def request(self) -> dict[str, Any]:
@@ -118,19 +120,21 @@ class DownloadJob:
             raise FailedError(f"Could not write {self._path}.", why=reason) from error
         known = as_botocore(error, self._bucket.url)
         with asking(f"read {self._key}"):
-            if not lost_its_words(known) or self.size > MAX_VERSION_BYTES:
+            if not is_unexplained(known) or self.size > MAX_VERSION_BYTES:
                 raise known
         with on_disk("write", self._path), self._part.open("wb") as file:
-            found = download(ordinary(self._bucket), self._bucket.name, self._key, self._key, file.write)
+            found = download(
+                _ordinary_client(self._bucket), self._bucket.name, self._key, self._key, file.write
+            )
         if self._sha256 not in (None, found.sha256):
             raise _altered(self._key, f"Its SHA-256 is not {self._sha256}, as was expected.")
 
 
-def ordinary(bucket: crt.Bucket) -> "S3Client":
-    """Open the client that does once more what the CRT gave up on without the store's own words.
+def _ordinary_client(bucket: crt.Bucket) -> "S3Client":
+    """Open boto3's ordinary client, which repeats what the CRT gave up on without a reason.
 
     The CRT keeps neither code nor message of an answer of 500 and above, so a store that is full, busy or
-    damaged would read alike; and a store that can't read an object back breaks off its answer.
+    damaged would get the same message; and a store that can't read an object back breaks off its answer.
     """
     return open_store(bucket.access, retries=0)
 

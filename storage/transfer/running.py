@@ -17,7 +17,7 @@ _Event = tuple[int, int, BaseException | None, bool]
 
 
 class Job(Protocol):
-    """One object on its way."""
+    """The transfer of one object."""
 
     size: int
 
@@ -28,10 +28,10 @@ class Job(Protocol):
         """The request succeeded; raises if the result is not what it should be."""
 
     def abandon(self) -> None:
-        """Remove what there is on this machine of a request that did not succeed."""
+        """Remove what an unsuccessful request left on this machine."""
 
     def fail(self, error: BaseException) -> None:
-        """Do what the request did not in another way; raises what a person is told where that fails too."""
+        """The request failed: do it in another way, or raise the error that the user gets."""
 
 
 def run(client: S3Client, jobs: Iterator[Job], total: int, progress: Progress) -> None:

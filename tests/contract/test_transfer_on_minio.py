@@ -239,7 +239,7 @@ def test_a_store_that_stays_busy_is_given_up(proxy, minio, tmp_path):
     with pytest.raises(StoreError) as failed:
         opened(proxy.url, key_of(minio), retries=2).upload("data", [Upload(source, "busy")])
     assert failed.value.cause == "busy"
-    assert proxy.count("PUT") == 4, "one attempt, two more, and one by the ordinary client, for its words"
+    assert proxy.count("PUT") == 4, "one attempt, two more, and one by the ordinary client"
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
@@ -264,7 +264,7 @@ def test_an_interrupt_cancels_and_leaves_nothing(minio, transfers, tmp_path, dir
     assert [*to.glob("*")] == []
 
 
-def test_what_the_crt_keeps_no_word_of_is_told_by_the_stores_own(proxy, minio, uploaded, tmp_path):
+def test_an_answer_that_the_crt_drops_keeps_its_cause(proxy, minio, uploaded, tmp_path):
     """To the CRT this is a request to slow down; MinIO means that it can't read the object back."""
     proxy.faults = [Fault("GET", status=503, code="SlowDownRead")]
     with pytest.raises(StoreError) as failed:

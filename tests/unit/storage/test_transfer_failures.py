@@ -14,7 +14,7 @@ from slipway.core.errors import FailedError, StoreError
 from storage.client import StoreAccess, asking
 from storage.keys import StoreKey
 from storage.transfer.crt import PART, Bucket, get, put, require_trusted
-from storage.transfer.failures import as_botocore, lost_its_words
+from storage.transfer.failures import as_botocore, is_unexplained
 from storage.transfer.jobs import DownloadJob, UploadJob
 
 URL = "http://127.0.0.1:9000"
@@ -129,8 +129,8 @@ def test_a_file_that_shrinks_is_told(tmp_path):
         (crt("AWS_ERROR_S3_RESPONSE_CHECKSUM_MISMATCH"), False),
     ],
 )
-def test_the_store_is_asked_once_more_where_the_crt_kept_no_word_of_it(error, again):
-    assert lost_its_words(as_botocore(error, URL)) is again
+def test_what_the_crt_does_not_explain_is_tried_once_more(error, again):
+    assert is_unexplained(as_botocore(error, URL)) is again
 
 
 def test_the_bucket_is_in_the_path_or_in_the_host():
