@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 STACK ?= local
 DATA ?=
+# Processes that share the tests; one of them has the local platform.
+WORKERS ?= 2
 UV_VERSION := 0.13.9
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -12,7 +14,7 @@ INSTALLED := $(VENV)/.installed
 # Where a shell forbids Python to keep bytecode, every command compiles what it imports again, for seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install tools up down test check unit bench golden format
+.PHONY: help install tools up down test check lint unit bench golden format
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -33,8 +35,8 @@ $(INSTALLED): pyproject.toml uv.lock
 		embedded.plugins.platform.provider"
 	@touch $@
 
-tools: install ## Build the tools, those of the tests too, and install the Debian packages that this machine lacks
-	@$(SLIPWAY) doctor --fix --tests >/dev/null
+tools: install ## Build the tools of the local platform and install the Debian packages that are missing
+	@$(SLIPWAY) doctor --fix >/dev/null
 
 up: install ## From a bare machine to a served model (DATA=path.csv for your own data)
 	@$(SLIPWAY) quickstart $(STACK) $(if $(DATA),--data "$(DATA)")
@@ -42,18 +44,20 @@ up: install ## From a bare machine to a served model (DATA=path.csv for your own
 down: install ## Take away everything that `make up` made; the tool cache stays
 	@$(SLIPWAY) local delete --yes
 
-test: tools ## Every test: unit, real servers, the whole platform
-	@$(PY) -m pytest
+test: install ## Every test: unit, real servers, the whole platform
+	@$(SLIPWAY) doctor --fix --tests >/dev/null
+	@$(PY) -m pytest -n $(WORKERS)
 
-check: install ## ruff, mypy strict, import-linter and the unit tests
+check: lint unit ## What a commit needs: lint and unit
+
+lint: install ## ruff, mypy strict and import-linter
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(PY) -m pytest tests/unit -q
 
 unit: install ## The unit tests alone
-	@$(PY) -m pytest tests/unit -q
+	@$(PY) -m pytest tests/unit -q -n $(WORKERS)
 
 bench: install ## Measure, and write docs/benchmarks.md
 	@$(PY) -m bench

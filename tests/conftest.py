@@ -1,15 +1,32 @@
-"""What holds for every test: no live credentials, and in CI no skip that counts as a pass."""
+"""What holds for every test: no live credentials, two workers, and in CI no skip that counts as a pass."""
 
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from support import distribution
+from xdist.workermanage import WorkerController
+
+workers: list[WorkerController] = []
+CLEANED_UP_SECONDS = 600.0
+"""How long an interrupted run waits until its workers have stopped what they started."""
+
+
+def _interrupt_once(_number: int, _frame: object) -> None:
+    """End the run, and let nothing interrupt the fixtures that stop servers and delete the platform."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
 
 # A shell starts what runs in the background with SIGINT ignored, and children inherit that: the tests that
-# press Ctrl-C would wait for ever.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+# press Ctrl-C would wait for ever. A worker of xdist is interrupted by the terminal and by the run as well.
+if os.environ.get("PYTEST_XDIST_WORKER"):
+    signal.signal(signal.SIGINT, _interrupt_once)
+elif signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A deadline would assert a wall time: on a busy machine a correct test would fail.
@@ -32,6 +49,33 @@ def no_live_credentials() -> Iterator[None]:
     yield
     del os.environ["PULUMI_ERROR_OUTPUT_STRING"]
     os.environ.update(kept)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest."""
+    items[:] = distribution.in_order(items)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> distribution.PartScheduling:
+    """Give each worker whole files, and one of them everything that uses the local platform."""
+    # Else the parts with the most tests would come first, which are the quickest.
+    config.option.loadscopereorder = False
+    return distribution.PartScheduling(config, log)
+
+
+def pytest_testnodeready(node: WorkerController) -> None:
+    """Remember a worker, so that an interrupted run can wait for it."""
+    workers.append(node)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Wait until the workers have cleaned up: xdist kills them after ten seconds, and their servers stay."""
+    for worker in workers:
+        with suppress(ProcessLookupError):
+            os.kill(worker.gateway._io.popen.pid, signal.SIGINT)
+    for worker in workers:
+        with suppress(worker.channel.TimeoutError, worker.channel.RemoteError, EOFError):
+            worker.channel.waitclose(CLEANED_UP_SECONDS)
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
