@@ -90,7 +90,7 @@ assert another_programs_still_works()
 def test_a_namespace_that_can_not_be_removed_is_reported(name, tmp_path):
     text = """
 from embedded.cluster import isolation
-from storage.errors import FailedError
+from slipway.core.errors import FailedError
 held = Path(sys.argv[2]) / "held"
 held.mkdir()
 run("mount", "-t", "tmpfs", "-o", "size=64k", "held", str(held))
