@@ -1,6 +1,6 @@
 """The addresses and ports of a local cluster, by the number of its slice. Pure.
 
-198.18.0.0/15 (RFC 2544: never routed on the internet) holds 32 slices.
+198.18.0.0/15 (RFC 2544: never routed on the internet) contains 32 slices.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Ports:
         return cls(base, base + 1, base + 2, base + 3, base + 4)
 
     def all(self) -> tuple[int, ...]:
-        """Every port, in order."""
+        """All ports, in order."""
         return (self.api, self.gateway, self.s3, self.console, self.kfp)
 
 
@@ -67,12 +67,12 @@ class Addresses:
 
     @property
     def node(self) -> IPv4Address:
-        """The cluster's end of the link: the node's own address."""
+        """The cluster's end of the link: the node's address."""
         return self.link[2]
 
     @property
     def api_service(self) -> IPv4Address:
-        """Service `kubernetes` in namespace `default`: the API server takes the first address."""
+        """Service `kubernetes` in namespace `default`, which always gets the first address."""
         return self.services[1]
 
     @property

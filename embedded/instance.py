@@ -1,10 +1,10 @@
-"""One local cluster per clone: its name, folders, addresses and ports, all from one name.
+"""A local cluster per clone: its folders, addresses and ports, all derived from its name.
 
-Two clones must never meet, so everything that could collide (network namespace, link, cgroup,
-folders, address slice, ports) derives from the instance's name. The address slice is the one
-scarce thing: 198.18.0.0/15 (RFC 2544: never routed on the internet) holds 32 of them. The first use
-takes the preferred slice or the next free one and records it; from then on the record is law,
-because addresses inside the cluster's stored objects depend on it.
+Clusters of two clones must never conflict, so everything that could (network namespace, link, cgroup,
+folders, address slice, ports) is derived from the instance's name. Only address slices are scarce:
+198.18.0.0/15 (RFC 2544: never routed on the internet) contains 32 of them. The first use allocates the
+preferred slice or the next free one and records it. The record is permanent, because the cluster's stored
+objects contain its addresses.
 
 Deliberately not here: anything that needs root or changes the network (embedded/cluster).
 """
@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
 class Record(BaseModel):
-    """`instance.json`: what the first use decided."""
+    """`instance.json`: the allocation of the first use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -40,50 +40,50 @@ class Record(BaseModel):
     slice: int = Field(ge=0, lt=SLICES)
 
 
-Taken = Callable[[int], str | None]
-"""Says what holds a slice's addresses or ports (`port 20003: nginx`), or None when it is free."""
+HolderOf = Callable[[int], str | None]
+"""Returns what uses a slice's addresses or ports (`port 20003: nginx`), or None if it is free."""
 
 
 @dataclass(frozen=True)
 class Instance:
-    """A local cluster's name and what follows from it. Making one touches nothing."""
+    """The name of a local cluster and the values derived from it. Creating an object has no side effects."""
 
     name: str
     data_root: Path = DATA_ROOT
     run_root: Path = RUN_ROOT
 
     def __post_init__(self) -> None:
-        """Refuse a name that can't name a namespace, a cgroup, a node and a folder at once."""
+        """Raise UsageError unless the name is valid for a namespace, a cgroup, a node and a folder."""
         if not _NAME.fullmatch(self.name):
             raise UsageError(
-                f"{self.name!r} can't name a local cluster.",
+                f"{self.name!r} is not a valid name of a local cluster.",
                 why="Names are 1 to 24 lower-case letters, digits and hyphens, starting with a letter.",
                 fix="Set SLIPWAY_INSTANCE to a name such as 'slw-mine', or unset it.",
             )
 
     @property
     def data(self) -> Path:
-        """What must last: state of the cluster, volumes, keys, logs (0700)."""
+        """Persistent data: state of the cluster, volumes, keys, logs (0700)."""
         return self.data_root / self.name
 
     @property
     def run(self) -> Path:
-        """Sockets and pid files; short, because a Unix socket's path holds 107 bytes."""
+        """Sockets and pid files; short, because the path of a Unix socket is limited to 107 bytes."""
         return self.run_root / self.name
 
     @property
     def kubeconfig(self) -> Path:
-        """Reaches the API server from the machine as cluster administrator (0600)."""
+        """Kubeconfig of the cluster administrator, for use on the machine (0600)."""
         return self.data / "kubeconfig"
 
     @property
     def containerd_socket(self) -> Path:
-        """Where the instance's containerd listens while it runs."""
+        """Socket of the instance's containerd."""
         return self.run / "containerd.sock"
 
     @property
     def log(self) -> Path:
-        """One log file per process."""
+        """Folder of the log files, one per process."""
         return self.data / "log"
 
     @property
@@ -95,13 +95,13 @@ class Instance:
     def network_namespace(self) -> Path:
         """The cluster's network namespace, for `nsenter --net=…`.
 
-        Not in /run/netns: `ip netns add` of any other program mounts over that folder, which hides ours.
+        Not in /run/netns: `ip netns add` by another program mounts over that folder and hides ours.
         """
         return self.run / "netns"
 
     @property
     def host_link(self) -> str:
-        """The machine's end of the veth pair; hashed, because a link's name holds 15 bytes."""
+        """The machine's end of the veth pair; hashed, because link names are limited to 15 bytes."""
         return f"slw{_digest(self.name)[:8]}"
 
     @property
@@ -135,18 +135,18 @@ class Instance:
         except ValidationError as error:
             raise FailedError(
                 f"{path} is damaged.",
-                why="It must hold the instance's name and slice.",
+                why="It must contain the instance's name and slice.",
                 fix=f"Remove the local cluster with its data: `rm -r {self.data}` once it is stopped.",
             ) from error
 
-    def allocate(self, taken: Taken | None = None) -> Record:
-        """Return the recorded slice, or take a free one and record it.
+    def allocate(self, holder: HolderOf | None = None) -> Record:
+        """Return the recorded slice, or allocate a free one and record it.
 
         Args:
-            taken: what of this machine holds a slice; by default its routes, addresses and ports.
+            holder: Returns what uses a slice; by default the machine's routes, addresses and ports.
 
         Raises:
-            UsageError: every slice is taken, or the folder can't be written.
+            UsageError: Every slice is in use, or the folder can't be written.
         """
         record = self.recorded()
         if record is not None:
@@ -154,37 +154,37 @@ class Instance:
         with _locked(self.data_root, self.name):
             record = self.recorded()
             if record is None:
-                record = Record(name=self.name, slice=self._free_slice(taken or _taken_on_this_machine))
+                record = Record(name=self.name, slice=self._free_slice(holder or _holder_on_this_machine))
                 atomic_files.replace(
                     self.data / "instance.json", record.model_dump_json() + "\n", mode=atomic_files.PRIVATE
                 )
         return record
 
-    def _free_slice(self, taken: Taken) -> int:
+    def _free_slice(self, holder_of_slice: HolderOf) -> int:
         others = {
             record.slice: record.name for record in _records(self.data_root) if record.name != self.name
         }
         holders: list[str] = []
         for number in candidates(self.name):
-            holder = f"instance {others[number]}" if number in others else taken(number)
+            holder = f"instance {others[number]}" if number in others else holder_of_slice(number)
             if holder is None:
                 return number
             holders.append(f"{Addresses.of(number).slice} ({holder})")
         raise UsageError(
-            f"No address slice of {RANGE} is free for the local cluster {self.name}.",
-            why=f"Taken: {', '.join(holders[:4])} and {len(holders) - 4} more.",
+            f"There is no free address slice in {RANGE} for the local cluster {self.name}.",
+            why=f"In use: {', '.join(holders[:4])} and {len(holders) - 4} more.",
             fix="Delete a local cluster that is no longer needed: `slipway local delete` in its clone.",
         )
 
 
 def current() -> Instance:
-    """The instance of this clone: `$SLIPWAY_INSTANCE`, or a name from the checkout's path."""
+    """The instance of this clone: `$SLIPWAY_INSTANCE`, or a name derived from the checkout's path."""
     checkout = Path(__file__).resolve().parents[1]
     return Instance(os.environ.get("SLIPWAY_INSTANCE") or f"slw-{_digest(str(checkout))[:8]}")
 
 
 def candidates(name: str) -> Iterator[int]:
-    """Every slice, the preferred one of `name` first."""
+    """All slices, starting with the preferred one of `name`."""
     preferred = int(_digest(name), 16) % SLICES
     return ((preferred + step) % SLICES for step in range(SLICES))
 
@@ -193,7 +193,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _taken_on_this_machine(number: int) -> str | None:
+def _holder_on_this_machine(number: int) -> str | None:
     return holder_of(Addresses.of(number), Ports.of(number))
 
 
@@ -207,14 +207,14 @@ def _records(root: Path) -> Iterator[Record]:
 
 @contextmanager
 def _locked(root: Path, name: str) -> Iterator[None]:
-    """Hold the folder of all instances: two first uses at once must not take one slice."""
+    """Lock the folder of all instances, so that concurrent first uses don't allocate the same slice."""
     try:
         root.mkdir(mode=0o755, parents=True, exist_ok=True)
         (root / name).mkdir(mode=0o700, exist_ok=True)
     except PermissionError as error:
         raise UsageError(
-            f"The local cluster {name} can't be made by this user.",
-            why=f"It keeps its data in {root}, which needs root.",
+            f"This user can't create the local cluster {name}.",
+            why=f"Its data is in {root}, which requires root.",
             fix="Run as root, or use environment `kind` (not in this release yet) or `dev`.",
         ) from error
     with locked(root, folder=True):

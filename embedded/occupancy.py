@@ -1,4 +1,4 @@
-"""What of this machine already holds an address slice or a port: asked before either is taken."""
+"""Find what uses an address slice or a port on this machine, before it is allocated."""
 
 import json
 import socket
@@ -10,18 +10,18 @@ from embedded.addresses import Addresses, Ports
 
 
 def holder_of(addresses: Addresses, ports: Ports, *, own_link: str = "") -> str | None:
-    """Name the first route, address or port that is in the way, or None.
+    """The first conflicting route, address or port, or None.
 
     Args:
-        addresses: the slice in question.
-        ports: its ports on 127.0.0.1.
-        own_link: the instance's own end of the link; what goes through it is not in the way.
+        addresses: The address slice.
+        ports: Its ports on 127.0.0.1.
+        own_link: The instance's link; routes through it are not conflicts.
     """
     return network_holder(addresses.slice, own_link=own_link) or port_holder(ports.all())
 
 
-def network_holder(wanted: IPv4Network, *, own_link: str = "") -> str | None:
-    """Name the route or address of this machine that overlaps `wanted`; a default route doesn't."""
+def network_holder(addresses: IPv4Network, *, own_link: str = "") -> str | None:
+    """The route or address of this machine that overlaps `addresses`, except a default route, or None."""
     for route in _ip("route", "show", "table", "all"):
         destination = str(route.get("dst", "default"))
         if destination == "default" or route.get("dev") == own_link:
@@ -30,13 +30,13 @@ def network_holder(wanted: IPv4Network, *, own_link: str = "") -> str | None:
             network = IPv4Network(destination, strict=False)
         except ValueError:
             continue
-        if network.prefixlen and network.overlaps(wanted):
+        if network.prefixlen and network.overlaps(addresses):
             return f"route {destination} dev {route.get('dev', '?')}"
     return None
 
 
 def port_holder(ports: tuple[int, ...]) -> str | None:
-    """Name the process that listens on one of `ports` of 127.0.0.1, or None."""
+    """The process that listens on one of `ports` of 127.0.0.1, or None."""
     for port in ports:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -48,7 +48,7 @@ def port_holder(ports: tuple[int, ...]) -> str | None:
 
 
 def _listener(port: int) -> str:
-    """Find who listens on `port`, by the inode of its socket."""
+    """The process that listens on `port`, found by the inode of its socket."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         try:
@@ -66,12 +66,12 @@ def _listener(port: int) -> str:
                 return f"{Path('/proc', pid, 'comm').read_text().strip()} (pid {pid})"
         except OSError:
             continue
-    return "a process that can't be named"
+    return "an unknown process"
 
 
 def _ip(*arguments: str) -> list[dict[str, object]]:
     try:
-        done = subprocess.run(["ip", "-4", "-json", *arguments], capture_output=True, check=True)
+        completed = subprocess.run(["ip", "-4", "-json", *arguments], capture_output=True, check=True)
     except (FileNotFoundError, subprocess.CalledProcessError):
         return []
-    return list(json.loads(done.stdout or b"[]"))
+    return list(json.loads(completed.stdout or b"[]"))

@@ -1,7 +1,7 @@
-"""The surroundings of a local stack: where Pulumi keeps its state and finds its plugins.
+"""The environment of a local stack: where Pulumi stores its state and finds its plugins.
 
-Everything of it is in a folder beside the cluster's own (`selection.folder`), because it outlives the
-cluster: `pulumi destroy` writes its state while the cluster is already gone. `remove` is the last step.
+All of it is in a folder next to the cluster's (`selection.folder`), because it must outlive the cluster:
+`pulumi destroy` writes its state after the cluster is deleted. `remove` is the last step.
 """
 
 import contextlib
@@ -32,17 +32,17 @@ EXPORTED: Final = (
     "KUBECONFIG",
     "SLIPWAY_INSTANCE",
 )
-"""What `environment` may set, and so what a shell is told. No value of them is a secret."""
+"""Variables that `environment` can set, and that are exported to a shell. None of them is a secret."""
 
 _OVERRIDING: Final = ("PULUMI_CONFIG_PASSPHRASE",)
-"""What would win over the above if the user's shell had it."""
+"""Variables that would take precedence over the above if they were set in the user's shell."""
 
 
 def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
-    """Return the variables with which the pulumi CLI works on a local stack.
+    """Return the environment variables for the pulumi CLI to use a local stack.
 
-    Builds the CLI and kubectl where the machine lacks them, and makes the place for the state.
-    They are meant to be put over the caller's own environment.
+    Builds the CLI and kubectl if they are missing, and creates the folder of the state. The variables are to
+    be merged into the caller's environment.
     """
     root = _make_folders(instance)
     tools = toolchain.bin_dir(report)
@@ -55,7 +55,7 @@ def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
         "KUBECONFIG": str(instance.kubeconfig),
         "SLIPWAY_INSTANCE": instance.name,
     }
-    _quieten(selection.home(instance))
+    _disable_logs(selection.home(instance))
     selected = selection.install(instance, {**os.environ, "PATH": env["PATH"]})
     if selection.stand_ins(selected):
         # The CLI would look for the official plugin on the network first, and wait for it.
@@ -71,14 +71,14 @@ def shell_exports(env: Mapping[str, str]) -> str:
 
 
 def remove(instance: Instance) -> None:
-    """Take away the stack's state and the launchers: the last step of `make down`."""
+    """Remove the stack's state and the launchers: the last step of `make down`."""
     shutil.rmtree(selection.folder(instance), ignore_errors=True)
     with contextlib.suppress(OSError):
-        instance.data_root.rmdir()  # only where no other instance is left
+        instance.data_root.rmdir()  # only if there is no other instance
 
 
 def cache_dir() -> Path:
-    """Return the folder that stays when everything else is taken away."""
+    """Return the cache folder, which is kept when everything else is removed."""
     return cache.root()
 
 
@@ -90,25 +90,26 @@ def _make_folders(instance: Instance) -> Path:
             (root / name).mkdir(mode=0o700, exist_ok=True)
     except PermissionError as error:
         raise UsageError(
-            f"The stack of the local cluster {instance.name} can't be worked on by this user.",
-            why=f"Its state is in {root}, which needs root.",
+            f"This user can't use the stack of the local cluster {instance.name}.",
+            why=f"Its state is in {root}, which requires root.",
             fix="Run as root, or use a stack of environment `dev`.",
         ) from error
     return root
 
 
 def _path(*first: Path) -> str:
-    """Return PATH with our folders in front, each once, so that a prepared shell doesn't grow."""
+    """Return PATH with our folders first, without duplicates, so that repeated calls don't extend it."""
     rest = os.environ.get("PATH", "").split(os.pathsep)
     return os.pathsep.join(dict.fromkeys([*map(str, first), *filter(None, rest)]))
 
 
-def _quieten(home: Path) -> None:
-    """Keep the CLI from logging every property of every resource to a file of its home.
+def _disable_logs(home: Path) -> None:
+    """Keep the CLI from logging every property of every resource to a file in its home.
 
-    It can't be switched off (v3.250.0: StartLogging) and takes two fifths of the time of an `up` that
-    changes nothing: 13.3 s with it, 5.4 s without, 92 resources. Where its folder can't be made the CLI
-    goes on without, so a file stands in its place. The home is the local stack's own, never the user's.
+    The log can't be disabled (v3.250.0: StartLogging) and takes three fifths of the time of an `up` without
+    changes: 13.3 s with it, 5.4 s without, 92 resources. If the log folder can't be created, the CLI
+    continues without logs, so a file is created in its place. The home is that of the local stack, not of
+    the user.
     """
     logs = home / "logs"
     if logs.is_dir():
@@ -117,9 +118,9 @@ def _quieten(home: Path) -> None:
 
 
 def _passphrase(instance: Instance) -> Path:
-    """Return the file with the passphrase of the state's secrets; the first call makes it."""
+    """Return the file with the passphrase of the state's secrets; the first call creates it."""
     path = selection.folder(instance) / "passphrase"
     if not path.exists():
-        # Of two first calls at once one makes it, and both use its passphrase.
+        # If two first calls run at once, one creates the file and both use it.
         atomic_files.create(path, secrets.token_urlsafe(32), mode=atomic_files.PRIVATE)
     return path

@@ -1,7 +1,7 @@
-"""The images that the local cluster runs, made on the spot from locked inputs without a registry.
+"""The images of the local cluster, built locally from locked inputs, without a registry.
 
-reference(name)            which image that is: a name and the digest of its inputs; nothing is built
-ensure(name, instance)     build what no cache holds and import what the cluster's containerd lacks
+reference(name)            the image's reference: its name and the digest of its inputs; builds nothing
+ensure(name, instance)     build the layers that are not cached, and import the image into containerd
 """
 
 import hashlib
@@ -22,51 +22,51 @@ from slipway.core.report import Report, silent
 __all__ = ["IMAGES", "build", "ensure", "reference"]
 
 IMAGES: Final = tuple(RECIPES)
-"""Names that `reference` and `ensure` take."""
+"""Names of the images, for `reference` and `ensure`."""
 
 
 def reference(name: str) -> str:
     """Return the image's reference, `slipway.local/<name>:<12 digits of the digest of its inputs>`.
 
-    Nothing is built. Pods name it with `imagePullPolicy: IfNotPresent`.
+    Builds nothing. Pods use it with `imagePullPolicy: IfNotPresent`.
 
     Raises:
-        UsageError: There is no such image.
+        UsageError: The image is unknown.
     """
     return _reference(name, _recipe(name))
 
 
 def ensure(name: str, instance: HasContainerd, report: Report = silent) -> str:
-    """Have the image in the instance's containerd and return its reference.
+    """Build the image and import it into the instance's containerd, if necessary; return its reference.
 
-    Does nothing if it is there. Safe to call from several threads and processes at once.
+    Safe to call from several threads and processes at once.
 
     Raises:
-        UsageError: There is no such image, or the machine lacks what it is made with.
+        UsageError: The image is unknown, or a required tool is missing on this machine.
         FailedError: A build, a download or the import failed; a rerun continues.
     """
     recipe = _recipe(name)
-    wanted = _reference(name, recipe)
+    image_reference = _reference(name, recipe)
     socket = instance.containerd_socket
     containerd = Containerd(socket)
-    if containerd.has(wanted):
-        return wanted
+    if containerd.has(image_reference):
+        return image_reference
     image = _build(name, recipe, report)
-    turn = hashlib.sha256(str(socket).encode()).hexdigest()[:16]
+    socket_digest = hashlib.sha256(str(socket).encode()).hexdigest()[:16]
     store = _store()
-    # One at a time: two imports that share a layer would both carry it, and one would fail.
-    with locked(store.root / "locks" / f"import-{turn}"):
-        if not containerd.has(wanted):
-            sent = containerd.add(image, store)
-            report(f"imported image {name}, {sent / 1e6:.1f} MB new")
-    return wanted
+    # One at a time: two concurrent imports of the same layer would both send it, and one would fail.
+    with locked(store.root / "locks" / f"import-{socket_digest}"):
+        if not containerd.has(image_reference):
+            size = containerd.add(image, store)
+            report(f"imported image {name}, {size / 1e6:.1f} MB new")
+    return image_reference
 
 
 def build(name: str, report: Report = silent) -> ImageContent:
-    """Build the image into the cache, without a cluster; layers that the cache holds are kept.
+    """Build the image into the cache, without a cluster; cached layers are reused.
 
     Raises:
-        UsageError: There is no such image, or the machine lacks what it is made with.
+        UsageError: The image is unknown, or a required tool is missing on this machine.
         FailedError: A build or a download failed.
     """
     return _build(name, _recipe(name), report)
@@ -74,7 +74,7 @@ def build(name: str, report: Report = silent) -> ImageContent:
 
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
-        raise UsageError(f"There is no image {name!r}.", fix=f"Images are {', '.join(IMAGES)}.")
+        raise UsageError(f"Unknown image {name!r}.", fix=f"Use one of {', '.join(IMAGES)}.")
     return RECIPES[name]()
 
 
@@ -94,8 +94,8 @@ def _writer(image: str, layer: Layer, key: str, report: Report) -> Callable[[Bin
         layer.write(out, work, report)
         if layer.key() != key:
             raise FailedError(
-                f"Files of the image {image} changed while it was made.",
-                why="Its reference is the digest of these files, and it would name other content.",
+                f"Files of the image {image} changed while it was built.",
+                why="Its reference is a digest of these files, so it would not match the content.",
                 fix="Run the command again.",
             )
 

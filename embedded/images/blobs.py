@@ -1,10 +1,10 @@
-"""The cache of finished layers: blobs by content, and an index from what a layer is made of to its blob.
+"""The cache of built layers: blobs by content, and an index from a layer's inputs to its blob.
 
     <cache>/images/blobs/sha256/<digest>    a layer, an uncompressed tar
-    <cache>/images/layers/<key>.json        which blob the layer with these inputs became
+    <cache>/images/layers/<key>.json        the blob of the layer with these inputs
 
-A layer is written to a temporary name and renamed when it is whole, so an interrupted build leaves
-nothing that looks finished.
+A layer is written to a temporary file and renamed when it is complete, so an interrupted build leaves no
+incomplete layer.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ _CHUNK: Final = 1 << 20
 
 
 class Blob(BaseModel):
-    """Some bytes, named by their content."""
+    """A content-addressed blob."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,12 +32,12 @@ class Blob(BaseModel):
 
 
 def blob_of(data: bytes) -> Blob:
-    """Name `data` by its content."""
+    """Return the blob of `data`."""
     return Blob(digest=f"sha256:{hashlib.sha256(data).hexdigest()}", size=len(data))
 
 
 class BlobStore:
-    """Blobs under one folder, found by the key of the layer they hold."""
+    """Blobs in a folder, indexed by the keys of their layers."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -45,11 +45,11 @@ class BlobStore:
         self._index = root / "layers"
 
     def path(self, blob: Blob) -> Path:
-        """Return the file that holds `blob`."""
+        """Return the file of `blob`."""
         return self._blobs / blob.digest.removeprefix("sha256:")
 
     def find(self, key: str) -> Blob | None:
-        """Return the blob of the layer `key`, or None if it has to be made."""
+        """Return the blob of the layer `key`, or None if it has to be built."""
         try:
             blob = Blob.model_validate_json((self._index / f"{key}.json").read_bytes())
             return blob if self.path(blob).stat().st_size == blob.size else None
@@ -57,9 +57,9 @@ class BlobStore:
             return None
 
     def make(self, key: str, write: Callable[[BinaryIO, Path], None]) -> Blob:
-        """Return the blob of the layer `key`, made by `write` if nobody made it before.
+        """Return the blob of the layer `key`, built by `write` if it is not cached.
 
-        `write` gets the file to fill and an empty folder to work in.
+        `write` receives the output file and an empty working folder.
         """
         if blob := self.find(key):
             return blob
@@ -69,16 +69,16 @@ class BlobStore:
     def _make(self, key: str, write: Callable[[BinaryIO, Path], None]) -> Blob:
         for folder in (self._blobs, self._index):
             folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix="layer-", dir=self.root) as scratch:
-            work = Path(scratch, "work")
+        with tempfile.TemporaryDirectory(prefix="layer-", dir=self.root) as temporary:
+            work = Path(temporary, "work")
             work.mkdir()
-            whole = Path(scratch, "layer.tar")
-            with whole.open("wb") as out:
+            layer = Path(temporary, "layer.tar")
+            with layer.open("wb") as out:
                 write(out, work)
-            atomic_files.sync(whole)
-            with whole.open("rb") as done:
-                digest = hashlib.file_digest(done, "sha256").hexdigest()
-            blob = Blob(digest=f"sha256:{digest}", size=whole.stat().st_size)
-            whole.rename(self.path(blob))
+            atomic_files.sync(layer)
+            with layer.open("rb") as content:
+                digest = hashlib.file_digest(content, "sha256").hexdigest()
+            blob = Blob(digest=f"sha256:{digest}", size=layer.stat().st_size)
+            layer.rename(self.path(blob))
             atomic_files.replace(self._index / f"{key}.json", blob.model_dump_json())
         return blob

@@ -1,6 +1,6 @@
-"""Bytecode made when a layer is made, because a container that is not root can't keep its own.
+"""Compile Python modules when a layer is built, because a non-root container can't cache its bytecode.
 
-Without it a predictor compiles a thousand modules at each start.
+Without it, a predictor compiles a thousand modules at every start.
 """
 
 import os
@@ -13,23 +13,25 @@ from slipway.core.errors import FailedError
 
 
 def compile_tree(root: Path, shown_as: str, version: str) -> None:
-    """Write bytecode beside every module under `root`, the same bytes each time.
+    """Write reproducible bytecode for every module below `root`.
 
-    `shown_as` is where the modules will be in the image, for tracebacks. The files are marked as
-    never checked against their source: a layer does not change. A machine without a Python
-    `version` gets none, which costs time at start and nothing else.
+    `shown_as` is the folder of the modules in the image, for tracebacks. Python never compares the bytecode
+    with the source, because a layer does not change. Without a Python `version` on this machine nothing is
+    compiled, which only makes starts slower.
     """
     interpreter = _interpreter(version)
     if interpreter is None:
         return
     command = [interpreter, "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
     command += ["-s", str(root), "-p", shown_as, str(root)]
-    # One process in one order: what is compiled before decides details of the bytes.
+    # A single process, because the bytes depend on the modules that were compiled before.
     environment = {"PATH": os.defpath, "PYTHONHASHSEED": "0"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
-    # Some packages carry templates and syntax of other versions, which nobody imports.
-    if done.returncode not in (0, 1):
-        raise FailedError("Python modules could not be compiled.", why=(done.stdout + done.stderr)[-500:])
+    completed = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+    # Exit code 1: some packages contain templates, or the syntax of other versions.
+    if completed.returncode not in (0, 1):
+        raise FailedError(
+            "Python modules could not be compiled.", why=(completed.stdout + completed.stderr)[-500:]
+        )
 
 
 def _interpreter(version: str) -> str | None:

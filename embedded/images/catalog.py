@@ -1,4 +1,4 @@
-"""Which images there are, and what each is made of."""
+"""The catalog of images and their layers."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -27,7 +27,7 @@ _NFS_AND_KERBEROS: Final = (
 )
 _BASE: Final = DebianLayer(
     "Debian and Python",
-    # dash and coreutils: a pipeline step starts as a shell script that KFP writes.
+    # dash and coreutils: a pipeline step starts as a shell script of KFP.
     packages=(
         "python3-minimal",
         "libpython3-stdlib",
@@ -49,7 +49,7 @@ _NGINX: Final = DebianLayer(
 _STEPS: Final = Requirements(("steps", "kfp-server", "jobs"))
 _SERVING: Final = Requirements(
     ("serving",),
-    # Clients of stores that the local cluster, which has no way out, can't reach.
+    # Clients of stores that the local cluster can't reach.
     without=(
         "azure-core",
         "azure-identity",
@@ -64,7 +64,7 @@ _SERVING: Final = Requirements(
         "oras",
     ),
 )
-_SHARED: Final = WheelsLayer("shared Python packages", wanted=_STEPS, other=_SERVING, shared=True)
+_SHARED: Final = WheelsLayer("shared Python packages", requirements=_STEPS, other=_SERVING, shared=True)
 _CODE: Final = CodeLayer(
     "code",
     (
@@ -95,7 +95,7 @@ _MODEL_CODE: Final = CodeLayer(
     ),
 )
 _PYTHON: Final = {
-    "HOME": "/tmp",  # noqa: S108  # the one folder that a read-only container can write
+    "HOME": "/tmp",  # noqa: S108  # the only writable folder of a read-only container
     "MALLOC_ARENA_MAX": "2",
     "MPLCONFIGDIR": "/tmp",  # noqa: S108
     "PYTHONDONTWRITEBYTECODE": "1",
@@ -107,28 +107,28 @@ _ONE_THREAD: Final = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image before it is built: layers, lowest first, and how it starts."""
+    """An image before it is built: its layers, lowest first, and its settings."""
 
     layers: tuple[Layer, ...]
     settings: Settings
 
     def key(self) -> str:
-        """Return the digest of everything the image is made of."""
+        """Return the digest of all inputs of the image."""
         return digest_of(architecture(), self.settings.as_json(), [layer.key() for layer in self.layers])
 
     def keyed(self) -> list[tuple[Layer, str]]:
-        """Return each layer with the digest of its inputs as they are now."""
+        """Return each layer with the current digest of its inputs."""
         return [(layer, layer.key()) for layer in self.layers]
 
 
 @dataclass(frozen=True)
 class GoTool:
-    """A program of embedded.toolchain."""
+    """A program that embedded.toolchain builds."""
 
     name: str
 
     def digest(self) -> str:
-        """See layer.Tool. Which Go compiles it is left out: finding that takes longer than the rest."""
+        """See layer.Tool. Does not include the version of Go, which takes too long to determine."""
         tool = BINARIES[self.name]
         content = {
             path.relative_to(tool.folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -154,7 +154,7 @@ def _pause() -> Recipe:
 
 
 def _minio() -> Recipe:
-    return _program("minio", ports=(9000, 9001), HOME="/tmp")  # noqa: S108  # it looks for certificates there
+    return _program("minio", ports=(9000, 9001), HOME="/tmp")  # noqa: S108  # MinIO looks for certificates in its home
 
 
 def _kserve_controller() -> Recipe:
@@ -170,7 +170,7 @@ def _gateway() -> Recipe:
 
 
 def _pipelines() -> Recipe:
-    own = WheelsLayer("Python packages of steps", wanted=_STEPS, other=_SERVING, shared=False)
+    own = WheelsLayer("Python packages of steps", requirements=_STEPS, other=_SERVING, shared=False)
     return Recipe(
         (_BASE, _SHARED, own, _CODE),
         Settings(entrypoint=[], command=["python3"], user=NONROOT, env=_PYTHON),
@@ -178,7 +178,7 @@ def _pipelines() -> Recipe:
 
 
 def _model_server() -> Recipe:
-    own = WheelsLayer("Python packages of serving", wanted=_SERVING, other=_STEPS, shared=False)
+    own = WheelsLayer("Python packages of serving", requirements=_SERVING, other=_STEPS, shared=False)
     entry = ProgramLayer("model_server")
     return Recipe(
         (_BASE, _SHARED, own, _MODEL_CODE, ProgramLayer("storage_initializer"), entry),

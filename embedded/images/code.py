@@ -1,4 +1,4 @@
-"""The layer of our own code: small, on top, the only one that changes from day to day."""
+"""The layers with our own code: small, on top, and the only ones that change often."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from slipway.core.report import Report
 
 @dataclass(frozen=True)
 class CodeLayer:
-    """Packages and modules of this repository, by path."""
+    """Packages and modules of this repository."""
 
     name: str
     paths: tuple[str, ...]
@@ -54,13 +54,13 @@ class CodeLayer:
 
 @dataclass(frozen=True)
 class ProgramLayer:
-    """One program of embedded/images/programs."""
+    """A program of embedded/images/programs."""
 
     name: str
 
     @property
     def path(self) -> str:
-        """Where the file is in the image, without the leading slash."""
+        """Path of the file in the image, without the leading slash."""
         return f"usr/lib/slipway/{self.name}.py"
 
     def key(self) -> str:

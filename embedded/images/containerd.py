@@ -1,4 +1,4 @@
-"""Images in a containerd: what is there, and importing only what is missing."""
+"""List and import images in containerd; only missing layers are sent."""
 
 import io
 import subprocess
@@ -13,45 +13,45 @@ from slipway.core.errors import FailedError
 
 _NAMESPACE: Final = "k8s.io"
 _PINNED: Final = "io.cri-containerd.pinned=pinned"
-"""Keeps the kubelet from collecting the image: there is no registry to pull it from again."""
+"""Label that excludes the image from garbage collection: it can't be pulled again."""
 
 
 class HasContainerd(Protocol):
-    """The part of an instance of the cluster that images need."""
+    """The part of a cluster instance that this package uses."""
 
     @property
     def containerd_socket(self) -> Path:
-        """Where its containerd listens."""
+        """Socket of the instance's containerd."""
 
 
 class Containerd:
-    """One containerd, driven by the `ctr` that comes with it."""
+    """A client of containerd that uses its command `ctr`."""
 
     def __init__(self, socket: Path) -> None:
         self._ctr = ["ctr", "--address", str(socket), "--namespace", _NAMESPACE]
 
     def has(self, reference: str) -> bool:
-        """Say whether the image is imported and unpacked."""
+        """Whether the image is imported and unpacked."""
         return reference in self._run("images", "list", "--quiet", f"name=={reference}").split()
 
     def add(self, image: ImageContent, store: BlobStore) -> int:
-        """Import `image` and return how many bytes travelled.
+        """Import `image` and return the number of bytes that were sent.
 
-        Layers that the content store holds are left out of the archive. They could be collected
-        between the look and the import, so a failed import is tried once more with all of them.
+        Layers in the content store are omitted from the archive. They could be garbage collected before the
+        import, so a failed import is repeated once with all layers.
         """
         present = set(self._run("content", "list", "--quiet").split())
         try:
-            sent = self._import(image, store, present)
+            size = self._import(image, store, present)
         except FailedError:
             if present.isdisjoint(layer.digest for layer in image.layers):
                 raise
-            sent = self._import(image, store, frozenset())
+            size = self._import(image, store, frozenset())
         self._run("images", "label", image.reference, _PINNED)
-        return sent
+        return size
 
     def remove(self, reference: str) -> None:
-        """Forget the image; one that is not there is fine."""
+        """Remove the image if it exists."""
         if self.has(reference):
             self._run("images", "remove", "--sync", reference)
 
@@ -69,8 +69,8 @@ class Containerd:
             )
         except FileNotFoundError as error:
             raise FailedError(
-                "There is no `ctr` on this machine.",
-                why="It comes with containerd, which runs the local cluster's containers.",
+                "The command `ctr` is missing on this machine.",
+                why="It is part of containerd, which runs the local cluster's containers.",
                 fix="Run `slipway doctor`; it installs what is missing.",
             ) from error
         with process:
@@ -79,7 +79,7 @@ class Containerd:
                     feed(process.stdin)
                     process.stdin.close()
                 except BrokenPipeError:
-                    pass  # it stopped reading: what it printed says why
+                    pass  # ctr ended; its output contains the reason
             output = process.stdout.read().decode(errors="replace") if process.stdout else ""
         if process.returncode:
             raise FailedError(

@@ -1,7 +1,7 @@
-"""Layers of Debian packages, taken from the machine's own package sources without debootstrap.
+"""Layers of Debian packages from the machine's package sources, without debootstrap.
 
-apt computes what a package needs against an empty status file; the packages are unpacked, never
-configured: no maintainer script runs, and what scripts would have made we write ourselves.
+apt resolves the dependencies with an empty status file. The packages are unpacked but not configured: no
+maintainer script runs, and this module writes the files that scripts would have created.
 """
 
 import io
@@ -19,7 +19,7 @@ from embedded.images.tree import pack
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report
 
-_DROPPED: Final = (
+_EXCLUDED: Final = (
     "usr/share/doc/*",
     "usr/share/man/*",
     "usr/share/info/*",
@@ -31,7 +31,7 @@ _DROPPED: Final = (
     "usr/lib/*/gconv/*",
     "usr/lib/python3*/test/*",
     "usr/lib/python3*/idlelib/*",
-    "usr/lib/python3*/lib-dynload/nis.*",  # needs Kerberos libraries, serves NIS
+    "usr/lib/python3*/lib-dynload/nis.*",  # requires Kerberos libraries; only for NIS
     "usr/sbin/*-config",
     "etc/cron*",
     "etc/logrotate.d/*",
@@ -39,34 +39,34 @@ _DROPPED: Final = (
     "*.a",
     "*.pyc",
 )
-"""What no container reads; licences stay."""
+"""Files that no container needs; licences are kept."""
 _KEPT: Final = "usr/share/doc/*/copyright"
 _MERGED: Final = ("bin", "sbin", "lib", "lib64")
-"""Folders that are links into usr/ since Debian 12."""
+"""Folders that are symbolic links into usr/ since Debian 12."""
 
 
 @dataclass(frozen=True)
 class DebianLayer:
-    """Debian packages and what they need, without what `lower` layers hold already."""
+    """Debian packages with their dependencies, except those in the `lower` layers."""
 
     name: str
     packages: tuple[str, ...]
     unneeded: tuple[str, ...] = ()
-    """Dependencies that only maintainer scripts or unused parts of a package need."""
+    """Dependencies that are only needed by maintainer scripts or unused parts of a package."""
     lower: "DebianLayer | None" = None
 
     def key(self) -> str:
-        """See Layer. Package versions are those of the day when the layer is made first."""
+        """See Layer. The package versions are those available when the layer is first built."""
         lower = self.lower.key() if self.lower else None
-        return digest_of("debian and bytecode", release(), self.packages, self.unneeded, _DROPPED, lower)
+        return digest_of("debian and bytecode", release(), self.packages, self.unneeded, _EXCLUDED, lower)
 
     def write(self, out: BinaryIO, work: Path, report: Report) -> None:
         """See Layer."""
         root, archives = work / "root", work / "archives"
-        wanted = self.unpack(root, archives, report)
+        unpacked = self.unpack(root, archives, report)
         status = root / "var/lib/dpkg/status.d"
         status.mkdir(parents=True)
-        for archive in wanted:
+        for archive in unpacked:
             (status / archive.name.split("_")[0]).write_bytes(_run("dpkg-deb", "--field", str(archive)))
         if self.lower is None:
             make_root(root)
@@ -77,40 +77,40 @@ class DebianLayer:
         pack(root, out, modes=ROOT_MODES)
 
     def unpack(self, root: Path, archives: Path, report: Report) -> list[Path]:
-        """Unpack the layer's packages under `root` and return their archives, by name."""
-        below = self.lower.closure() if self.lower else frozenset[str]()
-        wanted = self.closure() - below
-        report(f"downloading {len(wanted)} Debian packages")
+        """Unpack the layer's packages into `root`; return their archives, sorted by name."""
+        in_lower = self.lower.closure() if self.lower else frozenset[str]()
+        names = self.closure() - in_lower
+        report(f"downloading {len(names)} Debian packages")
         (archives / "partial").mkdir(parents=True)
         _apt(archives.parent, *self.packages, download_to=archives)
-        chosen = sorted(a for a in archives.glob("*.deb") if a.name.split("_")[0] in wanted)
+        selected = sorted(a for a in archives.glob("*.deb") if a.name.split("_")[0] in names)
         root.mkdir()
-        for archive in chosen:
+        for archive in selected:
             _unpack(archive, root)
-        return chosen
+        return selected
 
     def closure(self) -> frozenset[str]:
-        """Return the names of the packages and everything they need."""
+        """Return the names of the packages and all their dependencies."""
         lines = _apt(None, *self.packages).splitlines()
-        found = frozenset(line.split()[1].split(":")[0] for line in lines if line.startswith("Inst "))
+        installed = frozenset(line.split()[1].split(":")[0] for line in lines if line.startswith("Inst "))
         lower = self.lower.closure() if self.lower else frozenset[str]()
-        return (found | lower) - frozenset(self.unneeded)
+        return (installed | lower) - frozenset(self.unneeded)
 
 
 def python_version() -> str:
-    """Return the minor version, such as `3.11`, of the Python that this Debian release has."""
+    """Return the minor version, such as `3.11`, of the Python in this Debian release."""
     policy = _run("apt-cache", "policy", "python3-minimal").decode()
-    if found := re.search(r"Candidate: (\d+\.\d+)\.", policy):
-        return found[1]
+    if match := re.search(r"Candidate: (\d+\.\d+)\.", policy):
+        return match[1]
     raise UsageError(
-        "apt knows no package python3-minimal.",
-        why="Images of the local cluster are made from the Debian packages of this machine's release.",
+        "apt has no package python3-minimal.",
+        why="Images of the local cluster are built from the Debian packages of this machine's release.",
         fix="Run `apt-get update`, or use the `kind` environment on a machine with Docker.",
     )
 
 
 def release() -> str:
-    """Name the distribution's release; the machine's file is read once per call and is tiny."""
+    """Return the name of the distribution's release."""
     try:
         lines = Path("/etc/os-release").read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
@@ -120,14 +120,14 @@ def release() -> str:
 
 
 def _apt(work: Path | None, *packages: str, download_to: Path | None = None) -> str:
-    """Have apt resolve `packages` on an empty machine, or download them to a folder."""
+    """Have apt resolve `packages` as if nothing were installed, or download them to a folder."""
     command = [
         "apt-get",
         "install",
         "--yes",
         "--no-install-recommends",
         "--option=Dir::State::status=/dev/null",
-        "--option=Dir::Cache::pkgcache=",  # the machine's own cache belongs to its own status
+        "--option=Dir::Cache::pkgcache=",  # the machine's cache belongs to its own status file
         "--option=Debug::NoLocking=1",
         "--option=APT::Sandbox::User=root",
         "--option=Acquire::Retries=3",
@@ -139,26 +139,26 @@ def _apt(work: Path | None, *packages: str, download_to: Path | None = None) -> 
     try:
         return _run(*command, *packages).decode()
     except FailedError:
-        _run("apt-get", "update")  # a machine whose package lists are missing or too old
+        _run("apt-get", "update")  # the package lists may be missing or outdated
         return _run(*command, *packages).decode()
 
 
 def _run(*command: str) -> bytes:
     try:
-        done = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
+        completed = subprocess.run(command, check=False, capture_output=True, stdin=subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise UsageError(
-            f"This machine has no `{command[0]}`.",
-            why="Images of the local cluster are made from Debian packages.",
+            f"The command `{command[0]}` is missing on this machine.",
+            why="Images of the local cluster are built from Debian packages.",
             fix="Use Debian 12 or newer, or the `kind` environment on a machine with Docker.",
         ) from error
-    if done.returncode:
+    if completed.returncode:
         raise FailedError(
             f"`{command[0]} {command[1]}` failed.",
-            why=done.stderr.decode(errors="replace").strip()[-500:],
-            fix="Mend the machine's package sources and run the command again.",
+            why=completed.stderr.decode(errors="replace").strip()[-500:],
+            fix="Fix the machine's package sources and run the command again.",
         )
-    return done.stdout
+    return completed.stdout
 
 
 def _unpack(archive: Path, root: Path) -> None:
@@ -172,7 +172,7 @@ def _unpack(archive: Path, root: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             if member.issym():
                 target.symlink_to(member.linkname)
-            elif source := members.extractfile(member):  # of a hard link this is its target's content
+            elif source := members.extractfile(member):  # for a hard link, the content of its target
                 target.write_bytes(source.read())
                 target.chmod(member.mode & 0o777)
 
@@ -183,7 +183,7 @@ def _merged(path: PurePosixPath) -> str:
 
 
 def _is_dropped(name: str) -> bool:
-    return not fnmatch(name, _KEPT) and any(fnmatch(name, pattern) for pattern in _DROPPED)
+    return not fnmatch(name, _KEPT) and any(fnmatch(name, pattern) for pattern in _EXCLUDED)
 
 
 def _merge_usr(root: Path) -> None:
@@ -193,8 +193,8 @@ def _merge_usr(root: Path) -> None:
 
 
 def _join_certificates(root: Path) -> None:
-    """Write the bundle that the package's script would have written."""
+    """Write the CA bundle that the package's maintainer script would have created."""
     bundle = root / "etc/ssl/certs/ca-certificates.crt"
     bundle.parent.mkdir(parents=True, exist_ok=True)
-    found = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
-    bundle.write_bytes(b"".join(certificate.read_bytes() for certificate in found))
+    files = sorted((root / "usr/share/ca-certificates").rglob("*.crt"))
+    bundle.write_bytes(b"".join(certificate.read_bytes() for certificate in files))

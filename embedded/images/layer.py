@@ -1,4 +1,4 @@
-"""What a layer is, and the two simple kinds: a skeleton of a root file system and one program."""
+"""The interface of a layer, and two simple kinds: a minimal root file system and a single program."""
 
 import hashlib
 import json
@@ -12,32 +12,32 @@ from embedded.images.tree import pack
 from slipway.core.report import Report
 
 NONROOT: Final = 65532
-"""The user that images run as; a number, because Kubernetes can't check a name against runAsNonRoot."""
+"""The user of images; numeric, because Kubernetes can't verify runAsNonRoot for a name."""
 _FORMAT: Final = 1
-"""Counts changes of how layers are written, so that old ones are made again."""
+"""Version of the layer format; increase it to rebuild all layers."""
 
 
 class Layer(Protocol):
-    """One part of an image, cached by what it is made of."""
+    """A part of an image, cached by the digest of its inputs."""
 
     @property
     def name(self) -> str:
-        """A word for a person."""
+        """Name for messages."""
 
     def key(self) -> str:
-        """Return the digest of the layer's inputs, fast and without building anything."""
+        """Return the digest of the layer's inputs, quickly and without building anything."""
 
     def write(self, out: BinaryIO, work: Path, report: Report) -> None:
-        """Write the layer as a tar archive; `work` is an empty folder."""
+        """Write the layer as a tar archive; `work` is an empty working folder."""
 
 
 def digest_of(*parts: object) -> str:
-    """Return one digest of values that JSON can hold."""
+    """Return the digest of values that can be represented in JSON."""
     return hashlib.sha256(json.dumps([_FORMAT, *parts], sort_keys=True).encode()).hexdigest()
 
 
 def lay_out(root: Path, files: Mapping[str, str | Path]) -> None:
-    """Put text, or the content of a file, under `root` by relative path."""
+    """Write texts or copies of files below `root`, by relative path."""
     for name, content in files.items():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,7 @@ ROOT_MODES: Final[Mapping[str, int]] = {"tmp": 0o1777, "home/nonroot": 0o777}
 
 
 def make_root(root: Path) -> None:
-    """Make what every image needs, whatever runs in it: users, a place for scratch files, a home."""
+    """Create what every image needs: users, a folder for temporary files, a home."""
     lay_out(root, ROOT_FILES)
     for folder in ("tmp", "home/nonroot"):
         (root / folder).mkdir(parents=True)
@@ -68,7 +68,7 @@ def make_root(root: Path) -> None:
 
 @dataclass(frozen=True)
 class RootLayer:
-    """The root file system of a program that needs nothing else."""
+    """The root file system of an image with a single static program."""
 
     name: str = "root"
 
@@ -86,15 +86,15 @@ class Tool(Protocol):
     """A program that the toolchain builds."""
 
     def digest(self) -> str:
-        """Return the digest of what it is built from."""
+        """Return the digest of its inputs."""
 
     def binary(self, report: Report) -> Path:
-        """Return the program, built if need be."""
+        """Return the program; build it if necessary."""
 
 
 @dataclass(frozen=True)
 class ToolLayer:
-    """One static program at the root, named like the tool."""
+    """A static program in the root folder, with the name of the tool."""
 
     name: str
     tool: Tool

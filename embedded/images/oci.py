@@ -1,4 +1,4 @@
-"""An image as the OCI specification describes it: a configuration, a manifest, an archive. Pure."""
+"""The parts of an image of the OCI specification: configuration, manifest, archive index. Pure."""
 
 import json
 import platform
@@ -17,7 +17,7 @@ _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True)
 class Settings:
-    """How a container of the image starts when the pod says nothing else."""
+    """Defaults of a container of the image."""
 
     entrypoint: Sequence[str]
     user: int
@@ -43,7 +43,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class ImageContent:
-    """The small parts of an image and the blobs of its layers, lowest first."""
+    """Configuration and manifest of an image, and the blobs of its layers, lowest first."""
 
     reference: str
     config: bytes
@@ -52,20 +52,20 @@ class ImageContent:
 
     @property
     def digest(self) -> str:
-        """Digest of the manifest, which is the digest of the image."""
+        """The digest of the manifest, which is the image's digest."""
         return blob_of(self.manifest).digest
 
     def index(self) -> bytes:
-        """Return the `index.json` of an archive that holds this image alone."""
+        """Return the `index.json` of an archive with only this image."""
         annotations = {"io.containerd.image.name": self.reference}
         descriptor = _descriptor(_MANIFEST, blob_of(self.manifest)) | {"annotations": annotations}
         return _canonical({"schemaVersion": 2, "manifests": [descriptor]})
 
 
 def assemble(reference: str, settings: Settings, layers: Sequence[Blob]) -> ImageContent:
-    """Describe an image of `layers`, lowest first; the same inputs give the same digest.
+    """Assemble an image from `layers`, lowest first; the same inputs give the same digest.
 
-    Layers are not compressed: they never travel, and so a layer's digest is that of its content.
+    Layers are not compressed, because they are never sent over a network.
     """
     config = _canonical(
         {
@@ -87,7 +87,7 @@ def assemble(reference: str, settings: Settings, layers: Sequence[Blob]) -> Imag
 
 
 def architecture() -> str:
-    """Return this machine's architecture as OCI and Go spell it."""
+    """Return this machine's architecture in the spelling of OCI and Go."""
     machine = platform.machine()
     return ARCHITECTURES.get(machine, machine)
 

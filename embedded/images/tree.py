@@ -1,4 +1,4 @@
-"""A folder as a tar archive that depends on nothing but names, modes and contents."""
+"""Reproducible tar archives of folders, which only depend on names, modes and contents."""
 
 import os
 import stat
@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 MTIME: Final = 1577836800
-"""Every file's time, 2020-01-01: old enough to be stable, new enough for a zip archive."""
+"""Modification time of every file, 2020-01-01; zip archives can't represent times before 1980."""
 
 
 def pack(root: Path, out: BinaryIO, *, modes: Mapping[str, int] | None = None) -> None:
-    """Write everything under `root` to `out`: sorted, owned by root, without times or umask.
+    """Write everything below `root` to `out`: sorted, owned by root, independent of times and umask.
 
-    `modes` gives exact modes by relative path; otherwise a folder or program is 0755 and a file 0644.
+    `modes` are exact modes by relative path; otherwise folders and programs are 0755 and files 0644.
     """
-    wanted = modes or {}
+    exact = modes or {}
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in _walk(root):
             name = path.relative_to(root).as_posix()
             info = _describe(path, name)
-            info.mode = wanted.get(name, info.mode)
+            info.mode = exact.get(name, info.mode)
             if info.isreg():
                 with path.open("rb") as content:
                     archive.addfile(info, content)
@@ -30,8 +30,8 @@ def pack(root: Path, out: BinaryIO, *, modes: Mapping[str, int] | None = None) -
 
 
 def _walk(root: Path) -> list[Path]:
-    found = [Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)]
-    return sorted(found, key=lambda path: path.relative_to(root).parts)
+    paths = [Path(folder, name) for folder, folders, files in os.walk(root) for name in (*folders, *files)]
+    return sorted(paths, key=lambda path: path.relative_to(root).parts)
 
 
 def _describe(path: Path, name: str) -> tarfile.TarInfo:

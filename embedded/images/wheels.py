@@ -1,4 +1,4 @@
-"""Layers of locked Python dependencies, split so that images share what they have in common."""
+"""Layers of locked Python dependencies, split so that images can share common packages."""
 
 import re
 import shutil
@@ -22,8 +22,8 @@ from slipway.core.report import Report
 PROJECT: Final = Path(__file__).parents[2]
 _PLATFORMS: Final = {"amd64": "x86_64-manylinux_2_28", "arm64": "aarch64-manylinux_2_28"}
 _SOURCE_ONLY: Final = ("kfp-server-api",)
-"""Packages that publish no wheel. Pure Python: their own hash is locked, their build leaves no mark."""
-_DROPPED: Final = (
+"""Packages without a wheel. They are pure Python; the hash of their source is locked."""
+_EXCLUDED: Final = (
     "bin/*",
     "*/tests/*",
     "*/__pycache__/*",
@@ -39,60 +39,66 @@ _DROPPED: Final = (
     "*.dist-info/uv_cache.json",
     "*.dist-info/sboms/*",
 )
-"""What is only for building and testing, or tells how it was installed rather than what it is."""
+"""Files for building and testing, and metadata of the installation."""
 
 
 @dataclass(frozen=True)
 class Requirements:
-    """Dependency groups of pyproject.toml, as an image installs them."""
+    """Dependency groups of pyproject.toml that an image installs."""
 
     groups: tuple[str, ...]
     without: tuple[str, ...] = ()
     """Locked packages that the image never imports."""
 
     def key(self) -> str:
-        """Return the digest of all that the lock says of these groups."""
+        """Return the digest of the entries of these groups in the lock."""
         return digest_of(self.groups, self.without, _locked(self.groups))
 
     def lines(self) -> frozenset[str]:
-        """Return one requirement with its hashes per package."""
+        """Return a requirement with hashes for each package."""
         selection = [f"--only-group={group}" for group in self.groups]
         text = _uv("export", "--frozen", "--no-annotate", "--no-header", *selection)
-        found = re.split(r"\n(?=\S)", text.strip())
-        return frozenset(line for line in found if line.split("==")[0] not in self.without)
+        requirements = re.split(r"\n(?=\S)", text.strip())
+        return frozenset(line for line in requirements if line.split("==")[0] not in self.without)
 
 
 @dataclass(frozen=True)
 class WheelsLayer:
-    """The dependencies that two images share, or those of the first that the second lacks."""
+    """The dependencies that two images share, or those of the first image that the second does not have."""
 
     name: str
-    wanted: Requirements
+    requirements: Requirements
     other: Requirements
     shared: bool
 
     def key(self) -> str:
         """See Layer."""
         return digest_of(
-            "wheels", release(), architecture(), self.wanted.key(), self.other.key(), self.shared, _DROPPED
+            "wheels",
+            release(),
+            architecture(),
+            self.requirements.key(),
+            self.other.key(),
+            self.shared,
+            _EXCLUDED,
         )
 
     def write(self, out: BinaryIO, work: Path, report: Report) -> None:
         """See Layer."""
-        mine, others = self.wanted.lines(), self.other.lines()
-        chosen = sorted(mine & others if self.shared else mine - others)
+        own, others = self.requirements.lines(), self.other.lines()
+        selected = sorted(own & others if self.shared else own - others)
         version = python_version()
         folder = site_packages(version)
         target = work / folder
-        report(f"installing {len(chosen)} locked Python packages")
-        _install(chosen, target, version, work.parent / "requirements.txt")
+        report(f"installing {len(selected)} locked Python packages")
+        _install(selected, target, version, work.parent / "requirements.txt")
         _strip(target)
         compile_tree(target, f"/{folder}", version)
         pack(work, out)
 
 
 def site_packages(version: str) -> str:
-    """Return the folder where Debian's Python looks for what is not Debian's."""
+    """Return the folder of Debian's Python for packages that are not from Debian."""
     return f"usr/local/lib/python{version}/dist-packages"
 
 
@@ -110,7 +116,7 @@ def _install(requirements: list[str], target: Path, version: str, listed: Path) 
         f"--python-version={version}",
         f"--python-platform={_PLATFORMS[architecture()]}",
         "--no-compile-bytecode",
-        "--link-mode=copy",  # the cache's files keep their own modes and times
+        "--link-mode=copy",  # the files of the cache must not be modified
         f"--requirements={listed}",
     )
 
@@ -121,7 +127,7 @@ def _strip(target: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif name == ".lock" or any(fnmatch(name, pattern) for pattern in _DROPPED):
+        elif name == ".lock" or any(fnmatch(name, pattern) for pattern in _EXCLUDED):
             path.unlink()
 
 
@@ -129,46 +135,46 @@ def _uv(*arguments: str) -> str:
     program = shutil.which("uv") or shutil.which("uv", path=f"{sys.prefix}/bin")
     if program is None:
         raise UsageError(
-            "This machine has no `uv`.",
-            why="The images' Python packages are installed with it, by the hashes in uv.lock.",
-            fix="Run `make install`, which puts it into the project's environment.",
+            "The command `uv` is missing on this machine.",
+            why="It installs the images' Python packages, with the hashes in uv.lock.",
+            fix="Run `make install`, which installs it into the project's environment.",
         )
     command = [program, "--no-progress", "--quiet", *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
-    if done.returncode:
+    completed = subprocess.run(command, check=False, capture_output=True, text=True, cwd=PROJECT)
+    if completed.returncode:
         raise FailedError(
             f"`uv {arguments[0]}` failed.",
-            why=done.stderr.strip()[-500:],
-            fix="Check that the package index can be reached and run the command again.",
+            why=completed.stderr.strip()[-500:],
+            fix="Check that the package index is reachable and run the command again.",
         )
-    return done.stdout
+    return completed.stdout
 
 
 @cache
 def _packages(lock: str) -> dict[str, list[str]]:
-    """Split a lock into its packages by name; one name can have several versions.
+    """Split a lock into its packages by name; a name can have several versions.
 
-    By pattern, not by a TOML parser: this is read each time a reference is asked for, and half a
-    megabyte of TOML takes a quarter of a second.
+    Uses regular expressions because a TOML parser takes a quarter of a second for half a megabyte, and every
+    call of `reference` needs this.
     """
-    found: dict[str, list[str]] = {}
+    blocks: dict[str, list[str]] = {}
     for block in lock.split("[[package]]\n")[1:]:
-        found.setdefault(re.findall(r'^name = "(.+)"', block, re.MULTILINE)[0], []).append(block)
-    return found
+        blocks.setdefault(re.findall(r'^name = "(.+)"', block, re.MULTILINE)[0], []).append(block)
+    return blocks
 
 
 def _locked(groups: tuple[str, ...]) -> list[str]:
-    """Return what the lock says of the groups' packages and of all that they depend on."""
+    """Return the lock's entries of the groups' packages and all their dependencies."""
     packages = _packages((PROJECT / "uv.lock").read_text(encoding="utf-8"))
     project = packages["slipway"][0]
     development = project.partition("[package.dev-dependencies]")[2].partition("[package.metadata]")[0]
-    waiting = [name for group in groups for name in _names_of(development, group)]
+    pending = [name for group in groups for name in _names_of(development, group)]
     seen: dict[str, list[str]] = {}
-    while waiting:
-        name = waiting.pop()
+    while pending:
+        name = pending.pop()
         if name not in seen:
             seen[name] = packages[name]
-            waiting += [needed for block in seen[name] for needed in _references(block)]
+            pending += [dependency for block in seen[name] for dependency in _references(block)]
     return [block for name in sorted(seen) for block in seen[name]]
 
 
@@ -178,7 +184,7 @@ def _names_of(section: str, group: str) -> list[str]:
 
 
 def _references(text: str) -> Iterator[str]:
-    """Yield the packages that a piece of the lock points to: more than needed where extras are unused."""
+    """Yield the packages that a part of the lock refers to, including those of unused extras."""
     return (
         match[1] for match in re.finditer(r'\{ name = "([^"]+)"', text.partition("[package.metadata]")[0])
     )

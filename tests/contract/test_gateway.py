@@ -49,7 +49,7 @@ def ask(node: Node, requests: Sequence[str]) -> list[Answer]:
     return [Answer(*each) for each in json.loads(text.splitlines()[-1])]
 
 
-def test_what_a_client_needs_passes_as_it_was_sent(node: Node) -> None:
+def test_allowed_paths_are_forwarded_unchanged(node: Node) -> None:
     looks = [request(f"{method} {path}") for path in LOOKS for method in ("GET", "HEAD")]
     infer = request(f"POST {INFER}", "{}", Content_Length="2", Content_Type="a/b", kubeflow_userid="x")
     unchunked = request(f"POST {INFER}", "2\r\n{}\r\n0\r\n\r\n", Transfer_Encoding="chunked")
@@ -67,7 +67,7 @@ def test_what_a_client_needs_passes_as_it_was_sent(node: Node) -> None:
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "get")
 
 
-def test_other_methods_are_405_with_those_that_are_allowed(node: Node) -> None:
+def test_other_methods_are_405_with_allowed_methods(node: Node) -> None:
     wrong = [(method, path) for path in LOOKS for method in METHODS if method not in ("GET", "HEAD")]
     wrong += [(method, INFER) for method in METHODS if method != "POST"]
     answers = ask(node, [request(f"{method} {path}") for method, path in wrong])
@@ -168,7 +168,7 @@ def respelled(path: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", INFER), ("GET", f"{IRIS}/v2/health/live")])
-def test_no_other_spelling_of_a_path_is_passed_on(node: Node, method: str, path: str) -> None:
+def test_other_spellings_of_a_path_are_not_forwarded(node: Node, method: str, path: str) -> None:
     spelled = respelled(path)
     assert len(spelled) > 60
     control, *answers = ask(node, [request(f"{method} {each}") for each in (path, *spelled)])
@@ -176,7 +176,7 @@ def test_no_other_spelling_of_a_path_is_passed_on(node: Node, method: str, path:
     assert {each: a.status for each, a in zip(spelled, answers, strict=True) if a.status != 404} == {}
 
 
-def test_no_trick_reaches_the_repository(node: Node) -> None:
+def test_encoded_paths_do_not_reach_the_repository(node: Node) -> None:
     requests = [request(f"{method} {path}") for path in TRICKS for method in ("GET", "POST")]
     answers = ask(node, [*requests, request(f"POST http://elsewhere{INFER}")])
     control = answers.pop()
@@ -187,7 +187,7 @@ def test_no_trick_reaches_the_repository(node: Node) -> None:
         assert answer.status == 404 or "Bad Request" in answer.body
 
 
-def test_a_second_request_in_the_body_of_the_first_is_looked_at(node: Node) -> None:
+def test_pipelined_requests_are_checked(node: Node) -> None:
     hidden = request(f"POST {UNLOAD}", Content_Length="0")
     both = request(f"GET {MODEL}/ready", hidden, Connection="keep-alive")
     smuggled = request(
@@ -198,7 +198,7 @@ def test_a_second_request_in_the_body_of_the_first_is_looked_at(node: Node) -> N
     assert mixed.status == 400, "two lengths: nobody could say where the next request begins"
 
 
-def test_bodies_are_bounded_path_by_path(node: Node) -> None:
+def test_body_limits_depend_on_the_path(node: Node) -> None:
     mebibyte = 1024 * 1024
     small = request(f"POST {INFER}", "x" * 1024, Content_Length="1024")
     large = request(f"POST {INFER}", Content_Length=str(16 * mebibyte + 1))
@@ -217,6 +217,6 @@ def test_an_endpoint_that_does_not_exist_is_502(node: Node) -> None:
     assert (answer.status, answer.headers["Content-Type"]) == (502, "application/json")
 
 
-def test_the_gateways_own_health_answers(node: Node) -> None:
+def test_the_gateways_health_path_responds(node: Node) -> None:
     [answer] = ask(node, [request("GET /healthz")])
     assert (answer.status, json.loads(answer.body)) == (200, {"status": "ok"})

@@ -22,7 +22,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
         yield running
 
 
-def test_an_image_that_is_there_is_not_touched(node: Node) -> None:
+def test_an_existing_image_is_not_imported_again(node: Node) -> None:
     reference = node.ensure("pause")
     node.said.clear()
     started = time.monotonic()
@@ -32,7 +32,7 @@ def test_an_image_that_is_there_is_not_touched(node: Node) -> None:
     assert "io.cri-containerd.pinned=pinned" in node.ctr("images", "list", f"name=={reference}")
 
 
-def test_calls_side_by_side_import_each_layer_once(node: Node) -> None:
+def test_concurrent_calls_import_each_layer_once(node: Node) -> None:
     names = ["gateway", "pause", "gateway", "pause"]
     threads = [threading.Thread(target=node.ensure, args=(name,)) for name in names]
     for thread in threads:
@@ -57,7 +57,7 @@ def test_a_change_of_code_imports_kilobytes(
     assert node.run("pipelines", "python3", "-c", "import storage; print(storage.changed)") == "True\n"
 
 
-def test_the_pipelines_image_has_what_steps_and_jobs_import(node: Node) -> None:
+def test_pipelines_image_has_imports_of_steps_and_jobs(node: Node) -> None:
     program = (
         "import os, json, kfp, sklearn, pandas, boto3, minio, kubernetes, cryptography, starlette, uvicorn,"
         " storage.reconcile, infra.jobs.webhook_certificates, embedded.kfp;"
@@ -71,7 +71,7 @@ def test_the_pipelines_image_has_what_steps_and_jobs_import(node: Node) -> None:
     assert node.run("pipelines", "sh", "-c", 'd=$(mktemp -d) && printf %s "$d"').startswith("/tmp/")
 
 
-def test_the_model_server_and_the_initializer_have_what_they_import(node: Node) -> None:
+def test_model_server_image_has_all_imports(node: Node) -> None:
     program = (
         "import sys, uvicorn, httptools, uvloop; sys.path.insert(0, '/usr/lib/slipway'); import model_server;"
         " import onnxruntime; print(onnxruntime.__version__, model_server.PORT)"

@@ -1,1 +1,1 @@
-"""What containers start with: copied into images as single files, so they import nothing of ours."""
+"""Entry points of containers, copied into images as single files."""

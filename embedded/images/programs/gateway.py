@@ -1,10 +1,10 @@
-"""Entry of the image `gateway`: write nginx's configuration for this cluster and become nginx."""
+"""Entry point of the image `gateway`: write nginx's configuration for this cluster and execute nginx."""
 
 import os
 from pathlib import Path
 
 PORT = 8080
-SCRATCH = Path("/tmp")  # noqa: S108  # the only folder that a read-only container can write
+SCRATCH = Path("/tmp")  # noqa: S108  # the only writable folder of a read-only container
 _LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
 _ENDPOINT = rf"^/serving/(?<namespace>{_LABEL})/(?<endpoint>{_LABEL})"
 _TEMPLATE = """\
@@ -30,23 +30,23 @@ http {
     resolver %(resolvers)s valid=5s ipv6=off;
     resolver_timeout 5s;
 
-    # What a client of a model needs, and nothing else: an allow-list of paths. They are compared with
-    # the request line as it was sent: what nginx decodes could hold a line break, and what it
-    # normalizes could name another path than the one that was checked.
+    # The allowlist of paths that clients of a model need. They are compared with the original request
+    # line: a decoded path could contain a line break, and a normalized path could differ from the one
+    # that was checked.
     map $request_uri $purpose {
         default "";
-        "~%(endpoint)s(?<path>/v2/health/(?:live|ready))$" "look";
-        "~%(endpoint)s(?<path>/v2/models/\\k<endpoint>(?:/ready)?)$" "look";
+        "~%(endpoint)s(?<path>/v2/health/(?:live|ready))$" "read";
+        "~%(endpoint)s(?<path>/v2/models/\\k<endpoint>(?:/ready)?)$" "read";
         "~%(endpoint)s(?<path>/v2/models/\\k<endpoint>/infer)$" "infer";
     }
     map $purpose $methods {
-        look "GET, HEAD";
+        read "GET, HEAD";
         infer "POST";
     }
-    map "$purpose $request_method" $fitting {
+    map "$purpose $request_method" $allowed {
         default "";
-        "look GET" "yes";
-        "look HEAD" "yes";
+        "read GET" "yes";
+        "read HEAD" "yes";
         "infer POST" "yes";
     }
     map $purpose $predictor {
@@ -60,7 +60,7 @@ http {
     proxy_set_header Host $predictor;
     proxy_set_header Connection "";
     proxy_set_header X-Request-Id $request_id;
-    proxy_set_header kubeflow-userid "";  # an identity that anybody could claim
+    proxy_set_header kubeflow-userid "";  # an identity that any client could claim
 
     server {
         listen %(port)d;
@@ -69,17 +69,17 @@ http {
         error_page 413 @large;
         error_page 502 504 @unreachable;
         location = /healthz { return 200 '{"status":"ok"}'; }
-        location = /serving { return 404; }  # else nginx itself would redirect
+        location = /serving { return 404; }  # otherwise nginx would redirect
         location /serving/ {
             if ($purpose = "") { return 404; }
-            if ($fitting = "") { return 405; }
+            if ($allowed = "") { return 405; }
             proxy_pass http://$predictor$path;
         }
-        # Of the paths above only this one takes a body.
+        # The only path that accepts a body.
         location ~ ^/serving/[^/]+/[^/]+/v2/models/[^/]+/infer$ {
             client_max_body_size 16m;
             if ($purpose = "") { return 404; }
-            if ($fitting = "") { return 405; }
+            if ($allowed = "") { return 405; }
             proxy_pass http://$predictor$path;
         }
         location / { return 404; }
@@ -95,7 +95,7 @@ http {
             return 413 '{"error":"the body is too large; 16 MiB for infer, none elsewhere"}';
         }
         location @unreachable {
-            return 502 '{"error":"the endpoint does not answer; does it exist and is it ready?"}';
+            return 502 '{"error":"the endpoint does not respond; check that it exists and is ready"}';
         }
     }
 }

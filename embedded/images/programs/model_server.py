@@ -1,7 +1,7 @@
-"""Entry of the image `model-server`: one model of tabular data over the V2 inference protocol.
+"""Entry point of the image `model-server`: serve one model of tabular data by the V2 inference protocol.
 
-Health, metadata and inference, and nothing else: there is no API that loads or unloads a model. The
-protocol is read by `tabular.requests`, and HTTP by uvicorn with httptools.
+It provides health, metadata and inference; there is no API that loads or unloads a model. `tabular.requests`
+parses the protocol, and uvicorn with httptools parses HTTP.
 """
 
 import asyncio
@@ -24,11 +24,11 @@ from tabular.requests import MAX_BYTES, read_request
 PORT: Final = 8080
 FOLDER: Final = "/mnt/models"
 NAME: Final = "MODEL_NAME"
-"""Environment variable with the model's name, which the ServingRuntime sets."""
+"""Environment variable with the model's name, set by the ServingRuntime."""
 LARGE: Final = 64 << 10
-"""Bytes of a request that is answered in a thread, so that others and the probes need not wait."""
+"""Size in bytes from which a request is processed in a thread, so that it does not block others."""
 BODY_SECONDS: Final = 30.0
-"""How long a body may take to arrive."""
+"""Time limit for receiving a body."""
 CONNECTIONS: Final = 512
 
 Message = MutableMapping[str, Any]
@@ -38,11 +38,11 @@ Answer = tuple[int, bytes]
 
 
 class TooLargeError(Exception):
-    """The body is larger than is read."""
+    """The body exceeds the limit."""
 
 
-class CutOffError(Exception):
-    """The client went before its body was whole."""
+class DisconnectedError(Exception):
+    """The client disconnected before its body was complete."""
 
 
 @dataclass(frozen=True)
@@ -62,30 +62,30 @@ class Server:
             status, body = 413, _error(f"The request is larger than {MAX_BYTES >> 20} MiB.")
         except TimeoutError:
             status, body = 408, _error(f"The request did not arrive within {BODY_SECONDS:.0f} seconds.")
-        except CutOffError:
+        except DisconnectedError:
             return
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         if status == 405:
             headers.append((b"allow", b"POST" if scope["path"].endswith("/infer") else b"GET, HEAD"))
         if status in {408, 413}:
-            # What is left of the body is not read.
+            # The rest of the body is not read.
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
 
     async def _answer(self, scope: Message, receive: Receive) -> Answer:
         path, method = scope["path"], scope["method"]
-        home = f"/v2/models/{self.name}"
-        if path == f"{home}/infer":
+        root = f"/v2/models/{self.name}"
+        if path == f"{root}/infer":
             return await self._infer(scope, receive) if method == "POST" else _not_allowed(method)
         documents: dict[str, Callable[[], Any]] = {
             "/v2/health/live": lambda: {"live": True},
             "/v2/health/ready": lambda: {"ready": True},
-            f"{home}/ready": lambda: {"name": self.name, "ready": True},
-            home: lambda: v2.metadata(self.name, self.model.schema),
+            f"{root}/ready": lambda: {"name": self.name, "ready": True},
+            root: lambda: v2.metadata(self.name, self.model.schema),
         }
         if path not in documents:
-            return 404, _error(f"There is nothing at this path; the model is at {home}.")
+            return 404, _error(f"There is nothing at this path; the model is at {root}.")
         return (200, _json(documents[path]())) if method in {"GET", "HEAD"} else _not_allowed(method)
 
     async def _infer(self, scope: Message, receive: Receive) -> Answer:
@@ -111,7 +111,7 @@ async def _body(receive: Receive) -> bytes:
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
-            raise CutOffError
+            raise DisconnectedError
         parts.append(message.get("body", b""))
         size += len(parts[-1])
         if size > MAX_BYTES:
@@ -133,7 +133,7 @@ def _json(document: Any) -> bytes:  # noqa: ANN401 - JSON
 
 
 def main() -> int:
-    """Serve the model in the folder that is the first argument, until a signal comes."""
+    """Serve the model in the folder of the first argument until a signal is received."""
     import uvicorn  # noqa: PLC0415
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")

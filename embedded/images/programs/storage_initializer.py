@@ -2,8 +2,8 @@
 
     python3 storage_initializer.py SOURCE FOLDER
 
-KServe's downloader asks for the bucket's head before it lists the model's prefix. On AWS that takes the
-right to list the whole bucket, which would name every tenant; the question is answered here instead.
+KServe's downloader calls HeadBucket before it lists the model's prefix. On AWS, HeadBucket requires the
+permission to list the whole bucket, which would reveal all tenants; this program answers the call itself.
 """
 
 import sys
@@ -16,19 +16,19 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         sys.stderr.write("usage: storage_initializer.py SOURCE FOLDER\n")
         return 2
-    import boto3  # noqa: PLC0415 - a wrong call is refused without a second of imports
-    from kserve_storage import Storage, configure_logging  # noqa: PLC0415 - in the image alone
+    import boto3  # noqa: PLC0415 - takes a second, which a usage error should not wait for
+    from kserve_storage import Storage, configure_logging  # noqa: PLC0415 - only in the image
 
-    # The downloader opens its client in the default session.
+    # The downloader creates its client from the default session.
     boto3.DEFAULT_SESSION = session = boto3.Session()
-    session.events.register("before-call.s3.HeadBucket", _bucket_is_there)
+    session.events.register("before-call.s3.HeadBucket", _head_bucket_response)
     configure_logging()
     Storage.download(*arguments)
     return 0
 
 
-def _bucket_is_there(**_: object) -> Any:  # noqa: ANN401 - botocore's stubs expect nothing back
-    """Answer in place of the store; botocore then sends nothing."""
+def _head_bucket_response(**_: object) -> Any:  # noqa: ANN401 - botocore's stubs expect nothing back
+    """A response for HeadBucket; botocore then does not send the request."""
     return SimpleNamespace(status_code=200), {}
 
 

@@ -27,7 +27,7 @@ def packed(root: Path) -> bytes:
     return out.getvalue()
 
 
-def test_every_image_has_a_reference_of_its_own_that_stays() -> None:
+def test_references_are_distinct_and_stable() -> None:
     references = {name: images.reference(name) for name in images.IMAGES}
     assert len(set(references.values())) == len(references)
     for name, reference in references.items():
@@ -46,12 +46,12 @@ def test_a_reference_is_quick_and_builds_nothing(tmp_path: Path, monkeypatch: py
     assert not list(tmp_path.iterdir())
 
 
-def test_an_unknown_image_is_refused_with_the_names_there_are() -> None:
+def test_an_unknown_image_is_refused() -> None:
     with pytest.raises(UsageError, match="model-server"):
         images.reference("nginx")
 
 
-def test_a_change_of_code_changes_the_pipelines_image_and_no_other(
+def test_a_change_of_code_changes_only_images_with_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: images.reference(name) for name in images.IMAGES}
@@ -62,7 +62,7 @@ def test_a_change_of_code_changes_the_pipelines_image_and_no_other(
     assert {name for name in images.IMAGES if before[name] != after[name]} == {"pipelines", "model-server"}
 
 
-def test_the_lock_of_one_group_is_not_changed_by_packages_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_does_not_depend_on_others_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     steps, serving = Requirements(("steps",)).key(), Requirements(("serving",)).key()
     original = Path.read_text
 
@@ -76,7 +76,7 @@ def test_the_lock_of_one_group_is_not_changed_by_packages_of_another(monkeypatch
     assert Requirements(("serving",)).key() != serving
 
 
-def test_a_layer_depends_on_names_modes_and_contents_alone(tmp_path: Path) -> None:
+def test_a_layer_depends_on_names_modes_and_contents(tmp_path: Path) -> None:
     for name, order in (("one", ("a", "b")), ("two", ("b", "a"))):
         for each in order:
             (tmp_path / name / "d").mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def test_a_layer_depends_on_names_modes_and_contents_alone(tmp_path: Path) -> No
     assert packed(tmp_path / "one") != packed(tmp_path / "two")
 
 
-def test_an_image_is_its_inputs_and_runs_as_a_number() -> None:
+def test_an_image_is_reproducible_with_a_numeric_user() -> None:
     layer = blob_of(b"layer")
     settings = Settings(entrypoint=["/x"], user=65532, env={"B": "2", "A": "1"})
     image = assemble("slipway.local/x:1", settings, [layer])
@@ -104,7 +104,7 @@ def test_an_image_is_its_inputs_and_runs_as_a_number() -> None:
 
 @pytest.mark.parametrize("groups", [("steps", "kfp-server", "jobs"), ("serving",)])
 def test_no_image_has_the_aws_crt(groups: tuple[str, ...]) -> None:
-    """12 MB that only commands on a person's machine need."""
+    """It is 12 MB that only the command line needs."""
     names = {line.split("==")[0] for line in Requirements(groups).lines()}
     assert "boto3" in names
     assert "awscrt" not in names
@@ -114,29 +114,29 @@ def test_no_image_runs_as_root() -> None:
     assert all(recipe().settings.user >= 1000 for recipe in catalog.RECIPES.values())
 
 
-def writer(content: bytes, made: list[int]) -> Callable[[BinaryIO, Path], None]:
+def writer(content: bytes, calls: list[int]) -> Callable[[BinaryIO, Path], None]:
     def write(out: BinaryIO, work: Path) -> None:
-        made.append(1)
+        calls.append(1)
         time.sleep(0.05)
         out.write(content)
 
     return write
 
 
-def test_a_layer_is_made_once_however_many_ask(tmp_path: Path) -> None:
-    store, made = BlobStore(tmp_path), list[int]()
-    threads = [threading.Thread(target=store.make, args=("key", writer(b"x", made))) for _ in range(8)]
+def test_concurrent_calls_build_a_layer_once(tmp_path: Path) -> None:
+    store, calls = BlobStore(tmp_path), list[int]()
+    threads = [threading.Thread(target=store.make, args=("key", writer(b"x", calls))) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert made == [1]
+    assert calls == [1]
     blob = store.find("key")
     assert blob == blob_of(b"x")
     assert store.path(blob).read_bytes() == b"x"
 
 
-def test_a_layer_that_failed_half_way_leaves_nothing(tmp_path: Path) -> None:
+def test_a_failed_layer_leaves_no_files(tmp_path: Path) -> None:
     def breaks(out: BinaryIO, work: Path) -> None:
         out.write(b"half")
         raise FailedError("no network")
@@ -148,16 +148,16 @@ def test_a_layer_that_failed_half_way_leaves_nothing(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.parent.name != "locks"]
 
 
-def test_a_damaged_blob_is_made_again(tmp_path: Path) -> None:
-    store, made = BlobStore(tmp_path), list[int]()
-    blob = store.make("key", writer(b"whole", made))
+def test_a_damaged_blob_is_rebuilt(tmp_path: Path) -> None:
+    store, calls = BlobStore(tmp_path), list[int]()
+    blob = store.make("key", writer(b"whole", calls))
     store.path(blob).write_bytes(b"cut")
     assert store.find("key") is None
-    store.make("key", writer(b"whole", made))
+    store.make("key", writer(b"whole", calls))
     assert store.path(blob).read_bytes() == b"whole"
 
 
-def test_the_gateway_asks_the_clusters_own_name_server() -> None:
+def test_the_gateway_uses_the_clusters_name_server() -> None:
     resolv = (
         "search team.svc.example.org svc.example.org example.org\nnameserver 198.18.8.10\noptions ndots:5\n"
     )

@@ -1,4 +1,4 @@
-"""The model server over real HTTP: what it answers, and how it refuses."""
+"""The model server over real HTTP: its responses and errors."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def _infer(client: httpx.Client, document: Any) -> httpx.Response:
     return client.post(f"{HOME}/infer", json=document)
 
 
-def test_answers_are_those_of_the_model(client: httpx.Client, folder: Path) -> None:
+def test_responses_are_the_models_predictions(client: httpx.Client, folder: Path) -> None:
     model = Model.load(folder)
     answer = _infer(client, v2.request(model.schema, DATA.held_out))
     assert answer.status_code == 200
@@ -102,7 +102,7 @@ def test_many_rows_are_answered(client: httpx.Client, folder: Path) -> None:
     assert len(set(answer["outputs"][0]["data"])) == 1
 
 
-def test_unknown_category_is_answered_as_none_of_the_known(client: httpx.Client, folder: Path) -> None:
+def test_unknown_category_is_accepted(client: httpx.Client, folder: Path) -> None:
     document = _request(folder)
     next(each for each in document["inputs"] if each["name"] == "colour")["data"] = ["never seen"]
     assert _infer(client, document).status_code == 200
@@ -126,7 +126,7 @@ def test_metadata_names_columns_categories_and_classes(client: httpx.Client) -> 
 
 
 @pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", f"{HOME}/ready", HOME])
-def test_what_is_read_by_get_and_head(client: httpx.Client, path: str) -> None:
+def test_documents_are_served_to_get_and_head(client: httpx.Client, path: str) -> None:
     assert client.get(path).status_code == 200
     head = client.head(path)
     assert (head.status_code, head.content) == (200, b"")
@@ -150,14 +150,14 @@ def test_what_is_read_by_get_and_head(client: httpx.Client, path: str) -> None:
         "/",
     ],
 )
-def test_nothing_else_is_there(client: httpx.Client, path: str) -> None:
+def test_other_paths_are_404(client: httpx.Client, path: str) -> None:
     """An API that unloads a model was open to everybody who could ask it."""
     for method in ("GET", "POST", "DELETE"):
         assert client.request(method, path).status_code == 404
     assert client.get(f"{HOME}/ready").status_code == 200
 
 
-def test_infer_takes_posts_alone(client: httpx.Client) -> None:
+def test_infer_accepts_only_post(client: httpx.Client) -> None:
     refused = client.get(f"{HOME}/infer")
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
 
@@ -174,7 +174,7 @@ def test_infer_takes_posts_alone(client: httpx.Client) -> None:
         ("colour", {"data": ["\ud800"]}, "Column 'colour' has text that is not valid Unicode"),
     ],
 )
-def test_bad_columns_get_400_by_name(
+def test_invalid_columns_get_400_with_their_name(
     client: httpx.Client, folder: Path, name: str, change: dict[str, Any], words: str
 ) -> None:
     document = _request(folder)
@@ -185,7 +185,7 @@ def test_bad_columns_get_400_by_name(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"inputs": [NaN]}', b"[" * 100_000, b"\xff"])
-def test_bad_bodies_get_400(client: httpx.Client, body: bytes) -> None:
+def test_invalid_bodies_get_400(client: httpx.Client, body: bytes) -> None:
     refused = client.post(f"{HOME}/infer", content=body)
     assert refused.status_code == 400
     assert "The request" in refused.json()["error"]
@@ -203,7 +203,7 @@ def test_large_bodies_get_413(client: httpx.Client, announced: bool) -> None:
     assert refused.json() == {"error": "The request is larger than 8 MiB."}
 
 
-def test_largest_body_is_read(client: httpx.Client) -> None:
+def test_largest_body_is_accepted(client: httpx.Client) -> None:
     assert client.post(f"{HOME}/infer", content=b" " * MAX_BYTES).status_code == 400
 
 
@@ -212,20 +212,20 @@ def test_compressed_bodies_get_415(client: httpx.Client) -> None:
     assert refused.status_code == 415
 
 
-def test_client_that_goes_half_way_harms_nobody(port: int, client: httpx.Client, folder: Path) -> None:
+def test_disconnected_client_does_not_affect_others(port: int, client: httpx.Client, folder: Path) -> None:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(f"POST {HOME}/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{{".encode())
     assert _infer(client, _request(folder)).status_code == 200
 
 
 @pytest.mark.parametrize("sent", ["GARBAGE\r\n\r\n", "POST / HTTP/1.1\r\nContent-Length: x\r\n\r\n"])
-def test_what_is_not_http_gets_400(port: int, sent: str) -> None:
+def test_invalid_http_gets_400(port: int, sent: str) -> None:
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(sent.encode())
         assert connection.recv(1000).startswith(b"HTTP/1.1 400")
 
 
-def test_body_that_does_not_come_gets_408(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_body_that_does_not_arrive_gets_408(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import asyncio
 
     monkeypatch.setattr(model_server, "BODY_SECONDS", 0.05)
@@ -255,7 +255,7 @@ def _exit(folder: Path, **changes: str) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_model_that_is_refused_ends_the_server_with_the_reason(folder: Path, tmp_path: Path) -> None:
+def test_invalid_model_ends_the_server_with_the_reason(folder: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / MODEL).write_bytes(b"\x80\x04N.")

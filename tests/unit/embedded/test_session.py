@@ -1,4 +1,4 @@
-"""The surroundings of a local stack."""
+"""The environment of a local stack."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     return Instance("test", tmp_path / "data", tmp_path / "run")
 
 
-def test_the_environment_leads_to_this_instance(instance: Instance, tmp_path: Path) -> None:
+def test_the_environment_refers_to_this_instance(instance: Instance, tmp_path: Path) -> None:
     env = session.environment(instance)
     folder = selection.folder(instance)
     assert env["PATH"].split(os.pathsep)[1] == str(tmp_path / "tools")
@@ -33,7 +33,7 @@ def test_the_environment_leads_to_this_instance(instance: Instance, tmp_path: Pa
     assert (folder / "state").is_dir()
 
 
-def test_the_state_does_not_lie_in_the_clusters_data(instance: Instance) -> None:
+def test_the_state_is_not_in_the_clusters_data(instance: Instance) -> None:
     session.environment(instance)
     assert not selection.folder(instance).is_relative_to(instance.data), "destroy deletes that half-way"
 
@@ -57,43 +57,43 @@ def test_no_value_of_the_environment_is_a_secret(instance: Instance) -> None:
     assert secret not in session.shell_exports(env)
 
 
-def test_exports_survive_a_shell(instance: Instance) -> None:
+def test_exports_are_quoted_for_a_shell(instance: Instance) -> None:
     hostile = {**session.environment(instance), "KUBECONFIG": "/a b/$(touch x)/`id`/'\"\\\n!"}
     script = session.shell_exports(hostile) + '\nprintf %s "$KUBECONFIG"; printf \'|%s\' "$PATH"'
-    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
-    assert said == f"{hostile['KUBECONFIG']}|{hostile['PATH']}"
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout
+    assert output == f"{hostile['KUBECONFIG']}|{hostile['PATH']}"
 
 
-def test_exports_name_nothing_of_the_users_own_environment(instance: Instance) -> None:
+def test_exports_do_not_contain_other_variables(instance: Instance) -> None:
     lines = session.shell_exports({**session.environment(instance), "AWS_SECRET_ACCESS_KEY": "x"})
     assert "AWS_SECRET_ACCESS_KEY" not in lines
 
 
-def test_a_passphrase_of_the_shell_does_not_win(instance: Instance) -> None:
+def test_a_passphrase_of_the_shell_is_unset(instance: Instance) -> None:
     script = (
         session.shell_exports(session.environment(instance))
         + '\nprintf %s "${PULUMI_CONFIG_PASSPHRASE-none}"'
     )
     env = {**os.environ, "PULUMI_CONFIG_PASSPHRASE": "of another stack"}
-    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=env)
-    assert said.stdout == "none"
+    output = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True, env=env)
+    assert output.stdout == "none"
 
 
-def test_a_prepared_shell_does_not_grow(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_call_does_not_extend_the_path(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     first = session.environment(instance)
     for name, value in first.items():
         monkeypatch.setenv(name, value)
     assert session.environment(instance) == first
 
 
-def test_remove_leaves_nothing_and_may_be_repeated(instance: Instance) -> None:
+def test_remove_is_complete_and_idempotent(instance: Instance) -> None:
     session.environment(instance)
     session.remove(instance)
     assert not instance.data_root.exists()
     session.remove(instance)
 
 
-def test_remove_leaves_other_instances_alone(instance: Instance, tmp_path: Path) -> None:
+def test_remove_keeps_other_instances(instance: Instance, tmp_path: Path) -> None:
     other = Instance("other", tmp_path / "data", tmp_path / "run")
     session.environment(other)
     session.environment(instance)
@@ -101,12 +101,10 @@ def test_remove_leaves_other_instances_alone(instance: Instance, tmp_path: Path)
     assert selection.folder(other).is_dir()
 
 
-def test_a_folder_that_cannot_be_made_is_a_refusal(
-    instance: Instance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_folder_without_permission_is_refused(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    with pytest.raises(UsageError, match=r"needs root\. Run as root, or use a stack of environment `dev`\.$"):
+    with pytest.raises(UsageError, match=r"requires root\. Run as root, or use a stack"):
         session.environment(instance)
