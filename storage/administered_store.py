@@ -3,14 +3,14 @@
 from typing import Final
 from urllib.parse import urlsplit
 
-import urllib3
-from minio import Minio, MinioAdmin
-from minio.credentials.providers import StaticProvider
+from minio import Minio
 
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.waiting import poll
-from storage.administration import ERRORS, OF_THE_KEY, OTHER_KEY, code_of
+from storage.administration import ERRORS, OF_THE_KEY, OTHER_KEY, code_of, http_pool, open_admin
 from storage.causes import Cause, cause_of, explain
+from storage.client import StoreAccess
+from storage.keys import StoreKey
 
 _PATIENCE: Final = 90.0
 
@@ -18,35 +18,29 @@ _PATIENCE: Final = 90.0
 class Store:
     """A MinIO and its administrator's key."""
 
-    def __init__(
-        self, endpoint: str, access_key: str, secret_key: str, region: str, ca_file: str | None = None
-    ) -> None:
-        parts = urlsplit(endpoint)
+    def __init__(self, access: StoreAccess) -> None:
+        parts = urlsplit(access.endpoint or "")
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise UsageError(f"S3_ENDPOINT is {endpoint!r}, which is no URL.", fix="Give http://host:port.")
-        secure = parts.scheme == "https"
-        # Of its own, because the default one keeps trying for minutes without a word.
-        pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=3, read=20), retries=False, ca_certs=ca_file
-        )
-        self.endpoint = endpoint
-        self._region = region
-        self._pool = pool
-        self.objects = self.opened_by(access_key, secret_key)
-        self.admin = MinioAdmin(
-            endpoint=parts.netloc,
-            credentials=StaticProvider(access_key, secret_key),
-            region=region,
-            secure=secure,
-            http_client=pool,
-        )
+            raise UsageError(
+                f"S3_ENDPOINT is {access.endpoint!r}, which is no URL.", fix="Give http://host:port."
+            )
+        self.endpoint = parts.geturl()
+        self._access = access
+        self._pool = http_pool(access, retries=0)
+        self.admin = open_admin(access, retries=0)
+        assert access.key
+        self.objects = self.opened_by(access.key)
 
-    def opened_by(self, access_key: str, secret_key: str) -> Minio:
+    def opened_by(self, key: StoreKey) -> Minio:
         """Return a client with another key."""
         parts = urlsplit(self.endpoint)
-        secure = parts.scheme == "https"
         return Minio(
-            parts.netloc, access_key, secret_key, secure=secure, region=self._region, http_client=self._pool
+            parts.netloc,
+            key.access_key,
+            key.secret_key.get_secret_value(),
+            secure=parts.scheme == "https",
+            region=self._access.region,
+            http_client=self._pool,
         )
 
     def wait(self, patience: float = _PATIENCE) -> None:

@@ -23,11 +23,11 @@ from urllib3.exceptions import (
 
 from slipway.core.errors import StoreError, UsageError
 from storage.causes import Cause, cause_of, explain
-from storage.client import StoreAccess, ca_file
+from storage.client import StoreAccess
 
 _CONNECT_SECONDS: Final = 3
 _READ_SECONDS: Final = 20
-_ATTEMPTS: Final = 3
+_RETRIES: Final = 3
 
 ERRORS: Final = (MinioAdminException, S3Error, ServerError, InvalidResponseError, HTTPError)
 """What MinIO's clients raise of a store that refuses or can't be asked."""
@@ -49,7 +49,7 @@ _NETWORK: Final = {
 """urllib3's exceptions and botocore's names for the same."""
 
 
-def open_admin(access: StoreAccess) -> MinioAdmin:
+def open_admin(access: StoreAccess, *, retries: int = _RETRIES) -> MinioAdmin:
     """Open the admin API with the administrator's key.
 
     Raises:
@@ -63,12 +63,16 @@ def open_admin(access: StoreAccess) -> MinioAdmin:
         credentials=StaticProvider(access.key.access_key, access.key.secret_key.get_secret_value()),
         region=access.region,
         secure=parts.scheme == "https",
-        # Of its own, because the default one keeps trying for minutes without a word.
-        http_client=urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
-            retries=urllib3.Retry(_ATTEMPTS, backoff_factor=0.5, redirect=False),
-            ca_certs=str(ca_file(access.ca)) if access.ca else None,
-        ),
+        http_client=http_pool(access, retries=retries),
+    )
+
+
+def http_pool(access: StoreAccess, *, retries: int) -> urllib3.PoolManager:
+    """Return connections for MinIO's clients: their own keep trying for minutes without a word."""
+    return urllib3.PoolManager(
+        timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
+        retries=urllib3.Retry(retries, backoff_factor=0.5, redirect=False),
+        ca_cert_data=access.ca,
     )
 
 

@@ -28,14 +28,16 @@ from minio.lifecycleconfig import (
     Rule,
 )
 from minio.versioningconfig import VersioningConfig
+from pydantic import SecretStr
 
 from slipway.core.errors import SlipwayError, UsageError
 from slipway.core.report import Report
 from storage import retention
 from storage.administered_store import Store
 from storage.administration import accounts_of, administering
+from storage.client import StoreAccess
 from storage.desired_state import DESIRED, DesiredState, read_desired
-from storage.keys import Role
+from storage.keys import Role, StoreKey
 from storage.policy import MADE_BY_US
 
 USERS: Final = Path("/etc/slipway-users")
@@ -181,10 +183,14 @@ def _users(store: Store, desired: DesiredState, secrets: Mapping[str, str]) -> l
 def _opens(store: Store, access_key: str, secrets: Mapping[str, str]) -> bool:
     """Say whether the store takes the user's key: no other question answers whether it is current."""
     try:
-        store.opened_by(access_key, secrets[access_key]).list_buckets()
+        store.opened_by(_key(access_key, secrets[access_key])).list_buckets()
     except S3Error as error:
         return bool(error.code == "AccessDenied")
     return True
+
+
+def _key(access_key: str, secret_key: str) -> StoreKey:
+    return StoreKey(access_key=access_key, secret_key=SecretStr(secret_key))
 
 
 def _leftovers(store: Store, desired: DesiredState) -> list[str]:
@@ -233,8 +239,15 @@ def main(
         if absent := [name for name in needed if not environ.get(name)]:
             raise UsageError(f"{', '.join(absent)} is not set.", why="The Job gets it from its Secret.")
         endpoint, access_key, secret_key = (environ[name] for name in needed)
-        region, ca_file = environ.get("S3_REGION", "us-east-1"), environ.get("S3_CA_FILE")
-        store = Store(endpoint, access_key, secret_key, region, ca_file)
+        authority = environ.get("S3_CA_FILE")
+        store = Store(
+            StoreAccess(
+                endpoint=endpoint,
+                region=environ.get("S3_REGION", "us-east-1"),
+                key=_key(access_key, secret_key),
+                ca=Path(authority).read_text() if authority else None,
+            )
+        )
         wanted = read_desired(desired)
         store.wait()
         changed = reconcile(store, wanted, read_secrets(users), report)

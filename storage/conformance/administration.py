@@ -3,17 +3,15 @@
 import json
 import secrets
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
 
 import urllib3
 from botocore.exceptions import BotoCoreError, ClientError
-from minio import MinioAdmin
-from minio.credentials.providers import StaticProvider
 from minio.error import MinioAdminException
 from pydantic import SecretStr
 
 from storage import denials
-from storage.client import StoreAccess, ca_file
+from storage.administration import open_admin
+from storage.client import StoreAccess
 from storage.conformance.exceptions import UntestedError, WrongError
 from storage.keys import StoreKey
 
@@ -81,20 +79,7 @@ class MinioAdministration:
     changes_bucket = False
 
     def __init__(self, access: StoreAccess) -> None:
-        parts = urlsplit(access.endpoint or "")
-        assert access.key, "MinIO has no keyless administrator"
-        pool = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=5, read=30),
-            retries=False,
-            ca_certs=str(ca_file(access.ca)) if access.ca else None,
-        )
-        self._admin = MinioAdmin(
-            endpoint=parts.netloc,
-            credentials=StaticProvider(access.key.access_key, access.key.secret_key.get_secret_value()),
-            region=access.region,
-            secure=parts.scheme == "https",
-            http_client=pool,
-        )
+        self._admin = open_admin(access)
         self._users: list[str] = []
 
     def limited_key(self, bucket: str, prefix: str) -> StoreKey:

@@ -240,7 +240,7 @@ def test_keys_are_replaced_by_the_operators_administrator(
     make: Callable[..., Platform], server: Minio
 ) -> None:
     platform = make("team-a", checks=True)
-    foreign = Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    foreign = Store(server.access)
     foreign.admin.user_add("somebody-else", secrets.token_urlsafe(20))
     own = StoreKey(access_key="own-leaked", secret_key=SecretStr(secrets.token_urlsafe(20)))
     maker = StoreAccess(endpoint=server.url, region="us-east-1", key=platform.of(Role.SERVER, 1))

@@ -92,7 +92,7 @@ def administered(server: Minio, tmp_path: Path) -> Job:
 @pytest.fixture
 def by_hand(server: Minio, tmp_path: Path) -> Iterator[tuple[Job, Store]]:
     """Users that an operator made, with names of his own."""
-    store = Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    store = Store(server.access)
     made: Keys = {}
     for name in BUCKETS.model_dump().values():
         if not store.objects.bucket_exists(name):
@@ -226,6 +226,6 @@ def test_a_key_that_is_no_administrators_is_told_at_once(
 
 
 def test_what_slipway_made_has_names_of_its_own(administered: Job, server: Minio) -> None:
-    store = Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    store = Store(server.access)
     made = json.loads(store.admin.policy_list())
     assert {policy_name(tenant, role) for tenant in TENANTS for role in Role} <= set(made)

@@ -448,7 +448,7 @@ class granted_alone:  # noqa: N801  # reads as what it does
 
 
 def administered(server: Minio) -> Store:
-    return Store(server.url, server.access_key, server.secret_key, "us-east-1")
+    return Store(server.access)
 
 
 @pytest.mark.parametrize("role", Role)

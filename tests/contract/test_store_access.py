@@ -78,7 +78,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
         )
         keys = [tenant_key(SECRET, tenant, role) for tenant in TENANTS for role in Role]
         reconcile(
-            Store(running.url, running.access_key, running.secret_key, "us-east-1"),
+            Store(running.access),
             desired,
             {key.access_key: key.secret_key.get_secret_value() for key in keys},
             lambda line: None,

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from minio import MinioAdmin
-from minio.credentials.providers import StaticProvider
 from support.candidates import lineage, staged_files
 from support.drive import flip_byte, small_drive
 from support.minio import Minio, contents
@@ -19,6 +17,7 @@ from support.mortal_minio import MortalMinio, mortal_minio
 from support.promotions import FakeServing, key_of, promoter_on, write_run
 
 from slipway.core.errors import StoreError, UsageError
+from storage.administration import open_admin
 from storage.client import StoreAccess, asking, open_store
 from storage.registry.model_files import Staged
 from storage.registry.registry import Registry
@@ -154,9 +153,7 @@ def fill(client: Any, drive: Path) -> Iterator[str]:
 
 def test_a_quota_that_is_used_up_says_so(store, tmp_path):
     minio = store.server
-    admin = MinioAdmin(
-        endpoint=minio.endpoint, credentials=StaticProvider(minio.access_key, minio.secret_key), secure=False
-    )
+    admin = open_admin(minio.access)
     admin.bucket_quota_set("models", MIB)
     staged = files(tmp_path / "model", 1000, 2 * MIB)
     registry = registry_on(minio)

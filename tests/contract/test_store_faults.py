@@ -12,7 +12,6 @@ import botocore.auth
 import botocore.crt.auth
 import pytest
 from minio import MinioAdmin
-from minio.credentials.providers import StaticProvider
 from pydantic import SecretStr
 from support.candidates import lineage, staged_files
 from support.certificates import authority, certificate
@@ -22,6 +21,7 @@ from support.mortal_minio import mortal_minio
 from support.promotions import key_of
 
 from slipway.core.errors import StoreError
+from storage.administration import open_admin
 from storage.client import RETRIES, StoreAccess, open_store
 from storage.keys import StoreKey
 from storage.registry.model_files import RESUMPTIONS, Staged
@@ -81,8 +81,7 @@ def ends(error: StoreError) -> str:
 
 
 def admin_of(minio: Minio) -> MinioAdmin:
-    root = StaticProvider(minio.access_key, minio.secret_key)
-    return MinioAdmin(endpoint=minio.endpoint, credentials=root, secure=False)
+    return open_admin(minio.access)
 
 
 def key(access_key: str, secret_key: str) -> StoreKey:

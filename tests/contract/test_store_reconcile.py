@@ -67,7 +67,7 @@ def test_a_rerun_changes_nothing(job: Job) -> None:
 
 def test_drift_is_mended(job: Job) -> None:
     assert job.wants("team-a").run() == 0, job.said
-    store = Store(job.server.url, job.server.access_key, job.server.secret_key, "us-east-1")
+    store = Store(job.server.access)
     access_key = job.key("team-a", Role.SERVER).access_key
     store.admin.policy_set("readwrite", user=access_key)
     store.admin.user_disable(access_key)
@@ -87,7 +87,7 @@ def test_a_rotation_ends_the_old_key_and_a_removal_all_of_them(job: Job) -> None
     assert refusal(client.list_objects_v2, Bucket=MODELS, Prefix="team-a/") == "InvalidAccessKeyId"
     client = job.client("team-a", Role.SERVER, 2)
     client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
-    store = Store(job.server.url, job.server.access_key, job.server.secret_key, "us-east-1")
+    store = Store(job.server.access)
     store.admin.user_add("somebody-else", secrets.token_hex(16))
     job.server.client().put_object(Bucket=DATA, Key="team-a/kept", Body=b"x")
     assert job.wants().run() == 0

@@ -12,9 +12,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from pydantic import SecretStr
 from support.server import Process, answers, start, stop
 
 from embedded.toolchain import binary
+from storage.client import StoreAccess
+from storage.keys import StoreKey
 
 stop_minio = stop
 
@@ -30,6 +33,12 @@ class Minio:
     @property
     def url(self) -> str:
         return f"http://{self.endpoint}"
+
+    @property
+    def access(self) -> StoreAccess:
+        """As its administrator."""
+        key = StoreKey(access_key=self.access_key, secret_key=SecretStr(self.secret_key))
+        return StoreAccess(endpoint=self.url, region="us-east-1", key=key)
 
     def client(self) -> Any:
         return boto3.client(
