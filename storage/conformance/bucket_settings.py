@@ -77,35 +77,9 @@ def _kept(context: Context, name: str, *, prefix: str, action: str, value: dict[
     must(only.get(action, {}).get(field) == days, "the rule's days were not kept")
 
 
-@check(Capability.ENCRYPTION)
-def an_object_is_encrypted_when_asked(context: Context) -> None:
-    """An object that is to be encrypted with the store's key says that it is."""
-    key = context.key("encrypted")
-    context.client.put_object(Bucket=context.bucket, Key=key, Body=b"secret", ServerSideEncryption="AES256")
-    said = context.client.head_object(Bucket=context.bucket, Key=key).get("ServerSideEncryption")
-    must(said == "AES256", "the object was taken and is not encrypted")
-
-
-@check(Capability.ENCRYPTION)
-def a_bucket_encrypts_by_itself(context: Context) -> None:
-    """A bucket that is set to encrypt keeps the setting."""
-    bucket = context.own_bucket("encrypted")
-    context.client.put_bucket_encryption(
-        Bucket=bucket,
-        ServerSideEncryptionConfiguration={
-            "Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
-        },
-    )
-    found = context.client.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
-    said = found[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"]
-    must(said == "AES256", "the setting was not kept")
-
-
 CHECKS: Final[tuple[Check, ...]] = (
     an_overwritten_object_comes_back,
     objects_expire_below_a_prefix,
     old_versions_expire,
     incomplete_uploads_are_removed,
-    an_object_is_encrypted_when_asked,
-    a_bucket_encrypts_by_itself,
 )

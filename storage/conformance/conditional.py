@@ -125,16 +125,6 @@ def _one_wins(context: Context, name: str, write: Callable[["S3Client", bytes], 
     must(found == bodies[winners[0]], f"writer {winners[0]} won, and the object says {found!r}")
 
 
-@check(Capability.DELETE_IF_MATCH)
-def delete_by_etag(context: Context) -> None:
-    """A delete with If-Match of another ETag is refused, and the object stays."""
-    context.put("delete", b"kept")
-    key = context.key("delete")
-    with refused("a delete by another ETag", _LOST, status=412):
-        context.client.delete_object(Bucket=context.bucket, Key=key, IfMatch=_NEVER)
-    must(context.read("delete") == b"kept", "the refused delete changed the object")
-
-
 CHECKS: Final[tuple[Check, ...]] = (
     create_once,
     create_again_after_delete,
@@ -142,5 +132,4 @@ CHECKS: Final[tuple[Check, ...]] = (
     replace_of_nothing,
     one_creator_wins,
     one_replacer_wins,
-    delete_by_etag,
 )

@@ -1,13 +1,9 @@
 """What a listing shows, and which names an object may have."""
 
-import unicodedata
 from typing import Final
 
-from botocore.exceptions import ClientError
-
-from storage.conformance.checking import Check, check, must, status_of
+from storage.conformance.checking import Check, check, must
 from storage.conformance.context import Context
-from storage.conformance.exceptions import WrongError
 from storage.conformance.result import Capability
 
 KEY_BYTES: Final = 1024
@@ -112,51 +108,10 @@ def _long(context: Context, size: int) -> str:
     return "long/" + ("x" * 200 + "/") * (room // 201) + "y" * (room % 201)
 
 
-@check(Capability.ESCAPING_KEYS)
-def names_that_escape_are_refused(context: Context) -> str:
-    """Names with parent folders, encoded dots, backslashes, NUL or too many bytes are refused."""
-    names = {
-        "a/../b": "escape/a/../b",
-        "./a": "escape/./a",
-        "a//b": "escape/a//b",
-        "a\\b": "escape/a\\b",
-        "encoded ..": "escape/a/%2e%2e/b",
-        "NUL": "escape/a\0b",
-        "1025 bytes": _long(context, KEY_BYTES + 1),
-    }
-    answers = {shown: _answer(context, name) for shown, name in names.items()}
-    wrong = [f"{shown} {answer}" for shown, answer in answers.items() if answer]
-    if wrong:
-        raise WrongError(", ".join(wrong))
-    return f"{len(names)} of {len(names)} refused"
-
-
-@check(Capability.ESCAPING_KEYS)
-def names_that_look_alike_are_two(context: Context) -> None:
-    """Names that differ only in Unicode's normal form are two objects."""
-    composed = unicodedata.normalize("NFC", "twins/é")
-    split = unicodedata.normalize("NFD", composed)
-    context.put(composed, b"composed")
-    context.put(split, b"split")
-    must(context.read(composed) == b"composed", "one replaced the other")
-
-
-def _answer(context: Context, name: str) -> str:
-    """Return what is wrong with the store's answer to a name; nothing where it refuses it."""
-    try:
-        context.put(name)
-    except ClientError as error:
-        # A store that breaks over a name has not refused it.
-        return f"breaks it ({status_of(error)})" if status_of(error) >= 500 else ""
-    return "is taken"
-
-
 CHECKS: Final[tuple[Check, ...]] = (
     writes_are_seen_at_once,
     pages_are_whole_and_in_order,
     folders_are_common_prefixes,
     names_come_back,
     a_key_of_1024_bytes,
-    names_that_escape_are_refused,
-    names_that_look_alike_are_two,
 )

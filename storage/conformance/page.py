@@ -23,10 +23,6 @@ _WHAT: Final[Mapping[Capability, str]] = {
     Capability.VERSIONING: "overwritten and deleted objects are read by their version",
     Capability.LIFECYCLE: "rules that expire objects below a prefix, and replaced versions",
     Capability.ABANDONED_UPLOADS: "a rule that removes incomplete uploads",
-    Capability.PRESIGNED: "a signed URL is read; an altered and an expired one are refused",
-    Capability.DELETE_IF_MATCH: "`DELETE` with `If-Match` spares another object",
-    Capability.ESCAPING_KEYS: "`..`, encoded dots, `\\`, NUL and 1025 bytes are refused",
-    Capability.ENCRYPTION: "an object and a bucket are encrypted when that is asked for",
 }
 
 _BEGIN: Final = """\
@@ -104,7 +100,7 @@ def _refused(need: Need, refuses: Sequence[str]) -> str:
         case Need.IF_TESTED:
             return f"the whole store; where it was not tested, {'; '.join(refuses)}"
         case _:
-            return "; ".join(refuses) or "nothing"
+            return "; ".join(refuses)
 
 
 def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:

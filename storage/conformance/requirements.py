@@ -101,12 +101,6 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
             ("a rule about incomplete uploads",),
             "the store takes none, so it must remove them by itself, as MinIO does, or somebody else must",
         ),
-        Capability.PRESIGNED: _Entry(Need.NEVER, (), "Slipway hands out no presigned URL"),
-        Capability.DELETE_IF_MATCH: _Entry(Need.NEVER, (), "Slipway deletes nothing on a condition"),
-        Capability.ESCAPING_KEYS: _Entry(Need.NEVER, (), "Slipway refuses such keys itself"),
-        Capability.ENCRYPTION: _Entry(
-            Need.NEVER, (), "encryption at rest is the operator's; Slipway does not ask for it here"
-        ),
     }
 )
 """Of every capability how far it is needed, what is refused without it, and why."""

@@ -23,10 +23,6 @@ class Capability(StrEnum):
     VERSIONING = "versioning"
     LIFECYCLE = "lifecycle"
     ABANDONED_UPLOADS = "abandoned-uploads"
-    PRESIGNED = "presigned"
-    DELETE_IF_MATCH = "delete-if-match"
-    ESCAPING_KEYS = "escaping-keys"
-    ENCRYPTION = "encryption"
 
 
 class Outcome(StrEnum):
@@ -57,9 +53,6 @@ class Need(StrEnum):
 
     PARTLY = "partly"
     """Without it Slipway refuses some things there."""
-
-    NEVER = "never"
-    """Slipway does without it; it is told for whoever wants to know."""
 
 
 class Frozen(BaseModel):

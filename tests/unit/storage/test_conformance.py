@@ -62,7 +62,6 @@ def test_every_capability_is_checked_and_every_need_told():
         Need.ALWAYS: {True},
         Need.IF_TESTED: {True},
         Need.PARTLY: {True},
-        Need.NEVER: {False},
     }
 
 
