@@ -68,14 +68,13 @@ def _validation(expression: str, message: str, *, detail: str = "") -> dict[str,
     return validation | ({"messageExpression": detail} if detail else {})
 
 
-def model_source(buckets: Buckets, limits: Mapping[str, str], mode: str = "standard") -> dict[str, Any]:
+def model_source(buckets: Buckets, limits: Mapping[str, str]) -> dict[str, Any]:
     """Return the spec of the ValidatingAdmissionPolicy on InferenceServices.
 
     A tenant's namespace has the tenant's name. `limits` are the limits of a model server; an existing
     InferenceService may keep its own, so that a changed setting does not block key rotation.
     """
     form = serving_form.predictor(
-        mode=mode,
         account=SERVER,
         runtime=SERVING_RUNTIME,
         resources=Expression("variables.resources"),
@@ -107,15 +106,15 @@ def model_source(buckets: Buckets, limits: Mapping[str, str], mode: str = "stand
             {"name": "not-being-deleted", "expression": "!has(object.metadata.deletionTimestamp)"}
         ],
         "variables": [{"name": name, "expression": text} for name, text in variables.items()],
-        "validations": [*_version_validations(buckets, mode), *_metadata_validations()],
+        "validations": [*_version_validations(buckets), *_metadata_validations()],
     }
 
 
-def _version_validations(buckets: Buckets, mode: str) -> list[dict[str, str]]:
-    exact = serving_form.annotations(mode) | serving_form.defaulted_annotations()
+def _version_validations(buckets: Buckets) -> list[dict[str, str]]:
+    exact = serving_form.annotations() | serving_form.defaulted_annotations()
     lineage = {serving_form.DIGEST: DIGEST.pattern} | serving_form.LINEAGE
     on_pods = {serving_form.STORE_KEY: serving_form.STORE_KEY_CHECKSUM}
-    required = [*serving_form.annotations(mode), *lineage]
+    required = [*serving_form.annotations(), *lineage]
     return [
         _validation(
             _matches("object.metadata.name", NAME.pattern),

@@ -60,7 +60,7 @@ class StoreOutputs(Contract):
 class ServingOutputs(Contract):
     """How an InferenceService is reached: `<endpoint>/serving/<namespace>/<name>/v2/...`."""
 
-    mode: Literal["standard", "knative"]
+    mode: Literal["standard"]
     endpoint: str = Field(description="URL of the gateway from outside the cluster.")
     runtime: str = Field(description="The ClusterServingRuntime for models.")
     model_cpu: str = Field(default="1", description="CPU limit of one model server.")

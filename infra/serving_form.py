@@ -34,12 +34,11 @@ LINEAGE: Final = {
 
 STORE_KEY_CHECKSUM: Final = r"[0-9a-f]{16}"
 
-_MODES: Final = {"standard": "Standard", "knative": "Knative"}
-_SCALING: Final = {
+_MODE: Final = {
+    "serving.kserve.io/deploymentMode": "Standard",
     # "none" creates no HorizontalPodAutoscaler, which would only warn about missing metrics; KServe
-    # keeps the Deployment at minReplicas. Knative scales by itself.
-    "standard": {"serving.kserve.io/autoscalerClass": "none"},
-    "knative": {},
+    # keeps the Deployment at minReplicas.
+    "serving.kserve.io/autoscalerClass": "none",
 }
 
 
@@ -48,9 +47,9 @@ def labels(tenant: str) -> dict[str, str]:
     return {**PART_OF, TENANT: tenant}
 
 
-def annotations(mode: str) -> dict[str, str]:
-    """Return the annotations that configure KServe for `standard` or `knative` mode."""
-    return {"serving.kserve.io/deploymentMode": _MODES[mode], **_SCALING[mode]}
+def annotations() -> dict[str, str]:
+    """Return the annotations that configure KServe for `standard` mode."""
+    return dict(_MODE)
 
 
 def defaulted_annotations() -> dict[str, str]:
@@ -68,7 +67,6 @@ def resources(limits: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 def predictor(
     *,
-    mode: str,
     account: str,
     runtime: str,
     resources: object,
@@ -76,7 +74,7 @@ def predictor(
     pod_annotations: object,
 ) -> dict[str, Any]:
     """Return `spec.predictor`; an update keeps the old pod until the new one is ready."""
-    form: dict[str, Any] = {
+    return {
         "minReplicas": 1,
         "maxReplicas": 1,
         "serviceAccountName": account,
@@ -96,13 +94,11 @@ def predictor(
                 "runAsNonRoot": True,
             },
         },
-    }
-    if mode == "standard":
-        form["deploymentStrategy"] = {
+        "deploymentStrategy": {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
-        }
-    return form
+        },
+    }
 
 
 def defaulted(form: dict[str, Any]) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def checksum_of(pod: Object) -> str | None:
 
 
 def _has_taken(deployment: Object | None, key: str) -> bool:
-    """Whether KServe has handed the annotation on; Knative has no Deployment of this name."""
+    """Whether KServe has handed the annotation on to the Deployment, if there is one."""
     return deployment is None or checksum_of(deployment["spec"]["template"]) == key
 
 

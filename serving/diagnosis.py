@@ -154,7 +154,7 @@ def _is_about(involved: str, name: str) -> bool:
 
 
 def is_rolled_out(deployment: Object | None) -> bool:
-    """Whether every pod is of the last template. Knative has no Deployment of this name; the pods decide."""
+    """Whether every pod is of the last template. Where KServe has made no Deployment yet the pods decide."""
     if deployment is None:
         return True
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)

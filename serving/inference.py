@@ -78,11 +78,10 @@ def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> d
             "name": version.model,
             "namespace": place.namespace,
             "labels": serving_form.labels(tenant),
-            "annotations": {**serving_form.annotations(outputs.serving.mode), **_lineage(version)},
+            "annotations": {**serving_form.annotations(), **_lineage(version)},
         },
         "spec": {
             "predictor": serving_form.predictor(
-                mode=outputs.serving.mode,
                 account=place.server_service_account,
                 runtime=outputs.serving.runtime,
                 resources=serving_form.resources(outputs.serving.limits),

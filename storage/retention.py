@@ -32,15 +32,6 @@ class Rule:
     noncurrent_days: int | None = None
     """How long after its replacement an old version goes."""
 
-    def as_s3(self) -> dict[str, Any]:
-        """Return the rule as the S3 API takes it and gives it back."""
-        rule: dict[str, Any] = {"ID": self.name, "Status": "Enabled", "Filter": {"Prefix": ""}}
-        if self.days is not None:
-            rule["Expiration"] = {"Days": self.days}
-        if self.noncurrent_days is not None:
-            rule["NoncurrentVersionExpiration"] = {"NoncurrentDays": self.noncurrent_days}
-        return rule
-
 
 def rules_of(buckets: Buckets, run_retention_days: int) -> dict[str, tuple[Rule, ...]]:
     """Return the rules that Slipway sets, by bucket."""

@@ -1,9 +1,9 @@
-"""Convert a table, rows or named columns into the input tensors of a model. Pure, and without pyarrow.
+"""Convert a table or named columns into the input tensors of a model. Pure, and without pyarrow.
 
 The model server has no pyarrow, so a table is accepted by its interface.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -52,26 +52,6 @@ def _of_arrow(feature: Feature, column: Any) -> Column:  # noqa: ANN401 - pyarro
     distinct = np.array(encoded.dictionary.to_pylist(), dtype=object)
     cells: Column = distinct[encoded.indices.to_numpy()]
     return cells
-
-
-def from_rows(schema: TableSchema, rows: Sequence[Mapping[str, object]]) -> Feeds:
-    """Model inputs from rows; each row has exactly the features of the model.
-
-    Raises:
-        InputError: A name is missing or unknown, or a cell is not valid.
-    """
-    names = [each.name for each in schema.features]
-    for number, row in enumerate(rows, 1):
-        if missing := [name for name in names if name not in row]:
-            raise InputError(f"Row {number} has no {missing[0]!r}.", why=_requirement(schema, missing[0]))
-        if surplus := sorted(row.keys() - set(names)):
-            raise InputError(f"Row {number} has the unknown feature {surplus[0]!r}.")
-    columns = {}
-    for feature in schema.features:
-        cells = np.empty(len(rows), dtype=object)
-        cells[:] = [row[feature.name] for row in rows]
-        columns[feature.name] = cells
-    return from_columns(schema, columns)
 
 
 def from_columns(schema: TableSchema, columns: Mapping[str, Column]) -> Feeds:

@@ -5,11 +5,10 @@ word of whoever could write them: promotion takes the model and the name of its 
 and evaluates for itself. The run's figures are there to be compared.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-SCHEMA_VERSION: Final = 2
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 

@@ -221,9 +221,7 @@ class KServe(pulumi.ComponentResource):
         policy = k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
             f"{self._name}-model-source",
             metadata=metadata(admission.MODEL_SOURCE, own),
-            spec=admission.model_source(
-                self._args.buckets, self._args.settings.limits, self._args.settings.mode
-            ),
+            spec=admission.model_source(self._args.buckets, self._args.settings.limits),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*crds]),
         )
         k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(

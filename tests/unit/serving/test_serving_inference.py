@@ -65,16 +65,10 @@ def test_limits_are_those_of_the_outputs():
     assert resources["requests"] == {"cpu": "100m", "memory": "128Mi"}
 
 
-def test_only_standard_mode_is_told_to_do_without_an_autoscaler():
-    standard = outputs()
-    serving = standard.serving.model_copy(update={"mode": "knative"})
-    knative = standard.model_copy(update={"serving": serving})
-    scaler = "serving.kserve.io/autoscalerClass"
-    annotations = manifest(standard, "team-a", version())["metadata"]["annotations"]
-    assert annotations[scaler] == "none"
-    annotations = manifest(knative, "team-a", version())["metadata"]["annotations"]
-    assert annotations["serving.kserve.io/deploymentMode"] == "Knative"
-    assert scaler not in annotations
+def test_served_by_a_deployment_without_an_autoscaler():
+    annotations = manifest(outputs(), "team-a", version())["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
+    assert annotations["serving.kserve.io/autoscalerClass"] == "none"
 
 
 def test_the_pod_is_restricted():

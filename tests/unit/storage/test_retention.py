@@ -24,23 +24,23 @@ LATER = datetime(2099, 1, 1, tzinfo=UTC)
 def test_no_rule_of_ours_takes_a_model_an_alias_or_the_log(
     tenant: str, model: str, alias: str, digest: str, days: int
 ) -> None:
-    rules = [rule.as_s3() for rule in rules_of(BUCKETS, days)[BUCKETS.models]]
+    assert rules_of(BUCKETS, days)[BUCKETS.models] == ()
     on_aws = [_as_s3(rule) for rule in lifecycle(BUCKETS.models, BUCKETS, days)]
-    for found in (rules, on_aws):
-        assert expiring_rule(found, version_prefix(tenant, model, digest)) is None
-        assert expiring_rule(found, alias_key(tenant, model, alias)) is None
-        assert expiring_rule(found, history_prefix(tenant, model)) is None
-        assert expiring_rule(found, "") is None
+    assert expiring_rule(on_aws, version_prefix(tenant, model, digest)) is None
+    assert expiring_rule(on_aws, alias_key(tenant, model, alias)) is None
+    assert expiring_rule(on_aws, history_prefix(tenant, model)) is None
+    assert expiring_rule(on_aws, "") is None
 
 
 @given(tenant=NAMES, days=DAYS)
 def test_every_run_expires_and_current_data_never_does(tenant: str, days: int) -> None:
-    ours = {bucket: [rule.as_s3() for rule in found] for bucket, found in rules_of(BUCKETS, days).items()}
-    on_aws = {bucket: [_as_s3(rule) for rule in lifecycle(bucket, BUCKETS, days)] for bucket in ours}
-    for rules in (ours, on_aws):
-        assert expiring_rule(rules[BUCKETS.artifacts], runs_prefix(tenant)) == "slipway-runs"
-        assert expiring_rule(rules[BUCKETS.data], f"{tenant}/") is None
-    assert ours[BUCKETS.artifacts][0]["Expiration"] == {"Days": days}
+    rules = {
+        bucket: [_as_s3(rule) for rule in lifecycle(bucket, BUCKETS, days)]
+        for bucket in rules_of(BUCKETS, days)
+    }
+    assert expiring_rule(rules[BUCKETS.artifacts], runs_prefix(tenant)) == "slipway-runs"
+    assert expiring_rule(rules[BUCKETS.data], f"{tenant}/") is None
+    assert {"Days": days} in [rule.get("Expiration") for rule in rules[BUCKETS.artifacts]]
 
 
 def _as_s3(rule: dict[str, Any]) -> dict[str, Any]:
