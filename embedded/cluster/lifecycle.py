@@ -76,14 +76,7 @@ def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Repor
 
 def stop(instance: Instance, report: Report = silent) -> None:
     """Stop the cluster and keep its data. Does nothing if it is not running."""
-    check_machine()
-    places = Places(instance)
-    if not instance.data.exists() and not has_leftovers(places):
-        return
-    with _changing(instance, report):
-        _stop(places, report)
-        clean_up(places)
-        _remove_run_folder(places)
+    _end(instance, report, with_data=False)
 
 
 def delete(instance: Instance, report: Report = silent) -> None:
@@ -92,25 +85,7 @@ def delete(instance: Instance, report: Report = silent) -> None:
     Raises:
         FailedError: A mount is left below its data; deleting the data would delete the mounted files.
     """
-    check_machine()
-    places = Places(instance)
-    if not instance.data.exists() and not has_leftovers(places):
-        return
-    with _changing(instance, report):
-        _stop(places, report)
-        clean_up(places)
-        if mounts := mounted_below(instance.data, instance.run):
-            raise FailedError(
-                f"The data of the local cluster {instance.name} can't be removed.",
-                why=f"{mounts[0]} is still mounted.",
-                fix=f"Unmount it (`umount {mounts[0]}`) and delete again.",
-            )
-        report(f"removing {instance.data}")
-        if instance.data.exists():
-            shutil.rmtree(instance.data)
-        _remove_run_folder(places)
-        with contextlib.suppress(OSError):
-            instance.data_root.rmdir()
+    _end(instance, report, with_data=True)
 
 
 def set_forwards(instance: Instance, forwards: Sequence[Forward]) -> None:
@@ -151,6 +126,34 @@ def clean_up(places: Places) -> None:
     if instance.run.exists():
         for entry in instance.run.iterdir():
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+
+
+def _end(instance: Instance, report: Report, *, with_data: bool) -> None:
+    check_machine()
+    places = Places(instance)
+    if not instance.data.exists() and not has_leftovers(places):
+        return
+    with _changing(instance, report):
+        _stop(places, report)
+        clean_up(places)
+        if with_data:
+            _remove_data(instance, report)
+        _remove_run_folder(places)
+        if with_data:
+            with contextlib.suppress(OSError):
+                instance.data_root.rmdir()
+
+
+def _remove_data(instance: Instance, report: Report) -> None:
+    if mounts := mounted_below(instance.data, instance.run):
+        raise FailedError(
+            f"The data of the local cluster {instance.name} can't be removed.",
+            why=f"{mounts[0]} is still mounted.",
+            fix=f"Unmount it (`umount {mounts[0]}`) and delete again.",
+        )
+    report(f"removing {instance.data}")
+    if instance.data.exists():
+        shutil.rmtree(instance.data)
 
 
 @contextlib.contextmanager

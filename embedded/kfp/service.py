@@ -31,12 +31,7 @@ class Service:
     def upload_pipeline(self, data: bytes, filename: str, query: Mapping[str, str]) -> Row:
         """Create a pipeline with its first version."""
         pipeline, checked = _accepted_file(data)
-        name = (
-            query.get("name")
-            or query.get("display_name")
-            or filename.rsplit("/", maxsplit=1)[-1]
-            or pipeline.name
-        )
+        name = _upload_name(query, filename, pipeline.name)
         row = self.create_pipeline(
             name=name,
             display_name=query.get("display_name") or name,
@@ -50,12 +45,7 @@ class Service:
         """Add a version to a pipeline."""
         parent = self.get("pipelines", query.get("pipelineid", ""))
         pipeline, checked = _accepted_file(data)
-        name = (
-            query.get("name")
-            or query.get("display_name")
-            or filename.rsplit("/", maxsplit=1)[-1]
-            or pipeline.name
-        )
+        name = _upload_name(query, filename, pipeline.name)
         return self._insert_version(
             parent["id"], name, query.get("display_name") or name, query.get("description") or "", checked
         )
@@ -219,6 +209,12 @@ class Service:
             version = latest
         chosen = {"pipeline_id": pipeline_id, "pipeline_version_id": version["id"]}
         return version["spec"], _accepted(document.from_api(json.loads(version["spec"]))), chosen
+
+
+def _upload_name(query: Mapping[str, str], filename: str, otherwise: str) -> str:
+    """The name that a file is uploaded under: as it was asked for, or else the file's own."""
+    asked = query.get("name") or query.get("display_name")
+    return asked or filename.rsplit("/", maxsplit=1)[-1] or otherwise
 
 
 def _accepted_file(data: bytes) -> tuple[ir.Pipeline, Document]:
