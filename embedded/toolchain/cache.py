@@ -8,7 +8,6 @@ An entry appears by one rename, so a reader sees all of it or nothing.
 """
 
 import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
@@ -21,6 +20,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embedded.toolchain.processes import Interrupted
+from slipway.core import atomic_files, locks
 from slipway.core.report import Report, silent
 
 _RECORD: Final = "record.json"
@@ -66,26 +66,18 @@ def locked(
 ) -> Iterator[None]:
     """Hold the folder's lock: of two clones that need the same tool, one builds and one waits.
 
-    The lock is the kernel's (flock), so it ends with its holder, however that ends.
-
     Raises:
         Interrupted: `cancel` was set while waiting.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as handle:
-        waiting = False
-        while True:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not waiting:
-                    report(f"{subject}: another process is making it; waiting")
-                    waiting = True
-                if cancel is not None and cancel.is_set():
-                    raise Interrupted from None
-                time.sleep(0.2)
-        yield
+
+    def waits() -> None:
+        report(f"{subject}: another process is making it; waiting")
+
+    try:
+        with locks.locked(folder / ".lock", on_wait=waits, cancelled=cancel.is_set if cancel else None):
+            yield
+    except locks.LockHeldError:
+        raise Interrupted from None
 
 
 @contextlib.contextmanager
@@ -115,20 +107,12 @@ def publish(made: Path, entry: Path, *, subject: str, seconds: float) -> Record:
     (made / _RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
     made.chmod(0o755)
     for path in (*files, made / _RECORD, *(path for path in made.rglob("*") if path.is_dir()), made):
-        _sync(path)
+        atomic_files.sync(path)
     if entry.exists():  # damaged, or `load` would have found it
         entry.rename(made.parent / "damaged")
     made.rename(entry)
-    _sync(entry.parent)
+    atomic_files.sync(entry.parent)
     return record
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove(folder: Path) -> None:

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -106,9 +105,8 @@ def _end(process: subprocess.Popen[str], grace: float) -> None:
     """Leave nothing of the group: first the polite way, so that it removes its own files."""
     if process.poll() is None:
         _signal(process.pid, signal.SIGINT)
-        deadline = time.monotonic() + grace
-        while process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(grace)
     _signal(process.pid, signal.SIGKILL)
     process.wait()
 
