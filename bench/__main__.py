@@ -1,6 +1,6 @@
-"""Measure the local platform and write docs/benchmarks.md: `make bench`, with COLD=1 from nothing as well.
+"""Measure the local platform and write docs/benchmarks.md: `make bench`; with COLD=1 also with empty caches.
 
-Every figure is read off a run of the real thing on this machine. Nothing is asserted about wall times.
+Every figure is measured on this machine with the real platform. No wall time is asserted.
 """
 
 import argparse
@@ -19,14 +19,16 @@ COLD_VARIABLES = ("SLIPWAY_CACHE", "GOCACHE", "GOMODCACHE", "UV_CACHE_DIR", "PIP
 
 
 def main() -> int:
-    """Run the measurements, one clone per kind of start, and rewrite the page."""
+    """Run the measurements and rewrite the page."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument(
-        "--cold", action="store_true", help="start from empty caches as well (20 minutes more)"
+        "--cold", action="store_true", help="also measure with empty caches (20 minutes more)"
     )
-    parser.add_argument("--keep", type=Path, help="also write the raw figures to this file as JSON")
+    parser.add_argument("--keep", type=Path, help="also write the figures to this file as JSON")
     parser.add_argument(
-        "--cold-from", type=Path, help="JSON of an earlier run's cold journey instead of measuring it"
+        "--cold-from",
+        type=Path,
+        help="JSON with the cold quickstart of an earlier run",
     )
     options = parser.parse_args()
     cold: measure.Journey | None = None
@@ -44,7 +46,7 @@ def main() -> int:
 
 
 def _cold() -> measure.Journey:
-    """The quickstart with every cache empty; the user's own caches are not touched."""
+    """Run the quickstart with empty caches; the user's caches are not changed."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-cold-"))
     try:
         empty = {name: str(folder / name.lower()) for name in COLD_VARIABLES}

@@ -1,6 +1,6 @@
-"""The clients that are compared, each in a process of its own: `python -m bench.contenders TASK`.
+"""The compared clients, each in its own process: `python -m bench.contenders TASK`.
 
-TASK is JSON. Prints the seconds of the transfer alone, without imports, and the peak of its memory.
+TASK is JSON. Prints the duration of the transfer without imports, and its peak memory.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ BUFFER = 1 << 20
 
 
 class Task(BaseModel):
-    """One measurement: a client moves `count` files of `size` bytes one way."""
+    """A measurement: a client uploads or downloads `count` files of `size` bytes."""
 
     contender: str
     up: bool
@@ -35,19 +35,19 @@ class Task(BaseModel):
     """Folder of the files, named 0, 1, …"""
 
     target: Path
-    """Folder for what is read back; empty."""
+    """Empty folder for downloads."""
 
     host: str
     port: int
 
     @property
     def url(self) -> str:
-        """The store's."""
+        """The store's URL."""
         return f"http://{self.host}:{self.port}"
 
 
 def prepared(task: Task) -> Callable[[], object]:
-    """Make a contender ready; the function returned does the transfer."""
+    """Prepare a client; the returned function does the transfer."""
     match task.contender:
         case "Slipway" | "Slipway, SHA-256 known":
             return _slipway(task, known="SHA-256" in task.contender)
@@ -69,7 +69,7 @@ def _key() -> StoreKey:
 
 
 def _slipway(task: Task, *, known: bool) -> Callable[[], object]:
-    from storage.transfer.transfers import Download, Transfers, Upload  # noqa: PLC0415 - others' memory is measured too
+    from storage.transfer.transfers import Download, Transfers, Upload  # noqa: PLC0415 - the memory of other clients is measured too
 
     transfers = Transfers(StoreAccess(endpoint=task.url, region=REGION, key=_key()))
     sums: list[str | None] = [None] * task.count
@@ -104,7 +104,7 @@ def _boto3(task: Task) -> Callable[[], object]:
             content = client.get_object(Bucket=BUCKET, Key=str(number))["Body"].read()
             (task.target / str(number)).write_bytes(content)
 
-    # For small objects its transfer manager is slower than a plain loop: compare with the better one.
+    # For small objects, its transfer manager is slower than a loop: compare with the faster one.
     small = task.size < BUFFER
     return (put if small else up) if task.up else (get if small else down)
 
@@ -175,9 +175,9 @@ def _awscrt(task: Task) -> Callable[[], object]:
     window = threading.Semaphore(64)
     crc = s3.S3ChecksumAlgorithm.CRC64NVME
 
-    def start(number: int) -> Any:  # noqa: ANN401 - its own future
+    def start(number: int) -> Any:  # noqa: ANN401 - a type of awscrt
         window.acquire()
-        named = [("Host", host)] + [("Content-Length", str(task.size))] * task.up
+        headers = [("Host", host)] + [("Content-Length", str(task.size))] * task.up
         options: dict[str, Any] = (
             {
                 "type": s3.S3RequestType.PUT_OBJECT,
@@ -192,7 +192,7 @@ def _awscrt(task: Task) -> Callable[[], object]:
             }
         )
         verb = "PUT" if task.up else "GET"
-        request = HttpRequest(verb, f"/{BUCKET}/{number}", HttpHeaders(named))
+        request = HttpRequest(verb, f"/{BUCKET}/{number}", HttpHeaders(headers))
         return client.make_request(request=request, on_done=lambda **_: window.release(), **options)
 
     def go() -> None:
@@ -204,10 +204,10 @@ def _awscrt(task: Task) -> Callable[[], object]:
 
 
 def _touch_memory(task: Task) -> None:
-    """Have the memory that the files will be cached in.
+    """Allocate the page cache that the files will need.
 
-    A virtual machine gets it from its host when it is first written, which can take longer than a
-    transfer, and gives it back some seconds after it is freed.
+    A virtual machine gets memory from its host at the first write, which can take longer than a transfer, and
+    returns it some seconds after it is freed.
     """
     path = task.target / "memory"
     with path.open("wb") as file:
@@ -218,13 +218,13 @@ def _touch_memory(task: Task) -> None:
 
 
 def _peak() -> int:
-    """Peak of this process's memory in bytes; what getrusage says starts with the parent's."""
-    found = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
-    return int(found[1]) << 10 if found else 0
+    """Peak memory of this process in bytes; the value of getrusage is inherited from the parent."""
+    match = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(match[1]) << 10 if match else 0
 
 
 def main() -> None:
-    """Do one task and print its figures."""
+    """Run one task and print its figures."""
     task = Task.model_validate_json(sys.argv[1])
     go = prepared(task)
     _touch_memory(task)

@@ -1,4 +1,4 @@
-"""A MinIO on loopback for a measurement."""
+"""A MinIO server on loopback for a measurement."""
 
 import os
 import secrets
@@ -21,11 +21,11 @@ START_SECONDS = 60.0
 
 @contextmanager
 def minio(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
-    """Run a new MinIO on loopback with a key of its own; nothing of it is left afterwards."""
+    """Run a new MinIO server on loopback with its own key; its files are removed afterwards."""
     folder.mkdir()
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        host, port = found.getsockname()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host, port = probe.getsockname()
     key = StoreKey(access_key="bench", secret_key=SecretStr(secrets.token_urlsafe(24)))
     environment = {
         "PATH": os.environ["PATH"],
@@ -56,7 +56,7 @@ def minio(folder: Path) -> Iterator[tuple[str, int, StoreKey]]:
 def _wait(url: str, process: "subprocess.Popen[bytes]") -> None:
     for last in tries(START_SECONDS, interval=0.1):
         try:
-            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
+            with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - a local address
                 return
         except OSError as error:
             if last or process.poll() is not None:

@@ -1,4 +1,4 @@
-"""What is measured, and how: each figure comes from the command that a user would run."""
+"""The measurements: each figure is from the command that a user would run."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
 EMPTY_STEPS = 40
-"""Steps of the pipeline that measures what a step costs."""
+"""Number of steps of the pipeline that measures the overhead of a step."""
 
 
 class Journey(BaseModel):
@@ -26,7 +26,7 @@ class Journey(BaseModel):
 
     phases: dict[str, float]
     slowest: dict[str, float]
-    """Seconds of the slowest resources of the platform; they overlap."""
+    """Seconds of the slowest resources of the platform, which overlap."""
 
     @property
     def total(self) -> float:
@@ -35,7 +35,7 @@ class Journey(BaseModel):
 
 
 class Platform(BaseModel):
-    """What was measured on one running platform."""
+    """The measurements of a running platform."""
 
     journey: Journey
     second_up: list[float]
@@ -51,20 +51,20 @@ class Platform(BaseModel):
 
 
 class Figures(BaseModel):
-    """All of them."""
+    """All measurements."""
 
     warm: Platform
     cold: Journey | None
 
 
 def say(line: str) -> None:
-    """Progress, to standard error."""
+    """Print progress to standard error."""
     sys.stderr.write(f"bench: {line}\n")
     sys.stderr.flush()
 
 
 def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any, float]:
-    """Run one command with `--json`; return its answer and the seconds it took."""
+    """Run a command with `--json`; return its output and its duration in seconds."""
     started = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "slipway", *arguments, "--json"],
@@ -79,7 +79,7 @@ def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any,
 
 
 def journey(env: Mapping[str, str]) -> Journey:
-    """A quickstart from nothing but the caches that `env` names, taken away afterwards."""
+    """Run a quickstart with the caches in `env`, and delete the platform afterwards."""
     slipway("local", "delete", "--yes", env=env)
     try:
         answer, _ = slipway("quickstart", "local", env=env)

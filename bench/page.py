@@ -1,4 +1,4 @@
-"""The figures as a page for people: docs/benchmarks.md."""
+"""Write the figures to docs/benchmarks.md."""
 
 import datetime
 from pathlib import Path

@@ -1,8 +1,8 @@
-"""Compare model servers: `python -m bench.serving BODY 'NAME=COMMAND' ...`, each on a port of its own.
+"""Compare model servers: `python -m bench.serving BODY 'NAME=COMMAND' ...`, each on its own port.
 
-A command holds `{port}`; the server must answer `POST /v2/models/m/infer` on it. Servers take turns,
-each round in another order, because the machine may be busy; medians are told. Time of the processor
-is told beside requests a second, because it depends less on who else is busy.
+A command contains `{port}`; the server must serve `POST /v2/models/m/infer` on it. Servers are measured in
+rounds with random order, because the machine may be busy; the table shows medians. It shows CPU time in
+addition to requests per second, because CPU time depends less on other load.
 """
 
 import argparse
@@ -31,18 +31,18 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 @dataclass
 class Figures:
-    """What was measured of one server, a value a round."""
+    """The measurements of a server, one value per round."""
 
     start: list[float] = field(default_factory=list)
     start_processor: list[float] = field(default_factory=list)
     requests: list[float] = field(default_factory=list)
-    """Answers a second at four connections."""
+    """Responses per second with four connections."""
     processor: list[float] = field(default_factory=list)
-    """Milliseconds of the server's processor for an answer."""
+    """CPU time of the server per response, in milliseconds."""
     latency: list[float] = field(default_factory=list)
-    """Median milliseconds of an answer."""
+    """Median latency in milliseconds."""
     memory: list[float] = field(default_factory=list)
-    """MiB of resident memory after the load, shared libraries included."""
+    """Resident memory in MiB after the load, including shared libraries."""
 
     def line(self, name: str) -> str:
         """A row of the table."""
@@ -65,15 +65,15 @@ def main() -> int:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
     parser.add_argument("body", type=Path, help="file with the JSON of one request")
-    parser.add_argument("servers", nargs="+", help="NAME=COMMAND with {port} in it")
+    parser.add_argument("servers", nargs="+", help="NAME=COMMAND, where COMMAND contains {port}")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of load, each round")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of load per round")
     options = parser.parse_args()
     commands = dict(each.split("=", 1) for each in options.servers)
     body = options.body.read_bytes()
     figures = {name: Figures() for name in commands}
     for turn in range(options.rounds):
-        names = random.Random(turn).sample(sorted(commands), len(commands))  # noqa: S311 - an order
+        names = random.Random(turn).sample(sorted(commands), len(commands))  # noqa: S311 - only an order
         for name in names:
             _measure(figures[name], commands[name], body, options.seconds)
             sys.stderr.write(f"round {turn + 1}: {name}: {figures[name].requests[-1]:.0f} requests/s\n")
@@ -99,7 +99,7 @@ def _started(command: str, body: bytes) -> Iterator[tuple[subprocess.Popen[bytes
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    begun = time.monotonic()
+    started = time.monotonic()
     process = subprocess.Popen(
         shlex.split(command.format(port=port)),
         stdout=subprocess.DEVNULL,
@@ -107,17 +107,17 @@ def _started(command: str, body: bytes) -> Iterator[tuple[subprocess.Popen[bytes
         start_new_session=True,
     )
     try:
-        while not _answers(port, body):
-            if process.poll() is not None or time.monotonic() - begun > START_SECONDS:
-                raise SystemExit(f"it does not answer: {command}")
+        while not _responds(port, body):
+            if process.poll() is not None or time.monotonic() - started > START_SECONDS:
+                raise SystemExit(f"the server does not respond: {command}")
             time.sleep(0.02)
-        yield process, port, time.monotonic() - begun
+        yield process, port, time.monotonic() - started
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _answers(port: int, body: bytes) -> bool:
+def _responds(port: int, body: bytes) -> bool:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("POST", PATH, body, {"Content-Type": "application/json"})
@@ -129,10 +129,10 @@ def _answers(port: int, body: bytes) -> bool:
 
 
 def _load(port: int, body: bytes, seconds: float) -> list[float]:
-    """Ask over four connections, one request at a time on each; seconds of every answer."""
+    """Send requests on four connections, one at a time on each; return the latencies in seconds."""
     times: list[list[float]] = [[] for _ in range(CONNECTIONS)]
     end = time.monotonic() + seconds
-    threads = [threading.Thread(target=_ask, args=(port, body, end, each)) for each in times]
+    threads = [threading.Thread(target=_send_requests, args=(port, body, end, each)) for each in times]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -140,38 +140,38 @@ def _load(port: int, body: bytes, seconds: float) -> list[float]:
     return [each for some in times for each in some]
 
 
-def _ask(port: int, body: bytes, end: float, times: list[float]) -> None:
-    """A bare socket: a client library would take more of the processor than the server."""
+def _send_requests(port: int, body: bytes, end: float, times: list[float]) -> None:
+    """Use a socket directly: a client library would use more CPU time than the server."""
     head = f"POST {PATH} HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
     request = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        while (begun := time.monotonic()) < end:
+        while (sent := time.monotonic()) < end:
             connection.sendall(request)
-            answer = connection.recv(65536)
-            while b"\r\n\r\n" not in answer:
-                answer += connection.recv(65536)
-            headers, _, content = answer.partition(b"\r\n\r\n")
+            response = connection.recv(65536)
+            while b"\r\n\r\n" not in response:
+                response += connection.recv(65536)
+            headers, _, content = response.partition(b"\r\n\r\n")
             if not headers.startswith(b"HTTP/1.1 200"):
                 raise SystemExit(headers.decode())
             lower = headers.lower()
             length = int(lower.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
             while len(content) < length:
                 content += connection.recv(65536)
-            times.append(time.monotonic() - begun)
+            times.append(time.monotonic() - sent)
 
 
 def _group(pid: int) -> list[int]:
     """The processes of a session."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(fields[3]) == pid:
-            found.append(int(path.parent.name))
-    return found
+            pids.append(int(path.parent.name))
+    return pids
 
 
 def _processor(pid: int) -> float:

@@ -1,7 +1,7 @@
 """Compare transfers with other clients on this machine: `python -m bench.transfers`.
 
-A MinIO on loopback, a new one for each contender's turn; its drive, the files and what is read back lie
-in one folder. The contenders take turns, so that what else runs here meets all of them.
+Each measurement uses a new MinIO server on loopback; its drive, the files and the downloads are in one
+folder. The clients take turns, so that other load on the machine affects all of them.
 """
 
 import argparse
@@ -29,7 +29,7 @@ PAGE = ROOT / "docs" / "benchmarks.md"
 
 
 def workloads(scale: float) -> list[Workload]:
-    """The three of them, `scale` times as large; small files become fewer, not smaller."""
+    """The three workloads, scaled by `scale`; for small files, the number is scaled instead of the size."""
     size = int(4096 * scale)
     files, small = max(1, int(64 * scale)), max(1, int(10_000 * scale))
     return [
@@ -39,22 +39,22 @@ def workloads(scale: float) -> list[Workload]:
     ]
 
 
-def measured(folder: Path, scale: float, repeats: int, kept: list[Figure]) -> Iterator[Figure]:
-    """Take every measurement that is not among those kept; the contenders take turns."""
-    had = Counter((figure.workload.name, figure.contender) for figure in kept if not figure.up)
+def measure(folder: Path, scale: float, repeats: int, kept: list[Figure]) -> Iterator[Figure]:
+    """Yield all measurements that are not in `kept`; the clients take turns."""
+    done = Counter((figure.workload.name, figure.contender) for figure in kept if not figure.up)
     for workload in workloads(scale):
         source = folder / "source"
-        written(source, workload)
+        write_files(source, workload)
         for number in range(repeats):
-            contenders = [each for each in CONTENDERS if had[workload.name, each] <= number]
-            # In another order each time: what a turn leaves in the machine's memory meets the next one.
+            contenders = [each for each in CONTENDERS if done[workload.name, each] <= number]
+            # In random order: the state of the machine's memory after a turn affects the next one.
             for contender in random.sample(contenders, len(contenders)):
                 yield from turn(folder, workload, contender)
         shutil.rmtree(source)
 
 
 def whole_turns(keep: Path) -> list[Figure]:
-    """The figures of a run that was cut off; an upload whose download was never measured is left out."""
+    """The figures of an interrupted run; an upload without a measured download is discarded."""
     figures = [Figure.model_validate_json(line) for line in keep.read_text().splitlines()]
     if figures and figures[-1].up:
         figures.pop()
@@ -63,22 +63,22 @@ def whole_turns(keep: Path) -> list[Figure]:
 
 
 def turn(folder: Path, workload: Workload, contender: str) -> Iterator[Figure]:
-    """One contender's upload and download, with a new store: MinIO keeps for a while what is deleted."""
+    """Measure a client's upload and download with a new store, because MinIO delays deletions."""
     with minio(folder / "store") as (host, port, key):
         client = open_store(StoreAccess(endpoint=f"http://{host}:{port}", region=REGION, key=key))
         client.create_bucket(Bucket=BUCKET)
         client.close()
         for up in (True, False):
-            figure = taken(folder, workload, contender, up, host, port, key)
+            figure = run_task(folder, workload, contender, up, host, port, key)
             rate = workload.count * workload.size / MIB / figure.seconds
             say(f"{workload.name} {contender} {'up' if up else 'down'}: {rate:.0f} MiB/s")
             yield figure
 
 
-def taken(
+def run_task(
     folder: Path, workload: Workload, contender: str, up: bool, host: str, port: int, key: StoreKey
 ) -> Figure:
-    """Let one contender do one transfer, and check what it read."""
+    """Run one transfer of a client, and verify a download."""
     target = folder / "target"
     target.mkdir()
     try:
@@ -92,7 +92,7 @@ def taken(
             host=host,
             port=port,
         )
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-m", "bench.contenders", task.model_dump_json()],
             cwd=ROOT,
             env={
@@ -107,8 +107,8 @@ def taken(
         if not up:
             last = str(workload.count - 1)
             if digest(target / last) != digest(folder / "source" / last):
-                raise RuntimeError(f"{contender} read other bytes than were written")
-        return Figure(workload=workload, contender=contender, up=up, **json.loads(done.stdout))
+                raise RuntimeError(f"{contender} downloaded different bytes than it uploaded")
+        return Figure(workload=workload, contender=contender, up=up, **json.loads(completed.stdout))
     finally:
         shutil.rmtree(target)
 
@@ -119,8 +119,8 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def written(folder: Path, workload: Workload) -> None:
-    """Write the workload's files, of bytes that can't be compressed."""
+def write_files(folder: Path, workload: Workload) -> None:
+    """Write the workload's files with random bytes."""
     folder.mkdir()
     for number in range(workload.count):
         with (folder / str(number)).open("wb") as file:
@@ -129,30 +129,30 @@ def written(folder: Path, workload: Workload) -> None:
 
 
 def put_into(page: Path, lines: list[str]) -> None:
-    """Replace the section in the page, or append it."""
+    """Replace the section of the page, or append it."""
     text = page.read_text()
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    made = "\n".join([BEGIN, *lines]).rstrip() + f"\n{END}"
-    page.write_text((before.rstrip() + "\n\n" + made + after).rstrip() + "\n")
+    replacement = "\n".join([BEGIN, *lines]).rstrip() + f"\n{END}"
+    page.write_text((before.rstrip() + "\n\n" + replacement + after).rstrip() + "\n")
 
 
 def main() -> int:
     """Measure and rewrite the section."""
     parser = argparse.ArgumentParser(prog="python -m bench.transfers", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="share of the full sizes")
+    parser.add_argument("--scale", type=float, default=1.0, help="fraction of the full sizes")
     parser.add_argument("--repeats", type=int, default=3)
-    where = Path(tempfile.gettempdir())
-    parser.add_argument("--folder", type=Path, default=where, help="needs 20 GiB at full size")
+    temporary = Path(tempfile.gettempdir())
+    parser.add_argument("--folder", type=Path, default=temporary, help="needs 20 GiB at full size")
     parser.add_argument(
         "--keep",
         type=Path,
-        help="append each figure to this file as a line of JSON; what it holds already is not measured again",
+        help="append each figure to this file as a line of JSON; figures in it are not measured again",
     )
     options = parser.parse_args()
     figures = whole_turns(options.keep) if options.keep and options.keep.exists() else []
     with tempfile.TemporaryDirectory(prefix="slipway-bench-", dir=options.folder) as name:
-        for figure in measured(Path(name), options.scale, options.repeats, list(figures)):
+        for figure in measure(Path(name), options.scale, options.repeats, list(figures)):
             figures.append(figure)
             if options.keep:
                 with options.keep.open("a") as file:

@@ -1,4 +1,4 @@
-"""The section of the page of benchmarks that tells of transfers: what is in a figure, and its tables."""
+"""The section on transfers of the benchmark page: figures and tables."""
 
 import datetime
 import os
@@ -14,7 +14,7 @@ CONTENDERS = ("Slipway", "Slipway, SHA-256 known", "awscrt", "boto3 by the CRT",
 
 
 class Workload(BaseModel):
-    """So many files of one size."""
+    """A number of files of the same size."""
 
     name: str
     count: int
@@ -22,21 +22,21 @@ class Workload(BaseModel):
 
 
 class Figure(BaseModel):
-    """One transfer by one contender."""
+    """One transfer by one client."""
 
     workload: Workload
     contender: str
     up: bool
     seconds: float
     processor: float
-    """Seconds of processor time, the store's not among them."""
+    """CPU time in seconds, without the store."""
 
     memory: int
-    """Peak of the process, in bytes; 0 where it is not measured."""
+    """Peak memory of the process in bytes; 0 if it was not measured."""
 
 
 def filesystem(folder: Path) -> str:
-    """What a folder lies on: memory in small pages is slower than in huge ones, and a disk than both."""
+    """The file system of a folder, which affects the figures: tmpfs with or without huge pages, or a disk."""
     mounts = [line.split() for line in Path("/proc/self/mounts").read_text().splitlines()]
     _, _, kind, options, *_ = max(
         (mount for mount in mounts if folder.resolve().is_relative_to(mount[1])),
@@ -47,7 +47,7 @@ def filesystem(folder: Path) -> str:
 
 
 def section(figures: list[Figure], where: str) -> list[str]:
-    """The figures as a section of the page."""
+    """Render the section."""
     rounds = max(Counter((each.workload.name, each.contender, each.up) for each in figures).values())
     lines = [
         "## Transfers",
@@ -73,10 +73,10 @@ def section(figures: list[Figure], where: str) -> list[str]:
             "|---|---|---|---|---|---|---|---|",
         ]
         for contender in CONTENDERS:
-            mine = [figure for figure in rows if figure.contender == contender]
-            if not mine:
+            own_rows = [figure for figure in rows if figure.contender == contender]
+            if not own_rows:
                 continue
-            memory = max(figure.memory for figure in mine) // MIB
+            memory = max(figure.memory for figure in own_rows) // MIB
             cells = [contender, *_cells(rows, contender, up=True), *_cells(rows, contender, up=False)]
             lines.append("| " + " | ".join([*cells, f"{memory} MiB" if memory else "-"]) + " |")
         lines.append("")
@@ -85,18 +85,18 @@ def section(figures: list[Figure], where: str) -> list[str]:
 
 def _cells(rows: list[Figure], contender: str, *, up: bool) -> list[str]:
     def rate(name: str) -> float:
-        found = [figure for figure in rows if figure.contender == name and figure.up == up]
-        if not found:
+        figures_of_name = [figure for figure in rows if figure.contender == name and figure.up == up]
+        if not figures_of_name:
             return 0.0
-        work = found[0].workload
+        work = figures_of_name[0].workload
         done = work.count if work.size < MIB else work.count * work.size / MIB
-        return done / statistics.median(figure.seconds for figure in found)
+        return done / statistics.median(figure.seconds for figure in figures_of_name)
 
-    mine = [figure for figure in rows if figure.contender == contender and figure.up == up]
-    if not mine:
+    own_rows = [figure for figure in rows if figure.contender == contender and figure.up == up]
+    if not own_rows:
         return ["-", "-", "-"]
     own, boto3 = rate(contender), rate("boto3")
-    processor = statistics.median(figure.processor for figure in mine)
+    processor = statistics.median(figure.processor for figure in own_rows)
     return [
         f"{own:.0f}",
         f"{own / boto3:.1f}" if boto3 else "-",

@@ -1,4 +1,4 @@
-"""The table of transfers: rates, shares and what was not measured."""
+"""The table of transfers: rates, ratios and missing measurements."""
 
 from pathlib import Path
 
@@ -19,11 +19,11 @@ def figure(
 
 
 def row(lines: list[str], contender: str) -> list[str]:
-    (found,) = (line for line in lines if line.startswith(f"| {contender} |"))
-    return [cell.strip() for cell in found.strip("|").split("|")][1:]
+    (matching,) = (line for line in lines if line.startswith(f"| {contender} |"))
+    return [cell.strip() for cell in matching.strip("|").split("|")][1:]
 
 
-def test_rates_are_medians_beside_boto3() -> None:
+def test_rates_are_medians_relative_to_boto3() -> None:
     lines = section(
         [
             figure("boto3", 4.0),
@@ -35,7 +35,7 @@ def test_rates_are_medians_beside_boto3() -> None:
     assert row(lines, "boto3")[-1] == "-"
 
 
-def test_small_files_are_counted_and_large_ones_weighed() -> None:
+def test_small_files_are_files_per_second() -> None:
     lines = section(
         [figure("Slipway", 2.0, up=True), figure("Slipway", 2.0, up=True, workload=MANY)], "memory"
     )
@@ -43,20 +43,20 @@ def test_small_files_are_counted_and_large_ones_weighed() -> None:
     assert (large.split("|")[2].strip(), small.split("|")[2].strip()) == ("32", "50")
 
 
-def test_what_was_not_measured_has_no_row_or_a_dash() -> None:
+def test_missing_measurements_have_no_row_or_a_dash() -> None:
     lines = section([figure("Slipway", 1.0, up=True)], "memory")
     assert row(lines, "Slipway")[3:6] == ["-"] * 3
     assert not [line for line in lines if line.startswith("| boto3 |")]
 
 
-def test_the_page_names_what_the_files_lie_on_and_no_path(tmp_path: Path) -> None:
+def test_the_page_shows_the_file_system_but_no_path(tmp_path: Path) -> None:
     assert filesystem(Path("/proc")) == "proc"
     assert "/" not in filesystem(tmp_path)
     lines = section([figure("Slipway", 1.0), figure("Slipway", 2.0)], "memory")
     assert any(line.startswith("Medians of 2;") for line in lines)
 
 
-def test_a_run_that_was_cut_off_goes_on_with_its_whole_turns(tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_after_whole_turns(tmp_path: Path) -> None:
     keep = tmp_path / "figures"
     kept = [figure("boto3", 4.0, up=True), figure("boto3", 3.0), figure("Slipway", 2.0, up=True)]
     keep.write_text("".join(each.model_dump_json() + "\n" for each in kept))
