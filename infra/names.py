@@ -30,6 +30,13 @@ EDITOR_SECRET: Final = "store-editor"
 PROMOTER_SECRET: Final = "store-promoter"
 COLLECTOR_SECRET: Final = "store-collector"
 STORE_CA: Final = "store-ca"
+CA_KEY: Final = "ca.crt"
+"""Key of CA certificates in ConfigMaps and Secrets."""
+
+STORE_ROOT: Final = "store-root"
+STORE_USERS: Final = "store-users"
+STORE_DESIRED: Final = "store-desired"
+RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 STORAGE_CONFIG: Final = "storage-config"
 """The name that KServe expects."""
 
@@ -58,3 +65,8 @@ PART_OF: Final = {"app.kubernetes.io/part-of": "slipway"}
 def service_url(service: str, namespace: str, port: int) -> str:
     """Return the URL of a Service inside the cluster."""
     return f"http://{service}.{namespace}.svc.cluster.local:{port}"
+
+
+def settings_file(stack: str) -> str:
+    """Return the name of the file with a stack's settings."""
+    return f"Pulumi.{stack}.yaml"

@@ -15,6 +15,7 @@ from infra.names import (
     EDITOR_SECRET,
     LAUNCHER_CONFIG,
     PROMOTER_SECRET,
+    RBAC_GROUP,
     RUNNER_SECRET,
 )
 
@@ -62,7 +63,7 @@ _VIEW: Final = (
         verbs=_READ,
     ),
     Rule(groups=("apps",), resources=("deployments", "replicasets"), verbs=_READ),
-    Rule(groups=("rbac.authorization.k8s.io",), resources=("rolebindings", "roles"), verbs=_READ),
+    Rule(groups=(RBAC_GROUP,), resources=("rolebindings", "roles"), verbs=_READ),
     Rule(groups=("networking.k8s.io",), resources=("networkpolicies",), verbs=_READ),
     Rule(groups=("serving.kserve.io",), resources=("inferenceservices",), verbs=_READ),
     Rule(
@@ -91,7 +92,7 @@ _PROMOTE: Final = (
 )
 _ADMINISTER: Final = (
     # The API server does not let anyone bind a role with more permissions than their own.
-    Rule(groups=("rbac.authorization.k8s.io",), resources=("rolebindings",), verbs=_WRITE),
+    Rule(groups=(RBAC_GROUP,), resources=("rolebindings",), verbs=_WRITE),
     Rule(groups=("",), resources=("secrets",), verbs=("get",), names=(COLLECTOR_SECRET,)),
 )
 

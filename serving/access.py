@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import SecretStr
 
 from infra.contract import PlatformOutputs
+from infra.names import CA_KEY
 from serving.cluster import Cluster
 from slipway.core.errors import FailedError
 from storage import client
@@ -41,7 +42,7 @@ def store_access(outputs: PlatformOutputs, tenant: str, role: Person) -> StoreAc
         endpoint=store.endpoint,
         region=store.region,
         key=_key(cluster, place.namespace, name) if cluster and name else None,
-        ca=cluster.read_config_map(place.namespace, store.ca_config_map)["ca.crt"]
+        ca=cluster.read_config_map(place.namespace, store.ca_config_map)[CA_KEY]
         if cluster and store.ca_config_map
         else None,
         path_style=store.path_style,

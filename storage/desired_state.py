@@ -19,6 +19,15 @@ from storage.settings import ExternalSettings, MinioSettings, StoreTenant
 DESIRED: Final = Path("/etc/slipway/desired.json")
 """Where a Job finds it."""
 
+USERS: Final = Path("/etc/slipway-users")
+"""Mount path of the users' secret keys in a Job; one file per access key."""
+
+KEYS: Final = Path("/etc/slipway-keys/keys.json")
+"""Path of each tenant's keys in the Job that checks an external store."""
+
+CA: Final = Path("/etc/slipway-ca/ca.crt")
+"""Path in a Job of the CA certificate of a store that has its own CA."""
+
 
 class DesiredState(BaseModel):
     """What the store is to hold."""

@@ -26,14 +26,11 @@ from storage.conformance.checking import Check
 from storage.conformance.context import Context
 from storage.conformance.requirements import NEEDS
 from storage.conformance.result import Capability, CapabilityResult, CheckResult, Need, Outcome
-from storage.desired_state import DESIRED, DesiredState, read_desired
+from storage.desired_state import CA, DESIRED, KEYS, DesiredState, read_desired
 from storage.key_check import wrong_rights
 from storage.keys import Role, StoreKey
 from storage.layout import Buckets, runs_prefix
 from storage.operator_keys import OperatorKeys, read_tenants
-
-KEYS: Final = Path("/etc/slipway-keys/keys.json")
-CA: Final = Path("/etc/slipway-ca/ca.crt")
 
 _WITH_ADMINISTRATOR: Final = (
     Capability.POLICY,

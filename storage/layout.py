@@ -20,6 +20,9 @@ from slipway.core.errors import UsageError
 NAME: Final = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """Names of tenants, models and aliases."""
 DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+MANIFEST: Final = "manifest.json"
+"""The object of a version that is written last; without it the version does not exist."""
+
 _VERSION_KEY: Final = re.compile(
     rf"(?P<tenant>{NAME.pattern})/(?P<model>{NAME.pattern})"
     rf"/versions/(?P<digest>{DIGEST.pattern})/(?P<path>.*)",
@@ -85,6 +88,11 @@ def version_prefix(tenant: str, model: str, digest: str) -> str:
     if not DIGEST.fullmatch(digest):
         raise UsageError(f"{digest!r} is not a model digest.", why="It takes 64 hexadecimal digits.")
     return f"{model_prefix(tenant, model)}versions/{digest}/"
+
+
+def manifest_key(tenant: str, model: str, digest: str) -> str:
+    """Return the key of a version's manifest."""
+    return version_prefix(tenant, model, digest) + MANIFEST
 
 
 def aliases_prefix(tenant: str, model: str) -> str:

@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 from infra import rbac, tenancy
 from infra.contract import TenantOutputs
 from infra.names import (
+    CA_KEY,
     COLLECTOR_SECRET,
     EDITOR,
     EDITOR_SECRET,
@@ -17,6 +18,7 @@ from infra.names import (
     LAUNCHER_CONFIG,
     PART_OF,
     PROMOTER_SECRET,
+    RBAC_GROUP,
     RUNNER,
     RUNNER_SECRET,
     SERVER,
@@ -38,7 +40,6 @@ _SECRETS: Mapping[keys.Role, str] = {
     keys.Role.PROMOTER: PROMOTER_SECRET,
     keys.Role.COLLECTOR: COLLECTOR_SECRET,
 }
-_RBAC_GROUP = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +179,7 @@ class Tenant(pulumi.ComponentResource):
         k8s.core.v1.ConfigMap(
             f"{self._name}-{STORE_CA}",
             metadata=self._metadata(STORE_CA),
-            data={"ca.crt": store.ca_certificate},
+            data={CA_KEY: store.ca_certificate},
             opts=self._within,
         )
 
@@ -229,7 +230,7 @@ class Tenant(pulumi.ComponentResource):
         k8s.rbac.v1.RoleBinding(
             f"{self._name}-binding-{role_name}",
             metadata=self._metadata(role_name),
-            role_ref={"api_group": _RBAC_GROUP, "kind": "Role", "name": role_name},
+            role_ref={"api_group": RBAC_GROUP, "kind": "Role", "name": role_name},
             subjects=subjects,
             opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[role])),
         )
@@ -275,8 +276,8 @@ def _kserve_annotations(store: StoreHandle) -> dict[str, str]:
 
 def _member(member: UserMember | GroupMember) -> k8s.rbac.v1.SubjectArgs:
     if isinstance(member, GroupMember):
-        return k8s.rbac.v1.SubjectArgs(kind="Group", name=member.group, api_group=_RBAC_GROUP)
-    return k8s.rbac.v1.SubjectArgs(kind="User", name=member.user, api_group=_RBAC_GROUP)
+        return k8s.rbac.v1.SubjectArgs(kind="Group", name=member.group, api_group=RBAC_GROUP)
+    return k8s.rbac.v1.SubjectArgs(kind="User", name=member.user, api_group=RBAC_GROUP)
 
 
 def _account(name: str, namespace: str) -> k8s.rbac.v1.SubjectArgs:

@@ -24,7 +24,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from infra.jobs.certificates import ServingCertificate, issue, renewal_reason, service_names, with_previous_ca
-from infra.names import PART_OF
+from infra.names import CA_KEY, PART_OF
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report
 
@@ -178,7 +178,7 @@ def _serving(secret: Mapping[str, Any] | None) -> ServingCertificate | None:
         return None
     data = secret.get("data") or {}
     try:
-        parts = [base64.b64decode(data.get(name, "")) for name in ("tls.crt", "tls.key", "ca.crt")]
+        parts = [base64.b64decode(data.get(name, "")) for name in ("tls.crt", "tls.key", CA_KEY)]
     except binascii.Error:
         parts = [b"", b"", b""]
     return ServingCertificate(*parts)
@@ -187,7 +187,7 @@ def _serving(secret: Mapping[str, Any] | None) -> ServingCertificate | None:
 def _secret(
     request: CertificateRequest, serving: ServingCertificate, stored: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    parts = {"tls.crt": serving.certificate, "tls.key": serving.key, "ca.crt": serving.ca_certificates}
+    parts = {"tls.crt": serving.certificate, "tls.key": serving.key, CA_KEY: serving.ca_certificates}
     body: dict[str, Any] = dict(stored) if stored else {"type": "kubernetes.io/tls"}
     body |= {"apiVersion": "v1", "kind": "Secret"}
     body["metadata"] = dict(body.get("metadata", {"labels": dict(PART_OF)})) | {"name": request.secret}

@@ -15,6 +15,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_USERS
 from infra.pod_defaults import (
     RESTRICTED,
     SCRATCH,
@@ -28,18 +29,14 @@ from infra.pod_defaults import (
 )
 from infra.stores.handle import StoreHandle, TenantCredentials
 from infra.stores.minio import DerivedKeys
-from infra.stores.reconcile_job import user_keys
+from infra.stores.reconcile_job import ROOT_VARIABLES, user_keys
 from storage import keys
-from storage.desired_state import desired_state
+from storage.desired_state import CA, DESIRED, KEYS, USERS, desired_state
 from storage.operator_keys import OperatorKeys
 from storage.settings import ExternalSettings, StoreTenant
 
 _ADMIN: Final = "store-admin"
-_USERS: Final = "store-users"
 _KEYS: Final = "store-keys"
-_DESIRED: Final = "store-desired"
-_CA_CONFIG_MAP: Final = "store-ca"
-_ADMIN_VARIABLES: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,15 +143,15 @@ class ExternalStore(pulumi.ComponentResource):
         desired = desired_state(args.settings, args.tenants)
         tenant_keys = _by_role(credentials, args.tenants)
         dependencies: list[pulumi.Resource] = [
-            self._config(_DESIRED, {"desired.json": desired}),
+            self._config(STORE_DESIRED, {"desired.json": desired}),
             self._secret(_KEYS, tenant_keys.apply(lambda document: secret_data({"keys.json": document}))),
         ]
         if args.ca_certificate is not None:
-            dependencies.append(self._config(_CA_CONFIG_MAP, {"ca.crt": args.ca_certificate}))
+            dependencies.append(self._config(STORE_CA, {CA_KEY: args.ca_certificate}))
         if args.admin is not None:
             dependencies.append(self._secret(_ADMIN, pulumi.Output.secret(_admin_data(args.admin))))
             users = args.secret.apply(lambda secret: user_keys(secret, args.tenants))
-            dependencies.append(self._secret(_USERS, users))
+            dependencies.append(self._secret(STORE_USERS, users))
         labels = {**self._labels, "app.kubernetes.io/component": "check"}
         return k8s.batch.v1.Job(
             f"{self._name}-check",
@@ -196,11 +193,11 @@ class ExternalStore(pulumi.ComponentResource):
             volumes=[
                 *(
                     k8s.core.v1.VolumeArgs(name=name, config_map={"name": name})
-                    for name in (_DESIRED, *([_CA_CONFIG_MAP] if self._args.ca_certificate else []))
+                    for name in (STORE_DESIRED, *([STORE_CA] if self._args.ca_certificate else []))
                 ),
                 *(
                     k8s.core.v1.VolumeArgs(name=name, secret={"secret_name": name})
-                    for name in (_KEYS, *([_USERS] if admin else []))
+                    for name in (_KEYS, *([STORE_USERS] if admin else []))
                 ),
                 scratch_volume(),
             ],
@@ -214,12 +211,12 @@ class ExternalStore(pulumi.ComponentResource):
             "S3_PATH_STYLE": "true" if settings.path_style else "false",
             "HOME": SCRATCH,
         }
-        mounts = {_DESIRED: "/etc/slipway", _KEYS: "/etc/slipway-keys"}
+        mounts = {STORE_DESIRED: str(DESIRED.parent), _KEYS: str(KEYS.parent)}
         if args.admin is not None:
-            mounts[_USERS] = "/etc/slipway-users"
+            mounts[STORE_USERS] = str(USERS)
         if args.ca_certificate is not None:
-            mounts[_CA_CONFIG_MAP] = "/etc/slipway-ca"
-            variables["S3_CA_FILE"] = "/etc/slipway-ca/ca.crt"
+            mounts[STORE_CA] = str(CA.parent)
+            variables["S3_CA_FILE"] = str(CA)
         return k8s.core.v1.ContainerArgs(
             name=name,
             image=args.jobs_image,
@@ -231,7 +228,7 @@ class ExternalStore(pulumi.ComponentResource):
                     k8s.core.v1.EnvVarArgs(
                         name=each, value_from={"secret_key_ref": {"name": _ADMIN, "key": each}}
                     )
-                    for each in (_ADMIN_VARIABLES if args.admin else ())
+                    for each in (ROOT_VARIABLES if args.admin else ())
                 ),
             ],
             security_context=container_security_context(),
@@ -271,4 +268,4 @@ def _by_role(credentials: TenantCredentials, tenants: Sequence[StoreTenant]) -> 
 
 def _admin_data(admin: keys.StoreKey) -> dict[str, str]:
     values = (admin.access_key, admin.secret_key.get_secret_value())
-    return secret_data(dict(zip(_ADMIN_VARIABLES, values, strict=True)))
+    return secret_data(dict(zip(ROOT_VARIABLES, values, strict=True)))

@@ -10,17 +10,13 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_ROOT, STORE_USERS
 from infra.pod_defaults import RESTRICTED, metadata, secret_data
 from infra.stores.handle import StoreHandle
 from infra.stores.minio_layout import MinioLayout
 from infra.stores.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
 from infra.stores.reconcile_job import (
-    CA_CONFIG_MAP,
-    CA_KEY,
-    DESIRED_CONFIG_MAP,
-    ROOT_SECRET,
     ROOT_VARIABLES,
-    USERS_SECRET,
     ReconcileJobArgs,
     reconcile_job,
     user_keys,
@@ -151,7 +147,7 @@ class MinioStore(pulumi.ComponentResource):
 
         return k8s.core.v1.Secret(
             f"{self._name}-root",
-            metadata=self._metadata(ROOT_SECRET),
+            metadata=self._metadata(STORE_ROOT),
             type="Opaque",
             data=self._args.secret.apply(derive),
             opts=self._within,
@@ -169,7 +165,7 @@ class MinioStore(pulumi.ComponentResource):
                 {
                     "tls.crt": certificate.certificate,
                     "tls.key": certificate.key.get_secret_value(),
-                    "ca.crt": certificate.peers,
+                    CA_KEY: certificate.peers,
                 }
             )
 
@@ -184,7 +180,7 @@ class MinioStore(pulumi.ComponentResource):
     def _ca_config_map(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.ConfigMap:
         return k8s.core.v1.ConfigMap(
             f"{self._name}-authority",
-            metadata=self._metadata(CA_CONFIG_MAP),
+            metadata=self._metadata(STORE_CA),
             data={CA_KEY: _ca_certificates(issued)},
             opts=self._within,
         )
@@ -228,14 +224,14 @@ class MinioStore(pulumi.ComponentResource):
         desired = desired_state(args.settings, args.tenants)
         users = k8s.core.v1.Secret(
             f"{self._name}-users",
-            metadata=self._metadata(USERS_SECRET),
+            metadata=self._metadata(STORE_USERS),
             type="Opaque",
             data=args.secret.apply(lambda secret: user_keys(secret, args.tenants)),
             opts=self._within,
         )
         state = k8s.core.v1.ConfigMap(
             f"{self._name}-desired",
-            metadata=self._metadata(DESIRED_CONFIG_MAP),
+            metadata=self._metadata(STORE_DESIRED),
             data={"desired.json": desired},
             opts=self._within,
         )

@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.names import CA_KEY
 from infra.pod_defaults import (
     SCRATCH,
     container_security_context,
@@ -267,6 +268,6 @@ def _certificate_files() -> k8s.core.v1.SecretVolumeSourceArgs:
         items=[
             {"key": "tls.crt", "path": "public.crt"},
             {"key": "tls.key", "path": "private.key"},
-            {"key": "ca.crt", "path": "CAs/ca.crt"},
+            {"key": CA_KEY, "path": "CAs/ca.crt"},
         ],
     )

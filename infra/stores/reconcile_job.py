@@ -9,6 +9,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.names import STORE_CA, STORE_DESIRED, STORE_ROOT, STORE_USERS
 from infra.pod_defaults import (
     container_security_context,
     metadata,
@@ -19,15 +20,10 @@ from infra.pod_defaults import (
     secret_data,
 )
 from storage import keys
+from storage.desired_state import CA, DESIRED, USERS
 from storage.settings import StoreTenant
 
-ROOT_SECRET: Final = "store-root"
 ROOT_VARIABLES: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
-USERS_SECRET: Final = "store-users"
-DESIRED_CONFIG_MAP: Final = "store-desired"
-CA_CONFIG_MAP: Final = "store-ca"
-CA_KEY: Final = "ca.crt"
-_CA_FOLDER: Final = "/etc/slipway-ca"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,22 +60,22 @@ def reconcile_job(name: str, args: ReconcileJobArgs, opts: pulumi.ResourceOption
 def root_variables() -> list[k8s.core.v1.EnvVarArgs]:
     """Return the environment variables of a container with the administrator's key."""
     return [
-        k8s.core.v1.EnvVarArgs(name=name, value_from={"secret_key_ref": {"name": ROOT_SECRET, "key": name}})
+        k8s.core.v1.EnvVarArgs(name=name, value_from={"secret_key_ref": {"name": STORE_ROOT, "key": name}})
         for name in ROOT_VARIABLES
     ]
 
 
 def _pod(args: ReconcileJobArgs) -> k8s.core.v1.PodSpecArgs:
     variables = {"S3_ENDPOINT": args.endpoint, "S3_REGION": args.region}
-    sources = {"desired": "/etc/slipway", "users": "/etc/slipway-users"}
+    sources = {"desired": str(DESIRED.parent), "users": str(USERS)}
     volumes = [
-        k8s.core.v1.VolumeArgs(name="desired", config_map={"name": DESIRED_CONFIG_MAP}),
-        k8s.core.v1.VolumeArgs(name="users", secret={"secret_name": USERS_SECRET}),
+        k8s.core.v1.VolumeArgs(name="desired", config_map={"name": STORE_DESIRED}),
+        k8s.core.v1.VolumeArgs(name="users", secret={"secret_name": STORE_USERS}),
     ]
     if args.private_ca:
-        variables["S3_CA_FILE"] = f"{_CA_FOLDER}/{CA_KEY}"
-        sources["authority"] = _CA_FOLDER
-        volumes.append(k8s.core.v1.VolumeArgs(name="authority", config_map={"name": CA_CONFIG_MAP}))
+        variables["S3_CA_FILE"] = str(CA)
+        sources["authority"] = str(CA.parent)
+        volumes.append(k8s.core.v1.VolumeArgs(name="authority", config_map={"name": STORE_CA}))
     return k8s.core.v1.PodSpecArgs(
         automount_service_account_token=False,
         restart_policy="OnFailure",

@@ -19,6 +19,7 @@ from storage.client import split_uri
 from storage.registry.model_files import download
 from storage.registry.records import ModelVersion
 from storage.registry.registry import Registry
+from tabular.files import SCHEMA
 from tabular.predictions import Predictions
 from tabular.rows import RowFile
 from tabular.schema import ModelSchema
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Ask = Callable[[str, ModelSchema, pa.Table], Predictions]
-SCHEMA: Final = "schema.json"
 REQUEST_BYTES: Final = 2 << 20
 """About how much a request may have: the model server takes 8 MiB."""
 NUMBER_BYTES: Final = 24

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from infra.contract import PlatformOutputs
-from infra.names import STORE_NAMESPACE
+from infra.names import CA_KEY, STORE_NAMESPACE, STORE_ROOT
 from serving.cluster import Cluster
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report
@@ -36,7 +36,6 @@ LIMITED_KEY: Final = ("SLIPWAY_LIMITED_ACCESS_KEY_ID", "SLIPWAY_LIMITED_SECRET_A
 LIMITED_PRINCIPAL: Final = "SLIPWAY_LIMITED_PRINCIPAL"
 """What a bucket policy calls that user; without it his access key."""
 
-_ROOT_SECRET: Final = "store-root"
 _ROOT_KEY: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 
 
@@ -84,10 +83,10 @@ def of_stack(outputs: PlatformOutputs) -> StoreUnderTest:
             fix=f"Set {KEY[0]} and {KEY[1]}, and name the store by --endpoint and --region.",
         )
     cluster = Cluster.of(outputs)
-    secret = cluster.read_secret(STORE_NAMESPACE, _ROOT_SECRET)
+    secret = cluster.read_secret(STORE_NAMESPACE, STORE_ROOT)
     key = _key(secret, _ROOT_KEY)
     if key is None:
-        raise FailedError(f"Secret {STORE_NAMESPACE}/{_ROOT_SECRET} holds no administrator's key.")
+        raise FailedError(f"Secret {STORE_NAMESPACE}/{STORE_ROOT} holds no administrator's key.")
     access = StoreAccess(
         endpoint=store.endpoint,
         region=store.region,
@@ -104,7 +103,7 @@ def _authority(cluster: Cluster, outputs: PlatformOutputs) -> str | None:
     if name is None:
         return None
     for tenant in outputs.tenants.values():
-        return cluster.read_config_map(tenant.namespace, name)["ca.crt"]
+        return cluster.read_config_map(tenant.namespace, name)[CA_KEY]
     raise UsageError(
         "The certificate of the store's authority is not to be had.",
         why=f"It is in the namespace of each tenant, and stack {outputs.stack!r} has none.",

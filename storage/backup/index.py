@@ -16,8 +16,9 @@ from typing import Final, Literal
 from pydantic import AwareDatetime, Field, model_validator
 
 from slipway.core.errors import UsageError
+from storage import layout
 from storage.checksums import encoded_sha256
-from storage.layout import alias_key, checked_name, history_key, tenant_prefix, version_prefix
+from storage.layout import alias_key, checked_name, history_key, manifest_key, tenant_prefix, version_prefix
 from storage.registry.records import Entry
 from storage.registry.version_files import Digest, checked_path
 
@@ -66,9 +67,9 @@ def place_of(tenant: str, key: str) -> Place:
         UsageError: It is no key of the layout.
     """
     match key.split("/"):
-        case [model, "versions", digest, "manifest.json"]:
+        case [model, "versions", digest, layout.MANIFEST]:
             made, place = (
-                version_prefix(tenant, model, digest) + "manifest.json",
+                manifest_key(tenant, model, digest),
                 Place(model, "manifest", digest),
             )
         case [model, "versions", digest, "files", *parts]:

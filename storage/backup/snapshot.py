@@ -23,9 +23,11 @@ from storage.backup.check import require_bound
 from storage.backup.index import Damage, ModelObject
 from storage.backup.pool import Pool, is_store_failure, spooled, unless_gone
 from storage.layout import (
+    MANIFEST,
     aliases_prefix,
     checked_name,
     history_prefix,
+    manifest_key,
     model_prefix,
     tenant_prefix,
     version_prefix,
@@ -121,7 +123,7 @@ class TenantBackup:
         self._report(f"{self._tenant}/{model}: versions")
         below = model_prefix(self._tenant, model) + "versions/"
         sizes = listing(self._client, self._bucket, below)
-        digests = [key.removesuffix("/manifest.json") for key in sizes if key.endswith("/manifest.json")]
+        digests = [key.removesuffix(f"/{MANIFEST}") for key in sizes if key.endswith(f"/{MANIFEST}")]
         published = sorted(digest for digest in digests if "/" not in digest)
         read = in_parallel(lambda digest: self._version(model, digest, sizes), published)
         for digest, (objects, damage) in zip(published, read, strict=True):
@@ -184,7 +186,7 @@ class TenantBackup:
             if is_store_failure(error):
                 raise
             prefix = f"{model_prefix(self._tenant, model)}versions/{digest}/"
-            if "manifest.json" not in listing(self._client, self._bucket, prefix):
+            if MANIFEST not in listing(self._client, self._bucket, prefix):
                 return [], []
             return [], [self._damage(model, digest, _first_line(error))]
         objects, faults = self._files(version, sizes)
@@ -229,7 +231,7 @@ class TenantBackup:
         return (held if self._pool.is_sound(held) else None), fault
 
     def _manifest(self, model: str, digest: str) -> ModelObject | None:
-        key = version_prefix(self._tenant, model, digest) + "manifest.json"
+        key = manifest_key(self._tenant, model, digest)
         own = key.removeprefix(tenant_prefix(self._tenant))
         with spooled() as body:
             file = unless_gone(lambda: download(self._client, self._bucket, key, own, body.write))

@@ -24,9 +24,9 @@ from typing import TYPE_CHECKING, Final
 from slipway.core.errors import FailedError
 from slipway.core.report import Report, silent
 from storage.client import asking
-from storage.layout import model_prefix, tenant_prefix
+from storage.layout import MANIFEST, model_prefix, tenant_prefix
 from storage.registry.registry import Registry
-from storage.registry.stored_versions import MANIFEST, Stored, stored_versions
+from storage.registry.stored_versions import Stored, stored_versions
 from storage.registry.version_uses import Facts, Window, announced, reasons
 
 if TYPE_CHECKING:

@@ -24,11 +24,13 @@ from slipway.core.parallel import in_parallel
 from storage.checksums import encoded_sha256
 from storage.client import asking
 from storage.layout import (
+    MANIFEST,
     alias_key,
     aliases_prefix,
     checked_name,
     history_key,
     history_prefix,
+    manifest_key,
     model_prefix,
     tenant_prefix,
     version_prefix,
@@ -87,7 +89,7 @@ class Registry:
                 at=datetime.now(UTC),
             )
             # A loser of this race wrote the same bytes to the same keys: verify decides, not the winner.
-            self._records.put(prefix + "manifest.json", manifest, ABSENT)
+            self._records.put(prefix + MANIFEST, manifest, ABSENT)
         return self.verify(model, digest)
 
     def show(self, model: str, digest: str) -> ModelVersion:
@@ -275,7 +277,7 @@ class Registry:
         )
 
     def _manifest(self, model: str, digest: str) -> Manifest | None:
-        found = self._records.get(version_prefix(self._tenant, model, digest) + "manifest.json", Manifest)
+        found = self._records.get(manifest_key(self._tenant, model, digest), Manifest)
         if found is None:
             return None
         manifest, _ = found

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from storage.client import asking
-from storage.layout import read_version_key, version_prefix
+from storage.layout import MANIFEST, read_version_key, version_prefix
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-MANIFEST: Final = "manifest.json"
 
 
 @dataclass(frozen=True)

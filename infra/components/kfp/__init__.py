@@ -14,6 +14,7 @@ import pulumi_kubernetes as k8s
 from infra.cluster.handle import Image
 from infra.components.kfp.pod import pod
 from infra.names import (
+    CA_KEY,
     KFP_NAMESPACE,
     KFP_PORT,
     KFP_SERVICE,
@@ -101,7 +102,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
         return k8s.core.v1.ConfigMap(
             f"{self._name}-{STORE_CA}",
             metadata=metadata(STORE_CA, _LABELS, namespace=KFP_NAMESPACE),
-            data={"ca.crt": certificate},
+            data={CA_KEY: certificate},
             opts=opts,
         )
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import pulumi_kubernetes as k8s
 
-from infra.names import KFP_NAMESPACE, KFP_PORT, KFP_SERVICE, KFP_SERVICE_ACCOUNT, STORE_CA
+from infra.names import CA_KEY, KFP_NAMESPACE, KFP_PORT, KFP_SERVICE, KFP_SERVICE_ACCOUNT, STORE_CA
 from infra.pod_defaults import (
     SCRATCH,
     container_security_context,
@@ -138,7 +138,7 @@ def _environment(store: StoreHandle) -> list[k8s.core.v1.EnvVarArgs]:
     variables = {"HOME": SCRATCH, "OMP_NUM_THREADS": "1",
              "AWS_ENDPOINT_URL_S3": store.internal_endpoint, "AWS_DEFAULT_REGION": store.region}  # fmt: skip
     if store.ca_certificate is not None:
-        variables["AWS_CA_BUNDLE"] = f"{_CA_FOLDER}/ca.crt"
+        variables["AWS_CA_BUNDLE"] = f"{_CA_FOLDER}/{CA_KEY}"
     return [k8s.core.v1.EnvVarArgs(name=name, value=value) for name, value in variables.items()]
 
 

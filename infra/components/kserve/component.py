@@ -19,7 +19,7 @@ from infra.components.kserve.labels import labels
 from infra.components.kserve.manifests import load_crds, load_rules
 from infra.components.kserve.objects import WEBHOOK_PORT, WEBHOOK_SECRET, WEBHOOK_SERVICE
 from infra.components.kserve.webhook_certificates import WebhookCertificates, WebhookCertificatesArgs
-from infra.names import KSERVE_NAMESPACE, PART_OF, SERVING_RUNTIME
+from infra.names import KSERVE_NAMESPACE, PART_OF, RBAC_GROUP, SERVING_RUNTIME
 from infra.pod_defaults import (
     RESTRICTED,
     SCRATCH,
@@ -118,7 +118,7 @@ class KServe(pulumi.ComponentResource):
             f"{self._name}-controller-binding",
             metadata=metadata("slipway-kserve-controller", own),
             role_ref={
-                "api_group": "rbac.authorization.k8s.io",
+                "api_group": RBAC_GROUP,
                 "kind": "ClusterRole",
                 "name": "slipway-kserve-controller",
             },
@@ -140,7 +140,7 @@ class KServe(pulumi.ComponentResource):
         election_binding = k8s.rbac.v1.RoleBinding(
             f"{self._name}-election-binding",
             metadata=metadata("leader-election", own, namespace=KSERVE_NAMESPACE),
-            role_ref={"api_group": "rbac.authorization.k8s.io", "kind": "Role", "name": "leader-election"},
+            role_ref={"api_group": RBAC_GROUP, "kind": "Role", "name": "leader-election"},
             subjects=subjects,
             opts=self._after(election, account),
         )

@@ -12,7 +12,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import Image
-from infra.names import PART_OF
+from infra.names import PART_OF, RBAC_GROUP
 from infra.pod_defaults import (
     container_security_context,
     metadata,
@@ -25,7 +25,6 @@ from infra.pod_defaults import (
 _ACCOUNT: Final = "webhook-certificates"
 _RENEWAL: Final = "17 3 * * *"
 """Daily; the Job renews a certificate only shortly before it expires."""
-_RBAC_GROUP: Final = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +127,14 @@ class WebhookCertificates(pulumi.ComponentResource):
         binding = k8s.rbac.v1.RoleBinding(
             f"{name}-binding",
             metadata=metadata(_ACCOUNT, self._labels, namespace=args.namespace),
-            role_ref={"api_group": _RBAC_GROUP, "kind": "Role", "name": _ACCOUNT},
+            role_ref={"api_group": RBAC_GROUP, "kind": "Role", "name": _ACCOUNT},
             subjects=subjects,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[role, account]),
         )
         cluster_binding = k8s.rbac.v1.ClusterRoleBinding(
             f"{name}-cluster-binding",
             metadata=metadata(cluster_name, self._labels),
-            role_ref={"api_group": _RBAC_GROUP, "kind": "ClusterRole", "name": cluster_name},
+            role_ref={"api_group": RBAC_GROUP, "kind": "ClusterRole", "name": cluster_name},
             subjects=subjects,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[cluster_role, account]),
         )
