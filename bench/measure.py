@@ -66,7 +66,7 @@ def say(line: str) -> None:
 def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any, float]:
     """Run a command with `--json`; return its output and its duration in seconds."""
     started = time.monotonic()
-    done = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-m", "slipway", *arguments, "--json"],
         cwd=ROOT,
         env={**os.environ, **(env or {})},
@@ -75,7 +75,7 @@ def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any,
         check=True,
     )
     seconds = time.monotonic() - started
-    return (json.loads(done.stdout) if done.stdout.strip() else None), seconds
+    return (json.loads(completed.stdout) if completed.stdout.strip() else None), seconds
 
 
 def journey(env: Mapping[str, str]) -> Journey:

@@ -89,8 +89,8 @@ def _cells(rows: list[Figure], contender: str, *, up: bool) -> list[str]:
         if not figures_of_name:
             return 0.0
         work = figures_of_name[0].workload
-        done = work.count if work.size < MIB else work.count * work.size / MIB
-        return done / statistics.median(figure.seconds for figure in figures_of_name)
+        amount = work.count if work.size < MIB else work.count * work.size / MIB
+        return amount / statistics.median(figure.seconds for figure in figures_of_name)
 
     own_rows = [figure for figure in rows if figure.contender == contender and figure.up == up]
     if not own_rows:

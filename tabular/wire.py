@@ -111,21 +111,25 @@ def _fields(
     """The fields of one message, each with the range of its content."""
     seen: set[int] = set()
     while position < end:
-        begun = position
+        field_start = position
         tag, position = _varint(content, position, end)
         number, wire = tag >> 3, tag & 7
         field = allowed.get(number)
         if field is None or field.wire != wire:
-            raise StructureError(f"field {number} of type {wire} at byte {begun} is not allowed")
+            raise StructureError(f"field {number} of type {wire} at byte {field_start} is not allowed")
         if number in seen and not field.repeated:
-            raise StructureError(f"field {number} at byte {begun} is repeated")
+            raise StructureError(f"field {number} at byte {field_start} is repeated")
         seen.add(number)
-        if allowed is _ATTRIBUTE and (run := _RUNS.get(number)) and (match := run.match(content, begun, end)):
-            start, stop = begun, match.end()
+        if (
+            allowed is _ATTRIBUTE
+            and (run := _RUNS.get(number))
+            and (match := run.match(content, field_start, end))
+        ):
+            start, stop = field_start, match.end()
         else:
             start, stop = _content(content, position, end, wire)
         if stop > end:
-            raise StructureError(f"field {number} at byte {begun} is truncated")
+            raise StructureError(f"field {number} at byte {field_start} is truncated")
         position = stop
         yield field, start, stop
 

@@ -166,10 +166,10 @@ class Pki(KeyFolder):
 
 def _alternatives(certificate: x509.Certificate) -> set[str]:
     try:
-        held = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return set()
-    return {str(name.value) for name in held}
+    return {str(name.value) for name in names}
 
 
 def _load(path: Path) -> x509.Certificate | None:

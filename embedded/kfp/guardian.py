@@ -66,13 +66,13 @@ def _serve(connection: socket.socket, log: int, request: dict[str, Any], parent:
         os._exit(1)
     os.close(log)
     status = _wait(step, connection, parent)
-    gone = descendants.kill_all()
+    all_ended = descendants.kill_all()
     _share(Path(request["folder"]))
     with contextlib.suppress(OSError):
         if status is not None:
             connection.sendall(json.dumps({"exit": status}).encode() + b"\n")
     connection.close()
-    return 0 if gone else 1
+    return 0 if all_ended else 1
 
 
 def _wait(step: int, connection: socket.socket, parent: int) -> int | None:

@@ -115,9 +115,9 @@ class StepProcesses:
         deadline = time.monotonic() + _CONNECT_SECONDS
         while True:
             with self._lock:
-                ours = self._hand_over(log)
-            if ours is not None:
-                return ours
+                local = self._hand_over(log)
+            if local is not None:
+                return local
             if time.monotonic() > deadline:
                 raise StepLostError("the process that forks the steps is not connected")
             await asyncio.sleep(0.1)
@@ -127,18 +127,18 @@ class StepProcesses:
         if control is None:
             return None
         output = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        ours, theirs = socket.socketpair()
+        local, remote = socket.socketpair()
         try:
-            socket.send_fds(control, [b"+"], [theirs.fileno(), output])
+            socket.send_fds(control, [b"+"], [remote.fileno(), output])
         except OSError:
-            ours.close()
+            local.close()
             self._control.drop()
             return None
         finally:
-            theirs.close()
+            remote.close()
             os.close(output)
-        ours.setblocking(False)
-        return ours
+        local.setblocking(False)
+        return local
 
 
 class Spawned:
@@ -155,15 +155,15 @@ class Spawned:
         if self._process is not None and self._process.poll() is not None:
             self.drop()
         if self._socket is None:
-            ours, theirs = socket.socketpair()
-            with theirs:
+            local, remote = socket.socketpair()
+            with remote:
                 self._process = subprocess.Popen(
                     [sys.executable, "-m", "embedded.kfp.steps", "--preload", ",".join(self._preload)],
-                    stdin=theirs.fileno(),
+                    stdin=remote.fileno(),
                     env={**_base_environment(Path("/tmp")), "TMPDIR": "/tmp", **_import_path()},  # noqa: S108
                     start_new_session=True,
                 )
-            self._socket = ours
+            self._socket = local
         return self._socket
 
     def drop(self) -> None:

@@ -211,10 +211,10 @@ class Service:
         return version["spec"], _accepted(document.from_api(json.loads(version["spec"]))), chosen
 
 
-def _upload_name(query: Mapping[str, str], filename: str, otherwise: str) -> str:
-    """The name that a file is uploaded under: as it was asked for, or else the file's own."""
-    asked = query.get("name") or query.get("display_name")
-    return asked or filename.rsplit("/", maxsplit=1)[-1] or otherwise
+def _upload_name(query: Mapping[str, str], filename: str, default: str) -> str:
+    """The name of an upload: the requested name, the file's name, or `default`."""
+    requested = query.get("name") or query.get("display_name")
+    return requested or filename.rsplit("/", maxsplit=1)[-1] or default
 
 
 def _accepted_file(data: bytes) -> tuple[ir.Pipeline, Document]:

@@ -55,18 +55,18 @@ def assert_data_is_kept(cluster: Instance) -> None:
 
 def traces(instance: Instance, addresses: str = "") -> list[str]:
     """Everything on this machine that shows the instance."""
-    found = [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    lines = [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for command in (["ip", "link"], ["ip", "route", "show", "table", "all"], ["ip", "address"]):
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        found += [f"{command[1]} {line}" for line in shown.splitlines()]
+        lines += [f"{command[1]} {line}" for line in shown.splitlines()]
     marks = [instance.name, instance.host_link]
     if addresses:
         marks.append(f"{addresses.rsplit('.', 1)[0]}.")
-    found = [line for line in found if any(mark in line for mark in marks)]
+    lines = [line for line in lines if any(mark in line for mark in marks)]
     for root in set(Hierarchies.of_this_machine().mounts.values()):
-        found += [f"cgroup {path}" for path in root.glob(f"**/{instance.name}")]
+        lines += [f"cgroup {path}" for path in root.glob(f"**/{instance.name}")]
     for folder in (instance.data, instance.run, network.LEGACY_FOLDER / instance.name):
-        found += [f"path {folder}"] if folder.exists() else []
+        lines += [f"path {folder}"] if folder.exists() else []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if ") Z " in (process / "stat").read_text():
@@ -75,8 +75,8 @@ def traces(instance: Instance, addresses: str = "") -> list[str]:
         except OSError:
             continue
         if instance.name in seen:
-            found.append(f"process {process.name} {seen[:80]}")
-    return found
+            lines.append(f"process {process.name} {seen[:80]}")
+    return lines
 
 
 def test_stop_keeps_the_data_and_start_restores_the_pods(cluster):

@@ -74,16 +74,16 @@ def core(cluster: Instance) -> client.CoreV1Api:
     return client.CoreV1Api(api_client(cluster))
 
 
-@pytest.mark.parametrize(("asked", "lives"), [(365 * 86400, 86400), (3607, 3607)])
-def test_a_token_is_valid_for_a_day_at_most(core, asked, lives):
+@pytest.mark.parametrize(("requested", "lifetime"), [(365 * 86400, 86400), (3607, 3607)])
+def test_a_token_is_valid_for_a_day_at_most(core, requested, lifetime):
     """By default, an API server extends the second, a token bound to a pod, to a year."""
     [pod, *_] = core.list_namespaced_pod("default").items
     bound = client.V1BoundObjectReference(api_version="v1", kind="Pod", name=pod.metadata.name)
-    spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=asked, bound_object_ref=bound)
+    spec = client.V1TokenRequestSpec(audiences=[], expiration_seconds=requested, bound_object_ref=bound)
     request = client.AuthenticationV1TokenRequest(spec=spec)
-    made = core.create_namespaced_service_account_token("default", "default", request)
-    claims = json.loads(base64.urlsafe_b64decode(made.status.token.split(".")[1] + "=="))
-    assert claims["exp"] - claims["iat"] == lives
+    response = core.create_namespaced_service_account_token("default", "default", request)
+    claims = json.loads(base64.urlsafe_b64decode(response.status.token.split(".")[1] + "=="))
+    assert claims["exp"] - claims["iat"] == lifetime
 
 
 def test_the_node_is_ready_with_name_and_version(core, cluster):
@@ -99,8 +99,8 @@ def test_names_resolve_in_a_pod(cluster):
     assert f"nameserver {cluster.addresses.dns_service}" in resolv
     assert "search default.svc.cluster.local" in resolv
     server = str(cluster.addresses.dns_service)
-    found = in_network_of(pid, RESOLVE, server, "kubernetes.default.svc.cluster.local")
-    assert found.stdout.strip() == "True", found.stderr
+    known = in_network_of(pid, RESOLVE, server, "kubernetes.default.svc.cluster.local")
+    assert known.stdout.strip() == "True", known.stderr
     unknown = in_network_of(pid, RESOLVE, server, "example.com")
     assert unknown.stdout.strip() == "False", unknown.stderr
 

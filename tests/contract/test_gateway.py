@@ -26,10 +26,10 @@ class Answer(NamedTuple):
 
     @property
     def reached(self) -> list[Any]:
-        """What the predictor says reached it."""
+        """The request that the predictor received."""
         assert self.status == 200, self
-        found: list[Any] = json.loads(self.body)
-        return found
+        report: list[Any] = json.loads(self.body)
+        return report
 
 
 def request(line: str, body: str = "", **headers: str) -> str:
@@ -155,16 +155,16 @@ TRICKS = [
 
 def respelled(path: str) -> list[str]:
     """Return every spelling of a path with one letter encoded, changed in case, or one slash doubled."""
-    found = []
+    spellings = []
     for at, letter in enumerate(path):
         before, after = path[:at], path[at + 1 :]
         if at:  # a request line without its first slash is no path
-            found.append(f"{before}%{ord(letter):02x}{after}")
+            spellings.append(f"{before}%{ord(letter):02x}{after}")
         if letter.isalpha():
-            found.append(before + letter.upper() + after)
+            spellings.append(before + letter.upper() + after)
         if letter == "/":
-            found += [before + slashes + after for slashes in ("//", "/./", "/x/../", "/%2e/", "/%2f")]
-    return found
+            spellings += [before + slashes + after for slashes in ("//", "/./", "/x/../", "/%2e/", "/%2f")]
+    return spellings
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", INFER), ("GET", f"{IRIS}/v2/health/live")])

@@ -24,11 +24,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 def test_an_existing_image_is_not_imported_again(node: Node) -> None:
     reference = node.ensure("pause")
-    node.said.clear()
+    node.reports.clear()
     started = time.monotonic()
     assert node.ensure("pause") == reference == images.reference("pause")
     assert time.monotonic() - started < 2
-    assert node.said == []
+    assert node.reports == []
     assert "io.cri-containerd.pinned=pinned" in node.ctr("images", "list", f"name=={reference}")
 
 
@@ -50,10 +50,10 @@ def test_a_change_of_code_imports_kilobytes(
     monkeypatch.setattr(code, "PROJECT", tmp_path)
     (tmp_path / "storage").mkdir()
     (tmp_path / "storage" / "__init__.py").write_text("changed = True\n")
-    node.said.clear()
+    node.reports.clear()
     second = node.ensure("pipelines")
     assert second != first
-    assert node.said[-1] == "imported image pipelines, 0.0 MB new"
+    assert node.reports[-1] == "imported image pipelines, 0.0 MB new"
     assert node.run("pipelines", "python3", "-c", "import storage; print(storage.changed)") == "True\n"
 
 

@@ -67,17 +67,19 @@ def post(server: KfpServer, path: str, body: Any) -> tuple[int, Any]:
 
 def test_pipelines_are_uploaded_listed_and_deleted(client: Any, package: Path) -> None:
     first = name()
-    made = client.upload_pipeline(str(package), pipeline_name=first, description="d")
+    uploaded = client.upload_pipeline(str(package), pipeline_name=first, description="d")
     second = client.upload_pipeline_version(str(package), "v2", pipeline_name=first, description="git 123")
-    assert client.get_pipeline_id(first) == made.pipeline_id
-    assert client.get_pipeline(made.pipeline_id).description == "d"
-    found = client.list_pipeline_versions(made.pipeline_id, sort_by="created_at desc").pipeline_versions
-    assert [version.display_name for version in found] == ["v2", first]
-    version = client.get_pipeline_version(made.pipeline_id, second.pipeline_version_id)
+    assert client.get_pipeline_id(first) == uploaded.pipeline_id
+    assert client.get_pipeline(uploaded.pipeline_id).description == "d"
+    versions = client.list_pipeline_versions(
+        uploaded.pipeline_id, sort_by="created_at desc"
+    ).pipeline_versions
+    assert [version.display_name for version in versions] == ["v2", first]
+    version = client.get_pipeline_version(uploaded.pipeline_id, second.pipeline_version_id)
     assert (version.description, version.pipeline_spec["pipelineInfo"]["name"]) == ("git 123", "small")
-    for one in found:
-        client.delete_pipeline_version(made.pipeline_id, one.pipeline_version_id)
-    client.delete_pipeline(made.pipeline_id)
+    for one in versions:
+        client.delete_pipeline_version(uploaded.pipeline_id, one.pipeline_version_id)
+    client.delete_pipeline(uploaded.pipeline_id)
     assert client.get_pipeline_id(first) is None
 
 
@@ -88,8 +90,8 @@ def test_names_are_unique(client: Any, server: KfpServer, package: Path) -> None
     assert (status, body["code"]) == (409, 6)
     assert taken in body["message"]
     assert {"error", "code", "message", "details"} == set(body)
-    made = client.create_experiment(taken, namespace=TENANT)
-    assert client.create_experiment(taken, namespace=TENANT).experiment_id == made.experiment_id
+    created = client.create_experiment(taken, namespace=TENANT)
+    assert client.create_experiment(taken, namespace=TENANT).experiment_id == created.experiment_id
     assert post(server, "/experiments", {"display_name": taken, "namespace": TENANT})[0] == 409
     assert post(server, "/experiments", {"display_name": taken, "namespace": "team-b"})[0] == 200
 
@@ -142,9 +144,9 @@ def test_pages_and_filters(server: KfpServer, client: Any) -> None:
     substring = json.dumps(
         {"predicates": [{"operation": "IS_SUBSTRING", "key": "name", "stringValue": prefix[2:] + "-3"}]}
     )
-    found = client.list_experiments(namespace="paged", filter=substring)
-    assert [one.display_name for one in found.experiments] == [f"{prefix}-3"]
-    assert found.total_size == 1
+    matches = client.list_experiments(namespace="paged", filter=substring)
+    assert [one.display_name for one in matches.experiments] == [f"{prefix}-3"]
+    assert matches.total_size == 1
 
 
 @pytest.mark.parametrize("query", [

@@ -1,4 +1,4 @@
-"""Requests that nobody here thought of, made from the API's own description: none gives 500 or a traceback.
+"""Requests that are generated from the API's description: none causes a 500 or a traceback.
 
 The description is generated from the routes, so a route that is added is tested.
 """
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KfpServer]:
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: mode.value)
 def test_no_generated_request_causes_a_server_error(server: KfpServer, mode: GenerationMode) -> None:
     schema = schemathesis.openapi.from_dict(server.json("/apis/v2beta1/openapi.json"))
-    asked = 0
+    sent = 0
     for result in schema.get_all_operations():
         operation = result.ok()
 
@@ -43,8 +43,8 @@ def test_no_generated_request_causes_a_server_error(server: KfpServer, mode: Gen
         )  # fmt: skip
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def check(case: schemathesis.Case) -> None:
-            nonlocal asked
-            asked += 1
+            nonlocal sent
+            sent += 1
             try:
                 answer = case.call(base_url=f"{server.url}/apis/v2beta1", timeout=30)
             except (ValueError, requests.exceptions.InvalidHeader):
@@ -53,9 +53,9 @@ def test_no_generated_request_causes_a_server_error(server: KfpServer, mode: Gen
             if answer.status_code >= 400 and case.method != "HEAD":
                 assert {"error", "code", "message", "details"} == set(json.loads(answer.text))
 
-        # What takes nothing can't be given anything wrong.
+        # An operation without parameters has no invalid requests.
         with contextlib.suppress(hypothesis.errors.Unsatisfiable):
             check()
-    assert asked > 20 * EXAMPLES
+    assert sent > 20 * EXAMPLES
     assert "Traceback" not in server.log
     assert server.get("/apis/v2beta1/healthz")[0] == 200

@@ -96,9 +96,9 @@ def test_every_response_has_security_headers(server: KfpServer) -> None:
 
 
 def connection(server: KfpServer, data: bytes) -> socket.socket:
-    made = socket.create_connection(("127.0.0.1", server.port), timeout=30)
-    made.sendall(data)
-    return made
+    opened = socket.create_connection(("127.0.0.1", server.port), timeout=30)
+    opened.sendall(data)
+    return opened
 
 
 def read_answer(answers: BinaryIO) -> bytes:
@@ -145,15 +145,15 @@ def test_the_second_request_has_a_deadline_too(server: KfpServer) -> None:
 
 def test_connections_over_the_limit_are_closed(server: KfpServer) -> None:
     whole = b"GET /apis/v2beta1/healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    held = []
+    connections = []
     for _ in range(20):
         one = connection(server, whole)
         assert one.recv(10_000).startswith(b"HTTP/1.1 200")
-        held.append(one)
+        connections.append(one)
     with pytest.raises(OSError), connection(server, whole) as refused:
         if refused.recv(1000) == b"":
             raise ConnectionResetError
-    for one in held:
+    for one in connections:
         one.close()
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
@@ -178,9 +178,9 @@ def test_invalid_http_gets_the_error_body(server: KfpServer) -> None:
 def test_a_namespace_is_a_dns_label_everywhere(server: KfpServer, namespace: str) -> None:
     import urllib.parse
 
-    asked = urllib.parse.quote(namespace, safe="")
+    quoted = urllib.parse.quote(namespace, safe="")
     for path in ("experiments", "pipelines", "runs", "pipelines/names/x"):
-        assert server.get(f"{API}/{path}?namespace={asked}")[0] == 400
+        assert server.get(f"{API}/{path}?namespace={quoted}")[0] == 400
     body = {"display_name": "n", "namespace": namespace}
     assert post(server, body)[0] == 400
     assert post(server, {**body, "name": "n"}, "/pipelines")[0] == 400
@@ -188,7 +188,7 @@ def test_a_namespace_is_a_dns_label_everywhere(server: KfpServer, namespace: str
         b'--X\r\nContent-Disposition: form-data; name="uploadfile"; filename="p.yaml"\r\n\r\n{}\r\n--X--\r\n'
     )
     status, answer = server.request(
-        "POST", f"{API}/pipelines/upload?name=x&namespace={asked}", form,
+        "POST", f"{API}/pipelines/upload?name=x&namespace={quoted}", form,
         {"Content-Type": "multipart/form-data; boundary=X"},
     )  # fmt: skip
     assert (status, "namespace" in json.loads(answer)["message"]) == (400, True)
@@ -235,7 +235,7 @@ def predicate(**fields: Any) -> dict[str, Any]:
     return {"key": "display_name", "operation": "EQUALS", **fields}
 
 
-@pytest.mark.parametrize("given", [
+@pytest.mark.parametrize("filter_body", [
     [], 5, "x", {"predicates": 5}, {"predicates": [5]}, {"predicates": [{}]}, {"unknown": []},
     {"predicates": [predicate()]},
     {"predicates": [predicate(int_value=2**70)]},
@@ -255,10 +255,10 @@ def predicate(**fields: Any) -> dict[str, Any]:
     {"predicates": [predicate(key="created_at", timestamp_value="0001-01-01T00:00:00+23:00")]},
     {"predicates": [predicate(string_value="x")] * 1000},
 ])  # fmt: skip
-def test_a_malformed_filter_is_400(server: KfpServer, given: Any) -> None:
+def test_a_malformed_filter_is_400(server: KfpServer, filter_body: Any) -> None:
     import urllib.parse
 
-    status, body = server.get(f"{API}/experiments?filter={urllib.parse.quote(json.dumps(given))}")
+    status, body = server.get(f"{API}/experiments?filter={urllib.parse.quote(json.dumps(filter_body))}")
     assert (status, json.loads(body)["code"]) == (400, 3)
     good = urllib.parse.quote(json.dumps({"predicates": [predicate(string_value="x")]}))
     assert server.get(f"{API}/experiments?filter={good}")[0] == 200

@@ -320,8 +320,8 @@ def test_files_folders_and_metadata_are_passed_on(platform: Platform) -> None:
 def test_an_imported_object_must_exist(platform: Platform) -> None:
     @pipeline
     def importing(uri: str) -> None:
-        found = dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset, metadata={"length": "77"})
-        steps.reads(data=found.output)
+        imported = dsl.importer(artifact_uri=uri, artifact_class=dsl.Dataset, metadata={"length": "77"})
+        steps.reads(data=imported.output)
 
     platform.minio.client().put_object(Bucket=BUCKET, Key=f"{TENANT}/data.csv", Body=b"imported")
     uri = f"s3://{BUCKET}/{TENANT}/data.csv"

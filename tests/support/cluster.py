@@ -50,8 +50,8 @@ def eventually(look: Callable[[], T], timeout: float = 90.0) -> T:
     while True:
         problem: Exception | None = None
         try:
-            if found := look():
-                return found
+            if value := look():
+                return value
         except Exception as error:  # noqa: BLE001 - tried again until the time is up
             problem = error
         if time.monotonic() > deadline:
@@ -99,9 +99,9 @@ def running_pid(instance: Instance, name: str = POD, namespace: str = "default")
         [status] = pod.status.container_statuses
         if not status.ready:
             return None
-        wanted = status.container_id.removeprefix("containerd://")
+        container_id = status.container_id.removeprefix("containerd://")
         pids = Cgroups.of(instance.name).pids("pods")
-        return next((p for p in sorted(pids) if wanted in Path(f"/proc/{p}/cgroup").read_text()), None)
+        return next((p for p in sorted(pids) if container_id in Path(f"/proc/{p}/cgroup").read_text()), None)
 
     return eventually(look)
 

@@ -13,23 +13,23 @@ from embedded.toolchain import debian
 
 @dataclass
 class Node:
-    """A containerd of the test's own."""
+    """A containerd of a test."""
 
     folder: Path
-    said: list[str] = field(default_factory=list)
+    reports: list[str] = field(default_factory=list)
 
     @property
     def containerd_socket(self) -> Path:
         return self.folder / "s.sock"
 
     def ensure(self, name: str) -> str:
-        return images.ensure(name, self, self.said.append)
+        return images.ensure(name, self, self.reports.append)
 
     def ctr(self, *arguments: str) -> str:
         command = ["ctr", "--address", str(self.containerd_socket), "--namespace", "k8s.io", *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr + done.stdout
-        return done.stdout
+        completed = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+        assert completed.returncode == 0, completed.stderr + completed.stdout
+        return completed.stdout
 
     def run(self, name: str, *command: str) -> str:
         """Run a command in the image, read-only, as its user, without a network."""
@@ -42,7 +42,7 @@ class Node:
 
 @contextmanager
 def containerd(folder: Path) -> Iterator[Node]:
-    """Run a containerd while the block does."""
+    """Run a containerd during the block."""
     debian.ensure()
     settings = {"root": folder / "root", "state": folder / "state"}
     text = "version = 2\ndisabled_plugins = ['io.containerd.grpc.v1.cri']\n"
@@ -52,13 +52,13 @@ def containerd(folder: Path) -> Iterator[Node]:
         process = subprocess.Popen(
             ["containerd", "--config", str(folder / "config.toml")], stdout=log, stderr=log
         )
-    found = Node(folder)
+    node = Node(folder)
     try:
         deadline = time.monotonic() + 30
-        while not found.containerd_socket.exists() and time.monotonic() < deadline:
+        while not node.containerd_socket.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
-        found.ctr("version")
-        yield found
+        node.ctr("version")
+        yield node
     finally:
         process.terminate()
         process.wait(20)

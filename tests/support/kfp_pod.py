@@ -96,15 +96,15 @@ class Pod:
 
 def children() -> dict[int, list[int]]:
     """Processes of this machine by their parent."""
-    found: dict[int, list[int]] = {}
+    by_parent: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
                 parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
             except OSError:
                 continue
-            found.setdefault(int(parent), []).append(int(folder.name))
-    return found
+            by_parent.setdefault(int(parent), []).append(int(folder.name))
+    return by_parent
 
 
 @contextmanager

@@ -130,9 +130,9 @@ class KfpServer:
     def request(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[int, bytes]:
-        asked = urllib.request.Request(self.url + path, body, dict(headers or {}), method=method)
+        http_request = urllib.request.Request(self.url + path, body, dict(headers or {}), method=method)
         try:
-            with urllib.request.urlopen(asked, timeout=60) as answer:
+            with urllib.request.urlopen(http_request, timeout=60) as answer:
                 return answer.status, answer.read()
         except urllib.error.HTTPError as refused:
             with refused:

@@ -91,11 +91,11 @@ def test_a_second_call_creates_nothing(pki):
 @given(days=st.integers(0, 5000))
 def test_renewed_certificates_are_valid_long_enough(tmp_path_factory, days):
     pki = Pki(tmp_path_factory.mktemp("pki"))
-    wanted = WANTED[:2]
-    pki.ensure(wanted, NOW)
+    required = WANTED[:2]
+    pki.ensure(required, NOW)
     later = NOW + timedelta(days=days)
-    pki.ensure(wanted, later)
-    for leaf in wanted:
+    pki.ensure(required, later)
+    for leaf in required:
         loaded, root = certificate(pki, leaf.file), certificate(pki, leaf.root)
         loaded.verify_directly_issued_by(root)
         assert loaded.not_valid_after_utc - later > RENEW_BEFORE

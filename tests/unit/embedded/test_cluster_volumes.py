@@ -15,7 +15,7 @@ CLASS = {"reclaimPolicy": "Delete"}
 
 
 def claim(**changes):
-    made = {
+    manifest = {
         "metadata": {
             "name": "data",
             "namespace": "team-a",
@@ -28,8 +28,8 @@ def claim(**changes):
             "resources": {"requests": {"storage": "1Gi"}},
         },
     }
-    made["spec"].update(changes)
-    return made
+    manifest["spec"].update(changes)
+    return manifest
 
 
 def volume(name=f"pvc-{UID}", phase="Released", policy="Delete", by=PROVISIONER):
@@ -83,9 +83,9 @@ def test_a_claim_gets_a_folder_and_a_volume_bound_to_it(tmp_path):
     folder = tmp_path / f"pvc-{UID}"
     assert folder.is_dir()
     assert folder.stat().st_mode & 0o777 == 0o777
-    [made] = cluster.volumes.values()
-    assert made["spec"]["local"] == {"path": str(folder)}
-    assert made["spec"]["claimRef"]["uid"] == UID
+    [created] = cluster.volumes.values()
+    assert created["spec"]["local"] == {"path": str(folder)}
+    assert created["spec"]["claimRef"]["uid"] == UID
     reconcile(cluster, tmp_path)
     assert len(cluster.volumes) == 1
 
@@ -116,11 +116,11 @@ def test_a_released_volume_is_deleted_with_its_folder(tmp_path):
 
 def bound(size, **changes):
     """A cluster with a bound claim that now requests `size`."""
-    asked = claim()
-    made = volume_for(asked, {"reclaimPolicy": "Delete"}, "/x", "node") | changes
-    asked["spec"] |= {"volumeName": f"pvc-{UID}", "resources": {"requests": {"storage": size}}}
-    asked["status"] = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
-    return Cluster([asked], [made])
+    requested = claim()
+    existing = volume_for(requested, {"reclaimPolicy": "Delete"}, "/x", "node") | changes
+    requested["spec"] |= {"volumeName": f"pvc-{UID}", "resources": {"requests": {"storage": size}}}
+    requested["status"] = {"phase": "Bound", "capacity": {"storage": "1Gi"}}
+    return Cluster([requested], [existing])
 
 
 def test_a_larger_claim_is_resized(tmp_path):
@@ -181,9 +181,9 @@ def test_a_name_can_not_escape_the_folder(tmp_path_factory, name):
 
 @given(st.uuids())
 def test_a_volume_is_named_after_its_claim(uid: UUID):
-    made = claim()
-    made["metadata"]["uid"] = str(uid)
-    assert volume_for(made, CLASS, "/x", "node")["metadata"]["name"] == f"pvc-{uid}"
+    manifest = claim()
+    manifest["metadata"]["uid"] = str(uid)
+    assert volume_for(manifest, CLASS, "/x", "node")["metadata"]["name"] == f"pvc-{uid}"
 
 
 @pytest.mark.parametrize(

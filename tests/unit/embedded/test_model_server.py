@@ -78,10 +78,10 @@ def test_responses_are_the_models_predictions(client: httpx.Client, folder: Path
     model = Model.load(folder)
     answer = _infer(client, v2.request(model.schema, DATA.held_out))
     assert answer.status_code == 200
-    found = v2.read_response(answer.json(), DATA.held_out.num_rows, model.schema)
+    predictions = v2.read_response(answer.json(), DATA.held_out.num_rows, model.schema)
     expected = model.predict(DATA.held_out)
-    assert found.labels.tolist() == expected.labels.tolist()
-    assert np.array_equal(found.probabilities, expected.probabilities)
+    assert predictions.labels.tolist() == expected.labels.tolist()
+    assert np.array_equal(predictions.probabilities, expected.probabilities)
 
 
 def test_columns_may_come_in_any_order(client: httpx.Client, folder: Path) -> None:
@@ -109,20 +109,20 @@ def test_unknown_category_is_accepted(client: httpx.Client, folder: Path) -> Non
 
 
 def test_metadata_names_columns_categories_and_classes(client: httpx.Client) -> None:
-    found = client.get(HOME).json()
-    assert found["name"] == "churn"
-    assert [(each["name"], each["datatype"], each["shape"]) for each in found["inputs"]] == [
+    metadata = client.get(HOME).json()
+    assert metadata["name"] == "churn"
+    assert [(each["name"], each["datatype"], each["shape"]) for each in metadata["inputs"]] == [
         ("n0", "FP32", [-1]),
         ("n1", "FP32", [-1]),
         ("colour", "BYTES", [-1]),
         ("code", "BYTES", [-1]),
     ]
-    assert found["inputs"][3]["parameters"] == {"categories": ["01", "1", "10"]}
-    assert [(each["name"], each["datatype"], each["shape"]) for each in found["outputs"]] == [
+    assert metadata["inputs"][3]["parameters"] == {"categories": ["01", "1", "10"]}
+    assert [(each["name"], each["datatype"], each["shape"]) for each in metadata["outputs"]] == [
         ("label", "BYTES", [-1]),
         ("probabilities", "FP32", [-1, 3]),
     ]
-    assert found["parameters"] == {"classes": ["high", "low", "none"]}
+    assert metadata["parameters"] == {"classes": ["high", "low", "none"]}
 
 
 @pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", f"{HOME}/ready", HOME])

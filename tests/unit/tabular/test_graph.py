@@ -52,8 +52,8 @@ def _attribute(model: onnx.ModelProto, operator: str, name: str) -> AttributePro
 
 
 def _tree(model: onnx.ModelProto, name: str) -> Any:
-    found = _attribute(model, "TreeEnsembleClassifier", name)
-    return found.ints or found.floats or found.strings
+    attribute = _attribute(model, "TreeEnsembleClassifier", name)
+    return attribute.ints or attribute.floats or attribute.strings
 
 
 def _set(name: str, index: int, value: Any) -> Change:
@@ -122,16 +122,16 @@ def _leaf_without_weight(model: onnx.ModelProto) -> None:
 
 
 TREES: dict[str, tuple[Change, str]] = {
-    "child beyond the end": (_set("nodes_truenodeids", 0, 10_000), "a node that does not exist"),
-    "child before the start": (_set("nodes_falsenodeids", 0, -1), "a node that does not exist"),
+    "child index too large": (_set("nodes_truenodeids", 0, 10_000), "a node that does not exist"),
+    "negative child index": (_set("nodes_falsenodeids", 0, -1), "a node that does not exist"),
     "cycle of one node": (_cycle, "reached twice"),
     "cycle to the root": (_back_to_root, "reached twice"),
     "shared branch": (_shared, "reached twice"),
     "leaf with a child": (_leaf_with_child, "a leaf has a child"),
-    "column beyond the row": (_set("nodes_featureids", 0, 8), "reads a column outside its 8 inputs"),
-    "column before the row": (_set("nodes_featureids", 0, -1), "reads a column outside its 8 inputs"),
-    "class beyond the labels": (_set("class_ids", 0, 3), "a class outside the 3"),
-    "class before the labels": (_set("class_ids", 0, -1), "a class outside the 3"),
+    "column index too large": (_set("nodes_featureids", 0, 8), "reads a column outside its 8 inputs"),
+    "negative column index": (_set("nodes_featureids", 0, -1), "reads a column outside its 8 inputs"),
+    "class index too large": (_set("class_ids", 0, 3), "a class outside the 3"),
+    "negative class index": (_set("class_ids", 0, -1), "a class outside the 3"),
     "weight of a missing node": (
         _set("class_nodeids", 0, 10_000),
         "weight belongs to a node that does not exist",
@@ -361,7 +361,7 @@ GRAPHS: dict[str, tuple[Change, str]] = {
     "third output": (_third_output, "its outputs are"),
     "labels that are numbers": (_numbered_labels, "its outputs are 'label' type 7"),
     "labels of other classes": (_other_labels, "class labels are not those"),
-    "labels that are no text": (_labels_that_are_no_text, "not UTF-8"),
+    "labels that are not text": (_labels_that_are_no_text, "not UTF-8"),
     "more labels than classes": (_more_labels, "class labels are not those"),
     "categories of another schema": (_other_categories, "categories of 'c"),
     "encoder that fails": (_fails_at_unknown, "fails on an unknown category"),
@@ -372,7 +372,7 @@ GRAPHS: dict[str, tuple[Change, str]] = {
     "attribute that is not listed": (_foreign_attribute, "attribute 'spare'"),
     "attribute of another type": (_attribute_of_another_type, "attribute 'axis'"),
     "attribute of two types": (_attribute_of_two_types, "values of two types"),
-    "attribute given twice": (_repeated_attribute, "attribute 'axis'"),
+    "repeated attribute": (_repeated_attribute, "attribute 'axis'"),
     "column of text beyond the row": (_gather_beyond, "a column that does not exist"),
     "rows picked, not columns": (_gather_rows, "does not select text columns"),
     "rows made of columns": (_reshape_to_rows, "more than the rank"),
@@ -384,8 +384,8 @@ GRAPHS: dict[str, tuple[Change, str]] = {
     "two constants of one name": (_two_constants_of_one_name, "have the same name"),
     "constant in place of an input": (_constant_for_an_input, "same name as an input"),
     "rows joined, not columns": (_axis_over_rows, "does not join columns"),
-    "value given twice": (_output_given_twice, "is used twice"),
-    "value used before it is there": (_use_before_definition, "not a text"),
+    "repeated value name": (_output_given_twice, "is used twice"),
+    "value used before its definition": (_use_before_definition, "not a text"),
     "no classifier": (_no_classifier, "it has no classifier"),
     "two classifiers": (_two_classifiers, "two classifiers"),
     "other transformation of scores": (_softmax_of_trees, "transformation of its scores"),

@@ -1,4 +1,4 @@
-"""What may be asked, by name, and what is refused with the name of the column."""
+"""Model inputs by name; errors contain the name of the column."""
 
 from typing import Any
 
