@@ -1,4 +1,4 @@
-# The developer's manual: each target is one thing a person does. `make help` lists them.
+# Each target is one task of a developer; `make help` lists them.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 STACK ?= local
@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 SLIPWAY := $(VENV)/bin/slipway
 INSTALLED := $(VENV)/.installed
 
-# Where a shell forbids Python to keep bytecode, every command compiles what it imports again, for seconds.
+# If the shell disables Python's bytecode cache, every command compiles its imports again, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install tools up down test check lint unit bench golden format
@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-install: $(INSTALLED) ## Put the locked Python packages into .venv
+install: $(INSTALLED) ## Install the locked Python packages into .venv
 
 # The marker is written last, so an interrupted install is repeated.
 $(INSTALLED): pyproject.toml uv.lock
@@ -41,7 +41,7 @@ tools: install ## Build the tools of the local platform and install the Debian p
 up: install ## From a bare machine to a served model (DATA=path.csv for your own data)
 	@$(SLIPWAY) quickstart $(STACK) $(if $(DATA),--data "$(DATA)")
 
-down: install ## Take away everything that `make up` made; the tool cache stays
+down: install ## Delete everything that `make up` created; the tool cache stays
 	@$(SLIPWAY) local delete --yes
 
 test: install ## Every test: unit, real servers, the whole platform
@@ -59,7 +59,7 @@ lint: install ## ruff, mypy strict and import-linter
 unit: install ## The unit tests alone
 	@$(PY) -m pytest tests/unit -q -n $(WORKERS)
 
-bench: install ## Measure, and write docs/benchmarks.md
+bench: install ## Measure, and rewrite docs/benchmarks.md
 	@$(PY) -m bench
 
 golden: install ## Rewrite the golden pipelines, schemas and settings page; review the diff
