@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pulumi
 
+from infra.names import settings_file
 from infra.program import build
 from infra.settings.config import Configuration, from_pulumi
 from infra.settings.models import DevSettings
@@ -30,7 +31,7 @@ def _check_volume_sizes(configuration: Configuration) -> None:
     """
     platform = configuration.platform
     if isinstance(platform, DevSettings):
-        refuse_live_sizes(platform, f"Pulumi.{configuration.stack}.yaml")
+        refuse_live_sizes(platform, settings_file(configuration.stack))
 
 
 if __name__ == "__main__":

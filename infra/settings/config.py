@@ -18,6 +18,7 @@ import pulumi
 from pydantic import Field, TypeAdapter, ValidationError
 
 from infra.contract import PlatformOutputs
+from infra.names import settings_file
 from infra.settings import operator_secrets, strict_yaml
 from infra.settings import page as settings_page
 from infra.settings.models import PlatformSettings, TenantSettings
@@ -211,7 +212,7 @@ def from_pulumi(project: Path) -> Configuration:
         UsageError: As for `load_file` and `load_tenants`.
     """
     stack = pulumi.get_stack()
-    file = f"Pulumi.{stack}.yaml"
+    file = settings_file(stack)
     values = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
     _check_keys(values, file, stack)
     config = pulumi.Config(PROJECT)

@@ -17,6 +17,7 @@ import yaml
 from pydantic import SecretStr, ValidationError
 
 from infra.contract import PlatformOutputs
+from infra.names import settings_file
 from infra.settings import config
 from infra.stack.check import open_live, refuse_settings
 from infra.stack.events import EventLog, Summary, Timing
@@ -37,7 +38,7 @@ Validate = Callable[[Path, str], None]
 
 def validate_settings(project: Path, stack: str) -> None:
     """Refuse settings or tenants that can't be, by file and field."""
-    config.load_file(project / f"Pulumi.{stack}.yaml")
+    config.load_file(project / settings_file(stack))
     config.load_tenants(project / "tenants")
 
 
@@ -67,7 +68,7 @@ class Stack:
     @property
     def settings(self) -> Path:
         """Where the stack's settings are."""
-        return self.project / f"Pulumi.{self.name}.yaml"
+        return self.project / settings_file(self.name)
 
     def exists(self) -> bool:
         """Return whether the backend knows the stack."""

@@ -7,7 +7,7 @@ from typing import Final
 import pulumi
 
 from infra.cluster.handle import Image
-from infra.names import EDITOR, PART_OF, RUNNER, SERVER, STORE_NAMESPACE
+from infra.names import EDITOR, PART_OF, RUNNER, SERVER, STORE_NAMESPACE, settings_file
 from infra.settings.config import Configuration
 from infra.stores.external import ExternalStore, ExternalStoreArgs
 from infra.stores.handle import StoreHandle
@@ -39,7 +39,7 @@ def on_aws(configuration: Configuration, settings: S3Settings) -> StoreHandle:
     for each in settings.people:
         if each.tenant not in names:
             raise UsageError(
-                f"Pulumi.{configuration.stack}.yaml: store.people: unknown tenant {each.tenant!r}.",
+                f"{settings_file(configuration.stack)}: store.people: unknown tenant {each.tenant!r}.",
                 fix=f"Declare it in tenants/{each.tenant}.yaml, or remove the entry.",
             )
     tenants = tuple(tenant.store_tenant for tenant in configuration.tenants)

@@ -43,8 +43,8 @@ def init(
     """
     from slipway.operations import stack as stacks
 
-    stacks.init(stack, environment, console.phase)
-    console.out.print(f"Pulumi.{stack}.yaml holds the settings of stack {stack}.", markup=False)
+    file = stacks.init(stack, environment, console.phase)
+    console.out.print(f"{file} holds the settings of stack {stack}.", markup=False)
 
 
 @app.command()

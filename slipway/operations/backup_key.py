@@ -16,6 +16,7 @@ from typing import Final
 import yaml
 from pydantic import SecretStr
 
+from infra.names import settings_file
 from infra.settings.config import load_file
 from infra.stack.stack import Stack
 from slipway.core.errors import FailedError, UsageError
@@ -37,7 +38,7 @@ def signing_key(stack: str, place: BackupPlace, snapshot: str, report: Report = 
         UsageError: The stack's settings are not here, and those of the snapshot can't vouch for it.
         FailedError: The secrets can't be decrypted; the passphrase is another, for one.
     """
-    path = workspace.project() / f"Pulumi.{stack}.yaml"
+    path = workspace.project() / settings_file(stack)
     if path.is_file():
         opened = workspace.open_stack(stack, report)
         secret = opened.secret() if opened.exists() else _decrypted(stack, path.read_bytes(), report)
@@ -61,7 +62,7 @@ def bare_stack(name: str, settings: bytes, report: Report = silent) -> Iterator[
         folder = Path(made)
         (folder / "backend").mkdir()
         shutil.copy(workspace.project() / "Pulumi.yaml", folder)
-        path = folder / f"Pulumi.{name}.yaml"
+        path = folder / settings_file(name)
         path.write_bytes(settings)
         environment = load_file(path).environment
         env = dict(workspace.tool_environment(name, report, environment=environment))
@@ -77,7 +78,7 @@ def _decrypted(stack: str, settings: bytes, report: Report) -> SecretStr:
         raise UsageError(
             f"The snapshot's signature can't be checked: stack {stack} is not here.",
             why="Its settings are opened by a key outside, and a snapshot may name any key.",
-            fix=f"Put Pulumi.{stack}.yaml back and run `slipway init {stack}`; "
+            fix=f"Put {settings_file(stack)} back and run `slipway init {stack}`; "
             "or, if you know that the snapshot is yours, add --unsigned.",
         )
     with bare_stack(stack, settings, report) as bare:

@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
+from infra.names import settings_file
 from infra.stack.stack import Stack
 from serving import access
 from slipway.core import atomic_files
@@ -144,7 +145,7 @@ def restore_models(
 
 def restore_files(snapshot: Snapshot, project: Path) -> list[StackFileOutcome]:
     """Put the stack's settings and its tenants' files back where they are missing; replace none."""
-    places = {SETTINGS: f"Pulumi.{snapshot.index.stack}.yaml"}
+    places = {SETTINGS: settings_file(snapshot.index.stack)}
     contents = {
         places.get(each.name, each.name): snapshot.place.read(each)
         for each in snapshot.index.files

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from embedded import cluster, session
 from embedded.instance import Instance
 from infra.contract import PlatformOutputs
+from infra.names import settings_file
 from infra.settings.config import PLATFORM_KEY
 from infra.stack.stack import Stack
 from serving import access
@@ -241,7 +242,7 @@ def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> N
     config = settings["config"]
     assert isinstance(config, dict)
     platform = {"config": {PLATFORM_KEY: config[PLATFORM_KEY]}}
-    (folder / f"Pulumi.{SCRATCH}.yaml").write_text(yaml.safe_dump(platform, sort_keys=False))
+    (folder / settings_file(SCRATCH)).write_text(yaml.safe_dump(platform, sort_keys=False))
     (folder / "tenants").mkdir()
     for each in snapshot.index.files:
         if each.name.startswith("tenants/"):

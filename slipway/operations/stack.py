@@ -1,25 +1,31 @@
 """A whole stack: made, brought up, taken away, and what it tells the outside."""
 
 from embedded import session
+from infra.names import settings_file
 from infra.stack.stack import Summary
 from slipway.core.errors import UsageError
 from slipway.core.report import Phases
 from slipway.operations import workspace
 
 
-def init(stack: str, environment: str | None, phases: Phases) -> None:
+def init(stack: str, environment: str | None, phases: Phases) -> str:
     """Make a stack: its settings file from the template of `environment`, and its secret.
+
+    Returns:
+        Name of the settings file.
 
     Raises:
         UsageError: There is no such kind of environment, or the stack is of another.
     """
     if environment is not None:
         workspace.template(environment)
-    made = (workspace.project() / f"Pulumi.{stack}.yaml").is_file()
+    file = settings_file(stack)
+    made = (workspace.project() / file).is_file()
     with phases("Preparing the tools") as report:
         # The file of a stack that is made already says what kind it is.
         opened = workspace.open_stack(stack, report, environment=None if made else environment)
     opened.init(environment)
+    return file
 
 
 def up(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:

@@ -6,6 +6,7 @@ from pathlib import Path
 from embedded import session, toolchain
 from embedded.instance import Instance, current
 from infra.contract import PlatformOutputs
+from infra.names import settings_file
 from infra.settings.config import load_file, load_tenants
 from infra.settings.models import PlatformSettings
 from infra.stack.stack import Stack
@@ -34,21 +35,21 @@ def instance() -> Instance:
 def environment_of(stack: str) -> str:
     """Kind of environment of a stack, from its settings or, before `init`, from its template's name."""
     root = project()
-    if (root / f"Pulumi.{stack}.yaml").is_file():
-        return load_file(root / f"Pulumi.{stack}.yaml", secret=False).environment
+    if (root / settings_file(stack)).is_file():
+        return load_file(root / settings_file(stack), secret=False).environment
     if (root / "stacks" / f"{stack}.yaml").is_file():
         return stack
     known = ", ".join(sorted(path.stem for path in (root / "stacks").glob("*.yaml")))
     raise UsageError(
         f"There is no stack {stack!r}.",
-        why=f"Neither Pulumi.{stack}.yaml nor a template stacks/{stack}.yaml exists; templates: {known}.",
+        why=f"Neither {settings_file(stack)} nor a template stacks/{stack}.yaml exists; templates: {known}.",
         fix=f"slipway init {stack} --environment local",
     )
 
 
 def settings(stack: str) -> PlatformSettings:
     """The stack's settings, validated together with its tenants; raises UsageError with file and field."""
-    platform = load_file(project() / f"Pulumi.{stack}.yaml")
+    platform = load_file(project() / settings_file(stack))
     load_tenants(project() / "tenants")
     return platform
 
@@ -58,7 +59,7 @@ def check(stack: str) -> None:
 
     So may the secret: an `up` that was stopped just after it wrote the file is continued by the next.
     """
-    path = project() / f"Pulumi.{stack}.yaml"
+    path = project() / settings_file(stack)
     if path.is_file():
         load_file(path, secret=False)
     load_tenants(project() / "tenants")
