@@ -31,9 +31,9 @@ def main() -> int:
         help="JSON with the cold quickstart of an earlier run",
     )
     options = parser.parse_args()
-    cold: measure.Journey | None = None
+    cold: measure.QuickstartTimes | None = None
     if options.cold_from:
-        cold = measure.Journey.model_validate_json(options.cold_from.read_text())
+        cold = measure.QuickstartTimes.model_validate_json(options.cold_from.read_text())
     elif options.cold or os.environ.get("COLD"):
         cold = _cold()
     warm = measure.platform()
@@ -45,7 +45,7 @@ def main() -> int:
     return 0
 
 
-def _cold() -> measure.Journey:
+def _cold() -> measure.QuickstartTimes:
     """Run the quickstart with empty caches; the user's caches are not changed."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-cold-"))
     try:

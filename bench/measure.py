@@ -21,7 +21,7 @@ EMPTY_STEPS = 40
 """Number of steps of the pipeline that measures the overhead of a step."""
 
 
-class Journey(BaseModel):
+class QuickstartTimes(BaseModel):
     """One quickstart: seconds per phase, by name, in order."""
 
     phases: dict[str, float]
@@ -37,7 +37,7 @@ class Journey(BaseModel):
 class Platform(BaseModel):
     """The measurements of a running platform."""
 
-    journey: Journey
+    journey: QuickstartTimes
     second_up: list[float]
     preview: list[float]
     cluster_start: list[float]
@@ -54,7 +54,7 @@ class Figures(BaseModel):
     """All measurements."""
 
     warm: Platform
-    cold: Journey | None
+    cold: QuickstartTimes | None
 
 
 def say(line: str) -> None:
@@ -78,7 +78,7 @@ def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any,
     return (json.loads(completed.stdout) if completed.stdout.strip() else None), seconds
 
 
-def journey(env: Mapping[str, str]) -> Journey:
+def journey(env: Mapping[str, str]) -> QuickstartTimes:
     """Run a quickstart with the caches in `env`, and delete the platform afterwards."""
     slipway("local", "delete", "--yes", env=env)
     try:
@@ -130,11 +130,11 @@ def median(values: list[float]) -> float:
     return statistics.median(values)
 
 
-def _journey(answer: Any) -> Journey:  # noqa: ANN401 - JSON
+def _journey(answer: Any) -> QuickstartTimes:  # noqa: ANN401 - JSON
     def seconds(rows: list[dict[str, Any]]) -> dict[str, float]:
         return {row["name"]: row["seconds"] for row in rows}
 
-    return Journey(phases=seconds(answer["phases"]), slowest=seconds(answer["slowest"]))
+    return QuickstartTimes(phases=seconds(answer["phases"]), slowest=seconds(answer["slowest"]))
 
 
 def _empty_pipeline(endpoint: str) -> float:

@@ -20,7 +20,7 @@ from infra.names import (
 )
 
 
-class Role(StrEnum):
+class MemberRole(StrEnum):
     """Role of a member of a tenant."""
 
     ADMIN = "admin"
@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule of a Kubernetes Role."""
+    """One rule of a Kubernetes MemberRole."""
 
     groups: tuple[str, ...]
     resources: tuple[str, ...]
@@ -103,14 +103,14 @@ KFP_SERVER: Final = (
 """Permissions of the pipelines API in a tenant's namespace: read the launcher configuration and its key."""
 
 
-def rules(role: Role) -> tuple[Rule, ...]:
+def rules(role: MemberRole) -> tuple[Rule, ...]:
     """Return the role's rules in its tenant's namespace."""
     match role:
-        case Role.VIEWER:
+        case MemberRole.VIEWER:
             return _VIEW
-        case Role.EDITOR:
+        case MemberRole.EDITOR:
             return _VIEW + _EDIT
-        case Role.PROMOTER:
+        case MemberRole.PROMOTER:
             return _VIEW + _PROMOTE
-        case Role.ADMIN:
+        case MemberRole.ADMIN:
             return _VIEW + _EDIT + _PROMOTE + _ADMINISTER

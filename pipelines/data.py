@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from storage.client import StoreAccess, asking, is_missing, open_store, split_uri
+from storage.client import StoreAccess, is_missing, open_store, split_uri, translated_errors
 from storage.transfer.running import Progress
 from storage.transfer.transfers import Transfers, Upload, unwatched
 from tabular.reader import inspect
@@ -91,7 +91,7 @@ def upload(
 def _is_there(access: StoreAccess, bucket: str, key: str, data: PreparedData) -> bool:
     client = open_store(access)
     try:
-        with asking(f"look for {data.path.name}"):
+        with translated_errors(f"look for {data.path.name}"):
             try:
                 return client.head_object(Bucket=bucket, Key=key)["ContentLength"] == data.summary.size
             except ClientError as error:

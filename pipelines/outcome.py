@@ -5,21 +5,21 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from storage.registry.candidate import Candidate, Evaluation
-from storage.registry.runs import find_run, read_candidate, read_evaluation
+from storage.registry.candidate import Candidate, RunEvaluation
+from storage.registry.run_records import find_run, read_candidate, read_evaluation
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-class Outcome(BaseModel):
+class RunOutcome(BaseModel):
     """The run in the words of its own artifacts."""
 
     model_config = ConfigDict(frozen=True)
 
     run_id: str
     run_uri: str
-    evaluation: Evaluation | None
+    evaluation: RunEvaluation | None
     candidate: Candidate | None
 
     @property
@@ -35,11 +35,11 @@ class Outcome(BaseModel):
         )
 
 
-def read(client: "S3Client", outputs: PlatformOutputs, tenant: str, run_id: str, pipeline: str) -> Outcome:
+def read(client: "S3Client", outputs: PlatformOutputs, tenant: str, run_id: str, pipeline: str) -> RunOutcome:
     """Read what a finished run of `pipeline` left below the tenant's pipeline root."""
     root = outputs.tenant(tenant).pipeline_root
     run_uri = find_run(client, root, run_id, pipeline)
-    return Outcome(
+    return RunOutcome(
         run_id=run_id,
         run_uri=run_uri,
         evaluation=read_evaluation(client, run_uri),

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from serving import artifact, held_out
 from serving.held_out import HeldOut
-from serving.record import ChampionFigures
+from serving.promotion_record import ChampionFigures
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from storage.registry.model_files import stage
-from storage.registry.records import Held
+from storage.registry.records import AliasSnapshot
 from storage.registry.registry import Registry
 from tabular import metrics
 from tabular.model import Model
@@ -47,7 +47,7 @@ class Champion:
 
     client: "S3Client"
     registry: Registry
-    held: Held
+    held: AliasSnapshot
 
     @property
     def digest(self) -> str:

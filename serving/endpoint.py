@@ -14,7 +14,7 @@ from serving import artifact, diagnosis, inference
 from serving.inference import DIGEST
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
-from storage.registry.records import Held
+from storage.registry.records import AliasSnapshot
 from storage.registry.registry import Registry
 
 CHAMPION: Final = "champion"
@@ -42,7 +42,7 @@ class Serving(Protocol):
 
 
 @dataclass(frozen=True)
-class Stray:
+class ServingDrift:
     """An endpoint that does not serve what its alias names."""
 
     served: str | None
@@ -62,7 +62,7 @@ class Stray:
 
 
 @dataclass
-class Endpoint:
+class ModelEndpoint:
     """The endpoint of one of a tenant's models."""
 
     cluster: Serving
@@ -86,7 +86,7 @@ class Endpoint:
             self.namespace, self.model, storage_uri, report=self.report, timeout=self.ready_seconds
         )
 
-    def recorded(self, held: Held) -> dict[str, Any]:
+    def recorded(self, held: AliasSnapshot) -> dict[str, Any]:
         """The manifest of the champion: its recorded lineage in the form of today's settings.
 
         The recorded manifest itself may be refused: admission takes the resources, runtime and mode of
@@ -106,14 +106,14 @@ class Endpoint:
             ) from error
         return inference.manifest(self.outputs, self.tenant, served)
 
-    def stray(self, held: Held | None) -> Stray | None:
+    def drift(self, held: AliasSnapshot | None) -> ServingDrift | None:
         """How the endpoint departs from its alias, or None where it doesn't."""
         live = self.cluster.get(self.namespace, self.model)
         served = _digest(live) if live else None
         named = held.record.digest if held else None
         if served == named:
             return None
-        return Stray(
+        return ServingDrift(
             served, named, live is None or datetime.now(UTC) - diagnosis.applied_at(live) > ABANDONED
         )
 

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from numpy.typing import NDArray
 
 from slipway.core.errors import FailedError
-from storage.client import asking, is_missing, split_uri
+from storage.client import is_missing, split_uri, translated_errors
 from storage.registry.model_files import download
 from tabular import reader, split
 from tabular.limits import MAX_BYTES
@@ -56,7 +56,7 @@ def fetched(client: "S3Client", uri: str, sha256: str) -> Iterator[Path]:
     bucket, key = split_uri(uri)
     with tempfile.TemporaryDirectory(prefix="slipway-data-") as folder:
         path = Path(folder) / "data"
-        with asking(f"read {uri}"):
+        with translated_errors(f"read {uri}"):
             try:
                 size = client.head_object(Bucket=bucket, Key=key)["ContentLength"]
             except ClientError as error:

@@ -14,7 +14,7 @@ from serving import held_out, promotion
 from serving.champion import Champion, Comparison
 from serving.held_out import HeldOut
 from serving.promotion import Decision
-from serving.record import Evaluation, HeldOutRows
+from serving.promotion_record import Evaluation, HeldOutRows
 from serving.smoke import Sample
 from slipway.core.errors import FailedError
 from slipway.core.report import Report

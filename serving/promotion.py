@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.contract import Gates
-from serving.record import ChampionFigures
+from serving.promotion_record import ChampionFigures
 from slipway.core.errors import FailedError
 from storage.registry.candidate import Candidate
 from tabular.metrics import ACCURACY, FEW_ROWS, Scores

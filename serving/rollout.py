@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING
 from infra.contract import Gates, PlatformOutputs, TenantOutputs
 from serving import access, artifact, inference, predict, smoke
 from serving.champion import Champion
-from serving.chosen import Chosen, PromotionResult
 from serving.cluster import Cluster
-from serving.endpoint import CHAMPION, READY_SECONDS, Endpoint, Serving, Stray
+from serving.endpoint import CHAMPION, READY_SECONDS, ModelEndpoint, Serving, ServingDrift
 from serving.judge import Judge, Judgement
-from serving.record import PromotionRecord, SmokeCheck
+from serving.promotion_plan import PromotionPlan, PromotionResult
+from serving.promotion_record import PromotionRecord, SmokeCheck
 from serving.smoke import ANSWER_SECONDS, Ask
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report, silent
 from storage.layout import checked_name
 from storage.registry.candidate import Candidate
 from storage.registry.model_files import stage
-from storage.registry.records import Held, Lineage
+from storage.registry.records import AliasSnapshot, Lineage
 from storage.registry.registry import ConflictError, Registry
-from storage.registry.runs import find_run, read_candidate, read_evaluation
+from storage.registry.run_records import find_run, read_candidate, read_evaluation
 from tabular.schema import ModelSchema
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ class Promoter:
         self._require_own(candidate)
         endpoint = self._endpoint(candidate.model)
         held = self.registry.read_alias(candidate.model, CHAMPION)
-        stray = endpoint.stray(held)
-        if stray:
-            self.report(str(stray))
+        drift = endpoint.drift(held)
+        if drift:
+            self.report(str(drift))
         # Everything is checked before anything is published or applied.
         with self._timed("check and copy"), stage(self.store, candidate.model_uri) as staged:
             self.report(f"checking {candidate.model_digest[:12]}: digest, files, graph")
@@ -94,7 +94,7 @@ class Promoter:
             decision = judged.decision
             self.report(f"decision: {'promote' if decision.promote else 'keep'}: {decision.reason}")
             if not decision.promote:
-                self._settle(endpoint, stray)
+                self._settle(endpoint, drift)
                 return PromotionResult(
                     promoted=False,
                     changed=False,
@@ -104,11 +104,11 @@ class Promoter:
                 )
             # The gate is closed where nobody can say whether the version would stay.
             self.registry.require_kept(candidate.model, staged.digest)
-            chosen = self._chosen(endpoint, candidate, model.schema, judged, judge.gates, held)
+            plan = self._plan(endpoint, candidate, model.schema, judged, judge.gates, held)
             lineage = Lineage.of(candidate, judged.evaluation.metrics, model.schema.frameworks)
             self.registry.publish(candidate.model, staged, lineage)
         try:
-            return self._roll_out(endpoint, chosen)
+            return self._roll_out(endpoint, plan)
         except BaseException as error:
             self._reinstate(endpoint, error)
             raise
@@ -117,16 +117,16 @@ class Promoter:
     def _place(self) -> TenantOutputs:
         return self.outputs.tenants[self.tenant]
 
-    def _endpoint(self, model: str) -> Endpoint:
-        return Endpoint(
+    def _endpoint(self, model: str) -> ModelEndpoint:
+        return ModelEndpoint(
             self.cluster, self.registry, self.outputs, self.tenant, model, self.report, self.ready_seconds
         )
 
-    def _settle(self, endpoint: Endpoint, stray: Stray | None) -> None:
+    def _settle(self, endpoint: ModelEndpoint, drift: ServingDrift | None) -> None:
         """Put back what an earlier promotion left, as this one is not going to replace it."""
-        if stray and stray.abandoned:
+        if drift and drift.abandoned:
             self.report(endpoint.reinstate())
-        elif stray:
+        elif drift:
             self.report("left as it is; if no promotion is under way, promote again in ten minutes")
 
     @contextmanager
@@ -158,7 +158,7 @@ class Promoter:
                     why=f"{uri} does not lie below {below}.",
                 )
 
-    def _champion(self, held: Held | None) -> Champion | None:
+    def _champion(self, held: AliasSnapshot | None) -> Champion | None:
         """What the alias names, if the log says how it got there."""
         if held is None:
             return None
@@ -171,15 +171,15 @@ class Promoter:
             )
         return Champion(self.store, self.registry, held)
 
-    def _chosen(
+    def _plan(
         self,
-        endpoint: Endpoint,
+        endpoint: ModelEndpoint,
         candidate: Candidate,
         schema: ModelSchema,
         judged: Judgement,
         gates: Gates,
-        held: Held | None,
-    ) -> Chosen:
+        held: AliasSnapshot | None,
+    ) -> PromotionPlan:
         """Say what is to be served, before it is published: a value may not fit an InferenceService."""
         uri = f"{self._place.models_uri}/{candidate.model}/versions/{candidate.model_digest}/files"
         if held is not None and held.record.digest == candidate.model_digest:
@@ -198,18 +198,18 @@ class Promoter:
                 data_sha256=candidate.data_sha256,
             )
             manifest = inference.manifest(self.outputs, self.tenant, served)
-        return Chosen(candidate, schema, judged, gates, held, manifest, uri, number)
+        return PromotionPlan(candidate, schema, judged, gates, held, manifest, uri, number)
 
-    def _roll_out(self, endpoint: Endpoint, chosen: Chosen) -> PromotionResult:
-        candidate, held = chosen.candidate, chosen.held
+    def _roll_out(self, endpoint: ModelEndpoint, plan: PromotionPlan) -> PromotionResult:
+        candidate, held = plan.candidate, plan.held
         url = predict.url_of(self.outputs, self.tenant, candidate.model)
         with self._timed("roll out"):
-            endpoint.serve(chosen.manifest, chosen.storage_uri)
+            endpoint.serve(plan.manifest, plan.storage_uri)
         with self._timed("first answer"):
-            sample = chosen.judged.sample
-            answered = smoke.check(self.ask, url, chosen.schema, sample, self.report, self.answer_seconds)
-        record = chosen.record(answered)
-        if chosen.again:
+            sample = plan.judged.sample
+            answered = smoke.check(self.ask, url, plan.schema, sample, self.report, self.answer_seconds)
+        record = plan.record(answered)
+        if plan.again:
             self._note_again(record)
         else:
             digest = candidate.model_digest
@@ -220,7 +220,7 @@ class Promoter:
             )
             self.report(f"{candidate.model}@{CHAMPION} is {digest[:12]}, promotion {moved.number}")
         seconds = {name: round(value, 2) for name, value in self._seconds.items()}
-        return chosen.result(url, answered, seconds)
+        return plan.result(url, answered, seconds)
 
     def _note_again(self, record: PromotionRecord) -> None:
         """Log a run that made the very bytes that are served: they are one version with two origins."""
@@ -233,7 +233,7 @@ class Promoter:
             )
             self.report(f"run {candidate.run_id} made the same bytes as the champion: logged")
 
-    def _reinstate(self, endpoint: Endpoint, cause: BaseException) -> None:
+    def _reinstate(self, endpoint: ModelEndpoint, cause: BaseException) -> None:
         """Serve again what the alias names, and add to the failure how that went."""
         try:
             outcome = endpoint.reinstate(wait=isinstance(cause, Exception))

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from serving.held_out import HeldOut, Labels, drawn
 from serving.predict import NotAnsweringError
-from serving.record import SmokeCheck
+from serving.promotion_record import SmokeCheck
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
 from slipway.core.waiting import tries

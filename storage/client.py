@@ -178,7 +178,7 @@ def is_precondition(error: ClientError) -> bool:
 
 
 @contextmanager
-def asking(what: str) -> Iterator[None]:
+def translated_errors(what: str) -> Iterator[None]:
     """Turn the store's errors into a StoreError that says what was wanted and why it failed."""
     try:
         yield

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from slipway.core.errors import FailedError
 from slipway.core.waiting import poll
 from storage.client import StoreAccess, error_code, open_store
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets, runs_prefix, tenant_prefix
 
 OPEN: Final = "OK"
@@ -35,7 +35,7 @@ class CredentialVerifier:
     tenant: str
     patience: float = _PATIENCE_SECONDS
 
-    def prove_valid(self, role: Role, key: StoreKey) -> None:
+    def prove_valid(self, role: StoreRole, key: StoreKey) -> None:
         """Read what the role may read, and be refused what is not the tenant's.
 
         Raises:
@@ -45,7 +45,7 @@ class CredentialVerifier:
         self._expect(OPEN, key, bucket, prefix, f"list s3://{bucket}/{prefix}")
         self._expect(DENIED, key, bucket, "", f"list all of s3://{bucket}")
 
-    def prove_dead(self, role: Role, key: StoreKey) -> None:
+    def prove_dead(self, role: StoreRole, key: StoreKey) -> None:
         """Be told that the store does not know the role's key; raises FailedError if it still does."""
         bucket, prefix = _own(self.tenant, role, self.buckets)
         self._expect(UNKNOWN, key, bucket, prefix, f"list s3://{bucket}/{prefix}")
@@ -56,7 +56,7 @@ class CredentialVerifier:
         Their secrets are not known here. None is needed: to one that exists a store answers that the
         signature does not match.
         """
-        bucket, prefix = _own(self.tenant, Role.SERVER, self.buckets)
+        bucket, prefix = _own(self.tenant, StoreRole.SERVER, self.buckets)
         for account in accounts:
             made_up = StoreKey(access_key=account, secret_key=SecretStr(secrets.token_urlsafe(24)))
             self._expect(UNKNOWN, made_up, bucket, prefix, f"list s3://{bucket}/{prefix}")
@@ -106,12 +106,12 @@ def answer(access: StoreAccess, bucket: str, prefix: str) -> Callable[[], str]:
     return ask
 
 
-def _own(tenant: str, role: Role, buckets: Buckets) -> tuple[str, str]:
+def _own(tenant: str, role: StoreRole, buckets: Buckets) -> tuple[str, str]:
     """Return a bucket and a prefix that the role may list."""
     match role:
-        case Role.RUNNER:
+        case StoreRole.RUNNER:
             return buckets.artifacts, runs_prefix(tenant)
-        case Role.EDITOR:
+        case StoreRole.EDITOR:
             return buckets.data, tenant_prefix(tenant)
-        case Role.SERVER | Role.PROMOTER | Role.COLLECTOR:
+        case StoreRole.SERVER | StoreRole.PROMOTER | StoreRole.COLLECTOR:
             return buckets.models, tenant_prefix(tenant)

@@ -11,7 +11,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from slipway.core.errors import UsageError
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import Buckets, checked_name
 from storage.policy import minio_policy, policy_name
 from storage.settings import ExternalSettings, MinioSettings, StoreTenant
@@ -51,7 +51,7 @@ class DesiredState(BaseModel):
             f"{tenant.name}-{role}-{generation}": policy_name(tenant.name, role)
             for tenant in self.tenants
             for generation in tenant.generations
-            for role in Role
+            for role in StoreRole
         }
 
     def policies(self) -> dict[str, dict[str, Any]]:
@@ -60,7 +60,7 @@ class DesiredState(BaseModel):
         return {
             policy_name(tenant.name, role): minio_policy(tenant.name, role, buckets)
             for tenant in self.tenants
-            for role in Role
+            for role in StoreRole
         }
 
 

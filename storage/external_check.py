@@ -20,15 +20,15 @@ from pydantic import SecretStr
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report
 from storage import conformance
-from storage.client import StoreAccess, asking, open_store
+from storage.client import StoreAccess, open_store, translated_errors
 from storage.conformance import conditional, listing, transfer
 from storage.conformance.checking import Check
 from storage.conformance.context import Context
 from storage.conformance.requirements import NEEDS
-from storage.conformance.result import Capability, CapabilityResult, CheckResult, Need, Outcome
+from storage.conformance.result import Capability, CapabilityResult, CheckOutcome, CheckResult, Need
 from storage.desired_state import CA, DESIRED, KEYS, DesiredState, read_desired
 from storage.key_check import wrong_rights
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets, runs_prefix
 from storage.operator_keys import OperatorKeys, read_tenants
 
@@ -62,7 +62,7 @@ def check(
     tenants = [tenant.name for tenant in desired.tenants]
     lacking = [*_lacking_by_administrator(access, report)] if access.key else []
     if not access.key and tenants:
-        own = replace(access, key=keys.of(tenants[0], Role.RUNNER))
+        own = replace(access, key=keys.of(tenants[0], StoreRole.RUNNER))
         lacking += _lacking_by_runner(own, buckets, tenants[0], report)
     if lacking:
         raise FailedError(
@@ -85,7 +85,7 @@ def _lacking_by_administrator(access: StoreAccess, report: Report) -> Iterator[s
     found = conformance.run(access, administration=administration, report=report)
     for result in found.capabilities:
         needed = result.need is Need.ALWAYS or result.capability in _WITH_ADMINISTRATOR
-        if needed and result.outcome is not Outcome.PASSED:
+        if needed and result.outcome is not CheckOutcome.PASSED:
             yield _sentence(result)
 
 
@@ -97,7 +97,7 @@ def _lacking_by_runner(access: StoreAccess, buckets: Buckets, tenant: str, repor
         for each in _within_a_prefix():
             report(f"{each.capability}: {each.holds}")
             result = each.run(context)
-            if result.outcome is not Outcome.PASSED:
+            if result.outcome is not CheckOutcome.PASSED:
                 yield _sentence(result)
     finally:
         _empty(context, report)
@@ -145,7 +145,7 @@ def main(
     try:
         wanted = read_desired(desired)
         given = read_tenants(_read(keys), keys.name, [tenant.name for tenant in wanted.tenants])
-        with asking("test the store"):
+        with translated_errors("test the store"):
             check(_access(environ, ca), wanted, given, report)
     except SlipwayError as error:
         report(f"error: {error}")

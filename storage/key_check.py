@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from storage.causes import Cause, cause_of, explain
 from storage.client import StoreAccess, error_code, open_store
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets, runs_prefix, tenant_prefix
 from storage.policy import policy
 from storage.self_service import Answer, attempts
@@ -33,11 +33,11 @@ def wrong_rights(
     access: StoreAccess,
     buckets: Buckets,
     tenants: Sequence[str],
-    keys: Mapping[tuple[str, Role], StoreKey],
+    keys: Mapping[tuple[str, StoreRole], StoreKey],
 ) -> Iterator[str]:
     """Yield a sentence for everything that a tenant's key may do and must not, or the other way round."""
     for tenant in tenants:
-        for role in Role:
+        for role in StoreRole:
             own = replace(access, key=keys[tenant, role])
             client = open_store(own)
             try:
@@ -54,7 +54,7 @@ def wrong_rights(
                     yield f"{tenant}.{role}: the key {each.what}, which must be denied: {each.answer}{code}."
 
 
-def _any_right(tenant: str, role: Role, buckets: Buckets) -> Callable[["S3Client"], object]:
+def _any_right(tenant: str, role: StoreRole, buckets: Buckets) -> Callable[["S3Client"], object]:
     """Return something that the role may do."""
     bucket = min(_prefixes(tenant, role, buckets, "s3:GetObject"))
     prefix = _own_prefix(tenant, bucket, buckets)
@@ -69,7 +69,7 @@ _Question = tuple[str, bool, Callable[[], object]]
 
 
 def _questions(
-    client: "S3Client", buckets: Buckets, tenants: Sequence[str], tenant: str, role: Role
+    client: "S3Client", buckets: Buckets, tenants: Sequence[str], tenant: str, role: StoreRole
 ) -> Iterator[_Question]:
     others = [tenant_prefix(each) for each in tenants if each != tenant] or [f"{_STRANGER}/"]
     writes = _prefixes(tenant, role, buckets, "s3:PutObject")
@@ -86,7 +86,7 @@ def _questions(
                 yield f"to write in {where}", may_write, _writing(client, bucket, key)
 
 
-def _prefixes(tenant: str, role: Role, buckets: Buckets, action: str) -> set[str]:
+def _prefixes(tenant: str, role: StoreRole, buckets: Buckets, action: str) -> set[str]:
     """Return the buckets in which the role has the action on its tenant's objects."""
     granted = [each for each in policy(tenant, role, buckets)["Statement"] if action in each["Action"]]
     return {arn.partition(":::")[2].partition("/")[0] for each in granted for arn in each["Resource"]}

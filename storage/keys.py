@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 from storage.layout import checked_name
 
 
-class Role(StrEnum):
+class StoreRole(StrEnum):
     """Who uses a key. One tenant has one key per role."""
 
     RUNNER = "runner"
@@ -53,7 +53,7 @@ def root_key(secret: str, generation: int = 1) -> StoreKey:
     )
 
 
-def tenant_key(secret: str, tenant: str, role: Role, generation: int = 1) -> StoreKey:
+def tenant_key(secret: str, tenant: str, role: StoreRole, generation: int = 1) -> StoreKey:
     """Credentials of one tenant in one role. `generation` counts from 1; a rotation adds one."""
     purpose = f"tenant/{checked_name('tenant', tenant)}/{role}/{generation}"
     return StoreKey(

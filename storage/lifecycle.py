@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from slipway.core.errors import FailedError
-from storage.client import asking, error_code, split_uri
+from storage.client import error_code, split_uri, translated_errors
 from storage.retention import expiring_rule
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def read_rules(client: "S3Client", bucket: str) -> list[dict[str, Any]]:
     """Return the bucket's lifecycle rules as the S3 API gives them; none is an empty list."""
-    with asking(f"read the lifecycle of bucket {bucket}"):
+    with translated_errors(f"read the lifecycle of bucket {bucket}"):
         try:
             answer = client.get_bucket_lifecycle_configuration(Bucket=bucket)
         except ClientError as error:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from slipway.core.errors import UsageError
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 
 MIN_SECRET: Final = 12
 """Characters of a secret key; a shorter one can be guessed."""
@@ -29,9 +29,9 @@ _FORM: Final = '{"access_key": "…", "secret_key": "…"}'
 class OperatorKeys:
     """A key for each role of each tenant."""
 
-    keys: Mapping[tuple[str, Role], StoreKey]
+    keys: Mapping[tuple[str, StoreRole], StoreKey]
 
-    def of(self, tenant: str, role: Role) -> StoreKey:
+    def of(self, tenant: str, role: StoreRole) -> StoreKey:
         """Return the role's key; `read_tenants` has seen to it that there is one."""
         return self.keys[tenant, role]
 
@@ -55,15 +55,15 @@ def read_tenants(text: str, where: str, tenants: Sequence[str]) -> OperatorKeys:
     Raises:
         UsageError: A key is missing, weak, or given to two.
     """
-    found: dict[tuple[str, Role], StoreKey] = {}
+    found: dict[tuple[str, StoreRole], StoreKey] = {}
     for tenant, roles in _document(text, where).items():
         if not isinstance(roles, dict):
             raise UsageError(f"{where}: {tenant}: must hold a key for each role.", fix=_roles())
         for name, key in roles.items():
-            if name not in list(Role):
+            if name not in list(StoreRole):
                 raise UsageError(f"{where}: {tenant}.{name}: is no role.", fix=_roles())
-            found[tenant, Role(name)] = _key(key, f"{where}: {tenant}.{name}")
-    missing = [f"{tenant}.{role}" for tenant in tenants for role in Role if (tenant, role) not in found]
+            found[tenant, StoreRole(name)] = _key(key, f"{where}: {tenant}.{name}")
+    missing = [f"{tenant}.{role}" for tenant in tenants for role in StoreRole if (tenant, role) not in found]
     if missing:
         raise UsageError(
             f"{where}: no key for {', '.join(missing)}.",
@@ -75,10 +75,10 @@ def read_tenants(text: str, where: str, tenants: Sequence[str]) -> OperatorKeys:
 
 
 def _roles() -> str:
-    return f"Roles are {', '.join(Role)}; each takes {_FORM}."
+    return f"Roles are {', '.join(StoreRole)}; each takes {_FORM}."
 
 
-def _require_own(found: Mapping[tuple[str, Role], StoreKey], where: str) -> None:
+def _require_own(found: Mapping[tuple[str, StoreRole], StoreKey], where: str) -> None:
     """Refuse a key with two owners: it would have the rights of both."""
     owners: dict[str, str] = {}
     for (tenant, role), key in found.items():

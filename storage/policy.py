@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from storage import denials
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import Buckets, checked_name, runs_prefix, tenant_prefix
 
 MADE_BY_US: Final = "slipway-"
@@ -52,18 +52,18 @@ class _Grant:
     denied: tuple[str, ...] = ()
 
 
-def policy_name(tenant: str, role: Role) -> str:
+def policy_name(tenant: str, role: StoreRole) -> str:
     """Return the name of the policy in the store; two tenants never share one."""
     return f"{MADE_BY_US}{role}-{checked_name('tenant', tenant)}"
 
 
-def minio_policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
+def minio_policy(tenant: str, role: StoreRole, buckets: Buckets) -> dict[str, Any]:
     """Return the policy document of a tenant's key in a MinIO: what it is granted, and what it is denied."""
     granted = policy(tenant, role, buckets)
     return granted | {"Statement": [*granted["Statement"], *denials.in_minio()]}
 
 
-def policy(tenant: str, role: Role, buckets: Buckets) -> dict[str, Any]:
+def policy(tenant: str, role: StoreRole, buckets: Buckets) -> dict[str, Any]:
     """Return what a tenant's key is granted, as an S3 policy document.
 
     Listing is allowed below the granted prefixes only, because KServe's storage initializer lists
@@ -102,30 +102,30 @@ def _statements(grant: _Grant) -> list[dict[str, Any]]:
     ]
 
 
-def _grants(tenant: str, role: Role, buckets: Buckets) -> Sequence[_Grant]:
+def _grants(tenant: str, role: StoreRole, buckets: Buckets) -> Sequence[_Grant]:
     runs, own = runs_prefix(tenant), tenant_prefix(tenant)
     match role:
-        case Role.RUNNER:
+        case StoreRole.RUNNER:
             return (
                 _Grant(buckets.artifacts, runs, _READ + _WRITE + _DELETE),
                 _Grant(buckets.models, own, _READ),
                 _Grant(buckets.data, own, _READ),
             )
-        case Role.SERVER:
+        case StoreRole.SERVER:
             return (_Grant(buckets.models, own, _READ),)
-        case Role.EDITOR:
+        case StoreRole.EDITOR:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
                 _Grant(buckets.models, own, _READ, about=_WHAT_EXPIRES),
                 _Grant(buckets.data, own, _READ + _WRITE + _DELETE, denied=_VERSIONS_OF_OBJECTS),
             )
-        case Role.PROMOTER:
+        case StoreRole.PROMOTER:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
                 _Grant(buckets.models, own, _READ + _WRITE, about=_WHAT_EXPIRES),
                 _Grant(buckets.data, own, _READ),
             )
-        case Role.COLLECTOR:
+        case StoreRole.COLLECTOR:
             return (
                 _Grant(
                     buckets.models,

@@ -37,10 +37,10 @@ from storage.administered_store import Store
 from storage.administration import accounts_of, administering
 from storage.client import StoreAccess
 from storage.desired_state import DESIRED, USERS, DesiredState, read_desired
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.policy import MADE_BY_US
 
-_OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(Role)})-(?P<generation>[0-9]+)")
+_OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(StoreRole)})-(?P<generation>[0-9]+)")
 """Access keys as storage.keys makes them."""
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import Buckets
 
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
@@ -113,7 +113,7 @@ class AssumedRole(Strict):
     """A person or a CI system, known to IAM, that takes a tenant's role."""
 
     tenant: str = Field(min_length=1, max_length=40, description="Whose role.")
-    role: Role = Field(description="Which role.")
+    role: StoreRole = Field(description="Which role.")
     principal: str = Field(
         pattern=r"^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(user|role|assumed-role)/[^*?]+$",
         description="An IAM user or role, by its ARN.",

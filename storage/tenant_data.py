@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from slipway.core.errors import UsageError
 from slipway.core.parallel import in_parallel
-from storage.client import StoreAccess, asking, open_store
+from storage.client import StoreAccess, open_store, translated_errors
 from storage.layout import tenant_prefix
 from storage.registry.model_files import listing
 from storage.registry.version_files import checked_path
@@ -96,7 +96,7 @@ class TenantData:
             client.close()
 
     def _delete(self, client: "S3Client", key: str) -> None:
-        with asking(f"delete {key}"):
+        with translated_errors(f"delete {key}"):
             client.delete_object(Bucket=self._bucket, Key=key)
 
 

@@ -33,12 +33,12 @@ from infra.stores.handle import StoreHandle
 from storage import keys
 from storage.settings import StoreTenant
 
-_SECRETS: Mapping[keys.Role, str] = {
-    keys.Role.RUNNER: RUNNER_SECRET,
-    keys.Role.SERVER: SERVER_SECRET,
-    keys.Role.EDITOR: EDITOR_SECRET,
-    keys.Role.PROMOTER: PROMOTER_SECRET,
-    keys.Role.COLLECTOR: COLLECTOR_SECRET,
+_SECRETS: Mapping[keys.StoreRole, str] = {
+    keys.StoreRole.RUNNER: RUNNER_SECRET,
+    keys.StoreRole.SERVER: SERVER_SECRET,
+    keys.StoreRole.EDITOR: EDITOR_SECRET,
+    keys.StoreRole.PROMOTER: PROMOTER_SECRET,
+    keys.StoreRole.COLLECTOR: COLLECTOR_SECRET,
 }
 
 
@@ -150,7 +150,7 @@ class Tenant(pulumi.ComponentResource):
                 opts=self._within,
             )
 
-            if role is keys.Role.SERVER:
+            if role is keys.StoreRole.SERVER:
                 self._storage_config(store, key)
 
     def _storage_config(self, store: StoreHandle, key: pulumi.Output[keys.StoreKey]) -> None:
@@ -184,7 +184,7 @@ class Tenant(pulumi.ComponentResource):
         )
 
     def _accounts(self, args: TenantArgs) -> None:
-        roles = {EDITOR: keys.Role.EDITOR, RUNNER: keys.Role.RUNNER, SERVER: keys.Role.SERVER}
+        roles = {EDITOR: keys.StoreRole.EDITOR, RUNNER: keys.StoreRole.RUNNER, SERVER: keys.StoreRole.SERVER}
         for account in (EDITOR, VIEWER, RUNNER, SERVER):
             role = roles.get(account)
             identity = {**args.store.credentials.annotations(args.store_tenant, role)} if role else {}
@@ -202,8 +202,8 @@ class Tenant(pulumi.ComponentResource):
             )
 
     def _roles(self) -> None:
-        accounts = {rbac.Role.EDITOR: EDITOR, rbac.Role.VIEWER: VIEWER}
-        for role in rbac.Role:
+        accounts = {rbac.MemberRole.EDITOR: EDITOR, rbac.MemberRole.VIEWER: VIEWER}
+        for role in rbac.MemberRole:
             subjects = [_member(member) for member in self._tenant.members if member.role is role]
             if role in accounts:
                 subjects.append(_account(accounts[role], self._tenant.name))

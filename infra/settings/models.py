@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from infra.contract import Gates
 from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
-from infra.rbac import Role
+from infra.rbac import MemberRole
 from infra.serving_form import REQUESTS
 from infra.settings.quantity import PATTERN, at_least
 from slipway.core.errors import UsageError
@@ -162,14 +162,14 @@ class UserMember(Strict):
     """A user, as named by the cluster's authentication."""
 
     user: _Subject = Field(description="Name of a user, as given by the cluster's authentication.")
-    role: Role = Field(description="Role of the member.")
+    role: MemberRole = Field(description="Role of the member.")
 
 
 class GroupMember(Strict):
     """A group, as named by the cluster's authentication."""
 
     group: _Subject = Field(description="Name of a group, instead of a user.")
-    role: Role = Field(description="Role of the member.")
+    role: MemberRole = Field(description="Role of the member.")
 
 
 def _member_kind(value: object) -> str:

@@ -9,7 +9,15 @@ from infra.settings import config
 from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
-from infra.stack.volumes import Held, Place, Wanted, differ, refuse_layout, refuse_volumes, wanted_claims
+from infra.stack.volumes import (
+    DesiredClaim,
+    ExistingClaim,
+    Place,
+    differ,
+    refuse_layout,
+    refuse_volumes,
+    wanted_claims,
+)
 from slipway.core.errors import SlipwayError
 from storage.settings import MinioSettings
 
@@ -42,7 +50,8 @@ def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, 
             if server.name == STORE_SERVICE:
                 refuse_layout(platform.store, server.inputs, settings.name)
     remembered = {
-        (each.namespace, each.name): Held.of(each.inputs) for each in _of_kind("PersistentVolumeClaim", made)
+        (each.namespace, each.name): ExistingClaim.of(each.inputs)
+        for each in _of_kind("PersistentVolumeClaim", made)
     }
     wanted = wanted_claims(platform)
     if remembered and (look or differ(wanted, remembered)):
@@ -73,8 +82,8 @@ def _of_kind(kind: str, made: Iterable[DeclaredObject]) -> list[DeclaredObject]:
 
 def _refuse_sizes(
     platform: PlatformSettings,
-    wanted: tuple[Wanted, ...],
-    remembered: Mapping[Place, Held],
+    wanted: tuple[DesiredClaim, ...],
+    remembered: Mapping[Place, ExistingClaim],
     file: str,
     live: Open,
 ) -> None:
@@ -103,7 +112,7 @@ def refuse_live_sizes(platform: DevSettings, file: str) -> None:
     refuse_volumes(wanted, live_claims(cluster, wanted), lambda name: can_grow(cluster, name), file)
 
 
-def live_claims(cluster: "LiveCluster", wanted: Iterable[Wanted]) -> dict[Place, Held]:
+def live_claims(cluster: "LiveCluster", wanted: Iterable[DesiredClaim]) -> dict[Place, ExistingClaim]:
     """Return those of the wanted claims that the cluster has.
 
     Raises:
@@ -114,7 +123,7 @@ def live_claims(cluster: "LiveCluster", wanted: Iterable[Wanted]) -> dict[Place,
         namespace, name = each.place
         claim = cluster.read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
         if claim is not None:
-            found[each.place] = Held.of(claim)
+            found[each.place] = ExistingClaim.of(claim)
     return found
 
 

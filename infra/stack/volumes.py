@@ -29,7 +29,7 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
+class DesiredClaim:
     """A claim as the settings want it."""
 
     place: Place
@@ -40,7 +40,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Held:
+class ExistingClaim:
     """A claim that is there."""
 
     requested: int
@@ -53,7 +53,7 @@ class Held:
     bound: bool = True
 
     @classmethod
-    def of(cls, claim: Mapping[str, Any]) -> "Held":
+    def of(cls, claim: Mapping[str, Any]) -> "ExistingClaim":
         """Read a claim: a live one, or its inputs as a stack's state holds them."""
         spec, status = claim["spec"], claim.get("status") or {}
         requested = in_bytes(spec["resources"]["requests"]["storage"])
@@ -66,9 +66,9 @@ class Held:
         )
 
 
-def wanted_claims(platform: PlatformSettings) -> tuple[Wanted, ...]:
+def wanted_claims(platform: PlatformSettings) -> tuple[DesiredClaim, ...]:
     """Return every claim that the program makes, as these settings want it."""
-    kfp = Wanted(
+    kfp = DesiredClaim(
         place=(KFP_NAMESPACE, f"{KFP_SERVICE}-data"), setting="kfp.size_gib", gib=platform.kfp.size_gib
     )
     store = platform.store
@@ -85,7 +85,7 @@ def wanted_claims(platform: PlatformSettings) -> tuple[Wanted, ...]:
     return (
         kfp,
         *(
-            Wanted(
+            DesiredClaim(
                 place=(STORE_NAMESPACE, name),
                 setting="store.size_gib",
                 gib=store.size_gib,
@@ -96,7 +96,7 @@ def wanted_claims(platform: PlatformSettings) -> tuple[Wanted, ...]:
     )
 
 
-def differ(wanted: Iterable[Wanted], held: Mapping[Place, Held]) -> bool:
+def differ(wanted: Iterable[DesiredClaim], held: Mapping[Place, ExistingClaim]) -> bool:
     """Return whether a claim that is there is wanted otherwise."""
     return any(
         held[each.place].requested != each.gib * GIB or _other_class(each, held[each.place])
@@ -106,8 +106,8 @@ def differ(wanted: Iterable[Wanted], held: Mapping[Place, Held]) -> bool:
 
 
 def refuse_volumes(
-    wanted: Iterable[Wanted],
-    held: Mapping[Place, Held],
+    wanted: Iterable[DesiredClaim],
+    held: Mapping[Place, ExistingClaim],
     growable: Callable[[str | None], bool],
     file: str,
     how_to_allow: str = "Allow it there if its driver can (allowVolumeExpansion: true)",
@@ -180,7 +180,7 @@ def refuse_layout(store: MinioSettings, stateful_set: Mapping[str, Any], file: s
     )
 
 
-def _other_class(each: Wanted, there: Held) -> bool:
+def _other_class(each: DesiredClaim, there: ExistingClaim) -> bool:
     # A class that nobody named is the cluster's choice, and only the cluster knows which.
     known = each.storage_class is not None and there.storage_class is not None
     return known and each.storage_class != there.storage_class

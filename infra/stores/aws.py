@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from storage import denials
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import Buckets, checked_name
 from storage.policy import policy
 from storage.retention import NONCURRENT_DAYS, Rule, rules_of
@@ -47,13 +47,13 @@ def bucket_arn(bucket: str, region: str) -> str:
     return f"arn:{partition(region)}:s3:::{bucket}"
 
 
-def role_name(tenant: str, role: Role, buckets: Buckets) -> str:
+def role_name(tenant: str, role: StoreRole, buckets: Buckets) -> str:
     """Return a role name of at most 64 characters; unique per stack, because bucket names are."""
     stack = hashlib.sha256(buckets.models.encode()).hexdigest()[:5]
     return f"slipway-{checked_name('tenant', tenant)}-{role}-{stack}"
 
 
-def role_policy(tenant: str, role: Role, buckets: Buckets, *, region: str, kms_key_arn: str) -> Document:
+def role_policy(tenant: str, role: StoreRole, buckets: Buckets, *, region: str, kms_key_arn: str) -> Document:
     """Return the permissions of a tenant's role: those of storage.policy, and use of the KMS key.
 
     IAM and STS are denied, so that the role can't create keys or assume another role.

@@ -69,11 +69,11 @@ class OperatorProvidedKeys:
 
     operator_keys: OperatorKeys
 
-    def key(self, tenant: StoreTenant, role: keys.Role) -> pulumi.Output[keys.StoreKey]:
+    def key(self, tenant: StoreTenant, role: keys.StoreRole) -> pulumi.Output[keys.StoreKey]:
         """Return the role's key as a secret."""
         return pulumi.Output.secret(self.operator_keys.of(tenant.name, role))
 
-    def annotations(self, tenant: StoreTenant, role: keys.Role) -> Mapping[str, str]:
+    def annotations(self, tenant: StoreTenant, role: keys.StoreRole) -> Mapping[str, str]:
         """Return no annotations: workloads use a key."""
         return {}
 
@@ -251,7 +251,7 @@ def _credentials(args: ExternalStoreArgs) -> TenantCredentials:
 
 def _by_role(credentials: TenantCredentials, tenants: Sequence[StoreTenant]) -> pulumi.Output[str]:
     """Return every tenant's current keys in the format of storage.operator_keys."""
-    users = [(tenant, role) for tenant in tenants for role in keys.Role]
+    users = [(tenant, role) for tenant in tenants for role in keys.StoreRole]
 
     def document(store_keys: Sequence[keys.StoreKey]) -> str:
         by_tenant: dict[str, dict[str, dict[str, str]]] = {tenant.name: {} for tenant in tenants}

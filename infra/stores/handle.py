@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets
 from storage.settings import StoreTenant
 
@@ -15,10 +15,10 @@ from storage.settings import StoreTenant
 class TenantCredentials(Protocol):
     """How a tenant's workloads authenticate to a store: with a key, or by their ServiceAccount's role."""
 
-    def key(self, tenant: StoreTenant, role: Role) -> pulumi.Output[StoreKey] | None:
+    def key(self, tenant: StoreTenant, role: StoreRole) -> pulumi.Output[StoreKey] | None:
         """Return the role's key as a secret; None where the store is keyless."""
 
-    def annotations(self, tenant: StoreTenant, role: Role) -> Mapping[str, pulumi.Input[str]]:
+    def annotations(self, tenant: StoreTenant, role: StoreRole) -> Mapping[str, pulumi.Input[str]]:
         """Return annotations of the role's ServiceAccount; empty where the store needs a key."""
 
 

@@ -60,13 +60,13 @@ class DerivedKeys:
 
     secret: pulumi.Output[str]
 
-    def key(self, tenant: StoreTenant, role: keys.Role) -> pulumi.Output[keys.StoreKey]:
+    def key(self, tenant: StoreTenant, role: keys.StoreRole) -> pulumi.Output[keys.StoreKey]:
         """Return the role's key in the tenant's current generation, as a secret."""
         return self.secret.apply(
             lambda secret: keys.tenant_key(secret, tenant.name, role, tenant.key_generation)
         )
 
-    def annotations(self, tenant: StoreTenant, role: keys.Role) -> Mapping[str, str]:
+    def annotations(self, tenant: StoreTenant, role: keys.StoreRole) -> Mapping[str, str]:
         """Return no annotations: workloads use a key."""
         return {}
 

@@ -12,10 +12,10 @@ from infra.settings.config import Configuration
 from infra.stores.external import ExternalStore, ExternalStoreArgs
 from infra.stores.handle import StoreHandle
 from slipway.core.errors import UsageError
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.settings import ExternalSettings, S3Settings
 
-_ACCOUNTS: Final = {Role.RUNNER: RUNNER, Role.SERVER: SERVER, Role.EDITOR: EDITOR}
+_ACCOUNTS: Final = {StoreRole.RUNNER: RUNNER, StoreRole.SERVER: SERVER, StoreRole.EDITOR: EDITOR}
 """Role in the store -> ServiceAccount of the tenant that has it."""
 
 

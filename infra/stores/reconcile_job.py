@@ -116,6 +116,6 @@ def user_keys(secret: str, tenants: Sequence[StoreTenant]) -> dict[str, str]:
         keys.tenant_key(secret, tenant.name, role, generation)
         for tenant in tenants
         for generation in tenant.generations
-        for role in keys.Role
+        for role in keys.StoreRole
     ]
     return secret_data({key.access_key: key.secret_key.get_secret_value() for key in store_keys})

@@ -35,7 +35,7 @@ from infra.stores.aws import (
     workload_trust,
 )
 from infra.stores.handle import StoreHandle
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.settings import PodIdentity, S3Settings, StoreTenant
 
 _DELETION_WINDOW_DAYS = 30
@@ -48,7 +48,7 @@ class S3StoreArgs:
 
     settings: S3Settings
     tenants: tuple[StoreTenant, ...]
-    accounts: Mapping[Role, str]
+    accounts: Mapping[StoreRole, str]
     """Role -> ServiceAccount in each tenant's namespace, for roles of workloads."""
 
 
@@ -56,13 +56,13 @@ class S3StoreArgs:
 class IamRoles:
     """Credentials of tenants by IAM roles, without keys."""
 
-    annotated: Mapping[tuple[str, Role], Mapping[str, pulumi.Input[str]]] = field(default_factory=dict)
+    annotated: Mapping[tuple[str, StoreRole], Mapping[str, pulumi.Input[str]]] = field(default_factory=dict)
 
-    def key(self, tenant: StoreTenant, role: Role) -> pulumi.Output[StoreKey] | None:
+    def key(self, tenant: StoreTenant, role: StoreRole) -> pulumi.Output[StoreKey] | None:
         """Return None: workloads use IAM roles, so there is no key to protect or rotate."""
         return None
 
-    def annotations(self, tenant: StoreTenant, role: Role) -> Mapping[str, pulumi.Input[str]]:
+    def annotations(self, tenant: StoreTenant, role: StoreRole) -> Mapping[str, pulumi.Input[str]]:
         """Return annotations of the role's ServiceAccount; empty with Pod Identity."""
         return self.annotated.get((tenant.name, role), {})
 
@@ -187,11 +187,13 @@ class S3Store(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(of_bucket, pulumi.ResourceOptions(depends_on=[versioned])),
         )
 
-    def _roles(self, key_arn: pulumi.Input[str]) -> dict[tuple[str, Role], Mapping[str, pulumi.Input[str]]]:
+    def _roles(
+        self, key_arn: pulumi.Input[str]
+    ) -> dict[tuple[str, StoreRole], Mapping[str, pulumi.Input[str]]]:
         """Declare each tenant's roles and return the annotations of their ServiceAccounts."""
-        annotated: dict[tuple[str, Role], Mapping[str, pulumi.Input[str]]] = {}
+        annotated: dict[tuple[str, StoreRole], Mapping[str, pulumi.Input[str]]] = {}
         for tenant in self._args.tenants:
-            for role in Role:
+            for role in StoreRole:
                 account = self._args.accounts.get(role)
                 principals = self._principals(tenant.name, role)
                 if account is not None:
@@ -207,13 +209,13 @@ class S3Store(pulumi.ComponentResource):
                     annotated[tenant.name, role] = self._bind(tenant.name, role, account, iam_role)
         return annotated
 
-    def _principals(self, tenant: str, role: Role) -> Sequence[str]:
+    def _principals(self, tenant: str, role: StoreRole) -> Sequence[str]:
         return [
             each.principal for each in self._settings.people if (each.tenant, each.role) == (tenant, role)
         ]
 
     def _role(
-        self, tenant: str, role: Role, trust: Mapping[str, object], key_arn: pulumi.Input[str]
+        self, tenant: str, role: StoreRole, trust: Mapping[str, object], key_arn: pulumi.Input[str]
     ) -> IamRole:
         logical = f"{self._name}-{tenant}-{role}"
         iam_role = IamRole(
@@ -244,7 +246,7 @@ class S3Store(pulumi.ComponentResource):
         return iam_role
 
     def _bind(
-        self, tenant: str, role: Role, account: str, iam_role: IamRole
+        self, tenant: str, role: StoreRole, account: str, iam_role: IamRole
     ) -> Mapping[str, pulumi.Input[str]]:
         """Assign the IAM role to the ServiceAccount; return the annotations that it needs for that."""
         identity = self._settings.identity

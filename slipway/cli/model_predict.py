@@ -10,7 +10,7 @@ from slipway.cli.options import Stack, Tenant
 from slipway.operations import data_files
 
 if TYPE_CHECKING:
-    from slipway.operations.predict_rows import Answers
+    from slipway.operations.prediction import Answers
 
 
 app = typer.Typer(rich_markup_mode=None)
@@ -29,11 +29,11 @@ def predict(
     Example:  slipway model predict churn --data rows.csv
     """
     data_files.require_table(data)  # refused before anything else is imported
-    from slipway.operations import predict_rows, workspace
+    from slipway.operations import prediction, workspace
 
     outputs = workspace.outputs(stack)
     with console.phase(f"Ask {name}") as report:
-        answers = predict_rows.ask_rows(outputs, tenant, name, data, report)
+        answers = prediction.ask_rows(outputs, tenant, name, data, report)
     for note in answers.notes:
         console.err.print(note, markup=False)
     _show(answers, as_json=context.obj["json"])

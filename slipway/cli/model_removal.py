@@ -12,7 +12,7 @@ from storage.registry.version_files import SHORT_DIGEST
 from storage.registry.version_uses import Window
 
 if TYPE_CHECKING:
-    from slipway.operations.model_removal import Outcome
+    from slipway.operations.model_removal import CollectionOutcome
 
 _DEFAULT = Window()
 
@@ -83,7 +83,7 @@ def delete(
     _show_outcomes(outcomes, deleted=yes)
 
 
-def _show_outcomes(outcomes: "list[Outcome]", *, deleted: bool) -> None:
+def _show_outcomes(outcomes: "list[CollectionOutcome]", *, deleted: bool) -> None:
     console.show_table(
         ("model", "version", "action", "objects", "bytes", "why"),
         [
@@ -101,6 +101,6 @@ def _show_outcomes(outcomes: "list[Outcome]", *, deleted: bool) -> None:
     console.show_pairs([("deleted" if deleted else "would delete", _total(outcomes))])
 
 
-def _total(outcomes: "list[Outcome]") -> str:
+def _total(outcomes: "list[CollectionOutcome]") -> str:
     gone = [outcome for outcome in outcomes if outcome.collected]
     return f"{len(gone)} of {len(outcomes)} versions, {sum(outcome.size for outcome in gone)} bytes"

@@ -45,4 +45,4 @@ def quickstart(
     if context.obj["json"]:
         console.show_model(summary)
     else:
-        render.journey(summary)
+        render.quickstart(summary)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from slipway.operations.data_files import Summary
     from slipway.operations.machine import Examination
     from slipway.operations.promotion import PromotionResult
-    from slipway.operations.quickstart import JourneySummary
+    from slipway.operations.quickstart import QuickstartSummary
     from slipway.operations.status import StackStatus
     from slipway.operations.store_test import StoreVerdict
     from slipway.operations.training import TrainedModel, TrainingRun
@@ -120,7 +120,7 @@ def store(verdict: "StoreVerdict", *, as_json: bool) -> None:
     console.out.print(Text(usable, style="bold green" if report.usable else "bold red"))
 
 
-def journey(summary: "JourneySummary") -> None:
+def quickstart(summary: "QuickstartSummary") -> None:
     """Print the summary of the quickstart: phases, endpoint, model, prediction."""
     width = max(phase.seconds for phase in summary.phases) or 1.0
     console.show_table(

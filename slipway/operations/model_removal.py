@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from infra.contract import PlatformOutputs
-from serving import access, served
+from serving import access, service_check
 from serving.cluster import Cluster
 from slipway.core.report import Report, silent
-from storage.registry.collection import Collector, Outcome, outcome
+from storage.registry.collection import CollectionOutcome, Collector, outcome
 from storage.registry.model_deletion import Contents, ModelDeletion
 from storage.registry.version_uses import Window
 
@@ -23,7 +23,7 @@ def collect(
     model: str | None = None,
     delete: bool = False,
     report: Report = silent,
-) -> list[Outcome]:
+) -> list[CollectionOutcome]:
     """Delete the versions that nothing needs, or only say which.
 
     Raises:
@@ -46,7 +46,7 @@ def delete_model(
     with_aliases: bool = False,
     delete: bool = False,
     report: Report = silent,
-) -> tuple[Contents, list[Outcome]]:
+) -> tuple[Contents, list[CollectionOutcome]]:
     """Delete a model that nothing serves, or only say what would go.
 
     Raises:
@@ -68,11 +68,11 @@ def _collector(outputs: PlatformOutputs, tenant: str) -> tuple["S3Client", Colle
     cluster = Cluster.of(outputs)
 
     def ask() -> Mapping[str, Mapping[str, str]]:
-        services = [served.Service.of(isvc) for isvc in cluster.services(place.namespace)]
-        return served.needed(services, bucket, tenant)
+        services = [service_check.Service.of(isvc) for isvc in cluster.services(place.namespace)]
+        return service_check.needed(services, bucket, tenant)
 
     client = access.open_store(outputs, tenant, "collector")
     return client, Collector(client, bucket, tenant, ask)
 
 
-__all__ = ["Contents", "Outcome", "collect", "delete_model"]
+__all__ = ["CollectionOutcome", "Contents", "collect", "delete_model"]

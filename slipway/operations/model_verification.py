@@ -1,9 +1,9 @@
 """Versions read back from the store, by their names or as they are served."""
 
 from infra.contract import PlatformOutputs
-from serving import access, served
+from serving import access, service_check
 from serving.cluster import Cluster
-from serving.served import Checked
+from serving.service_check import Checked
 from slipway.core.report import Report, silent
 from slipway.operations.model_registry import digest_of, known_digests, open_registry
 from storage.registry.version_files import SHORT_DIGEST
@@ -30,7 +30,7 @@ def verify_model(
     checks = []
     for digest in digests:
         report(f"reading {digest[:SHORT_DIGEST]} back")
-        checks.append(served.check_version(registry, model, digest))
+        checks.append(service_check.check_version(registry, model, digest))
     return checks
 
 
@@ -44,7 +44,9 @@ def verify_served(outputs: PlatformOutputs, tenant: str, report: Report = silent
     place = outputs.tenant(tenant)
     store = access.open_store(outputs, tenant, "editor")
     cluster = Cluster.of(outputs)
-    return served.check_served(cluster, store, outputs.store.models_bucket, tenant, place.namespace, report)
+    return service_check.check_served(
+        cluster, store, outputs.store.models_bucket, tenant, place.namespace, report
+    )
 
 
 __all__ = ["Checked", "verify_model", "verify_served"]

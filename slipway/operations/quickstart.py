@@ -21,7 +21,7 @@ SLOWEST: int = 8
 
 
 class Phase(BaseModel):
-    """One step of the journey and how long it took."""
+    """One step of the quickstart and how long it took."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,7 +29,7 @@ class Phase(BaseModel):
     seconds: float
 
 
-class JourneySummary(BaseModel):
+class QuickstartSummary(BaseModel):
     """What the quickstart did."""
 
     model_config = ConfigDict(frozen=True)
@@ -43,7 +43,7 @@ class JourneySummary(BaseModel):
     """Built-in models that were not trained, and why."""
 
 
-class Journey:
+class QuickstartRun:
     """A quickstart on its way; keeps the time of each phase."""
 
     def __init__(self, *, stack: str, own: Job, checked: Summary | None, phases: Phases) -> None:
@@ -80,7 +80,7 @@ class Journey:
         )[:SLOWEST]
         return stack.outputs()
 
-    def run(self, outputs: PlatformOutputs) -> JourneySummary:
+    def run(self, outputs: PlatformOutputs) -> QuickstartSummary:
         """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up.
 
         A built-in model is left out where a model of the user's has its name.
@@ -96,7 +96,7 @@ class Journey:
                 left_out.append(f"The built-in model {job.model} is left out: another model has its name.")
             else:
                 models.append(self._one(outputs, job))
-        return JourneySummary(
+        return QuickstartSummary(
             phases=tuple(self._phases),
             slowest=self._slowest,
             outputs=outputs,
@@ -129,7 +129,7 @@ class Journey:
         return "team-a" if "team-a" in outputs.tenants else min(outputs.tenants)
 
 
-def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> JourneySummary:
+def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> QuickstartSummary:
     """Bring a platform up, train the user's model and iris, promote and ask both.
 
     Args:
@@ -142,9 +142,9 @@ def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> Journe
         UsageError: A file has a mistake, or there is no tenant.
         FailedError: Something did not work; a rerun goes on from there.
     """
-    journey = Journey(stack=stack, own=own, checked=checked, phases=phases)
-    opened = journey.time("tools", lambda: workspace.ready(stack, phases))
-    return journey.run(journey.platform(opened))
+    started = QuickstartRun(stack=stack, own=own, checked=checked, phases=phases)
+    opened = started.time("tools", lambda: workspace.ready(stack, phases))
+    return started.run(started.platform(opened))
 
 
 def _short(urn: str) -> str:

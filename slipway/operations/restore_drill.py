@@ -27,7 +27,7 @@ from infra.settings.config import PLATFORM_KEY
 from infra.stack.stack import Stack
 from serving import access
 from serving.cluster import Cluster
-from serving.endpoint import CHAMPION, Endpoint
+from serving.endpoint import CHAMPION, ModelEndpoint
 from serving.predict import NotAnsweringError, ask, url_of
 from slipway.core.errors import SlipwayError, UsageError
 from slipway.core.locks import LockHeldError, locked
@@ -36,7 +36,7 @@ from slipway.core.waiting import tries
 from slipway.operations import workspace
 from slipway.operations.backup import Snapshot, Where, find
 from slipway.operations.backup_key import bare_stack
-from slipway.operations.predict_rows import read_schema
+from slipway.operations.prediction import read_schema
 from slipway.operations.restore import restore_models, restore_state
 from storage.backup.index import SETTINGS, STATE
 from storage.backup.restore import Restored
@@ -166,7 +166,7 @@ def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Fin
     what = f"{restored.tenant}/{restored.model} served"
     client = access.open_store(outputs, restored.tenant, "promoter")
     registry = Registry(client, outputs.store.models_bucket, restored.tenant)
-    endpoint = Endpoint(Cluster.of(outputs), registry, outputs, restored.tenant, restored.model, report)
+    endpoint = ModelEndpoint(Cluster.of(outputs), registry, outputs, restored.tenant, restored.model, report)
     try:
         endpoint.reinstate()
         answer = _answer(outputs, client, registry, restored)

@@ -8,8 +8,8 @@ from embedded.plugins import selection
 from embedded.plugins.selection import Plugin
 from infra.contract import PlatformOutputs
 from slipway.core.errors import UsageError
-from slipway.operations import deleted_objects, workspace
-from slipway.operations.deleted_objects import Missing
+from slipway.operations import missing_objects, workspace
+from slipway.operations.missing_objects import MissingObjects
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class StackStatus:
     plugins: tuple[Plugin, ...]
     outputs: PlatformOutputs | None
     """None where the stack is not up, or its cluster does not run."""
-    missing: Missing | None
+    missing: MissingObjects | None
 
 
 def read(stack: str) -> StackStatus:
@@ -37,4 +37,4 @@ def read(stack: str) -> StackStatus:
         outputs = opened.outputs()
     except UsageError:
         return StackStatus(stack, running, plugins, None, None)
-    return StackStatus(stack, running, plugins, outputs, deleted_objects.find(opened))
+    return StackStatus(stack, running, plugins, outputs, missing_objects.find(opened))

@@ -22,7 +22,7 @@ from serving.access import store_access
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Phases, Report, silent
 from slipway.operations import workspace
-from slipway.operations.administrator import as_administrator, require_own
+from slipway.operations.store_administrator import as_administrator, require_own
 from slipway.operations.tenant_rotation import TenantSteps
 from storage.client import StoreAccess
 from storage.credential_verifier import OPEN, UNKNOWN, answer, expect

@@ -26,15 +26,15 @@ from slipway.core.errors import FailedError, UsageError
 from slipway.core.locks import LockHeldError, locked
 from slipway.core.report import Phases, Report, silent
 from slipway.operations import workspace
-from slipway.operations.administrator import (
+from slipway.operations.choices import RUN_SECONDS
+from slipway.operations.store_administrator import (
     Administered,
     administrator,
     require_administered,
     service_accounts,
 )
-from slipway.operations.choices import RUN_SECONDS
 from storage.credential_verifier import CredentialVerifier
-from storage.keys import Role, StoreKey, tenant_key
+from storage.keys import StoreKey, StoreRole, tenant_key
 from storage.layout import Buckets
 from storage.rotation import KeyState, Rotated, rotate
 
@@ -125,7 +125,7 @@ class TenantSteps:
         place, cluster = outputs.tenant(self.tenant), Cluster.of(outputs)
         if place.server_secret is None or place.runner_secret is None:
             raise UsageError("The store is keyless: there is nothing to rotate.")
-        self._held(cluster, Role.SERVER, state.generation)
+        self._held(cluster, StoreRole.SERVER, state.generation)
         checksum = credentials.checksum(cluster.read_secret(place.namespace, place.server_secret))
         moved = credentials.roll(cluster, place.namespace, checksum, report=self.report)
         self.report(f"{len(moved)} predictors hold generation {state.generation}")
@@ -140,7 +140,7 @@ class TenantSteps:
     def prove_valid(self, generation: int) -> None:
         """Use the key that each role's Secret holds."""
         cluster, verifier = Cluster.of(self._platform()), self._verifier()
-        for role in Role:
+        for role in StoreRole:
             verifier.prove_valid(role, self._held(cluster, role, generation))
         self.report(f"generation {generation} opens what it should, in every role")
 
@@ -152,13 +152,13 @@ class TenantSteps:
     def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
         """Use each role's old key, and each of the accounts'."""
         verifier = self._verifier()
-        for role in Role:
+        for role in StoreRole:
             verifier.prove_dead(role, tenant_key(self._stack_secret(), self.tenant, role, generation))
         verifier.prove_accounts_dead(accounts)
         also = f", and {len(accounts)} service accounts" if accounts else ""
         self.report(f"generation {generation} is unknown to the store, in every role{also}")
 
-    def _held(self, cluster: Cluster, role: Role, generation: int) -> StoreKey:
+    def _held(self, cluster: Cluster, role: StoreRole, generation: int) -> StoreKey:
         """Return the key in the role's Secret; raises FailedError where it is of another generation."""
         place = self._platform().tenant(self.tenant)
         name = str(getattr(place, f"{role}_secret"))

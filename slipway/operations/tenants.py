@@ -6,8 +6,8 @@ from infra.contract import TenantOutputs
 from infra.settings.config import load_tenant, load_tenants, tenant_file
 from infra.settings.models import TenantSettings
 from slipway.operations import workspace
-from slipway.operations.administrator import administered, administrator, service_accounts
-from storage.keys import Role
+from slipway.operations.store_administrator import administered, administrator, service_accounts
+from storage.keys import StoreRole
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def show(stack: str, name: str) -> TenantKeys:
     return TenantKeys(
         place,
         settings.key_rotation,
-        tuple(f"{name}-{role}-{generation}" for generation in sorted(accounts) for role in Role),
+        tuple(f"{name}-{role}-{generation}" for generation in sorted(accounts) for role in StoreRole),
         tuple(account for each in accounts.values() for account in each),
     )
 

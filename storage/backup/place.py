@@ -23,7 +23,7 @@ from slipway.core.errors import FailedError, StoreError, UsageError
 from storage.backup.index import Blob, Index, checked_id, checked_stack, snapshot_id
 from storage.backup.signature import is_signed, sign
 from storage.causes import Cause
-from storage.client import asking, is_missing, is_precondition, split_uri
+from storage.client import is_missing, is_precondition, split_uri, translated_errors
 from storage.registry.model_files import discard, download, listing
 from storage.registry.version_files import File
 
@@ -57,9 +57,9 @@ class BlobError(FailedError):
 
 @contextmanager
 def keeping(what: str) -> Iterator[None]:
-    """As `asking`, for a store that is not the stack's own: its reader must know which one failed."""
+    """As `translated_errors`, for the store of backups: its reader must know which store failed."""
     try:
-        with asking(what):
+        with translated_errors(what):
             yield
     except StoreError as error:
         says = error.what.rpartition(": ")[2]

@@ -10,7 +10,7 @@ from storage.backup.check import record_of
 from storage.backup.index import ModelCopy, ModelObject
 from storage.backup.place import BackupPlace
 from storage.backup.pool import is_store_failure
-from storage.registry.records import Alias, Held, HistoryEntry
+from storage.registry.records import Alias, AliasSnapshot, HistoryEntry
 from storage.registry.registry import Registry
 
 Record = TypeVar("Record", Alias, HistoryEntry)
@@ -24,7 +24,7 @@ class Plan:
     copy: ModelCopy
     aliases: dict[str, Alias] = field(default_factory=dict)
     entries: dict[int, HistoryEntry] = field(default_factory=dict)
-    held: dict[str, Held | None] = field(default_factory=dict)
+    held: dict[str, AliasSnapshot | None] = field(default_factory=dict)
     there: set[int] = field(default_factory=set)
     """Numbers of the store's log entries."""
 
@@ -35,7 +35,7 @@ class Plan:
     """Why an alias of the snapshot can't be restored, by its name."""
 
     @property
-    def differing(self) -> dict[str, Held]:
+    def differing(self) -> dict[str, AliasSnapshot]:
         """Aliases that name another version in the store."""
         return {
             name: held

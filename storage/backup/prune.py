@@ -19,7 +19,7 @@ from slipway.core.report import Report, silent
 from storage.backup import pending_deletions
 from storage.backup.index import Index
 from storage.backup.place import BackupPlace, keeping
-from storage.backup.retention import Known, Retention, Verdict, verdicts
+from storage.backup.retention import Known, Retention, RetentionVerdict, verdicts
 
 DEADLINE: Final = 1800.0
 """Seconds that a prune removes blobs for: less than its note counts for."""
@@ -32,7 +32,7 @@ class Plan:
     """What a prune removes, as far as was known when it was made."""
 
     stack: str
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[RetentionVerdict, ...]
     blobs: dict[str, int]
     """Sizes of the blobs that go, by digest."""
 

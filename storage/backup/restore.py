@@ -22,7 +22,7 @@ from storage.backup.index import Index, ModelObject
 from storage.backup.place import BackupPlace
 from storage.backup.plan import Plan, plan_of
 from storage.backup.pool import is_store_failure, spooled
-from storage.client import asking, is_precondition
+from storage.client import is_precondition, translated_errors
 from storage.registry.records import Entry
 from storage.registry.registry import ConflictError, Registry
 
@@ -162,14 +162,14 @@ class TenantRestore:
         with spooled() as body:
             self._place.fetch(held, body)
             body.seek(0)
-            with asking(f"write {held.full_key}"):
+            with translated_errors(f"write {held.full_key}"):
                 self._client.put_object(
                     Bucket=self._bucket, Key=held.full_key, Body=body, ChecksumSHA256=held.checksum
                 )
 
     def _put(self, held: ModelObject, content: bytes) -> bool:
         """Write a record where none is; False where one is."""
-        with asking(f"write {held.full_key}"):
+        with translated_errors(f"write {held.full_key}"):
             try:
                 self._client.put_object(
                     Bucket=self._bucket,

@@ -29,7 +29,7 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RetentionVerdict:
     """What is to become of a snapshot, and why."""
 
     snapshot: Known
@@ -37,7 +37,7 @@ class Verdict:
     """Why it stays; empty where it goes."""
 
 
-def verdicts(snapshots: Sequence[Known], retention: Retention, now: datetime) -> tuple[Verdict, ...]:
+def verdicts(snapshots: Sequence[Known], retention: Retention, now: datetime) -> tuple[RetentionVerdict, ...]:
     """Decide about each snapshot of a stack, oldest first."""
     ordered = sorted(snapshots, key=lambda each: each.id)
     count = max(1, retention.newest)
@@ -51,5 +51,5 @@ def verdicts(snapshots: Sequence[Known], retention: Retention, now: datetime) ->
             reasons.append(f"of the newest {count} that are complete")
         if each.taken_at >= since:
             reasons.append(f"younger than {retention.days} days")
-        found.append(Verdict(each, tuple(reasons)))
+        found.append(RetentionVerdict(each, tuple(reasons)))
     return tuple(found)

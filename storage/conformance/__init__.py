@@ -13,9 +13,9 @@ from storage.conformance.requirements import requirements
 from storage.conformance.result import (
     Capability,
     CapabilityResult,
+    CheckOutcome,
     CheckResult,
     Need,
-    Outcome,
     Refusal,
     StoreReport,
 )
@@ -26,11 +26,11 @@ __all__ = [
     "BucketPolicyAdministration",
     "Capability",
     "CapabilityResult",
+    "CheckOutcome",
     "CheckResult",
     "MinioAdministration",
     "Need",
     "NoAdministration",
-    "Outcome",
     "Refusal",
     "StoreReport",
     "check_endpoint",

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from storage.client import error_code
 from storage.conformance.context import Context
 from storage.conformance.exceptions import UntestedError, WrongError
-from storage.conformance.result import Capability, CheckResult, Outcome
+from storage.conformance.result import Capability, CheckOutcome, CheckResult
 
 _NOT_IMPLEMENTED: Final = frozenset(
     {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured"}
@@ -42,20 +42,20 @@ class Check:
             seconds=round(time.monotonic() - began, 3),
         )
 
-    def _outcome(self, context: Context) -> tuple[Outcome, str | None, str]:
+    def _outcome(self, context: Context) -> tuple[CheckOutcome, str | None, str]:
         try:
-            return Outcome.PASSED, None, self.work(context) or ""
+            return CheckOutcome.PASSED, None, self.work(context) or ""
         except WrongError as wrong:
-            return Outcome.FAILED, wrong.code, str(wrong)
+            return CheckOutcome.FAILED, wrong.code, str(wrong)
         except UntestedError as untested:
-            return Outcome.UNTESTED, None, str(untested)
+            return CheckOutcome.UNTESTED, None, str(untested)
         except ClientError as error:
             code = error_code(error)
             absent = code in _NOT_IMPLEMENTED or status_of(error) == 501
             message = f"{error.operation_name}: {_message(error)}"
-            return Outcome.ABSENT if absent else Outcome.FAILED, code, message
+            return CheckOutcome.ABSENT if absent else CheckOutcome.FAILED, code, message
         except BotoCoreError as error:
-            return Outcome.FAILED, None, f"{type(error).__name__}: {error}"
+            return CheckOutcome.FAILED, None, f"{type(error).__name__}: {error}"
 
 
 def check(capability: Capability) -> "Callable[[Callable[[Context], str | None]], Check]":

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from storage.conformance.requirements import NEEDS, requirements
-from storage.conformance.result import Capability, CapabilityResult, Need, Outcome, StoreReport
+from storage.conformance.result import Capability, CapabilityResult, CheckOutcome, Need, StoreReport
 
 _WHAT: Final[Mapping[Capability, str]] = {
     Capability.CONDITIONAL_CREATE: "`PUT` with `If-None-Match: *` makes an object once",
@@ -121,7 +121,7 @@ def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:
 
 
 def _cell(found: CapabilityResult) -> str:
-    if found.outcome is Outcome.PASSED:
+    if found.outcome is CheckOutcome.PASSED:
         return f"passed: {found.message}" if found.capability is Capability.FIXED_KEYS else "passed"
     what = f"`{found.code}`" if found.code else found.message
     return f"**{found.outcome}**: {what}".replace("\\", "\\\\").replace("|", "\\|")

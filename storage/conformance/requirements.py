@@ -8,9 +8,9 @@ from typing import Final
 from storage.conformance.result import (
     Capability,
     CapabilityResult,
+    CheckOutcome,
     CheckResult,
     Need,
-    Outcome,
     Refusal,
     StoreReport,
     worst,
@@ -115,7 +115,7 @@ def capabilities(checks: Iterable[CheckResult]) -> tuple[CapabilityResult, ...]:
 def _result(capability: Capability, checks: tuple[CheckResult, ...]) -> CapabilityResult:
     own = tuple(check for check in checks if check.capability is capability)
     decides = worst(own) if own else None
-    outcome = decides.outcome if decides else Outcome.UNTESTED
+    outcome = decides.outcome if decides else CheckOutcome.UNTESTED
     entry = NEEDS[capability]
     return CapabilityResult(
         capability=capability,
@@ -123,7 +123,7 @@ def _result(capability: Capability, checks: tuple[CheckResult, ...]) -> Capabili
         code=decides.code if decides else None,
         message=decides.message if decides else "nothing was tried",
         need=entry.need,
-        refuses=() if outcome is Outcome.PASSED else entry.refuses,
+        refuses=() if outcome is CheckOutcome.PASSED else entry.refuses,
     )
 
 

@@ -25,7 +25,7 @@ class Capability(StrEnum):
     ABANDONED_UPLOADS = "abandoned-uploads"
 
 
-class Outcome(StrEnum):
+class CheckOutcome(StrEnum):
     """How a check ended; from good to bad, and a capability is as good as its worst check."""
 
     PASSED = "passed"
@@ -39,7 +39,7 @@ class Outcome(StrEnum):
     """The store does something else than it should."""
 
 
-_WORSE = tuple(Outcome)
+_WORSE = tuple(CheckOutcome)
 
 
 class Need(StrEnum):
@@ -69,7 +69,7 @@ class CheckResult(Frozen):
     holds: str
     """What must hold, as a sentence."""
 
-    outcome: Outcome
+    outcome: CheckOutcome
     code: str | None = None
     """The store's own code for what went wrong, such as `NotImplemented`."""
 
@@ -81,7 +81,7 @@ class CapabilityResult(Frozen):
     """What the checks of one capability come to."""
 
     capability: Capability
-    outcome: Outcome
+    outcome: CheckOutcome
     code: str | None
     message: str
     need: Need
@@ -93,9 +93,9 @@ class CapabilityResult(Frozen):
         """Whether the store is not usable for want of it."""
         match self.need:
             case Need.ALWAYS:
-                return self.outcome is not Outcome.PASSED
+                return self.outcome is not CheckOutcome.PASSED
             case Need.IF_TESTED:
-                return self.outcome in (Outcome.FAILED, Outcome.ABSENT)
+                return self.outcome in (CheckOutcome.FAILED, CheckOutcome.ABSENT)
             case _:
                 return False
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from slipway.core.errors import UsageError
 from slipway.core.report import Report, silent
-from storage.client import StoreAccess, asking, open_store
+from storage.client import StoreAccess, open_store, translated_errors
 from storage.conformance import bucket_settings, conditional, identity, listing, transfer
 from storage.conformance.administration import Administration, NoAdministration
 from storage.conformance.checking import Check
@@ -50,11 +50,11 @@ def run(
     check_endpoint(access.endpoint)
     context = Context.make(access, opens, administration or NoAdministration(), bucket)
     if bucket is None:
-        with asking(f"make bucket {context.bucket} for the test"):
+        with translated_errors(f"make bucket {context.bucket} for the test"):
             context.make_bucket(context.bucket)
     results: list[CheckResult] = []
     try:
-        with asking(f"write to bucket {context.bucket}"):
+        with translated_errors(f"write to bucket {context.bucket}"):
             context.put("begin")
         for check in checks:
             report(f"{check.capability}: {check.holds}")

@@ -12,13 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Record(BaseModel):
+class RunRecord(BaseModel):
     """Strict where it must be; NaN stays readable, so that the gate can refuse it by name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Evaluation(Record):
+class RunEvaluation(RunRecord):
     """What the run's step `evaluate` measured on held-out rows."""
 
     confusion: tuple[tuple[int, ...], ...]
@@ -33,7 +33,7 @@ class Evaluation(Record):
     threshold: float
 
 
-class Candidate(Record):
+class Candidate(RunRecord):
     """A model that passed the gate of its run."""
 
     schema_version: Literal[2]

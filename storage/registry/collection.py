@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from slipway.core.errors import FailedError
 from slipway.core.report import Report, silent
-from storage.client import asking
+from storage.client import translated_errors
 from storage.layout import MANIFEST, model_prefix, tenant_prefix
 from storage.registry.registry import Registry
 from storage.registry.stored_versions import Stored, stored_versions
@@ -43,7 +43,7 @@ ABANDONED: Final = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
-class Verdict:
+class CollectionVerdict:
     """What is to become of one version, and why."""
 
     stored: Stored
@@ -56,7 +56,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class CollectionOutcome:
     """What became of one version."""
 
     model: str
@@ -92,7 +92,7 @@ class Collector:
         self._now = now
         self._registry = Registry(client, bucket, tenant)
 
-    def plan(self, window: Window, model: str | None = None) -> list[Verdict]:
+    def plan(self, window: Window, model: str | None = None) -> list[CollectionVerdict]:
         """Decide about every stored version, and change nothing.
 
         Raises:
@@ -105,7 +105,7 @@ class Collector:
         facts = {name: self._facts(name, served) for name in {stored.model for stored in chosen}}
         return [self._verdict(stored, facts[stored.model], window) for stored in chosen]
 
-    def plan_deletion(self, model: str) -> list[Verdict]:
+    def plan_deletion(self, model: str) -> list[CollectionVerdict]:
         """Decide that every stored version of a model goes, whatever its age and the log; changes nothing.
 
         Raises:
@@ -114,24 +114,26 @@ class Collector:
         self._require_versioning()
         facts = self._facts(model, self._served())
         found = stored_versions(self._client, self._bucket, model_prefix(self._tenant, model))
-        return [Verdict(stored, COLLECT, ("the model is deleted",), facts) for stored in found]
+        return [CollectionVerdict(stored, COLLECT, ("the model is deleted",), facts) for stored in found]
 
-    def carry_out(self, verdicts: Iterable[Verdict], report: Report = silent) -> list[Outcome]:
+    def carry_out(
+        self, verdicts: Iterable[CollectionVerdict], report: Report = silent
+    ) -> list[CollectionOutcome]:
         """Do what was decided; each version is looked at again before it goes."""
         return [self._carry_out(verdict, report) for verdict in verdicts]
 
-    def _verdict(self, stored: Stored, facts: Facts, window: Window) -> Verdict:
+    def _verdict(self, stored: Stored, facts: Facts, window: Window) -> CollectionVerdict:
         now = self._now()
         why = reasons(stored.digest, stored.written_at, facts, window, now)
         if not why:
-            return Verdict(stored, COLLECT, () if stored.published else ("not published",), facts)
+            return CollectionVerdict(stored, COLLECT, () if stored.published else ("not published",), facts)
         if not stored.hidden or not reasons(stored.digest, None, facts, window, now):
-            return Verdict(stored, KEEP, why, facts)
+            return CollectionVerdict(stored, KEEP, why, facts)
         if any(marker.written_at > now - ABANDONED for marker in stored.markers):
-            return Verdict(stored, KEEP, (*why, "being collected by another"), facts)
-        return Verdict(stored, RESTORE, why, facts)
+            return CollectionVerdict(stored, KEEP, (*why, "being collected by another"), facts)
+        return CollectionVerdict(stored, RESTORE, why, facts)
 
-    def _carry_out(self, verdict: Verdict, report: Report) -> Outcome:
+    def _carry_out(self, verdict: CollectionVerdict, report: Report) -> CollectionOutcome:
         stored = verdict.stored
         name = f"{stored.model} {stored.digest[:12]}"
         if verdict.action == KEEP:
@@ -166,7 +168,7 @@ class Collector:
         return Facts(aliases, self._registry.history(model), served.get(model, {}))
 
     def _hide(self, stored: Stored) -> str:
-        with asking(f"hide {stored.prefix}{MANIFEST}"):
+        with translated_errors(f"hide {stored.prefix}{MANIFEST}"):
             answer = self._client.delete_object(Bucket=self._bucket, Key=stored.prefix + MANIFEST)
         if not answer.get("DeleteMarker") or "VersionId" not in answer:
             raise FailedError(f"The store gave no delete marker for {stored.prefix}{MANIFEST}.")
@@ -184,11 +186,11 @@ class Collector:
         self._unhide(stored, (*(marker.version_id for marker in stored.markers), *markers))
 
     def _delete(self, key: str, version_id: str) -> None:
-        with asking(f"delete an old version of {key}"):
+        with translated_errors(f"delete an old version of {key}"):
             self._client.delete_object(Bucket=self._bucket, Key=key, VersionId=version_id)
 
     def _require_versioning(self) -> None:
-        with asking(f"read whether bucket {self._bucket} keeps versions"):
+        with translated_errors(f"read whether bucket {self._bucket} keeps versions"):
             status = self._client.get_bucket_versioning(Bucket=self._bucket).get("Status")
         if status != "Enabled":
             raise FailedError(
@@ -198,7 +200,7 @@ class Collector:
             )
 
 
-def outcome(verdict: Verdict, action: str, why: tuple[str, ...]) -> Outcome:
+def outcome(verdict: CollectionVerdict, action: str, why: tuple[str, ...]) -> CollectionOutcome:
     """Say what was, or is to be, done with a version."""
     stored = verdict.stored
-    return Outcome(stored.model, stored.digest, action, why, len(stored.objects), stored.size)
+    return CollectionOutcome(stored.model, stored.digest, action, why, len(stored.objects), stored.size)

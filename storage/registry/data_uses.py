@@ -9,10 +9,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from slipway.core.parallel import in_parallel
-from storage.client import asking, split_uri
+from storage.client import split_uri, translated_errors
 from storage.registry.model_files import listing
 from storage.registry.registry import Registry
-from storage.registry.runs import MAX_RECORD_BYTES
+from storage.registry.run_records import MAX_RECORD_BYTES
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -50,7 +50,7 @@ def _candidates(client: "S3Client", pipeline_root: str) -> list[tuple[str, str]]
 
     def read(path: PurePosixPath) -> tuple[str, str] | None:
         key = f"{root}{path}"
-        with asking(f"read {key}"):
+        with translated_errors(f"read {key}"):
             content = client.get_object(Bucket=bucket, Key=key)["Body"].read(MAX_RECORD_BYTES + 1)
         try:
             uri = json.loads(content)["data_uri"]

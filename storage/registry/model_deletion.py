@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report, silent
-from storage.client import asking
+from storage.client import translated_errors
 from storage.layout import alias_key
-from storage.registry.collection import Collector, Outcome, Verdict
+from storage.registry.collection import CollectionOutcome, CollectionVerdict, Collector
 from storage.registry.registry import Registry
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ class Contents:
     model: str
     aliases: Mapping[str, str]
     """Digest by alias."""
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[CollectionVerdict, ...]
 
 
 class ModelDeletion:
@@ -71,7 +71,7 @@ class ModelDeletion:
             )
         return Contents(model, aliases, verdicts)
 
-    def carry_out(self, contents: Contents, report: Report = silent) -> list[Outcome]:
+    def carry_out(self, contents: Contents, report: Report = silent) -> list[CollectionOutcome]:
         """Delete what was planned; each version is looked at again before it goes.
 
         Raises:
@@ -85,7 +85,7 @@ class ModelDeletion:
                     why=f"{held.record}.",
                 )
             key = alias_key(self._tenant, contents.model, alias)
-            with asking(f"delete {key}"):
+            with translated_errors(f"delete {key}"):
                 self._client.delete_object(Bucket=self._bucket, Key=key)
             report(f"{contents.model}@{alias} is deleted")
         return self._collector.carry_out(contents.verdicts, report)

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError, IncompleteReadError, ResponseStream
 from slipway.core.errors import UsageError
 from slipway.core.parallel import in_parallel
 from storage.causes import UNREADABLE
-from storage.client import asking, split_uri
+from storage.client import split_uri, translated_errors
 from storage.registry.version_files import File, checked_paths, digest_of
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def stage(client: "S3Client", uri: str) -> Iterator[Staged]:
 def listing(client: "S3Client", bucket: str, prefix: str) -> dict[str, int]:
     """Sizes of the objects below a prefix, by their path relative to it."""
     sizes: dict[str, int] = {}
-    with asking(f"list {prefix}"):
+    with translated_errors(f"list {prefix}"):
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", []):
                 sizes[entry["Key"].removeprefix(prefix)] = entry["Size"]
@@ -90,7 +90,7 @@ def download(client: "S3Client", bucket: str, key: str, path: str, write: Callab
     """Stream an object through `write`, counting and hashing what really came."""
     hasher = hashlib.sha256()
     size = 0
-    with asking(f"read {key}"):
+    with translated_errors(f"read {key}"):
         for chunk in _chunks(client, bucket, key):
             size += len(chunk)
             if size > MAX_VERSION_BYTES:

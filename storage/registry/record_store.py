@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from slipway.core.errors import FailedError
-from storage.client import asking, is_missing, is_precondition
+from storage.client import is_missing, is_precondition, translated_errors
 from storage.registry.records import Entry
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class RecordStore:
 
     def put(self, key: str, entry: Entry, condition: Mapping[str, Any]) -> bool:
         """Write a record under a condition; False if the condition did not hold."""
-        with asking(f"write {key}"):
+        with translated_errors(f"write {key}"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
@@ -52,7 +52,7 @@ class RecordStore:
         Raises:
             FailedError: It is not a record of this kind.
         """
-        with asking(f"read {key}"):
+        with translated_errors(f"read {key}"):
             try:
                 answer = self.client.get_object(Bucket=self.bucket, Key=key)
             except ClientError as error:
@@ -68,7 +68,7 @@ class RecordStore:
 
     def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders right below a prefix, sorted."""
-        with asking(f"list {prefix}"):
+        with translated_errors(f"list {prefix}"):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix, Delimiter="/"
             )

@@ -106,7 +106,7 @@ class HistoryEntry(Entry):
 
 
 @dataclass(frozen=True)
-class Held:
+class AliasSnapshot:
     """An alias as it was read, with the ETag that a move must match."""
 
     record: Alias

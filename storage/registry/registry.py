@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.parallel import in_parallel
 from storage.checksums import encoded_sha256
-from storage.client import asking
+from storage.client import translated_errors
 from storage.layout import (
     MANIFEST,
     alias_key,
@@ -39,7 +39,7 @@ from storage.lifecycle import require_kept
 from storage.registry.author import author
 from storage.registry.model_files import Staged, listing
 from storage.registry.record_store import ABSENT, RecordStore
-from storage.registry.records import Alias, Held, HistoryEntry, Lineage, Manifest, ModelVersion
+from storage.registry.records import Alias, AliasSnapshot, HistoryEntry, Lineage, Manifest, ModelVersion
 from storage.registry.verification import verify
 from storage.registry.version_files import SHORT_DIGEST, File, checked_paths, digest_of
 
@@ -149,7 +149,7 @@ class Registry:
 
     # Aliases
 
-    def read_alias(self, model: str, alias: str) -> Held | None:
+    def read_alias(self, model: str, alias: str) -> AliasSnapshot | None:
         """The alias as it is now, or None if it was never moved."""
         key = alias_key(self._tenant, model, alias)
         found = self._records.get(key, Alias)
@@ -161,7 +161,7 @@ class Registry:
                 f"The record of {self._tenant}/{model}@{alias} was made for another alias.",
                 why=f"It names {record.tenant}/{record.model}@{record.alias}.",
             )
-        return Held(record, etag)
+        return AliasSnapshot(record, etag)
 
     def list_aliases(self, model: str) -> list[str]:
         """Names of the model's aliases."""
@@ -169,7 +169,7 @@ class Registry:
         return sorted(name.removesuffix(".json") for name in names)
 
     def move_alias(
-        self, model: str, alias: str, digest: str, *, expected: Held | None, history: int
+        self, model: str, alias: str, digest: str, *, expected: AliasSnapshot | None, history: int
     ) -> Alias:
         """Point the alias at a published version, if it still is what `expected` says.
 
@@ -289,5 +289,5 @@ class Registry:
 
     def _put_file(self, key: str, path: Path, file: File) -> None:
         checksum = encoded_sha256(file.sha256)
-        with asking(f"write {key}"), path.open("rb") as body:
+        with translated_errors(f"write {key}"), path.open("rb") as body:
             self._client.put_object(Bucket=self._bucket, Key=key, Body=body, ChecksumSHA256=checksum)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from storage.client import asking
+from storage.client import translated_errors
 from storage.layout import MANIFEST, read_version_key, version_prefix
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def stored_versions(client: "S3Client", bucket: str, prefix: str) -> list[Stored
     Keys that belong to no version, such as aliases, are left out.
     """
     found: dict[tuple[str, str, str], list[ObjectVersion]] = {}
-    with asking(f"list the versions below {prefix}"):
+    with translated_errors(f"list the versions below {prefix}"):
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             read = [_read(entry, marker=False) for entry in page.get("Versions", [])]
             read += [_read(entry, marker=True) for entry in page.get("DeleteMarkers", [])]

@@ -1,6 +1,6 @@
 """What the AWS CRT reports of a request that failed, as botocore's exceptions.
 
-`storage.client.asking` then gives both clients the same messages.
+`storage.client.translated_errors` then gives both clients the same messages.
 """
 
 import re

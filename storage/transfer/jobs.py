@@ -13,7 +13,7 @@ from awscrt import checksums
 from slipway.core.errors import FailedError, StoreError
 from storage.causes import Cause, explain
 from storage.checksums import encoded_sha256
-from storage.client import asking, open_store
+from storage.client import open_store, translated_errors
 from storage.registry.model_files import MAX_VERSION_BYTES, download
 from storage.transfer import crt
 from storage.transfer.failures import as_botocore, disk_reason, is_unexplained
@@ -56,7 +56,7 @@ class UploadJob:
             return
         # Of an object in parts MinIO does not take the checksum in advance, as the CRT would send it.
         client, bucket, key = _ordinary_client(self._bucket), self._bucket.name, self._key
-        with asking(f"write {key}"):
+        with translated_errors(f"write {key}"):
             kept = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
             if kept.get("ChecksumCRC64NVME") == self._crc:
                 return
@@ -75,7 +75,7 @@ class UploadJob:
         if reason := disk_reason(error):
             raise FailedError(f"Could not read {self._path}.", why=reason) from error
         known = as_botocore(error, self._bucket.url)
-        with asking(f"write {self._key}"):
+        with translated_errors(f"write {self._key}"):
             if not is_unexplained(known):
                 raise known
             sums = {"ChecksumCRC64NVME": self._crc} if self._crc else {"ChecksumAlgorithm": "CRC64NVME"}
@@ -119,7 +119,7 @@ class DownloadJob:
         if reason := disk_reason(error):
             raise FailedError(f"Could not write {self._path}.", why=reason) from error
         known = as_botocore(error, self._bucket.url)
-        with asking(f"read {self._key}"):
+        with translated_errors(f"read {self._key}"):
             if not is_unexplained(known) or self.size > MAX_VERSION_BYTES:
                 raise known
         with on_disk("write", self._path), self._part.open("wb") as file:

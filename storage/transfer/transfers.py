@@ -14,7 +14,7 @@ from pathlib import Path
 
 from awscrt.s3 import S3Client
 
-from storage.client import CONNECT_SECONDS, RETRIES, StoreAccess, asking, open_store
+from storage.client import CONNECT_SECONDS, RETRIES, StoreAccess, open_store, translated_errors
 from storage.transfer import crt
 from storage.transfer.jobs import DownloadJob, UploadJob, on_disk
 from storage.transfer.running import Progress, run
@@ -110,7 +110,7 @@ class Transfers:
     def _opened(self, bucket: str, doing: str) -> tuple[S3Client, crt.Bucket]:
         url = self._access.endpoint or open_store(self._access).meta.endpoint_url
         place = crt.Bucket(self._access, url, bucket)
-        with asking(doing):
+        with translated_errors(doing):
             crt.require_trusted(place, self._connect_seconds)
             client = crt.opened(place, connect_seconds=self._connect_seconds, retries=self._retries)
         return client, place

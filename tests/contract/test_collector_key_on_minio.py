@@ -15,7 +15,7 @@ from serving import access
 from slipway.cli import app
 from slipway.operations import model_removal, workspace
 from storage.client import StoreAccess, open_store
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import alias_key, history_key, version_prefix
 from storage.registry.registry import Registry
 
@@ -30,8 +30,8 @@ class World:
         self.job = job
         self.root = job.server.client()
         serving = FakeServing(self.root)
-        self.cluster = FakeCluster(serving, keys=self.secrets(Role.COLLECTOR))
-        promoter = promoter_on(job.server, serving, self.opened(Role.PROMOTER))
+        self.cluster = FakeCluster(serving, keys=self.secrets(StoreRole.COLLECTOR))
+        promoter = promoter_on(job.server, serving, self.opened(StoreRole.PROMOTER))
         runs = [f"run-{job.stack_secret}-{number}" for number in range(3)]
         self.shadow, self.old, self.champion = (
             write_run(self.root, run, seed=seed) for seed, run in enumerate(runs)
@@ -42,11 +42,11 @@ class World:
         self.cluster.more = [service("shadow", uri, self.shadow)]
         self.registry = Registry(self.root, "models", "team-a")
 
-    def opened(self, role: Role, tenant: str = "team-a") -> Any:
+    def opened(self, role: StoreRole, tenant: str = "team-a") -> Any:
         key = self.job.key(tenant, role)
         return open_store(StoreAccess(endpoint=self.job.server.url, region="us-east-1", key=key))
 
-    def secrets(self, role: Role, tenant: str = "team-a") -> dict[str, Any]:
+    def secrets(self, role: StoreRole, tenant: str = "team-a") -> dict[str, Any]:
         """The collector's Secret, with the key of a role."""
         return {"store-collector": self.job.key(tenant, role)}
 
@@ -109,7 +109,10 @@ def test_the_collectors_own_key_is_enough_and_what_is_needed_stays(world, gc):
 
 @pytest.mark.parametrize(
     ("role", "tenant"),
-    [*((role, "team-a") for role in Role if role is not Role.COLLECTOR), (Role.COLLECTOR, "team-ab")],
+    [
+        *((role, "team-a") for role in StoreRole if role is not StoreRole.COLLECTOR),
+        (StoreRole.COLLECTOR, "team-ab"),
+    ],
 )
 def test_no_other_key_collects_anything(world, gc, role, tenant):
     before = world.stored()
@@ -118,13 +121,13 @@ def test_no_other_key_collects_anything(world, gc, role, tenant):
     assert (code, said["cause"]) == (1, "forbidden")
     assert said["why"].startswith("AccessDenied: ")
     assert world.stored() == before
-    world.cluster.keys = world.secrets(Role.COLLECTOR)
+    world.cluster.keys = world.secrets(StoreRole.COLLECTOR)
     assert gc("--yes")[0] == 0
     assert world.stored() < before
 
 
 def test_the_collectors_key_deletes_versions_and_aliases_of_its_tenant_alone(world):
-    collector = world.opened(Role.COLLECTOR)
+    collector = world.opened(StoreRole.COLLECTOR)
     foreign = version_prefix("team-ab", "churn", world.old) + "manifest.json"
     world.root.put_object(Bucket="models", Key=foreign, Body=b"{}")
     world.root.put_object(Bucket="models", Key=alias_key("team-ab", "churn", "champion"), Body=b"{}")
@@ -156,11 +159,11 @@ def test_the_collectors_own_key_deletes_a_model(world, capsys):
     words = ["model", "delete", "churn", "--with-aliases", "--yes"]
     world.cluster.more = []
     world.cluster.serving.live.clear()
-    world.cluster.keys = world.secrets(Role.PROMOTER)
+    world.cluster.keys = world.secrets(StoreRole.PROMOTER)
     before = world.stored()
     assert app.main(words) == 1
     assert world.stored() == before
-    world.cluster.keys = world.secrets(Role.COLLECTOR)
+    world.cluster.keys = world.secrets(StoreRole.COLLECTOR)
     assert app.main(words) == 0
     assert world.registry.list_versions("churn") == []
     assert world.registry.read_alias("churn", "champion") is None

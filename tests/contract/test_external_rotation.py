@@ -21,14 +21,14 @@ from infra.stack.stack import Stack
 from serving import access
 from slipway.core.errors import FailedError, UsageError
 from slipway.operations import tenant_rotation
-from slipway.operations.administrator import require_own
+from slipway.operations.store_administrator import require_own
 from slipway.operations.tenant_rotation import rotate_tenant
 from storage import credential_verifier, external_check, reconcile
 from storage.administered_store import Store
 from storage.administration import open_admin
 from storage.client import StoreAccess
 from storage.desired_state import desired_state
-from storage.keys import Role, StoreKey, tenant_key
+from storage.keys import StoreKey, StoreRole, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
 from storage.settings import ExternalSettings, MinioSettings, StoreTenant
@@ -115,7 +115,7 @@ class Platform:
         users.mkdir(parents=True, exist_ok=True)
         (folder / "desired.json").write_text(desired_state(self.store, (tenant,)))
         for generation in tenant.generations:
-            for role in Role:
+            for role in StoreRole:
                 key = self.of(role, generation)
                 (users / key.access_key).write_text(key.secret_key.get_secret_value())
         environment = {
@@ -126,7 +126,7 @@ class Platform:
         out = io.StringIO()
         code = reconcile.main(environment, desired=folder / "desired.json", users=users, out=out)
         if self.checks and not code:
-            current = {role: self.of(role, tenant.key_generation) for role in Role}
+            current = {role: self.of(role, tenant.key_generation) for role in StoreRole}
             plain = {
                 role: {"access_key": key.access_key, "secret_key": key.secret_key.get_secret_value()}
                 for role, key in current.items()
@@ -139,7 +139,7 @@ class Platform:
         if code:
             raise FailedError("`pulumi up` of stack dev failed.", why=self.said)
 
-    def of(self, role: Role, generation: int) -> StoreKey:
+    def of(self, role: StoreRole, generation: int) -> StoreKey:
         return tenant_key(self.key, self.tenant, role, generation)
 
     def outputs(self) -> PlatformOutputs:
@@ -148,7 +148,7 @@ class Platform:
             **dict.fromkeys(("pipeline_root", "models_uri", "data_uri"), "s3://x/y"),
             **{f"{who}_service_account": who for who in ("editor", "viewer", "runner", "server")},
             "key_generation": self.held,
-            **{f"{role}_secret": f"store-{role}" for role in Role},
+            **{f"{role}_secret": f"store-{role}" for role in StoreRole},
             "gates": {},
         }
         store = {
@@ -191,7 +191,7 @@ class Platform:
         return credential_verifier.answer(at, BUCKETS.models, f"{self.tenant}/")()
 
     def opens(self, generation: int) -> str:
-        return self.code(self.of(Role.SERVER, generation))
+        return self.code(self.of(StoreRole.SERVER, generation))
 
 
 class Secrets:
@@ -202,7 +202,7 @@ class Secrets:
 
     def read_secret(self, namespace: str, name: str) -> dict[str, str]:
         assert namespace == self.platform.tenant
-        key = self.platform.of(Role(name.removeprefix("store-")), self.platform.held)
+        key = self.platform.of(StoreRole(name.removeprefix("store-")), self.platform.held)
         secret = key.secret_key.get_secret_value()
         return {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": secret}
 
@@ -243,9 +243,9 @@ def test_keys_are_replaced_by_the_operators_administrator(
     foreign = Store(server.access)
     foreign.admin.user_add("somebody-else", secrets.token_urlsafe(20))
     own = StoreKey(access_key="own-leaked", secret_key=SecretStr(secrets.token_urlsafe(20)))
-    maker = StoreAccess(endpoint=server.url, region="us-east-1", key=platform.of(Role.SERVER, 1))
-    role = policy_name("team-a", Role.SERVER)
-    foreign.admin.policy_add(role, policy=policy("team-a", Role.SERVER, BUCKETS))
+    maker = StoreAccess(endpoint=server.url, region="us-east-1", key=platform.of(StoreRole.SERVER, 1))
+    role = policy_name("team-a", StoreRole.SERVER)
+    foreign.admin.policy_add(role, policy=policy("team-a", StoreRole.SERVER, BUCKETS))
     open_admin(maker).add_service_account(
         access_key=own.access_key, secret_key=own.secret_key.get_secret_value()
     )
@@ -254,7 +254,7 @@ def test_keys_are_replaced_by_the_operators_administrator(
     )
     done = platform.rotate()
     assert (done.generation, done.continued, done.accounts) == (2, False, ("own-leaked",))
-    for role in Role:
+    for role in StoreRole:
         assert platform.code(platform.of(role, 1)) == credential_verifier.UNKNOWN
     assert (platform.opens(2), platform.code(own)) == (credential_verifier.OPEN, credential_verifier.UNKNOWN)
     assert "somebody-else" in json.loads(foreign.admin.user_list()), "what others made stays"

@@ -16,7 +16,7 @@ from support.moto_server import running_moto
 
 from storage import external_check, reconcile
 from storage.administered_store import Store
-from storage.keys import Role, tenant_key
+from storage.keys import StoreRole, tenant_key
 from storage.layout import Buckets
 from storage.policy import minio_policy, policy_name
 
@@ -67,7 +67,7 @@ class Job:
 def keys_of(secret: str, tenants: tuple[str, ...] = TENANTS) -> Keys:
     found: Keys = {}
     for tenant in tenants:
-        for role in Role:
+        for role in StoreRole:
             key = tenant_key(secret, tenant, role)
             said = {"access_key": key.access_key, "secret_key": key.secret_key.get_secret_value()}
             found.setdefault(tenant, {})[role.value] = said
@@ -98,7 +98,7 @@ def by_hand(server: Minio, tmp_path: Path) -> Iterator[tuple[Job, Store]]:
         if not store.objects.bucket_exists(name):
             store.objects.make_bucket(name)
     for tenant in TENANTS:
-        for role in Role:
+        for role in StoreRole:
             key = {"access_key": f"hand-{role}-{tenant}", "secret_key": secrets.token_urlsafe(20)}
             made.setdefault(tenant, {})[role.value] = key
             store.admin.policy_add(f"hand-{role}-{tenant}", policy=minio_policy(tenant, role, BUCKETS))
@@ -228,4 +228,4 @@ def test_a_key_that_is_no_administrators_is_told_at_once(
 def test_what_slipway_made_has_names_of_its_own(administered: Job, server: Minio) -> None:
     store = Store(server.access)
     made = json.loads(store.admin.policy_list())
-    assert {policy_name(tenant, role) for tenant in TENANTS for role in Role} <= set(made)
+    assert {policy_name(tenant, role) for tenant in TENANTS for role in StoreRole} <= set(made)

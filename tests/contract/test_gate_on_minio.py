@@ -14,7 +14,7 @@ from support.promotions import (
     write_run,
 )
 
-from serving.record import PromotionRecord
+from serving.promotion_record import PromotionRecord
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from tabular.schema import Split
 

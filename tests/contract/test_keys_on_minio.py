@@ -29,7 +29,7 @@ from storage.administered_store import Store
 from storage.administration import ERRORS, accounts_of, code_of, open_admin, status_of
 from storage.client import StoreAccess, open_store
 from storage.key_check import wrong_rights
-from storage.keys import Role, StoreKey
+from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
 from storage.reconcile import _canonical
@@ -83,7 +83,9 @@ CALLS: dict[str, Callable[[MinioAdmin, StoreKey], object]] = {
         [own.access_key], "all", False
     ),
     "list_service_account": lambda admin, _: admin.list_service_account(OTHER),
-    "policy_add": lambda admin, _: admin.policy_add(policy_name("team-a", Role.RUNNER), policy=READ_ONLY),
+    "policy_add": lambda admin, _: admin.policy_add(
+        policy_name("team-a", StoreRole.RUNNER), policy=READ_ONLY
+    ),
     "policy_info": lambda admin, _: admin.policy_info("readwrite"),
     "policy_list": lambda admin, _: admin.policy_list(),
     "policy_remove": lambda admin, _: admin.policy_remove("writeonly"),
@@ -195,7 +197,7 @@ def opens(key: StoreKey, server: Minio) -> bool:
     return bool(client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")["KeyCount"])
 
 
-def unchanged(server: Minio, key: StoreKey, role: Role) -> None:
+def unchanged(server: Minio, key: StoreKey, role: StoreRole) -> None:
     """Its secret, policy and status are what they were, and it made nothing."""
     assert opens(key, server)
     admin = open_admin(access(server, root(server)))
@@ -210,8 +212,8 @@ def test_no_method_of_the_client_is_forgotten() -> None:
     assert public == {*CALLS, *NOT_ASKED, *OF_SEVERAL_NODES, *LOCAL}
 
 
-@pytest.mark.parametrize("role", Role)
-def test_every_call_of_the_admin_api_is_denied(job: Job, role: Role) -> None:
+@pytest.mark.parametrize("role", StoreRole)
+def test_every_call_of_the_admin_api_is_denied(job: Job, role: StoreRole) -> None:
     key = job.key("team-a", role)
     admin = open_admin(access(job.server, key))
     answers = {name: refusal(lambda call=call: call(admin, key)) for name, call in CALLS.items()}
@@ -225,7 +227,7 @@ def test_the_administrator_is_denied_none_of_them(tmp_path: Path) -> None:
     with running_minio(tmp_path / "minio") as server:
         job = Job(server, tmp_path / "job")
         assert job.wants(*TENANTS).run() == 0, job.said
-        key = job.key("team-a", Role.RUNNER)
+        key = job.key("team-a", StoreRole.RUNNER)
         admin = open_admin(access(server, root(server)))
         answers = {}
         for name, call in CALLS.items():
@@ -237,8 +239,8 @@ def test_the_administrator_is_denied_none_of_them(tmp_path: Path) -> None:
     assert {"add_service_account", "user_add", "policy_set", "user_info", "user_remove"} <= done
 
 
-@pytest.mark.parametrize("role", Role)
-def test_what_no_policy_is_asked_for_tells_and_changes_nothing(job: Job, role: Role) -> None:
+@pytest.mark.parametrize("role", StoreRole)
+def test_what_no_policy_is_asked_for_tells_and_changes_nothing(job: Job, role: StoreRole) -> None:
     key = job.key("team-a", role)
     admin = open_admin(access(job.server, key))
     told = json.loads(admin.account_info(prefix_usage=True))
@@ -255,8 +257,8 @@ def test_what_no_policy_is_asked_for_tells_and_changes_nothing(job: Job, role: R
 
 def test_the_account_information_would_name_every_tenant(job: Job) -> None:
     """Without the denial: the control of the test above."""
-    key, store = job.key("team-a", Role.SERVER), administered(job.server)
-    with granted_alone(store, Role.SERVER):
+    key, store = job.key("team-a", StoreRole.SERVER), administered(job.server)
+    with granted_alone(store, StoreRole.SERVER):
         told = json.loads(open_admin(access(job.server, key)).account_info(prefix_usage=True))
     assert [bucket["name"] for bucket in told["Buckets"]] == [MODELS]
 
@@ -276,8 +278,8 @@ def send(server: Minio, key: StoreKey, method: str, path: str) -> tuple[int, str
     return answer.status, code_of(MinioAdminException(str(answer.status), body.decode()))
 
 
-@pytest.mark.parametrize("role", Role)
-def test_every_other_request_is_denied(job: Job, role: Role) -> None:
+@pytest.mark.parametrize("role", StoreRole)
+def test_every_other_request_is_denied(job: Job, role: StoreRole) -> None:
     key = job.key("team-a", role)
     words = {"own": key.access_key, "other": OTHER, "bucket": MODELS}
     answers = {route: send(job.server, key, route[0], route[1].format(**words)) for route in ROUTES}
@@ -368,7 +370,7 @@ def codes(client: Any) -> dict[str, str]:
 
 @pytest.mark.parametrize("asked", ASKED, ids=["15 minutes", "7 days", "with a policy of its own"])
 def test_a_token_opens_nothing_whatever_its_holder_claims(job: Job, asked: dict[str, Any]) -> None:
-    key = job.key("team-a", Role.RUNNER)
+    key = job.key("team-a", StoreRole.RUNNER)
     assert set(codes(open_store(access(job.server, key))).values()) == {""}, "the control"
     opened = token(job.server, key, **asked)
     for claim in (
@@ -394,7 +396,7 @@ def test_a_token_opens_nothing_whatever_its_holder_claims(job: Job, asked: dict[
     assert refusal(admin.add_service_account) == (403, "AccessDenied")
     assert refusal(lambda: admin.user_add("somebody", "a-secret-of-his")) == (403, "AccessDenied")
     assert refusal(lambda: admin.user_add(key.access_key, "another-secret"))[0] in (400, 403)
-    unchanged(job.server, key, Role.RUNNER)
+    unchanged(job.server, key, StoreRole.RUNNER)
 
 
 def test_in_slipways_own_store_nobody_gets_a_token(tmp_path: Path) -> None:
@@ -403,21 +405,21 @@ def test_in_slipways_own_store_nobody_gets_a_token(tmp_path: Path) -> None:
         job = Job(server, tmp_path / "job")
         assert job.wants("team-a").run() == 0, job.said
         server.client().put_object(Bucket=MODELS, Key="team-a/x", Body=b"x")
-        for key in (*(job.key("team-a", role) for role in Role), root(server)):
+        for key in (*(job.key("team-a", role) for role in StoreRole), root(server)):
             for asked in ({}, *ASKED):
                 with pytest.raises(ClientError) as refused:
                     token(server, key, **asked)
                 assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
                 assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
-        for role in Role:
+        for role in StoreRole:
             unchanged(server, job.key("team-a", role), role)
 
 
 def test_the_keys_pass_the_check_of_a_store_elsewhere(job: Job) -> None:
-    keys = {(tenant, role): job.key(tenant, role) for tenant in TENANTS for role in Role}
+    keys = {(tenant, role): job.key(tenant, role) for tenant in TENANTS for role in StoreRole}
     where = access(job.server, root(job.server))
     assert [*wrong_rights(where, Buckets(), TENANTS, keys)] == []
-    with granted_alone(administered(job.server), Role.EDITOR):
+    with granted_alone(administered(job.server), StoreRole.EDITOR):
         found = [*wrong_rights(where, Buckets(), ("team-a",), keys)]
     by_token = "opens what it may by a token of AssumeRole"
     assert [each.partition(",")[0] for each in found] == [
@@ -426,7 +428,7 @@ def test_the_keys_pass_the_check_of_a_store_elsewhere(job: Job) -> None:
         f"team-a.editor: the key {by_token}",
         f"team-a.editor: the key {by_token} and the header principaltype: User",
     ]
-    unchanged(job.server, job.key("team-a", Role.EDITOR), Role.EDITOR)
+    unchanged(job.server, job.key("team-a", StoreRole.EDITOR), StoreRole.EDITOR)
 
 
 # --- what was made before the denials ---------------------------------------------------------------------
@@ -435,7 +437,7 @@ def test_the_keys_pass_the_check_of_a_store_elsewhere(job: Job) -> None:
 class granted_alone:  # noqa: N801  # reads as what it does
     """For a while, a role's policy without the denials, as Slipway wrote it before."""
 
-    def __init__(self, store: Store, role: Role) -> None:
+    def __init__(self, store: Store, role: StoreRole) -> None:
         self.store, self.name = store, policy_name("team-a", role)
         self.before = json.loads(store.admin.policy_list())[self.name]
         self.former = policy("team-a", role, Buckets())
@@ -451,8 +453,8 @@ def administered(server: Minio) -> Store:
     return Store(server.access)
 
 
-@pytest.mark.parametrize("role", Role)
-def test_what_a_step_made_before_is_removed_by_the_next_up(job: Job, role: Role) -> None:
+@pytest.mark.parametrize("role", StoreRole)
+def test_what_a_step_made_before_is_removed_by_the_next_up(job: Job, role: StoreRole) -> None:
     key, store = job.key("team-a", role), administered(job.server)
     policies = _canonical(json.loads(store.admin.policy_list()))
     store.admin.policy_add(policy_name("team-a", role), policy=policy("team-a", role, Buckets()))

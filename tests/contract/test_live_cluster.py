@@ -14,7 +14,7 @@ from infra.settings.models import DevSettings, LocalSettings
 from infra.stack.check import can_grow, live_claims, refuse_live_sizes, refuse_settings
 from infra.stack.declared import DeclaredObject
 from infra.stack.live_cluster import LiveCluster
-from infra.stack.volumes import GIB, Held, wanted_claims
+from infra.stack.volumes import GIB, ExistingClaim, wanted_claims
 from slipway.core.errors import FailedError, UsageError
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
@@ -189,7 +189,9 @@ def test_the_api_server_refuses_what_is_refused_before_it_is_asked(claim, cluste
     """The premise: these are the two refusals that an `up` would meet half-way."""
     wanted = wanted_claims(LocalSettings(environment="local"))
     assert live_claims(live, wanted) == {
-        ("kubeflow", "ml-pipeline-data"): Held(requested=2 * GIB, capacity=2 * GIB, storage_class=claim)
+        ("kubeflow", "ml-pipeline-data"): ExistingClaim(
+            requested=2 * GIB, capacity=2 * GIB, storage_class=claim
+        )
     }
     assert not can_grow(live, claim)
     assert ask_for(cluster, "4Gi").status_code == 403

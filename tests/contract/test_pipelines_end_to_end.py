@@ -31,7 +31,7 @@ class Stack:
     store: Any
     folder: Path
 
-    def run(self, pipeline: str, **parameters: Any) -> tuple[run.RunResult, outcome.Outcome]:
+    def run(self, pipeline: str, **parameters: Any) -> tuple[run.RunResult, outcome.RunOutcome]:
         uploaded = upload(self.client, self.outputs, TENANT, pipeline)
         run_id = run.start(self.client, self.outputs, TENANT, uploaded, parameters)
         lines: list[str] = []

@@ -22,7 +22,7 @@ from support.promotions import (
 )
 
 from infra.contract import Gates
-from serving.record import PromotionRecord
+from serving.promotion_record import PromotionRecord
 from serving.rollout import ConflictError, Promoter
 from slipway.core.errors import FailedError, UsageError
 from storage.client import StoreAccess, open_store

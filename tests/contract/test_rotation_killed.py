@@ -16,7 +16,7 @@ from support.mortal_minio import MortalMinio, mortal_minio
 
 from storage.administered_store import Store
 from storage.client import StoreAccess, open_store
-from storage.keys import Role, StoreKey, tenant_key
+from storage.keys import StoreKey, StoreRole, tenant_key
 from storage.reconcile import main
 
 pytestmark = pytest.mark.contract
@@ -48,11 +48,11 @@ class Rotation:
         self.secret = secrets.token_hex(16)
         self.said = ""
         (folder / "users").mkdir(parents=True)
-        for role, generation in product(Role, (1, 2)):
+        for role, generation in product(StoreRole, (1, 2)):
             key = self.key(role, generation)
             (folder / "users" / key.access_key).write_text(key.secret_key.get_secret_value())
 
-    def key(self, role: Role, generation: int) -> StoreKey:
+    def key(self, role: StoreRole, generation: int) -> StoreKey:
         return tenant_key(self.secret, "team-a", role, generation)
 
     def wants(self, generation: int, *, former_keys: bool = False) -> None:
@@ -74,11 +74,11 @@ class Rotation:
         assert not [each for each in hidden if each in self.said]
         return code
 
-    def opens(self, generation: int) -> set[Role]:
+    def opens(self, generation: int) -> set[StoreRole]:
         """Roles whose key of this generation lists the tenant's models, as each may."""
-        return {role for role in Role if self._opens(role, generation)}
+        return {role for role in StoreRole if self._opens(role, generation)}
 
-    def _opens(self, role: Role, generation: int) -> bool:
+    def _opens(self, role: StoreRole, generation: int) -> bool:
         key = self.key(role, generation)
         access = StoreAccess(endpoint=self.minio.url, region="us-east-1", key=key)
         client = open_store(access, retries=0)
@@ -95,7 +95,7 @@ def rotation(store: MortalMinio, tmp_path: Path) -> Rotation:
     job = Rotation(store.server, tmp_path / "job")
     job.wants(1)
     assert job.run() == 0, job.said
-    assert (job.opens(1), job.opens(2)) == (set(Role), set())
+    assert (job.opens(1), job.opens(2)) == (set(StoreRole), set())
     return job
 
 
@@ -112,7 +112,7 @@ def test_a_store_killed_during_a_rotation_takes_the_old_key_or_the_new(
         rotation.wants(2)
     if overlapping and step == "remove-user":
         assert rotation.run() == 0, rotation.said
-        assert rotation.opens(1) == rotation.opens(2) == set(Role)
+        assert rotation.opens(1) == rotation.opens(2) == set(StoreRole)
         rotation.wants(2)
     fault = Fault(path=f"/{step}", times=1, lose_answer=answered)
     fault.before, fault.after = (None, store.kill) if answered else (store.kill, None)
@@ -121,10 +121,10 @@ def test_a_store_killed_during_a_rotation_takes_the_old_key_or_the_new(
     assert fault.times == 0, "it was killed where it should be"
     store.start()
     kept = 1 if step == "add-user" else 2
-    assert rotation.opens(kept) == set(Role), f"no reader of generation {kept} notices"
+    assert rotation.opens(kept) == set(StoreRole), f"no reader of generation {kept} notices"
     assert rotation.run() == 0, rotation.said
-    assert rotation.opens(2) == set(Role)
-    assert rotation.opens(1) == (set(Role) if overlapping and step == "add-user" else set())
+    assert rotation.opens(2) == set(StoreRole)
+    assert rotation.opens(1) == (set(StoreRole) if overlapping and step == "add-user" else set())
     assert rotation.run() == 0
     assert rotation.said == "the store is as desired; 0 changes\n"
 
@@ -149,7 +149,7 @@ def test_a_job_killed_during_a_rotation_is_ended_by_the_next(rotation, monkeypat
         patch.setattr(Store, "__init__", doomed)
         with pytest.raises(KilledError):
             rotation.run()
-    assert rotation.opens(1) == set(Role)
-    assert rotation.opens(2) == (set(Role) if step == "user_remove" else set())
+    assert rotation.opens(1) == set(StoreRole)
+    assert rotation.opens(2) == (set(StoreRole) if step == "user_remove" else set())
     assert rotation.run() == 0, rotation.said
-    assert (rotation.opens(1), rotation.opens(2)) == (set(), set(Role))
+    assert (rotation.opens(1), rotation.opens(2)) == (set(), set(StoreRole))

@@ -23,7 +23,7 @@ from storage import credential_verifier
 from storage.administration import accounts_of, open_admin
 from storage.client import StoreAccess, open_store
 from storage.credential_verifier import CredentialVerifier
-from storage.keys import Role, StoreKey, root_key, tenant_key
+from storage.keys import StoreKey, StoreRole, root_key, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
 from storage.reconcile import main
@@ -49,7 +49,7 @@ class Platform:
     before_job: Callable[[], None] = lambda: None
     after_up: Callable[[], None] = lambda: None
 
-    def key(self, role: Role, generation: int) -> StoreKey:
+    def key(self, role: StoreRole, generation: int) -> StoreKey:
         return tenant_key(self.stack_secret, "team-a", role, generation)
 
     def access(self, key: StoreKey) -> StoreAccess:
@@ -95,7 +95,7 @@ class Platform:
         for old in users.iterdir():
             old.unlink()
         for generation in tenant.generations:
-            for role in Role:
+            for role in StoreRole:
                 key = self.key(role, generation)
                 (users / key.access_key).write_text(key.secret_key.get_secret_value())
         environment = {
@@ -112,20 +112,20 @@ class Platform:
         assert self.secret_holds == state.generation
 
     def prove_valid(self, generation: int) -> None:
-        for role in Role:
+        for role in StoreRole:
             self.verifier.prove_valid(role, self.key(role, generation))
 
     def accounts(self, generation: int) -> tuple[str, ...]:
         admin = open_admin(self.access(self.root))
-        users = [self.key(role, generation).access_key for role in Role]
+        users = [self.key(role, generation).access_key for role in StoreRole]
         return tuple(account for user in users for account in accounts_of(admin, user))
 
     def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
-        for role in Role:
+        for role in StoreRole:
             self.verifier.prove_dead(role, self.key(role, generation))
         self.verifier.prove_accounts_dead(accounts)
 
-    def own_account(self, role: Role, generation: int, name: str) -> StoreKey:
+    def own_account(self, role: StoreRole, generation: int, name: str) -> StoreKey:
         """Have a user make a service account for itself, as a leaked key could before its denials."""
         key = self.key(role, generation)
         self.without_denials(role)
@@ -135,7 +135,7 @@ class Platform:
         admin.add_service_account(access_key=name, secret_key=secret)
         return StoreKey(access_key=name, secret_key=secret)
 
-    def without_denials(self, role: Role) -> None:
+    def without_denials(self, role: StoreRole) -> None:
         """Set the policy that Slipway wrote before; the next `up` sets today's."""
         admin = open_admin(self.access(self.root))
         admin.policy_add(policy_name("team-a", role), policy=policy("team-a", role, BUCKETS))
@@ -145,7 +145,7 @@ class Platform:
 
 
 @contextmanager
-def reading(platform: Platform, role: Role) -> Iterator[list[str]]:
+def reading(platform: Platform, role: StoreRole) -> Iterator[list[str]]:
     """Read a model every 50 ms with whichever key the role's Secret holds; yields what failed."""
     stop, failed, count = threading.Event(), [], [0]
     clients: dict[int, Any] = {}
@@ -195,13 +195,13 @@ def platform(running: tuple[Minio, list["subprocess.Popen[bytes]"]], folder: Pat
 
 
 def test_nobody_who_reads_the_secret_notices_and_all_that_was_old_is_dead(platform: Platform) -> None:
-    old = [platform.own_account(role, 1, f"own-{role}") for role in (Role.SERVER, Role.EDITOR)]
+    old = [platform.own_account(role, 1, f"own-{role}") for role in (StoreRole.SERVER, StoreRole.EDITOR)]
     sessions = boto3.client(
         "sts",
         endpoint_url=platform.server.url,
         region_name="us-east-1",
-        aws_access_key_id=platform.key(Role.SERVER, 1).access_key,
-        aws_secret_access_key=platform.key(Role.SERVER, 1).secret_key.get_secret_value(),
+        aws_access_key_id=platform.key(StoreRole.SERVER, 1).access_key,
+        aws_secret_access_key=platform.key(StoreRole.SERVER, 1).secret_key.get_secret_value(),
     )
     session = sessions.assume_role(RoleArn="arn:aws:iam::123456789012:role/x", RoleSessionName="mine")
     borrowed = boto3.client(
@@ -214,18 +214,18 @@ def test_nobody_who_reads_the_secret_notices_and_all_that_was_old_is_dead(platfo
     )
     borrowed.list_objects_v2(Bucket=BUCKETS.models, Prefix="team-a/")
     assert [platform.code(key) for key in old] == [credential_verifier.OPEN, credential_verifier.OPEN]
-    with reading(platform, Role.SERVER) as failed:
+    with reading(platform, StoreRole.SERVER) as failed:
         done = rotate(platform)
     assert failed == []
     assert (done.generation, set(done.accounts)) == (2, {"own-server", "own-editor"})
     assert [platform.code(key) for key in old] == [credential_verifier.UNKNOWN, credential_verifier.UNKNOWN]
-    for role in Role:
+    for role in StoreRole:
         assert platform.code(platform.key(role, 1)) == credential_verifier.UNKNOWN
     with pytest.raises(ClientError) as refused:
         borrowed.list_objects_v2(Bucket=BUCKETS.models, Prefix="team-a/")
     assert refused.value.response["Error"]["Code"] in {"AccessDenied", "InvalidAccessKeyId"}
     users = json.loads(open_admin(platform.access(platform.root)).user_list())
-    assert sorted(users) == sorted(platform.key(role, 2).access_key for role in Role)
+    assert sorted(users) == sorted(platform.key(role, 2).access_key for role in StoreRole)
 
 
 def test_each_state_is_reached_once_and_a_rerun_changes_nothing(platform: Platform) -> None:
@@ -242,8 +242,8 @@ def test_a_file_that_was_put_back_lets_no_dead_key_in(platform: Platform) -> Non
     rotate(platform)
     assert platform.reconcile(StoreTenant(name="team-a", key_generation=1)) == 2
     assert "team-a is to have keys of generation 1" in platform.said
-    assert platform.code(platform.key(Role.SERVER, 1)) == credential_verifier.UNKNOWN
-    assert platform.code(platform.key(Role.SERVER, 2)) == credential_verifier.OPEN
+    assert platform.code(platform.key(StoreRole.SERVER, 1)) == credential_verifier.UNKNOWN
+    assert platform.code(platform.key(StoreRole.SERVER, 2)) == credential_verifier.OPEN
 
 
 def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
@@ -251,7 +251,7 @@ def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
 
     def make_one() -> None:
         if not made:
-            made.append(platform.own_account(Role.EDITOR, 2, "own-new"))
+            made.append(platform.own_account(StoreRole.EDITOR, 2, "own-new"))
             assert platform.code(made[0]) == credential_verifier.OPEN, "the control"
 
     platform.after_up = make_one
@@ -263,12 +263,12 @@ def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
 def test_a_proof_fails_where_the_old_key_lives_or_the_new_one_does_not(platform: Platform) -> None:
     verifier = replace(platform.verifier, patience=0)
     with pytest.raises(FailedError, match="answered OK where key team-a-server-1"):
-        verifier.prove_dead(Role.SERVER, platform.key(Role.SERVER, 1))
+        verifier.prove_dead(StoreRole.SERVER, platform.key(StoreRole.SERVER, 1))
     with pytest.raises(FailedError, match="answered InvalidAccessKeyId where key team-a-server-2"):
-        verifier.prove_valid(Role.SERVER, platform.key(Role.SERVER, 2))
+        verifier.prove_valid(StoreRole.SERVER, platform.key(StoreRole.SERVER, 2))
     with pytest.raises(FailedError, match="answered OK where key"):
-        verifier.prove_valid(Role.SERVER, platform.root)
-    account = platform.own_account(Role.SERVER, 1, "own-alive")
+        verifier.prove_valid(StoreRole.SERVER, platform.root)
+    account = platform.own_account(StoreRole.SERVER, 1, "own-alive")
     with pytest.raises(FailedError, match="answered SignatureDoesNotMatch where key own-alive"):
         verifier.prove_accounts_dead([account.access_key])
 
@@ -298,10 +298,10 @@ def test_minio_killed_in_a_rotation_is_a_message_and_a_rerun_ends_it(
     assert "did not answer" in str(failed.value)
     # What the Secret holds is known to the store once it is back, whatever was cut off.
     processes.append(start_minio(server, platform.folder))
-    assert platform.code(platform.key(Role.SERVER, platform.secret_holds)) == credential_verifier.OPEN
+    assert platform.code(platform.key(StoreRole.SERVER, platform.secret_holds)) == credential_verifier.OPEN
     done = rotate(platform)
     assert (done.generation, done.continued) == (2, True)
-    assert platform.code(platform.key(Role.SERVER, 1)) == credential_verifier.UNKNOWN
+    assert platform.code(platform.key(StoreRole.SERVER, 1)) == credential_verifier.UNKNOWN
     assert platform.server.read(BUCKETS.models, MODEL) == b"weights"
 
 
@@ -329,7 +329,7 @@ def test_no_key_is_in_the_desired_state() -> None:
     secret = secrets.token_urlsafe(32)
     tenant = StoreTenant(name="team-a", key_generation=2, former_keys=True)
     text = desired_state(MinioSettings(), (tenant,))
-    keys = [tenant_key(secret, "team-a", role, generation) for role in Role for generation in (1, 2)]
+    keys = [tenant_key(secret, "team-a", role, generation) for role in StoreRole for generation in (1, 2)]
     hidden = [secret, *(key.secret_key.get_secret_value() for key in [*keys, root_key(secret)])]
     assert not [each for each in hidden if each in text]
     assert '"former_keys": true' in text

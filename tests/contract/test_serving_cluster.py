@@ -207,9 +207,9 @@ def test_the_store_key_is_read_from_the_secret_and_never_shown(place, server):
 
 
 def access_errors():
-    from storage.client import asking
+    from storage.client import translated_errors
 
-    return asking("list")
+    return translated_errors("list")
 
 
 def test_a_cluster_that_is_down_or_unknown_is_said_to_be(place, tmp_path):

@@ -10,7 +10,7 @@ from support.pulumi_cli import Project
 
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
-from slipway.operations import deleted_objects
+from slipway.operations import missing_objects
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PROGRAM = """\
@@ -70,9 +70,9 @@ def policy(namespace: str) -> str:
 
 
 def test_a_deleted_object_is_told_of_and_put_back(stack, cluster, namespace):
-    assert deleted_objects.find(stack) == deleted_objects.Missing(checked=2)
+    assert missing_objects.find(stack) == missing_objects.MissingObjects(checked=2)
     cluster.delete(policy(namespace)).raise_for_status()
-    gone = deleted_objects.find(stack)
+    gone = missing_objects.find(stack)
     assert gone.objects == (f"NetworkPolicy {namespace}/allow-dns",)
     assert gone.summary == f"1 of 2 missing: NetworkPolicy {namespace}/allow-dns"
 
@@ -82,7 +82,7 @@ def test_a_deleted_object_is_told_of_and_put_back(stack, cluster, namespace):
     assert cluster.get(policy(namespace)).status_code == 404, "a preview changes nothing"
     assert stack.up(refresh=True).changes["create"] == 1
     assert cluster.get(policy(namespace)).status_code == 200
-    assert deleted_objects.find(stack).objects == ()
+    assert missing_objects.find(stack).objects == ()
     assert not stack.up(refresh=True).changed
 
 
@@ -92,7 +92,7 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
         json={"spec": {"policyTypes": ["Egress"]}},
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
-    assert deleted_objects.find(stack).objects == (), "only what is missing is told of"
+    assert missing_objects.find(stack).objects == (), "only what is missing is told of"
     assert stack.preview(refresh=True).changes["update"] == 1
     stack.up(refresh=True)
     assert cluster.get(policy(namespace)).json()["spec"]["policyTypes"] == ["Ingress"]
@@ -101,14 +101,14 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
 def test_a_cluster_that_does_not_answer_is_told_of_and_not_taken_for_empty(stack, tmp_path):
     config = stack.project / "kubeconfig"
     config.write_text(config.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1"))
-    told = deleted_objects.find(stack)
+    told = missing_objects.find(stack)
     assert (told.checked, told.objects) == (None, ())
     assert told.summary.startswith("not checked: The cluster does not answer.")
 
 
 def test_nothing_of_a_secret_is_told(stack, cluster, namespace):
     cluster.delete(f"/api/v1/namespaces/{namespace}/secrets/key").raise_for_status()
-    told = deleted_objects.find(stack)
+    told = missing_objects.find(stack)
     assert told.objects == (f"Secret {namespace}/key",)
     assert "shibboleth" not in told.model_dump_json()
 

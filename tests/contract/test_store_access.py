@@ -15,7 +15,7 @@ from support.minio import Minio, running_minio
 from storage.administered_store import Store
 from storage.client import StoreAccess, open_store
 from storage.desired_state import DesiredState
-from storage.keys import Role, StoreKey, tenant_key
+from storage.keys import StoreKey, StoreRole, tenant_key
 from storage.layout import alias_key, history_key, version_prefix
 from storage.lifecycle import read_rules
 from storage.reconcile import reconcile
@@ -33,26 +33,26 @@ WRITE = frozenset({"put", "copy", "multipart"})
 NOTHING: frozenset[str] = frozenset()
 MAY = {
     # The bucket of runs keeps no versions: there the only one, "null", is the object itself.
-    (Role.RUNNER, "run"): READ | WRITE | {"delete", "delete version"},
-    (Role.RUNNER, "version"): READ,
-    (Role.RUNNER, "record"): READ,
-    (Role.RUNNER, "data"): READ,
-    (Role.SERVER, "run"): NOTHING,
-    (Role.SERVER, "version"): READ,
-    (Role.SERVER, "record"): READ,
-    (Role.SERVER, "data"): NOTHING,
-    (Role.EDITOR, "run"): READ,
-    (Role.EDITOR, "version"): READ,
-    (Role.EDITOR, "record"): READ,
-    (Role.EDITOR, "data"): READ | WRITE | {"delete"},
-    (Role.PROMOTER, "run"): READ,
-    (Role.PROMOTER, "version"): READ | WRITE,
-    (Role.PROMOTER, "record"): READ | WRITE,
-    (Role.PROMOTER, "data"): READ,
-    (Role.COLLECTOR, "run"): NOTHING,
-    (Role.COLLECTOR, "version"): READ | {"delete", "delete version"},
-    (Role.COLLECTOR, "record"): READ | {"delete"},
-    (Role.COLLECTOR, "data"): NOTHING,
+    (StoreRole.RUNNER, "run"): READ | WRITE | {"delete", "delete version"},
+    (StoreRole.RUNNER, "version"): READ,
+    (StoreRole.RUNNER, "record"): READ,
+    (StoreRole.RUNNER, "data"): READ,
+    (StoreRole.SERVER, "run"): NOTHING,
+    (StoreRole.SERVER, "version"): READ,
+    (StoreRole.SERVER, "record"): READ,
+    (StoreRole.SERVER, "data"): NOTHING,
+    (StoreRole.EDITOR, "run"): READ,
+    (StoreRole.EDITOR, "version"): READ,
+    (StoreRole.EDITOR, "record"): READ,
+    (StoreRole.EDITOR, "data"): READ | WRITE | {"delete"},
+    (StoreRole.PROMOTER, "run"): READ,
+    (StoreRole.PROMOTER, "version"): READ | WRITE,
+    (StoreRole.PROMOTER, "record"): READ | WRITE,
+    (StoreRole.PROMOTER, "data"): READ,
+    (StoreRole.COLLECTOR, "run"): NOTHING,
+    (StoreRole.COLLECTOR, "version"): READ | {"delete", "delete version"},
+    (StoreRole.COLLECTOR, "record"): READ | {"delete"},
+    (StoreRole.COLLECTOR, "data"): NOTHING,
 }
 
 
@@ -76,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
                 "run_retention_days": 90,
             }
         )
-        keys = [tenant_key(SECRET, tenant, role) for tenant in TENANTS for role in Role]
+        keys = [tenant_key(SECRET, tenant, role) for tenant in TENANTS for role in StoreRole]
         reconcile(
             Store(running.access),
             desired,
@@ -87,13 +87,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
 
 
 @pytest.fixture(scope="module")
-def opened(server: Minio) -> Callable[[str, Role], Any]:
+def opened(server: Minio) -> Callable[[str, StoreRole], Any]:
     clients = {
         (tenant, role): open_store(
             StoreAccess(endpoint=server.url, region="us-east-1", key=tenant_key(SECRET, tenant, role))
         )
         for tenant in TENANTS
-        for role in Role
+        for role in StoreRole
     }
     return lambda tenant, role: clients[tenant, role]
 
@@ -137,9 +137,9 @@ def written(root: Any, bucket: str, key: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["run", "version", "record", "data"])
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", StoreRole)
 def test_each_role_does_exactly_its_own_and_nothing_of_another_tenant(
-    server: Minio, opened: Callable[[str, Role], Any], role: Role, kind: str
+    server: Minio, opened: Callable[[str, StoreRole], Any], role: StoreRole, kind: str
 ) -> None:
     root = server.client()
     for mine, theirs in (TENANTS, TENANTS[::-1]):
@@ -166,9 +166,9 @@ def test_each_role_does_exactly_its_own_and_nothing_of_another_tenant(
         assert root.get_object(Bucket=bucket, Key=key)["Body"].read() == b"there"
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", StoreRole)
 def test_nothing_is_copied_from_another_tenant_to_where_a_role_may_write(
-    server: Minio, opened: Callable[[str, Role], Any], role: Role
+    server: Minio, opened: Callable[[str, StoreRole], Any], role: StoreRole
 ) -> None:
     root = server.client()
     for mine, theirs in (TENANTS, TENANTS[::-1]):
@@ -183,9 +183,9 @@ def test_nothing_is_copied_from_another_tenant_to_where_a_role_may_write(
                 assert ended == "AccessDenied 403"
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", StoreRole)
 def test_nobody_lists_above_their_own_prefix_or_names_another_tenant(
-    opened: Callable[[str, Role], Any], role: Role
+    opened: Callable[[str, StoreRole], Any], role: StoreRole
 ) -> None:
     for mine, theirs in (TENANTS, TENANTS[::-1]):
         client = opened(mine, role)
@@ -197,9 +197,9 @@ def test_nobody_lists_above_their_own_prefix_or_names_another_tenant(
             assert answer(lambda: client.list_multipart_uploads(Bucket=bucket)) == "AccessDenied 403"  # noqa: B023
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", StoreRole)
 def test_no_role_changes_a_bucket_and_few_read_how_it_is_set_up(
-    opened: Callable[[str, Role], Any], role: Role
+    opened: Callable[[str, StoreRole], Any], role: StoreRole
 ) -> None:
     client = opened("team-a", role)
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}
@@ -218,21 +218,21 @@ def test_no_role_changes_a_bucket_and_few_read_how_it_is_set_up(
             "bucket": lambda: client.delete_bucket(Bucket=bucket),  # noqa: B023
         }
         assert {name: answer(call) for name, call in changes.items()} == dict.fromkeys(changes, denied)
-        reads_lifecycle = bucket == MODELS and role in {Role.PROMOTER, Role.EDITOR}
+        reads_lifecycle = bucket == MODELS and role in {StoreRole.PROMOTER, StoreRole.EDITOR}
         told = answer(lambda: client.get_bucket_lifecycle_configuration(Bucket=bucket))  # noqa: B023
         assert told == ("NoSuchLifecycleConfiguration 404" if reads_lifecycle else denied)
         told = answer(lambda: client.get_bucket_versioning(Bucket=bucket))  # noqa: B023
-        assert told == ("ok" if (role, bucket) == (Role.COLLECTOR, MODELS) else denied)
+        assert told == ("ok" if (role, bucket) == (StoreRole.COLLECTOR, MODELS) else denied)
     assert answer(lambda: client.create_bucket(Bucket="another")) == denied
     assert answer(lambda: client.get_object(Bucket="no-such-bucket", Key="x")) == denied
-    if role in {Role.PROMOTER, Role.EDITOR}:
+    if role in {StoreRole.PROMOTER, StoreRole.EDITOR}:
         assert read_rules(client, MODELS) == []
 
 
 def test_a_collector_deletes_no_log_and_no_old_alias_whatever_a_model_is_called(
-    server: Minio, opened: Callable[[str, Role], Any]
+    server: Minio, opened: Callable[[str, StoreRole], Any]
 ) -> None:
-    root, client = server.client(), opened("team-a", Role.COLLECTOR)
+    root, client = server.client(), opened("team-a", StoreRole.COLLECTOR)
     for model in ("iris", "versions", "history", "aliases"):
         denied = "AccessDenied 403"
         for key, expected in {
@@ -249,9 +249,9 @@ def test_a_collector_deletes_no_log_and_no_old_alias_whatever_a_model_is_called(
 
 
 def test_who_shows_no_key_or_a_wrong_one_gets_nothing(server: Minio) -> None:
-    known = tenant_key(SECRET, "team-a", Role.SERVER)
+    known = tenant_key(SECRET, "team-a", StoreRole.SERVER)
     wrong = StoreKey(
-        access_key=known.access_key, secret_key=tenant_key(SECRET, "team-a", Role.EDITOR).secret_key
+        access_key=known.access_key, secret_key=tenant_key(SECRET, "team-a", StoreRole.EDITOR).secret_key
     )
     nobody = StoreKey(access_key="team-a-server-9", secret_key=known.secret_key)
     bucket, key = place("version", "team-a")

@@ -20,8 +20,8 @@ from storage.client import StoreAccess, is_precondition, open_store
 from storage.conformance import (
     BucketPolicyAdministration,
     Capability,
+    CheckOutcome,
     MinioAdministration,
-    Outcome,
     StoreReport,
     requirements,
     run,
@@ -78,13 +78,13 @@ def buckets(server: Any) -> list[str]:
 def results(report: StoreReport) -> dict[Capability, str]:
     return {
         found.capability: f"{found.outcome} {found.code or found.message}"
-        if found.outcome is not Outcome.PASSED
+        if found.outcome is not CheckOutcome.PASSED
         else "passed"
         for found in report.capabilities
     }
 
 
-def outcome(report: StoreReport, capability: Capability) -> Outcome:
+def outcome(report: StoreReport, capability: Capability) -> CheckOutcome:
     [found] = [found for found in report.capabilities if found.capability is capability]
     return found.outcome
 
@@ -134,7 +134,7 @@ def settled(report: StoreReport) -> StoreReport:
     """
     races = [check for check in report.checks if check.capability is Capability.RACE]
     assert all(re.fullmatch(r"8 rounds of 16|[2-9] of 16 writers won .*", check.message) for check in races)
-    told = {"outcome": Outcome.FAILED, "message": "now and then two of 16 writers win"}
+    told = {"outcome": CheckOutcome.FAILED, "message": "now and then two of 16 writers win"}
     checks = tuple(check.model_copy(update=told) if check in races else check for check in report.checks)
     return report.model_copy(update={"checks": checks, "capabilities": capabilities(checks)})
 
@@ -196,7 +196,7 @@ def test_a_store_with_an_authority_of_its_own_is_tested_over_tls(
         report = run(dataclasses.replace(access(server), ca=signer.pem), checks=needed)
         with pytest.raises(FailedError):
             run(dataclasses.replace(access(server), ca=authority().pem), checks=needed)
-    assert [check for check in report.checks if check.outcome is not Outcome.PASSED] == []
+    assert [check for check in report.checks if check.outcome is not CheckOutcome.PASSED] == []
 
 
 def test_a_lost_condition_is_told_as_such_over_tls(tmp_path: Path) -> None:
@@ -233,8 +233,8 @@ def test_in_a_given_bucket_nothing_else_is_touched_and_no_setting(minio: Minio) 
     client.put_object(Bucket="given", Key="slipway-conformance", Body=b"another's")
     client.put_object(Bucket="given", Key="kept", Body=b"kept")
     report = run(access(minio), bucket="given", administration=MinioAdministration(access(minio)))
-    assert outcome(report, Capability.POLICY) is Outcome.PASSED
-    untested = {found.capability for found in report.capabilities if found.outcome is Outcome.UNTESTED}
+    assert outcome(report, Capability.POLICY) is CheckOutcome.PASSED
+    untested = {found.capability for found in report.capabilities if found.outcome is CheckOutcome.UNTESTED}
     assert untested == {Capability.VERSIONING, Capability.LIFECYCLE, Capability.ABANDONED_UPLOADS}
     assert report.usable
     assert minio.keys("given") == ["kept", "slipway-conformance"]
@@ -242,7 +242,7 @@ def test_in_a_given_bucket_nothing_else_is_touched_and_no_setting(minio: Minio) 
     assert buckets(minio) == ["given"]
     client.put_bucket_versioning(Bucket="given", VersioningConfiguration={"Status": "Enabled"})
     report = run(access(minio), bucket="given", checks=of(Capability.VERSIONING))
-    assert outcome(report, Capability.VERSIONING) is Outcome.PASSED
+    assert outcome(report, Capability.VERSIONING) is CheckOutcome.PASSED
     found = client.list_object_versions(Bucket="given")
     assert [version["Key"] for version in found["Versions"]] == ["kept", "slipway-conformance"]
     assert "DeleteMarkers" not in found
@@ -313,7 +313,7 @@ def test_a_store_that_ignores_a_header_is_found_out(
 ) -> None:
     report = run(access(minio), opens=Opening(operation, header), checks=of(*missed, *kept))
     found = {capability: outcome(report, capability) for capability in missed | kept}
-    assert found == dict.fromkeys(missed, Outcome.FAILED) | dict.fromkeys(kept, Outcome.PASSED)
+    assert found == dict.fromkeys(missed, CheckOutcome.FAILED) | dict.fromkeys(kept, CheckOutcome.PASSED)
     assert not report.usable
     assert missed <= {refusal.capability for refusal in requirements(report) if refusal.fatal}
 
@@ -394,7 +394,7 @@ def test_a_policy_that_holds_nothing_is_found_out(
     monkeypatch.setattr("storage.conformance.identity._PROPAGATION", 1.0)
     report = run(access(minio), administration=administration(access(minio)), checks=of(Capability.POLICY))
     [found] = [found for found in report.capabilities if found.capability is Capability.POLICY]
-    assert (found.outcome, found.message) == (Outcome.FAILED, said)
+    assert (found.outcome, found.message) == (CheckOutcome.FAILED, said)
     assert report.left_behind == ()
 
 
@@ -413,7 +413,7 @@ def test_a_store_that_refuses_for_another_reason_has_not_passed(minio: Minio) ->
 
     report = run(access(minio), opens=opens, checks=of(Capability.WRONG_KEY))
     [found] = [found for found in report.capabilities if found.capability is Capability.WRONG_KEY]
-    assert (found.outcome, found.code) == (Outcome.FAILED, "NoSuchKey")
+    assert (found.outcome, found.code) == (CheckOutcome.FAILED, "NoSuchKey")
 
 
 # --- a test that can't be begun ---------------------------------------------------------------------------

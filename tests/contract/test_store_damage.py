@@ -18,7 +18,7 @@ from support.promotions import FakeServing, key_of, promoter_on, write_run
 
 from slipway.core.errors import StoreError, UsageError
 from storage.administration import open_admin
-from storage.client import StoreAccess, asking, open_store
+from storage.client import StoreAccess, open_store, translated_errors
 from storage.registry.model_files import Staged
 from storage.registry.registry import Registry
 
@@ -129,7 +129,7 @@ def fill(client: Any, drive: Path) -> Iterator[str]:
         for number in count():
             body = os.urandom(size)
             try:
-                with asking("write it"):
+                with translated_errors("write it"):
                     client.put_object(Bucket="artifacts", Key=f"{size}-{number}", Body=body, IfNoneMatch="*")
             except StoreError as error:
                 refused += 1
@@ -146,7 +146,7 @@ def fill(client: Any, drive: Path) -> Iterator[str]:
         lambda: client.upload_part(**part, Body=bytes(5 * MIB)),
         lambda: client.put_object(Bucket="models", Key="record", Body=b"{}", IfNoneMatch="*"),
     ):
-        with pytest.raises(StoreError) as caught, asking("write it"):
+        with pytest.raises(StoreError) as caught, translated_errors("write it"):
             call()
         yield caught.value.cause
 

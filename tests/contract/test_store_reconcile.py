@@ -13,7 +13,7 @@ from support.minio import Minio, free_port, running_minio
 from support.reconciled import ARTIFACTS, DATA, MODELS, Job
 
 from storage.administered_store import Store
-from storage.keys import Role
+from storage.keys import StoreRole
 
 pytestmark = pytest.mark.contract
 
@@ -39,7 +39,7 @@ def refusal(call: Any, **arguments: Any) -> str:
 
 def test_a_run_uploads_in_parts_and_a_promoter_copies_and_swaps(job: Job) -> None:
     assert job.wants("team-a").run() == 0, job.said
-    runner, promoter = (job.client("team-a", role) for role in (Role.RUNNER, Role.PROMOTER))
+    runner, promoter = (job.client("team-a", role) for role in (StoreRole.RUNNER, StoreRole.PROMOTER))
     name = "team-a/runs/1/large"
     upload = runner.create_multipart_upload(Bucket=ARTIFACTS, Key=name)["UploadId"]
     part = runner.upload_part(Bucket=ARTIFACTS, Key=name, UploadId=upload, PartNumber=1, Body=b"x" * 10)
@@ -68,7 +68,7 @@ def test_a_rerun_changes_nothing(job: Job) -> None:
 def test_drift_is_mended(job: Job) -> None:
     assert job.wants("team-a").run() == 0, job.said
     store = Store(job.server.access)
-    access_key = job.key("team-a", Role.SERVER).access_key
+    access_key = job.key("team-a", StoreRole.SERVER).access_key
     store.admin.policy_set("readwrite", user=access_key)
     store.admin.user_disable(access_key)
     store.objects.delete_bucket_lifecycle(ARTIFACTS)
@@ -76,16 +76,16 @@ def test_drift_is_mended(job: Job) -> None:
     assert f"set user {access_key}" in job.said
     assert f"gave user {access_key} policy slipway-server-team-a" in job.said
     assert f"set lifecycle of bucket {ARTIFACTS}" in job.said
-    assert refusal(job.client("team-a", Role.SERVER).list_objects_v2, Bucket=MODELS) == "AccessDenied"
+    assert refusal(job.client("team-a", StoreRole.SERVER).list_objects_v2, Bucket=MODELS) == "AccessDenied"
 
 
 def test_a_rotation_ends_the_old_key_and_a_removal_all_of_them(job: Job) -> None:
     assert job.wants("team-a").run() == 0, job.said
-    client = job.client("team-a", Role.SERVER)
+    client = job.client("team-a", StoreRole.SERVER)
     client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
     assert job.wants("team-a", generation=2).run() == 0, job.said
     assert refusal(client.list_objects_v2, Bucket=MODELS, Prefix="team-a/") == "InvalidAccessKeyId"
-    client = job.client("team-a", Role.SERVER, 2)
+    client = job.client("team-a", StoreRole.SERVER, 2)
     client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
     store = Store(job.server.access)
     store.admin.user_add("somebody-else", secrets.token_hex(16))
@@ -123,7 +123,7 @@ def test_no_secret_is_ever_said(job: Job) -> None:
     assert job.run(MINIO_ROOT_PASSWORD=secrets.token_hex(16)) == 1
     said += job.said
     hidden = [job.server.secret_key, job.stack_secret]
-    hidden += [job.key(name, role).secret_key.get_secret_value() for name in TENANTS for role in Role]
+    hidden += [job.key(name, role).secret_key.get_secret_value() for name in TENANTS for role in StoreRole]
     assert not [secret for secret in hidden if secret in said]
 
 

@@ -9,7 +9,7 @@ import pytest
 from support import kserve, members
 from support.apiserver import api_server
 
-from infra.rbac import Role
+from infra.rbac import MemberRole
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 
@@ -34,7 +34,7 @@ class World:
     own: str
     other: str
     admin: httpx.Client
-    of: dict[Role, httpx.Client]
+    of: dict[MemberRole, httpx.Client]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
                 f"/api/v1/namespaces/{namespace}/pods",
                 json={"metadata": {"name": "there"}, "spec": restricted()},
             ).raise_for_status()
-        clients = {role: members.member(server, http, own, role) for role in Role}
+        clients = {role: members.member(server, http, own, role) for role in MemberRole}
         yield World(own, other, http, clients)
         for client in clients.values():
             client.close()
@@ -90,8 +90,8 @@ def attempts(namespace: str) -> dict[str, tuple[str, str, Any]]:
         "lift the limits": ("DELETE", f"{core}/limitranges/defaults", None),
         "relabel the namespace": ("PATCH", f"/api/v1/namespaces/{namespace}", {}),
         "delete the namespace": ("DELETE", f"/api/v1/namespaces/{namespace}", None),
-        "make a Role": ("POST", f"{RBAC}/namespaces/{namespace}/roles", {**named, "rules": []}),
-        "change a Role": ("PATCH", f"{RBAC}/namespaces/{namespace}/roles/slipway-viewer", {}),
+        "make a MemberRole": ("POST", f"{RBAC}/namespaces/{namespace}/roles", {**named, "rules": []}),
+        "change a MemberRole": ("PATCH", f"{RBAC}/namespaces/{namespace}/roles/slipway-viewer", {}),
         "make a ServingRuntime": ("POST", f"{serving}/servingruntimes", named),
         "make a TrainedModel": ("POST", f"{serving}/trainedmodels", named),
         "make an InferenceGraph": ("POST", f"{serving}/inferencegraphs", named),
@@ -171,13 +171,13 @@ def passed(http: httpx.Client, tried: dict[str, tuple[str, str, Any]]) -> dict[s
     }
 
 
-@pytest.mark.parametrize("role", Role)
-def test_nobody_becomes_more_in_their_own_namespace(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", MemberRole)
+def test_nobody_becomes_more_in_their_own_namespace(world: World, role: MemberRole) -> None:
     assert passed(world.of[role], attempts(world.own)) == {}
 
 
-@pytest.mark.parametrize("role", Role)
-def test_nobody_reaches_another_tenant_or_the_system(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", MemberRole)
+def test_nobody_reaches_another_tenant_or_the_system(world: World, role: MemberRole) -> None:
     for namespace in (world.other, "kube-system", "kserve"):
         tried = attempts(namespace)
         core = f"/api/v1/namespaces/{namespace}"
@@ -198,12 +198,12 @@ def test_nobody_reaches_another_tenant_or_the_system(world: World, role: Role) -
         assert passed(world.of[role], tried) == {}, namespace
 
 
-@pytest.mark.parametrize("role", Role)
-def test_nobody_has_a_right_on_the_cluster(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", MemberRole)
+def test_nobody_has_a_right_on_the_cluster(world: World, role: MemberRole) -> None:
     assert passed(world.of[role], of_the_cluster()) == {}
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", MemberRole)
 @pytest.mark.parametrize(
     "headers",
     [
@@ -212,28 +212,28 @@ def test_nobody_has_a_right_on_the_cluster(world: World, role: Role) -> None:
         {"Impersonate-User": "system:serviceaccount:test-0:pipeline-runner"},
     ],
 )
-def test_nobody_impersonates(world: World, role: Role, headers: dict[str, str]) -> None:
+def test_nobody_impersonates(world: World, role: MemberRole, headers: dict[str, str]) -> None:
     answer = ask(world.of[role], "GET", f"/api/v1/namespaces/{world.own}/pods", None, **headers)
     assert (answer.status_code, answer.json()["reason"]) == (403, "Forbidden")
     assert "cannot impersonate" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("role", Role)
-def test_what_the_role_is_for_is_allowed(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", MemberRole)
+def test_what_the_role_is_for_is_allowed(world: World, role: MemberRole) -> None:
     """The controls: the same kinds of requests pass where the role has the right."""
     core = f"/api/v1/namespaces/{world.own}"
     http = world.of[role]
     assert ask(http, "GET", f"{core}/pods", None).status_code == 200
     expected = {
-        "store-editor": 200 if role in (Role.EDITOR, Role.ADMIN) else 403,
-        "store-promoter": 200 if role in (Role.PROMOTER, Role.ADMIN) else 403,
-        "store-collector": 200 if role is Role.ADMIN else 403,
+        "store-editor": 200 if role in (MemberRole.EDITOR, MemberRole.ADMIN) else 403,
+        "store-promoter": 200 if role in (MemberRole.PROMOTER, MemberRole.ADMIN) else 403,
+        "store-collector": 200 if role is MemberRole.ADMIN else 403,
     }
     assert {
         name: ask(http, "GET", f"{core}/secrets/{name}", None).status_code for name in expected
     } == expected
     token = ask(http, "POST", f"{core}/serviceaccounts/default-editor/token", {"spec": {}})
-    assert token.status_code == (201 if role in (Role.EDITOR, Role.ADMIN) else 403)
+    assert token.status_code == (201 if role in (MemberRole.EDITOR, MemberRole.ADMIN) else 403)
     isvc = {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
@@ -241,7 +241,9 @@ def test_what_the_role_is_for_is_allowed(world: World, role: Role) -> None:
         "spec": {"predictor": {}},
     }
     path = f"{SERVING}/v1beta1/namespaces/{world.own}/inferenceservices?dryRun=All"
-    assert ask(http, "POST", path, isvc).status_code == (201 if role in (Role.PROMOTER, Role.ADMIN) else 403)
+    assert ask(http, "POST", path, isvc).status_code == (
+        201 if role in (MemberRole.PROMOTER, MemberRole.ADMIN) else 403
+    )
 
 
 def test_the_administrator_may_all_of_it(world: World) -> None:
@@ -261,23 +263,23 @@ def test_the_administrator_may_all_of_it(world: World) -> None:
     assert refusals == {}
 
 
-@pytest.mark.parametrize("role", [Role.EDITOR, Role.VIEWER, Role.PROMOTER])
-def test_only_an_admin_says_who_is_a_member(world: World, role: Role) -> None:
+@pytest.mark.parametrize("role", [MemberRole.EDITOR, MemberRole.VIEWER, MemberRole.PROMOTER])
+def test_only_an_admin_says_who_is_a_member(world: World, role: MemberRole) -> None:
     path = f"{RBAC}/namespaces/{world.own}/rolebindings"
-    body = members.binding("x", "Role/slipway-viewer", "default", namespace=world.own)
+    body = members.binding("x", "MemberRole/slipway-viewer", "default", namespace=world.own)
     assert ask(world.of[role], "POST", path, body).status_code == 403
     assert ask(world.of[role], "PATCH", f"{path}/slipway-admin", body).status_code == 403
 
 
 def test_an_admin_gives_no_more_than_an_admin_has(world: World) -> None:
-    http, path = world.of[Role.ADMIN], f"{RBAC}/namespaces/{world.own}/rolebindings"
-    mine = members.binding("mine", "Role/slipway-viewer", "default", namespace=world.own)
+    http, path = world.of[MemberRole.ADMIN], f"{RBAC}/namespaces/{world.own}/rolebindings"
+    mine = members.binding("mine", "MemberRole/slipway-viewer", "default", namespace=world.own)
     assert ask(http, "POST", path, mine).status_code == 201, "the control"
     for held in (
         "ClusterRole/cluster-admin",
         "ClusterRole/edit",
         "ClusterRole/admin",
-        "Role/slipway-pipelines-api",
+        "MemberRole/slipway-pipelines-api",
     ):
         body = members.binding("more", held, "member-admin", namespace=world.own)
         answer = ask(http, "POST", path, body)

@@ -14,7 +14,7 @@ from support.platform import outputs
 from infra import admission
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR
-from infra.rbac import Role
+from infra.rbac import MemberRole
 from slipway.core.errors import FailedError, UsageError
 from slipway.operations import tokens
 from slipway.operations.choices import AccountRole
@@ -66,7 +66,7 @@ def lives(answer: httpx.Response) -> int:
 
 
 def test_an_editor_gets_no_token_of_a_year(server: ApiServer, http: httpx.Client, tenant: str) -> None:
-    with members.member(server, http, tenant, Role.EDITOR) as editor:
+    with members.member(server, http, tenant, MemberRole.EDITOR) as editor:
         assert lives(members.request_token(editor, tenant, EDITOR)) == 3600
         assert lives(members.request_token(editor, tenant, EDITOR, expirationSeconds=DAY)) == DAY
         for seconds in (DAY + 1, YEAR, 2**32):
@@ -97,7 +97,7 @@ def test_a_token_bound_to_a_pod_is_for_the_node(server: ApiServer, http: httpx.C
     made = http.post(f"/api/v1/namespaces/{tenant}/pods", json={"metadata": {"name": "p"}, "spec": pod})
     made.raise_for_status()
     bound = {"expirationSeconds": 3607, "boundObjectRef": {"apiVersion": "v1", "kind": "Pod", "name": "p"}}
-    with members.member(server, http, tenant, Role.EDITOR) as editor:
+    with members.member(server, http, tenant, MemberRole.EDITOR) as editor:
         answer = members.request_token(editor, tenant, EDITOR, **bound)
         assert (answer.status_code, answer.json()["reason"]) == (403, "Forbidden")
         assert "only a node" in answer.json()["message"]

@@ -14,7 +14,7 @@ from serving.access import store_access
 from serving.cluster import Cluster
 from storage.client import open_store, split_uri
 from storage.keys import StoreKey
-from storage.registry.runs import find_artifact, find_run
+from storage.registry.run_records import find_artifact, find_run
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

@@ -35,16 +35,16 @@ def tenant(server: ApiServer, http: httpx.Client) -> str:
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
     core = f"/api/v1/namespaces/{name}"
-    for account in (EDITOR, VIEWER, RUNNER, SERVER, *(f"{MEMBER}-{role}" for role in rbac.Role)):
+    for account in (EDITOR, VIEWER, RUNNER, SERVER, *(f"{MEMBER}-{role}" for role in rbac.MemberRole)):
         body = {"metadata": {"name": account}, "automountServiceAccountToken": False}
         http.post(f"{core}/serviceaccounts", json=body).raise_for_status()
     for secret in ("runner", "server", "editor", "promoter", "collector"):
         body = {"metadata": {"name": f"store-{secret}"}, "stringData": {"k": "a harmless value"}}
         http.post(f"{core}/secrets", json=body).raise_for_status()
-    for role in rbac.Role:
+    for role in rbac.MemberRole:
         subjects = [
             f"{MEMBER}-{role}",
-            *({rbac.Role.EDITOR: [EDITOR], rbac.Role.VIEWER: [VIEWER]}.get(role, [])),
+            *({rbac.MemberRole.EDITOR: [EDITOR], rbac.MemberRole.VIEWER: [VIEWER]}.get(role, [])),
         ]
         _grant(http, name, f"slipway-{role}", rbac.rules(role), subjects)
     _grant(http, name, "slipway-pipelines-api", rbac.KFP_SERVER, [])
@@ -89,7 +89,7 @@ def request_token(
     return http.post(path, json={"spec": {"audiences": [], **spec}}, headers=headers)
 
 
-def member(server: ApiServer, http: httpx.Client, namespace: str, role: rbac.Role) -> httpx.Client:
+def member(server: ApiServer, http: httpx.Client, namespace: str, role: rbac.MemberRole) -> httpx.Client:
     """Return a client with the real token of the tenant's member of a role."""
     answer = request_token(http, namespace, f"{MEMBER}-{role}")
     answer.raise_for_status()

@@ -11,7 +11,7 @@ import boto3
 from botocore.config import Config
 from support.minio import Minio
 
-from storage.keys import Role, StoreKey, tenant_key
+from storage.keys import StoreKey, StoreRole, tenant_key
 from storage.reconcile import main
 
 ARTIFACTS, MODELS, DATA = "slipway-artifacts", "slipway-models", "slipway-data"
@@ -38,12 +38,12 @@ class Job:
         }
         (self.folder / "desired.json").write_text(json.dumps(state))
         for name in tenants:
-            for role in Role:
+            for role in StoreRole:
                 key = self.key(name, role, generation)
                 (self.folder / "users" / key.access_key).write_text(key.secret_key.get_secret_value())
         return self
 
-    def key(self, tenant: str, role: Role, generation: int = 1) -> StoreKey:
+    def key(self, tenant: str, role: StoreRole, generation: int = 1) -> StoreKey:
         return tenant_key(self.stack_secret, tenant, role, generation)
 
     def run(self, **changed: str) -> int:
@@ -57,7 +57,7 @@ class Job:
         self.said = out.getvalue()
         return code
 
-    def client(self, tenant: str, role: Role, generation: int = 1) -> Any:
+    def client(self, tenant: str, role: StoreRole, generation: int = 1) -> Any:
         key = self.key(tenant, role, generation)
         return boto3.client(
             "s3",

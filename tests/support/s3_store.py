@@ -7,7 +7,7 @@ from support.aws_engine import KMS_KEY, AwsEngine
 from support.engine import Engine, reveal
 
 from infra.stores import s3
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import Buckets
 from storage.settings import S3Settings, StoreTenant
 
@@ -16,7 +16,11 @@ KEY = KMS_KEY
 ISSUER = "oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE"
 IRSA = {"kind": "irsa", "provider_arn": f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"}
 POD_IDENTITY = {"kind": "pod-identity", "cluster_name": "team-cluster"}
-ACCOUNTS = {Role.RUNNER: "pipeline-runner", Role.SERVER: "model-server", Role.EDITOR: "default-editor"}
+ACCOUNTS = {
+    StoreRole.RUNNER: "pipeline-runner",
+    StoreRole.SERVER: "model-server",
+    StoreRole.EDITOR: "default-editor",
+}
 TENANTS = (StoreTenant(name="team-a"), StoreTenant(name="team-ab"))
 CI = "arn:aws:iam::111122223333:role/ci"
 BUCKETS = Buckets(artifacts="x-artifacts", models="x-models", data="x-data")
@@ -53,5 +57,5 @@ def documents(engine: Engine) -> dict[str, dict[str, Any]]:
         for field in ("policy", "assumeRolePolicy")
         if field in made.inputs
     }
-    assert len(found) == 3 + 2 * len(engine.of("Role"))
+    assert len(found) == 3 + 2 * len(engine.of("StoreRole"))
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.rbac import Role
+from infra.rbac import MemberRole
 from infra.settings import config
 from infra.settings.models import DevSettings, GroupMember, LocalSettings, TenantSettings, UserMember
 from slipway.core.errors import UsageError
@@ -145,8 +145,8 @@ def test_a_tenant_file_sets_name_and_members(tmp_path):
         )
     )
     assert tenant.members == (
-        UserMember(user="a@b.org", role=Role.EDITOR),
-        GroupMember(group="g", role=Role.VIEWER),
+        UserMember(user="a@b.org", role=MemberRole.EDITOR),
+        GroupMember(group="g", role=MemberRole.VIEWER),
     )
     assert tenant.quota.pods == 50
 

@@ -153,7 +153,7 @@ def _derived() -> list[str]:
     derived = [keys.root_key(CANARY).secret_key.get_secret_value()]
     for team in TEAMS:
         derived += [
-            keys.tenant_key(CANARY, team.name, role).secret_key.get_secret_value() for role in keys.Role
+            keys.tenant_key(CANARY, team.name, role).secret_key.get_secret_value() for role in keys.StoreRole
         ]
     return derived
 
@@ -171,7 +171,7 @@ def test_each_key_is_in_its_own_secret(engine):
     """The positive control of the test above: the values exist and are marked as secrets."""
     import base64
 
-    for role in keys.Role:
+    for role in keys.StoreRole:
         body = reveal(engine.one(f"tenant-team-a-store-{role}").inputs)
         key = keys.tenant_key(CANARY, "team-a", role)
         assert base64.b64decode(body["data"]["AWS_ACCESS_KEY_ID"]).decode() == key.access_key
@@ -192,7 +192,7 @@ def test_no_tenant_has_the_key_of_another(engine):
             if namespace in {other.name for other in TEAMS} - {team.name}:
                 import base64
 
-                access = keys.tenant_key(CANARY, team.name, keys.Role.RUNNER).access_key
+                access = keys.tenant_key(CANARY, team.name, keys.StoreRole.RUNNER).access_key
                 assert base64.b64encode(access.encode()).decode() not in body
 
 

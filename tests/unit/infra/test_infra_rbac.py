@@ -6,9 +6,9 @@ import pytest
 
 from infra import rbac
 from infra.names import EDITOR_SECRET, PROMOTER_SECRET, RUNNER_SECRET, SERVER_SECRET
-from infra.rbac import Role
+from infra.rbac import MemberRole
 
-ALL_RULES = [(role, rule) for role in Role for rule in rbac.rules(role)]
+ALL_RULES = [(role, rule) for role in MemberRole for rule in rbac.rules(role)]
 MAKES_PODS = {
     "": ("pods", "pods/exec", "replicationcontrollers"),
     "apps": ("daemonsets", "deployments", "replicasets", "statefulsets"),
@@ -18,7 +18,7 @@ MAKES_PODS = {
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
-def allowed(role: Role, resource: str, verb: str, name: str = "", *, group: str | None = None) -> bool:
+def allowed(role: MemberRole, resource: str, verb: str, name: str = "", *, group: str | None = None) -> bool:
     return any(
         (group is None or group in rule.groups)
         and resource in rule.resources
@@ -35,7 +35,12 @@ def test_no_rule_has_a_wildcard():
 
 @pytest.mark.parametrize(
     ("role", "writes"),
-    [(Role.ADMIN, True), (Role.PROMOTER, True), (Role.EDITOR, False), (Role.VIEWER, False)],
+    [
+        (MemberRole.ADMIN, True),
+        (MemberRole.PROMOTER, True),
+        (MemberRole.EDITOR, False),
+        (MemberRole.VIEWER, False),
+    ],
 )
 @pytest.mark.parametrize("verb", ["create", "update", "patch", "delete"])
 def test_only_admins_and_promoters_write_inference_services(role, writes, verb):
@@ -43,7 +48,7 @@ def test_only_admins_and_promoters_write_inference_services(role, writes, verb):
     assert allowed(role, "inferenceservices", verb) is writes
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", MemberRole)
 def test_no_role_can_create_pods_or_list_secrets(role):
     for group, resources in MAKES_PODS.items():
         for resource, verb in itertools.product(resources, WRITES):
@@ -56,10 +61,10 @@ def test_no_role_can_create_pods_or_list_secrets(role):
 @pytest.mark.parametrize(
     ("role", "readable"),
     [
-        (Role.VIEWER, set()),
-        (Role.EDITOR, {EDITOR_SECRET}),
-        (Role.PROMOTER, {PROMOTER_SECRET}),
-        (Role.ADMIN, {EDITOR_SECRET, PROMOTER_SECRET}),
+        (MemberRole.VIEWER, set()),
+        (MemberRole.EDITOR, {EDITOR_SECRET}),
+        (MemberRole.PROMOTER, {PROMOTER_SECRET}),
+        (MemberRole.ADMIN, {EDITOR_SECRET, PROMOTER_SECRET}),
     ],
 )
 def test_store_keys_that_each_role_reads(role, readable):
@@ -68,26 +73,26 @@ def test_store_keys_that_each_role_reads(role, readable):
 
 
 def test_an_admin_has_the_rules_of_every_other_role():
-    for role in Role:
+    for role in MemberRole:
         for rule in rbac.rules(role):
-            assert rule in rbac.rules(Role.ADMIN)
+            assert rule in rbac.rules(MemberRole.ADMIN)
 
 
 def test_only_an_admin_manages_members():
-    assert [role for role in Role if allowed(role, "rolebindings", "create")] == [Role.ADMIN]
-    assert not any(allowed(role, "roles", verb) for role in Role for verb in WRITES), (
+    assert [role for role in MemberRole if allowed(role, "rolebindings", "create")] == [MemberRole.ADMIN]
+    assert not any(allowed(role, "roles", verb) for role in MemberRole for verb in WRITES), (
         "anyone who writes roles could extend their own permissions"
     )
 
 
 def test_an_editor_gets_tokens_only_for_the_editor_account():
-    assert allowed(Role.EDITOR, "serviceaccounts/token", "create", "default-editor")
-    assert not allowed(Role.EDITOR, "serviceaccounts/token", "create", "pipeline-runner")
-    assert not allowed(Role.VIEWER, "serviceaccounts/token", "create", "default-editor")
+    assert allowed(MemberRole.EDITOR, "serviceaccounts/token", "create", "default-editor")
+    assert not allowed(MemberRole.EDITOR, "serviceaccounts/token", "create", "pipeline-runner")
+    assert not allowed(MemberRole.VIEWER, "serviceaccounts/token", "create", "default-editor")
 
 
 def test_editors_start_runs_and_others_do_not():
     for verb in ("create", "delete", "terminate"):
-        assert allowed(Role.EDITOR, "runs", verb)
-        assert not allowed(Role.VIEWER, "runs", verb)
-        assert not allowed(Role.PROMOTER, "runs", verb)
+        assert allowed(MemberRole.EDITOR, "runs", verb)
+        assert not allowed(MemberRole.VIEWER, "runs", verb)
+        assert not allowed(MemberRole.PROMOTER, "runs", verb)

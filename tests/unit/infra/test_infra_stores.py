@@ -17,7 +17,7 @@ from infra.settings.models import PlatformSettings, TenantSettings
 from infra.settings.operator_secrets import OperatorSecrets
 from infra.stores import outside
 from slipway.core.errors import UsageError
-from storage.keys import Role, tenant_key
+from storage.keys import StoreRole, tenant_key
 from storage.operator_keys import read_admin, read_tenants
 
 TEAMS = tuple(TenantSettings(name=name) for name in ("team-a", "team-ab"))
@@ -39,7 +39,7 @@ def operator_keys() -> dict[str, Any]:
     return {
         team.name: {
             role.value: {"access_key": f"hand-{team.name}-{role}", "secret_key": f"canary-{team.name}-{role}"}
-            for role in Role
+            for role in StoreRole
         }
         for team in TEAMS
     }
@@ -106,7 +106,7 @@ def test_on_aws_there_are_no_store_keys(on_aws: Built) -> None:
         "certificate_generation": None,
     }
     for tenant in outputs.tenants.values():
-        assert {getattr(tenant, f"{role}_secret") for role in Role} == {None}
+        assert {getattr(tenant, f"{role}_secret") for role in StoreRole} == {None}
 
 
 def test_on_aws_service_accounts_have_role_annotations(on_aws: Built) -> None:
@@ -175,7 +175,7 @@ def test_an_external_store_is_reconciled_and_then_verified(administered: Built) 
     desired = json.loads(inputs(engine, "store-desired")["data"]["desired.json"])
     assert desired["buckets"] == ["example-artifacts", "example-models", "example-data"]
     users = inputs(engine, "store-users")["data"]
-    key = tenant_key(CANARY, "team-a", Role.RUNNER)
+    key = tenant_key(CANARY, "team-a", StoreRole.RUNNER)
     assert base64.b64decode(users[key.access_key]).decode() == key.secret_key.get_secret_value()
     assert outputs.store.kind == "external"
     assert (outputs.store.endpoint, outputs.store.ca_config_map) == ("https://s3.example.org", "store-ca")
@@ -259,4 +259,4 @@ def test_lifecycle_must_match_administration() -> None:
 
 
 def test_service_accounts_exist_for_workload_roles() -> None:
-    assert set(outside._ACCOUNTS) == {Role.RUNNER, Role.SERVER, Role.EDITOR}
+    assert set(outside._ACCOUNTS) == {StoreRole.RUNNER, StoreRole.SERVER, StoreRole.EDITOR}

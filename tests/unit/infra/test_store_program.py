@@ -232,7 +232,7 @@ def test_storage_config_contains_the_server_key(record):
     engine, _ = record(_local())
     data = reveal(engine.one("tenant-team-a-storage-config").inputs)["data"]
     entry = json.loads(base64.b64decode(data["default"]))
-    key = keys.tenant_key(CANARY, "team-a", keys.Role.SERVER)
+    key = keys.tenant_key(CANARY, "team-a", keys.StoreRole.SERVER)
     assert entry == {
         "type": "s3",
         "access_key_id": key.access_key,

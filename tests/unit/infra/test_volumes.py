@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.settings.models import LocalSettings
-from infra.stack.volumes import GIB, Held, differ, in_bytes, refuse_layout, refuse_volumes, wanted_claims
+from infra.stack.volumes import (
+    GIB,
+    ExistingClaim,
+    differ,
+    in_bytes,
+    refuse_layout,
+    refuse_volumes,
+    wanted_claims,
+)
 from slipway.core.errors import UsageError
 
 FILE = "Pulumi.local.yaml"
@@ -23,7 +31,9 @@ def settings(**changes):
 
 
 def held(gib=2, storage_class="standard", **changes):
-    return Held(**{"requested": gib * GIB, "capacity": gib * GIB, "storage_class": storage_class, **changes})
+    return ExistingClaim(
+        **{"requested": gib * GIB, "capacity": gib * GIB, "storage_class": storage_class, **changes}
+    )
 
 
 def refuse(platform, there, *, grows=True, **more):
@@ -116,8 +126,8 @@ def test_only_a_difference_is_worth_a_look_at_the_cluster():
 def test_a_live_claim_and_its_declaration_are_read_alike():
     spec = {"resources": {"requests": {"storage": "2Gi"}}, "storageClassName": "standard"}
     status = {"phase": "Bound", "capacity": {"storage": "2Gi"}}
-    assert Held.of({"spec": spec}) == Held.of({"spec": spec, "status": status}) == held(2)
-    pending = Held.of({"spec": spec, "status": {"phase": "Pending"}})
+    assert ExistingClaim.of({"spec": spec}) == ExistingClaim.of({"spec": spec, "status": status}) == held(2)
+    pending = ExistingClaim.of({"spec": spec, "status": {"phase": "Pending"}})
     assert pending == held(2, bound=False)
 
 

@@ -11,8 +11,8 @@ from support.steps import Workbench
 
 from pipelines.steps import evaluate, preprocess, propose, train
 from slipway.core.errors import UsageError
-from storage.registry.candidate import Evaluation
-from storage.registry.runs import MAX_RECORD_BYTES
+from storage.registry.candidate import RunEvaluation
+from storage.registry.run_records import MAX_RECORD_BYTES
 from tabular.files import FILES, MODEL
 from tabular.model import Model
 from tabular.schema import TableSchema
@@ -62,7 +62,7 @@ def test_the_whole_pipeline_on_wisconsin_data(tmp_path: Path) -> None:
 
 def test_the_evaluation_has_baseline_and_differences(trained: Workbench) -> None:
     trained.judge()
-    found = Evaluation.model_validate(trained.load("evaluation"))
+    found = RunEvaluation.model_validate(trained.load("evaluation"))
     assert found.majority == "benign"
     assert found.baseline["accuracy"] == pytest.approx(max(map(sum, found.confusion)) / 113)
     assert found.differing_rows == 0

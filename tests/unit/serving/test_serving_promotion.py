@@ -9,7 +9,7 @@ from support.candidates import candidate
 
 from infra.contract import Gates
 from serving.promotion import Decision, decide, require_same_figures
-from serving.record import ChampionFigures
+from serving.promotion_record import ChampionFigures
 from slipway.core.errors import FailedError
 from tabular.metrics import Scores
 

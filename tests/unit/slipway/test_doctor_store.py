@@ -11,7 +11,7 @@ from slipway.core.errors import FailedError, UsageError
 from slipway.operations import store_test, workspace
 from slipway.operations.choices import PolicyMechanism
 from slipway.operations.store_test import StoreUnderTest, at
-from storage.conformance import Capability, CheckResult, Outcome, StoreReport
+from storage.conformance import Capability, CheckOutcome, CheckResult, StoreReport
 from storage.conformance.requirements import capabilities
 from storage.keys import StoreKey
 
@@ -20,13 +20,13 @@ KEYS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "hidden-away"}
 LIMITED = {"SLIPWAY_LIMITED_ACCESS_KEY_ID": "limited", "SLIPWAY_LIMITED_SECRET_ACCESS_KEY": "hidden-too"}
 
 
-def found(**lacking: Outcome) -> StoreReport:
+def found(**lacking: CheckOutcome) -> StoreReport:
     checks = tuple(
         CheckResult(
             capability=each,
             name=each,
             holds="It holds.",
-            outcome=lacking.get(each, Outcome.PASSED),
+            outcome=lacking.get(each, CheckOutcome.PASSED),
             message="it does not" if each in lacking else "",
         )
         for each in Capability
@@ -57,7 +57,7 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_a_usable_store_is_exit_0_with_what_is_refused_there(keys, answers, capsys):
-    answers["report"] = found(lifecycle=Outcome.ABSENT)
+    answers["report"] = found(lifecycle=CheckOutcome.ABSENT)
     assert app.main(["doctor", "--store", "--endpoint", URL, "--region", "eu"]) == 0
     shown = capsys.readouterr()
     for each in Capability:
@@ -70,14 +70,14 @@ def test_a_usable_store_is_exit_0_with_what_is_refused_there(keys, answers, caps
 
 
 def test_a_store_that_lacks_what_is_needed_is_exit_1(keys, answers, capsys):
-    answers["report"] = found(race=Outcome.FAILED)
+    answers["report"] = found(race=CheckOutcome.FAILED)
     assert app.main(["doctor", "--store", "--endpoint", URL]) == 1
     shown = capsys.readouterr().out
     assert "every promotion" in shown
     assert "not usable" in shown
 
 
-@pytest.mark.parametrize(("lacking", "code"), [({}, 0), ({"race": Outcome.FAILED}, 1)])
+@pytest.mark.parametrize(("lacking", "code"), [({}, 0), ({"race": CheckOutcome.FAILED}, 1)])
 def test_json_is_one_document(keys, answers, capsys, lacking, code):
     answers["report"] = found(**lacking)
     assert app.main(["doctor", "--store", "--endpoint", URL, "--json"]) == code

@@ -9,7 +9,7 @@ from support.platform import outputs
 from pipelines.data import prepare, sample
 from slipway.core.report import silent
 from slipway.operations import builtin_models, training
-from slipway.operations.quickstart import Journey
+from slipway.operations.quickstart import QuickstartRun
 from slipway.operations.training_job import Job, model_name
 
 ROWS = "".join(f"{i},{'xy'[i % 2]}\n" for i in range(20))
@@ -40,7 +40,7 @@ def world(monkeypatch, tmp_path):
         trained.clear()
         name = "wisconsin" if data is None else model_name(data)
         own = Job(tenant="", pipeline="training", model=name, data=data)
-        return Journey(
+        return QuickstartRun(
             stack="local", own=own, checked=own.check(), phases=lambda name: nullcontext(silent)
         ).run(outputs("http://store"))
 

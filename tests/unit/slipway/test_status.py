@@ -11,7 +11,7 @@ from infra.stack.events import Summary
 from infra.stack.stack import Stack
 from slipway.cli import app
 from slipway.core.errors import FailedError
-from slipway.operations import deleted_objects, workspace
+from slipway.operations import missing_objects, workspace
 
 
 class Opened:
@@ -107,4 +107,4 @@ def test_refresh_is_asked_for_by_name(command, more, monkeypatch):
 
 
 def test_a_summary_of_nothing_missing_is_no_list():
-    assert deleted_objects.Missing(checked=0).summary == "all 0 are there"
+    assert missing_objects.MissingObjects(checked=0).summary == "all 0 are there"

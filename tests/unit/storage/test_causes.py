@@ -25,7 +25,7 @@ from storage.causes import (
     explain,
     skew,
 )
-from storage.client import asking, error_code, is_missing
+from storage.client import error_code, is_missing, translated_errors
 
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -40,7 +40,7 @@ def refused(code: str, message: str = "", status: int = 400, **more) -> ClientEr
 
 
 def told(error: Exception) -> StoreError:
-    with pytest.raises(StoreError) as caught, asking("write team-a/x"):
+    with pytest.raises(StoreError) as caught, translated_errors("write team-a/x"):
         raise error
     return caught.value
 

@@ -14,7 +14,7 @@ from support.minio import free_port
 
 from slipway.core.errors import StoreError
 from storage.causes import Cause
-from storage.client import RETRIES, StoreAccess, asking, open_store
+from storage.client import RETRIES, StoreAccess, open_store, translated_errors
 from storage.keys import StoreKey
 from storage.transfer import crt
 
@@ -51,7 +51,7 @@ def hanging_up() -> Iterator[int]:
 
 def told(endpoint: str) -> StoreError:
     client = open_store(StoreAccess(endpoint=endpoint, region="us-east-1", key=KEY))
-    with pytest.raises(StoreError) as raised, asking("list the models"):
+    with pytest.raises(StoreError) as raised, translated_errors("list the models"):
         client.list_objects_v2(Bucket="models")
     client.close()
     return raised.value

@@ -10,10 +10,10 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from slipway.core.errors import UsageError
 from storage.conformance import (
     Capability,
+    CheckOutcome,
     CheckResult,
     Need,
     NoAdministration,
-    Outcome,
     StoreReport,
     check_endpoint,
     requirements,
@@ -28,13 +28,17 @@ from storage.conformance.runner import CHECKS
 from storage.keys import StoreKey
 
 
-def result(capability: Capability, outcome: Outcome = Outcome.PASSED, code: str | None = None) -> CheckResult:
+def result(
+    capability: Capability, outcome: CheckOutcome = CheckOutcome.PASSED, code: str | None = None
+) -> CheckResult:
     return CheckResult(capability=capability, name="n", holds="It holds.", outcome=outcome, code=code)
 
 
-def report(**lacking: Outcome) -> StoreReport:
+def report(**lacking: CheckOutcome) -> StoreReport:
     """Return a report in which all is well but for these capabilities, `_` for a hyphen."""
-    checks = tuple(result(each, lacking.get(each.replace("-", "_"), Outcome.PASSED)) for each in Capability)
+    checks = tuple(
+        result(each, lacking.get(each.replace("-", "_"), CheckOutcome.PASSED)) for each in Capability
+    )
     return StoreReport(
         endpoint="http://store:1",
         region="us-east-1",
@@ -75,12 +79,12 @@ def test_where_all_is_well_nothing_is_refused():
     assert requirements(report()) == ()
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.ABSENT, Outcome.UNTESTED])
+@pytest.mark.parametrize("outcome", [CheckOutcome.FAILED, CheckOutcome.ABSENT, CheckOutcome.UNTESTED])
 @pytest.mark.parametrize("capability", Capability)
 def test_what_is_not_proven_is_refused(capability, outcome):
     found = report(**{capability.replace("-", "_"): outcome})
     need = NEEDS[capability].need
-    fatal = need is Need.ALWAYS or (need is Need.IF_TESTED and outcome is not Outcome.UNTESTED)
+    fatal = need is Need.ALWAYS or (need is Need.IF_TESTED and outcome is not CheckOutcome.UNTESTED)
     assert found.usable is not fatal
     refusals = requirements(found)
     assert [refusal.refuses for refusal in refusals] == list(NEEDS[capability].refuses)
@@ -89,26 +93,26 @@ def test_what_is_not_proven_is_refused(capability, outcome):
 
 def test_what_was_never_tried_counts_as_missing():
     found = capabilities([])
-    assert {each.outcome for each in found} == {Outcome.UNTESTED}
+    assert {each.outcome for each in found} == {CheckOutcome.UNTESTED}
     assert "more than one tenant" in {refused for each in found for refused in each.refuses}
 
 
 def test_a_capability_is_as_good_as_its_worst_check():
-    checks = [result(Capability.RACE, each) for each in Outcome]
+    checks = [result(Capability.RACE, each) for each in CheckOutcome]
     for length in range(1, len(checks) + 1):
         assert worst(tuple(checks[:length])).outcome is checks[length - 1].outcome
     [race] = [each for each in capabilities(checks) if each.capability is Capability.RACE]
-    assert race.outcome is Outcome.FAILED
+    assert race.outcome is CheckOutcome.FAILED
 
 
 def test_a_report_is_json_and_tells_whether_the_store_is_usable():
-    found = report(race=Outcome.FAILED)
+    found = report(race=CheckOutcome.FAILED)
     assert '"usable":false' in found.model_dump_json()
     assert StoreReport.model_validate_json(found.model_dump_json()) == found
 
 
 def test_a_page_shows_every_capability_of_every_store():
-    text = page({"good": report(), "bad": report(policy=Outcome.FAILED, race=Outcome.ABSENT)})
+    text = page({"good": report(), "bad": report(policy=CheckOutcome.FAILED, race=CheckOutcome.ABSENT)})
     assert "### good: usable" in text
     assert "### bad: not usable" in text
     assert "Slipway refuses more than one tenant" in text
@@ -140,14 +144,14 @@ def test_success_is_no_refusal():
 @pytest.mark.parametrize(
     ("raised", "outcome", "code"),
     [
-        (WrongError("it is otherwise"), Outcome.FAILED, None),
-        (UntestedError("no key"), Outcome.UNTESTED, None),
-        (error("NotImplemented", 501), Outcome.ABSENT, "NotImplemented"),
-        (error("SomethingOfItsOwn", 501), Outcome.ABSENT, "SomethingOfItsOwn"),
-        (error("MethodNotAllowed", 405), Outcome.ABSENT, "MethodNotAllowed"),
-        (error("AccessDenied", 403), Outcome.FAILED, "AccessDenied"),
-        (error("InternalError", 500), Outcome.FAILED, "InternalError"),
-        (EndpointConnectionError(endpoint_url="http://store:1"), Outcome.FAILED, None),
+        (WrongError("it is otherwise"), CheckOutcome.FAILED, None),
+        (UntestedError("no key"), CheckOutcome.UNTESTED, None),
+        (error("NotImplemented", 501), CheckOutcome.ABSENT, "NotImplemented"),
+        (error("SomethingOfItsOwn", 501), CheckOutcome.ABSENT, "SomethingOfItsOwn"),
+        (error("MethodNotAllowed", 405), CheckOutcome.ABSENT, "MethodNotAllowed"),
+        (error("AccessDenied", 403), CheckOutcome.FAILED, "AccessDenied"),
+        (error("InternalError", 500), CheckOutcome.FAILED, "InternalError"),
+        (EndpointConnectionError(endpoint_url="http://store:1"), CheckOutcome.FAILED, None),
     ],
 )
 def test_whatever_a_store_answers_becomes_a_result(raised, outcome, code):
@@ -170,7 +174,7 @@ def test_a_check_is_named_after_its_function():
 
     assert (it_keeps_names.name, it_keeps_names.holds) == ("it-keeps-names", "Names are kept.")
     found = it_keeps_names.run(None)  # type: ignore[arg-type]
-    assert (found.outcome, found.message) == (Outcome.PASSED, "ten names")
+    assert (found.outcome, found.message) == (CheckOutcome.PASSED, "ten names")
     with pytest.raises(WrongError, match="not so"):
         must([], "not so")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway.core.errors import UsageError
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.operator_keys import read_admin, read_tenants
 
 GOOD = "Vx4-9qLmT2_wZr8K"
@@ -21,7 +21,7 @@ def every(*tenants: str, **changes: object) -> dict[str, dict[str, object]]:
     return {
         tenant: {
             role.value: {"access_key": f"{tenant}-{role}", "secret_key": f"{GOOD}{tenant}{role}"}
-            for role in Role
+            for role in StoreRole
         }
         | changes
         for tenant in tenants
@@ -93,7 +93,7 @@ def test_no_text_is_quoted_or_breaks_it(text: str) -> None:
 
 def test_every_role_of_every_tenant_has_a_key() -> None:
     found = read_tenants(json.dumps(every("team-a", "team-b")), "here", ["team-a"])
-    assert found.of("team-a", Role.SERVER).access_key == "team-a-server"
+    assert found.of("team-a", StoreRole.SERVER).access_key == "team-a-server"
 
 
 def test_missing_keys_are_named() -> None:

@@ -24,7 +24,7 @@ from support.s3_store import (
 )
 
 from infra.stores import aws, s3
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.policy import policy
 
 NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
@@ -71,8 +71,8 @@ def test_a_bucket_refuses_plain_http_old_tls_and_another_key(
     assert decision([document], *PUT, SECURE | said) == ("deny" if refused else "none")
 
 
-@given(mine=NAMES, theirs=NAMES, role=st.sampled_from(list(Role)), key=KEYS)
-def test_a_role_reaches_its_tenant_and_no_other(mine: str, theirs: str, role: Role, key: str) -> None:
+@given(mine=NAMES, theirs=NAMES, role=st.sampled_from(list(StoreRole)), key=KEYS)
+def test_a_role_reaches_its_tenant_and_no_other(mine: str, theirs: str, role: StoreRole, key: str) -> None:
     assume(mine != theirs)
     document = aws.role_policy(mine, role, BUCKETS, region=REGION, kms_key_arn=KEY)
     for bucket in PURPOSES.values():
@@ -84,8 +84,8 @@ def test_a_role_reaches_its_tenant_and_no_other(mine: str, theirs: str, role: Ro
         assert decision([document], "s3:ListBucket", arn, {}) == "none", "a bucket's head lists it all"
 
 
-@given(tenant=NAMES, role=st.sampled_from(list(Role)), key=KEYS)
-def test_iam_says_the_same_as_minio(tenant: str, role: Role, key: str) -> None:
+@given(tenant=NAMES, role=st.sampled_from(list(StoreRole)), key=KEYS)
+def test_iam_says_the_same_as_minio(tenant: str, role: StoreRole, key: str) -> None:
     in_iam = aws.role_policy(tenant, role, BUCKETS, region=REGION, kms_key_arn=KEY)
     in_minio = policy(tenant, role, BUCKETS)
     for bucket in PURPOSES.values():
@@ -105,17 +105,17 @@ def test_iam_says_the_same_as_minio(tenant: str, role: Role, key: str) -> None:
 @pytest.mark.parametrize(
     ("role", "bucket", "uses"),
     [
-        (Role.SERVER, BUCKETS.models, {"kms:Decrypt"}),
-        (Role.SERVER, BUCKETS.artifacts, set()),
-        (Role.RUNNER, BUCKETS.artifacts, {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (Role.RUNNER, BUCKETS.models, {"kms:Decrypt"}),
-        (Role.PROMOTER, BUCKETS.models, {"kms:Decrypt", "kms:GenerateDataKey"}),
-        (Role.PROMOTER, BUCKETS.data, {"kms:Decrypt"}),
-        (Role.SERVER, BUCKETS.data, set()),
+        (StoreRole.SERVER, BUCKETS.models, {"kms:Decrypt"}),
+        (StoreRole.SERVER, BUCKETS.artifacts, set()),
+        (StoreRole.RUNNER, BUCKETS.artifacts, {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (StoreRole.RUNNER, BUCKETS.models, {"kms:Decrypt"}),
+        (StoreRole.PROMOTER, BUCKETS.models, {"kms:Decrypt", "kms:GenerateDataKey"}),
+        (StoreRole.PROMOTER, BUCKETS.data, {"kms:Decrypt"}),
+        (StoreRole.SERVER, BUCKETS.data, set()),
     ],
 )
 def test_the_key_is_used_by_way_of_s3_for_what_the_role_may_read_or_write(
-    role: Role, bucket: str, uses: set[str]
+    role: StoreRole, bucket: str, uses: set[str]
 ) -> None:
     document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
     s3_alone = {
@@ -138,7 +138,7 @@ def test_every_action_is_one_of_iam() -> None:
         *(f"s3:{each}" for each in ("GetObject", "PutObject", "DeleteObject")),
         *(f"s3:{each}" for each in ("GetObjectVersion", "DeleteObjectVersion")),
     }
-    for role in Role:
+    for role in StoreRole:
         document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
         allowed = [each for each in document["Statement"] if each["Effect"] == "Allow"]
         assert {action for each in allowed for action in each["Action"]} <= known
@@ -147,7 +147,7 @@ def test_every_action_is_one_of_iam() -> None:
 
 def test_exactly_the_tenants_accounts_take_their_roles(engine: AwsEngine) -> None:
     trusted = {}
-    for made in engine.of("Role"):
+    for made in engine.of("StoreRole"):
         [statement] = json.loads(made.inputs["assumeRolePolicy"])["Statement"]
         assert statement["Principal"] == {"Federated": IRSA["provider_arn"]}
         assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity"]
@@ -159,7 +159,7 @@ def test_exactly_the_tenants_accounts_take_their_roles(engine: AwsEngine) -> Non
         for tenant in ("team-a", "team-ab")
         for role, account in ACCOUNTS.items()
     }
-    names = [made.inputs["name"] for made in engine.of("Role")]
+    names = [made.inputs["name"] for made in engine.of("StoreRole")]
     assert len(set(names)) == len(names)
 
 
@@ -169,25 +169,26 @@ def test_people_take_the_roles_that_they_are_given() -> None:
     extra = inputs(engine, "store-team-a-promoter-role")
     [statement] = json.loads(extra["assumeRolePolicy"])["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"AWS": [CI]}, ["sts:AssumeRole"])
-    assert len(engine.of("Role")) == 7
+    assert len(engine.of("StoreRole")) == 7
     shared, _ = deploy(people=[{"tenant": "team-a", "role": "editor", "principal": CI}])
     trust = json.loads(inputs(shared, "store-team-a-editor-role")["assumeRolePolicy"])["Statement"]
     assert [[*each["Principal"]] for each in trust] == [["Federated"], ["AWS"]]
 
 
 @given(
-    tenant=st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True), role=st.sampled_from(list(Role))
+    tenant=st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True),
+    role=st.sampled_from(list(StoreRole)),
 )
-def test_a_role_has_a_name_that_iam_takes(tenant: str, role: Role) -> None:
+def test_a_role_has_a_name_that_iam_takes(tenant: str, role: StoreRole) -> None:
     assert len(aws.role_name(tenant, role, BUCKETS)) <= 64
 
 
 def test_with_irsa_the_account_carries_its_role(built: tuple[AwsEngine, s3.S3Store]) -> None:
     store = built[1].handle
-    carried = store.credentials.annotations(TENANTS[0], Role.SERVER)
+    carried = store.credentials.annotations(TENANTS[0], StoreRole.SERVER)
     assert set(carried) == {"eks.amazonaws.com/role-arn"}
-    assert store.credentials.annotations(TENANTS[0], Role.PROMOTER) == {}
-    assert store.credentials.key(TENANTS[0], Role.SERVER) is None
+    assert store.credentials.annotations(TENANTS[0], StoreRole.PROMOTER) == {}
+    assert store.credentials.key(TENANTS[0], StoreRole.SERVER) is None
     assert (store.endpoint, store.internal_endpoint) == (f"https://s3.{REGION}.amazonaws.com",) * 2
     assert (store.keyless, store.path_style, store.tls, store.port) == (True, False, True, 443)
     assert (store.namespace, store.ca_certificate, store.identity_agent) == (None, None, None)
@@ -200,7 +201,7 @@ def test_with_pod_identity_an_association_gives_the_role() -> None:
         "clusterName": "team-cluster",
         "namespace": "team-a",
         "serviceAccount": "model-server",
-        "roleArn": f"arn:aws:iam::111122223333:role/{aws.role_name('team-a', Role.SERVER, BUCKETS)}",
+        "roleArn": f"arn:aws:iam::111122223333:role/{aws.role_name('team-a', StoreRole.SERVER, BUCKETS)}",
     }
     assert len(engine.of("PodIdentityAssociation")) == 6
     [statement] = json.loads(inputs(engine, "store-team-a-server-role")["assumeRolePolicy"])["Statement"]
@@ -211,7 +212,7 @@ def test_with_pod_identity_an_association_gives_the_role() -> None:
         "aws:RequestTag/kubernetes-namespace": "team-a",
         "aws:RequestTag/kubernetes-service-account": "model-server",
     }
-    assert store.handle.credentials.annotations(TENANTS[0], Role.SERVER) == {}
+    assert store.handle.credentials.annotations(TENANTS[0], StoreRole.SERVER) == {}
     assert store.handle.identity_agent == "169.254.170.23/32"
 
 
@@ -223,9 +224,9 @@ OWN_ACCESS = (
 )
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", StoreRole)
 @pytest.mark.parametrize("action", OWN_ACCESS)
-def test_no_role_changes_its_own_access(role: Role, action: str) -> None:
+def test_no_role_changes_its_own_access(role: StoreRole, action: str) -> None:
     """Not even where somebody attaches another policy to it."""
     document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
     for resource in ("*", "arn:aws:iam::111122223333:role/slipway-team-a-promoter"):
@@ -237,7 +238,7 @@ def test_no_role_changes_its_own_access(role: Role, action: str) -> None:
 
 def test_the_denials_are_no_condition_of_taking_a_role(engine: AwsEngine) -> None:
     """Web identity is asked for without credentials; who may have it, the trust policy says."""
-    for made in engine.of("Role"):
+    for made in engine.of("StoreRole"):
         trust = json.loads(made.inputs["assumeRolePolicy"])
         assert [statement["Effect"] for statement in trust["Statement"]] == ["Allow"]
         assert [statement["Action"] for statement in trust["Statement"]] == [

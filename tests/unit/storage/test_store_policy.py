@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from support.iam import decision
 
 from slipway.core.errors import UsageError
-from storage.keys import Role
+from storage.keys import StoreRole
 from storage.layout import Buckets, alias_key, history_key, version_prefix
 from storage.policy import minio_policy, policy, policy_name
 
 BUCKETS = Buckets()
 TENANTS = st.from_regex(r"[a-z][a-z0-9-]{0,8}[a-z0-9]", fullmatch=True)
 KEYS = st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=30)
-ROLES = st.sampled_from(list(Role))
+ROLES = st.sampled_from(list(StoreRole))
 OBJECT_ACTIONS = (
     "s3:GetObject",
     "s3:PutObject",
@@ -50,7 +50,7 @@ def _like(value: str, pattern: str) -> bool:
 
 
 @given(mine=TENANTS, theirs=TENANTS, role=ROLES, key=KEYS)
-def test_no_role_reaches_another_tenants_objects(mine: str, theirs: str, role: Role, key: str) -> None:
+def test_no_role_reaches_another_tenants_objects(mine: str, theirs: str, role: StoreRole, key: str) -> None:
     assume(mine != theirs)
     document = policy(mine, role, BUCKETS)
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
@@ -61,7 +61,7 @@ def test_no_role_reaches_another_tenants_objects(mine: str, theirs: str, role: R
 
 @given(tenant=TENANTS, role=ROLES, tail=st.from_regex(r"[a-z0-9-]{1,5}", fullmatch=True), key=KEYS)
 def test_a_name_that_begins_like_the_tenants_is_another_tenant(
-    tenant: str, role: Role, tail: str, key: str
+    tenant: str, role: StoreRole, tail: str, key: str
 ) -> None:
     document = policy(tenant, role, BUCKETS)
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
@@ -71,7 +71,7 @@ def test_a_name_that_begins_like_the_tenants_is_another_tenant(
 
 
 @given(tenant=TENANTS, role=ROLES, prefix=st.sampled_from(["", "/", "t", "team"]))
-def test_no_listing_reaches_above_the_tenants_prefix(tenant: str, role: Role, prefix: str) -> None:
+def test_no_listing_reaches_above_the_tenants_prefix(tenant: str, role: StoreRole, prefix: str) -> None:
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
         assert not allows(policy(tenant, role, BUCKETS), "s3:ListBucket", bucket, prefix=prefix)
 
@@ -82,7 +82,7 @@ def test_no_listing_reaches_above_the_tenants_prefix(tenant: str, role: Role, pr
     bucket=st.text("abcdefghijklmnopqrstuvwxyz-", min_size=3, max_size=20),
     key=KEYS,
 )
-def test_no_other_bucket_is_touched(tenant: str, role: Role, bucket: str, key: str) -> None:
+def test_no_other_bucket_is_touched(tenant: str, role: StoreRole, bucket: str, key: str) -> None:
     assume(bucket not in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data))
     document = policy(tenant, role, BUCKETS)
     for action in (*OBJECT_ACTIONS, *BUCKET_ACTIONS):
@@ -92,20 +92,20 @@ def test_no_other_bucket_is_touched(tenant: str, role: Role, bucket: str, key: s
 @pytest.mark.parametrize(
     ("role", "bucket", "key", "allowed"),
     [
-        (Role.RUNNER, BUCKETS.artifacts, "team-a/runs/1/x", {"get", "put", "delete"}),
-        (Role.RUNNER, BUCKETS.artifacts, "team-a/other", set()),
-        (Role.RUNNER, BUCKETS.models, "team-a/iris/versions/x", {"get"}),
-        (Role.RUNNER, BUCKETS.data, "team-a/iris.csv", {"get"}),
-        (Role.SERVER, BUCKETS.models, "team-a/iris/versions/x", {"get"}),
-        (Role.SERVER, BUCKETS.artifacts, "team-a/runs/1/x", set()),
-        (Role.SERVER, BUCKETS.data, "team-a/iris.csv", set()),
-        (Role.PROMOTER, BUCKETS.artifacts, "team-a/runs/1/x", {"get"}),
-        (Role.PROMOTER, BUCKETS.models, "team-a/iris/versions/x", {"get", "put"}),
-        (Role.PROMOTER, BUCKETS.data, "team-a/iris.csv", {"get"}),
-        (Role.EDITOR, BUCKETS.data, "team-a/iris.csv", {"get", "put", "delete"}),
+        (StoreRole.RUNNER, BUCKETS.artifacts, "team-a/runs/1/x", {"get", "put", "delete"}),
+        (StoreRole.RUNNER, BUCKETS.artifacts, "team-a/other", set()),
+        (StoreRole.RUNNER, BUCKETS.models, "team-a/iris/versions/x", {"get"}),
+        (StoreRole.RUNNER, BUCKETS.data, "team-a/iris.csv", {"get"}),
+        (StoreRole.SERVER, BUCKETS.models, "team-a/iris/versions/x", {"get"}),
+        (StoreRole.SERVER, BUCKETS.artifacts, "team-a/runs/1/x", set()),
+        (StoreRole.SERVER, BUCKETS.data, "team-a/iris.csv", set()),
+        (StoreRole.PROMOTER, BUCKETS.artifacts, "team-a/runs/1/x", {"get"}),
+        (StoreRole.PROMOTER, BUCKETS.models, "team-a/iris/versions/x", {"get", "put"}),
+        (StoreRole.PROMOTER, BUCKETS.data, "team-a/iris.csv", {"get"}),
+        (StoreRole.EDITOR, BUCKETS.data, "team-a/iris.csv", {"get", "put", "delete"}),
     ],
 )
-def test_each_role_may_do_exactly_this(role: Role, bucket: str, key: str, allowed: set[str]) -> None:
+def test_each_role_may_do_exactly_this(role: StoreRole, bucket: str, key: str, allowed: set[str]) -> None:
     document = policy("team-a", role, BUCKETS)
     verbs = {"get": "s3:GetObject", "put": "s3:PutObject", "delete": "s3:DeleteObject"}
     assert {verb for verb, action in verbs.items() if allows(document, action, bucket, key)} == allowed
@@ -115,11 +115,13 @@ def test_each_role_may_do_exactly_this(role: Role, bucket: str, key: str, allowe
 def test_a_wildcard_is_no_tenant() -> None:
     for name in ("*", "team-?", "a/b", ""):
         with pytest.raises(UsageError):
-            policy(name, Role.RUNNER, BUCKETS)
+            policy(name, StoreRole.RUNNER, BUCKETS)
 
 
 @given(one=st.tuples(TENANTS, ROLES), other=st.tuples(TENANTS, ROLES))
-def test_policies_of_two_keys_never_share_a_name(one: tuple[str, Role], other: tuple[str, Role]) -> None:
+def test_policies_of_two_keys_never_share_a_name(
+    one: tuple[str, StoreRole], other: tuple[str, StoreRole]
+) -> None:
     assume(one != other)
     assert policy_name(*one) != policy_name(*other)
 
@@ -129,38 +131,40 @@ DIGESTS = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
 
 
 @given(tenant=TENANTS, role=ROLES, key=KEYS)
-def test_runs_write_runs_people_write_data_and_nobody_else_does(tenant: str, role: Role, key: str) -> None:
+def test_runs_write_runs_people_write_data_and_nobody_else_does(
+    tenant: str, role: StoreRole, key: str
+) -> None:
     document = policy(tenant, role, BUCKETS)
     for action in WRITING:
-        in_runs = role is Role.RUNNER and action != "s3:DeleteObjectVersion"
-        in_data = role is Role.EDITOR and action != "s3:DeleteObjectVersion"
+        in_runs = role is StoreRole.RUNNER and action != "s3:DeleteObjectVersion"
+        in_data = role is StoreRole.EDITOR and action != "s3:DeleteObjectVersion"
         assert allows(document, action, BUCKETS.artifacts, f"{tenant}/runs/{key}") == in_runs
         assert allows(document, action, BUCKETS.data, f"{tenant}/{key}") == in_data
 
 
 @given(tenant=TENANTS, model=TENANTS, alias=TENANTS, role=ROLES, digest=DIGESTS, number=st.integers(1, 10**7))
 def test_promotion_alone_writes_models_and_the_collector_deletes_no_log(
-    tenant: str, model: str, alias: str, role: Role, digest: str, number: int
+    tenant: str, model: str, alias: str, role: StoreRole, digest: str, number: int
 ) -> None:
     document = policy(tenant, role, BUCKETS)
     version = version_prefix(tenant, model, digest) + "manifest.json"
     record, log = alias_key(tenant, model, alias), history_key(tenant, model, number)
     deletable = {"s3:DeleteObject": (version, record), "s3:DeleteObjectVersion": (version,)}
     for key in (version, record, log):
-        assert allows(document, "s3:PutObject", BUCKETS.models, key) == (role is Role.PROMOTER)
+        assert allows(document, "s3:PutObject", BUCKETS.models, key) == (role is StoreRole.PROMOTER)
         for action, keys in deletable.items():
-            may = role is Role.COLLECTOR and key in keys
+            may = role is StoreRole.COLLECTOR and key in keys
             assert allows(document, action, BUCKETS.models, key) == may
 
 
 @pytest.mark.parametrize(
     ("role", "bucket", "key"),
     [
-        (Role.EDITOR, BUCKETS.data, "team-a/d.csv"),
-        (Role.COLLECTOR, BUCKETS.models, alias_key("team-a", "iris", "champion")),
+        (StoreRole.EDITOR, BUCKETS.data, "team-a/d.csv"),
+        (StoreRole.COLLECTOR, BUCKETS.models, alias_key("team-a", "iris", "champion")),
     ],
 )
-def test_who_may_hide_an_object_is_denied_its_versions(role: Role, bucket: str, key: str) -> None:
+def test_who_may_hide_an_object_is_denied_its_versions(role: StoreRole, bucket: str, key: str) -> None:
     document = policy("team-a", role, BUCKETS)
     assert allows(document, "s3:DeleteObject", bucket, key)
     denied = [each["Action"] for each in document["Statement"] if each["Effect"] == "Deny"]
@@ -175,9 +179,9 @@ ADMINISTRATION = (
 USER, TOKEN = ({"aws:principaltype": kind} for kind in ("User", "AssumedRole"))
 
 
-@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("role", StoreRole)
 @pytest.mark.parametrize("action", ADMINISTRATION)
-def test_every_key_is_denied_administration_by_name(role: Role, action: str) -> None:
+def test_every_key_is_denied_administration_by_name(role: StoreRole, action: str) -> None:
     granted, whole = (make("team-a", role, BUCKETS) for make in (policy, minio_policy))
     for resource in ("", f"arn:aws:s3:::{BUCKETS.models}/team-a/x"):
         assert decision([whole], action, resource, USER) == "deny"
@@ -186,7 +190,7 @@ def test_every_key_is_denied_administration_by_name(role: Role, action: str) -> 
 
 @given(tenant=TENANTS, role=ROLES, key=KEYS)
 def test_denials_take_nothing_from_a_key_and_everything_from_its_tokens(
-    tenant: str, role: Role, key: str
+    tenant: str, role: StoreRole, key: str
 ) -> None:
     granted, whole = (make(tenant, role, BUCKETS) for make in (policy, minio_policy))
     prefix = {"s3:prefix": f"{tenant}/runs/{key}"}
@@ -202,8 +206,8 @@ def test_denials_take_nothing_from_a_key_and_everything_from_its_tokens(
             assert decision([whole], action, resource, USER | said, TOKEN) == "deny"
 
 
-@pytest.mark.parametrize("role", Role)
-def test_the_account_information_names_no_bucket(role: Role) -> None:
+@pytest.mark.parametrize("role", StoreRole)
+def test_the_account_information_names_no_bucket(role: StoreRole) -> None:
     document = minio_policy("team-a", role, BUCKETS)
     arn = f"arn:aws:s3:::{BUCKETS.models}"
     for action in ("s3:GetBucketLocation", "s3:ListBucket", "s3:PutObject"):

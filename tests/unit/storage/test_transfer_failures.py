@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from support.certificates import authority, certificate
 
 from slipway.core.errors import FailedError, StoreError
-from storage.client import StoreAccess, asking
+from storage.client import StoreAccess, translated_errors
 from storage.keys import StoreKey
 from storage.transfer.crt import PART, Bucket, get, put, require_trusted
 from storage.transfer.failures import as_botocore, is_unexplained
@@ -46,7 +46,10 @@ def answer(status: int, body: bytes, **headers: str) -> S3ResponseError:
 
 
 def told(error: BaseException) -> StoreError:
-    with pytest.raises(StoreError, match=r"^Could not read a/b\.csv: ") as failed, asking("read a/b.csv"):
+    with (
+        pytest.raises(StoreError, match=r"^Could not read a/b\.csv: ") as failed,
+        translated_errors("read a/b.csv"),
+    ):
         raise as_botocore(error, URL)
     return failed.value
 

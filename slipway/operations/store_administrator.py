@@ -10,7 +10,7 @@ from serving.access import store_access
 from slipway.core.errors import UsageError
 from storage.administration import accounts_of, administering, open_admin
 from storage.client import StoreAccess
-from storage.keys import Role, StoreKey, root_key
+from storage.keys import StoreKey, StoreRole, root_key
 from storage.settings import ExternalSettings, MinioSettings
 
 Administered = MinioSettings | ExternalSettings
@@ -82,5 +82,5 @@ def service_accounts(
     admin = open_admin(as_administrator(outputs, administrator, tenant))
     with administering(f"list the service accounts of {tenant}"):
         return tuple(
-            account for role in Role for account in accounts_of(admin, f"{tenant}-{role}-{generation}")
+            account for role in StoreRole for account in accounts_of(admin, f"{tenant}-{role}-{generation}")
         )

@@ -10,7 +10,7 @@ SHOWN = 5
 """How many are named to a person; a machine gets all."""
 
 
-class Missing(BaseModel):
+class MissingObjects(BaseModel):
     """The objects that are missing."""
 
     model_config = ConfigDict(frozen=True)
@@ -35,11 +35,13 @@ class Missing(BaseModel):
         return f"{len(self.objects)} of {self.checked} missing: {', '.join(self.objects[:SHOWN])}{more}"
 
 
-def find(stack: Stack) -> Missing:
+def find(stack: Stack) -> MissingObjects:
     """Look for every object of a stack's state in its cluster, by name alone: contents are not compared."""
     declared = list(declared_objects(stack.export()))
     try:
         gone = stack.live().missing(declared)
     except SlipwayError as error:
-        return Missing(checked=None, unknown=" ".join(part for part in (error.what, error.why) if part))
-    return Missing(checked=len(declared), objects=tuple(str(each) for each in gone))
+        return MissingObjects(
+            checked=None, unknown=" ".join(part for part in (error.what, error.why) if part)
+        )
+    return MissingObjects(checked=len(declared), objects=tuple(str(each) for each in gone))

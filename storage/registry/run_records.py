@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from pydantic import ValidationError
 
 from slipway.core.errors import FailedError, UsageError
-from storage.client import asking, split_uri
-from storage.registry.candidate import Candidate, Evaluation, Record
+from storage.client import split_uri, translated_errors
+from storage.registry.candidate import Candidate, RunEvaluation, RunRecord
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_RECORD_BYTES: Final = 1 << 20
 MAX_LISTED: Final = 10_000
 
-R = TypeVar("R", bound=Record)
+R = TypeVar("R", bound=RunRecord)
 
 
 def find_run(client: "S3Client", root: str, run_id: str, pipeline: str | None = None) -> str:
@@ -33,7 +33,7 @@ def find_run(client: "S3Client", root: str, run_id: str, pipeline: str | None = 
         raise UsageError(f"{run_id!r} is not a run's id.")
     bucket, prefix = split_uri(root)
     prefix = prefix.rstrip("/") + "/"
-    with asking(f"list {root}"):
+    with translated_errors(f"list {root}"):
         if pipeline is None:
             found = client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
             pipelines = [str(entry.get("Prefix")) for entry in found.get("CommonPrefixes", [])]
@@ -58,7 +58,7 @@ def find_artifact(client: "S3Client", run_uri: str, name: str) -> str | None:
     """
     bucket, prefix = split_uri(run_uri)
     keys: list[str] = []
-    with asking(f"list {run_uri}"):
+    with translated_errors(f"list {run_uri}"):
         pages = client.get_paginator("list_objects_v2").paginate(
             Bucket=bucket, Prefix=prefix, PaginationConfig={"MaxItems": MAX_LISTED}
         )
@@ -72,10 +72,10 @@ def find_artifact(client: "S3Client", run_uri: str, name: str) -> str | None:
     return f"s3://{bucket}/{matches[0]}" if matches else None
 
 
-def read_evaluation(client: "S3Client", run_uri: str) -> Evaluation | None:
+def read_evaluation(client: "S3Client", run_uri: str) -> RunEvaluation | None:
     """The run's evaluation, or None where it has none."""
     uri = find_artifact(client, run_uri, "evaluation")
-    return _read(client, uri, Evaluation) if uri else None
+    return _read(client, uri, RunEvaluation) if uri else None
 
 
 def read_candidate(client: "S3Client", run_uri: str) -> Candidate | None:
@@ -96,7 +96,7 @@ def read_candidate(client: "S3Client", run_uri: str) -> Candidate | None:
 
 def _read(client: "S3Client", uri: str, model: type[R]) -> R:
     bucket, key = split_uri(uri)
-    with asking(f"read {uri}"):
+    with translated_errors(f"read {uri}"):
         answer = client.get_object(Bucket=bucket, Key=key)
         content = answer["Body"].read(MAX_RECORD_BYTES + 1)
     if len(content) > MAX_RECORD_BYTES:

@@ -9,7 +9,7 @@ from support.platform import outputs
 
 from slipway.cli import app
 from slipway.core.errors import FailedError
-from slipway.operations import predict_rows, workspace
+from slipway.operations import prediction, workspace
 from storage.registry.records import ModelVersion
 from tabular import v2
 from tabular.predictions import Predictions
@@ -50,7 +50,7 @@ class Endpoint:
 @pytest.fixture
 def endpoint(monkeypatch):
     served = Endpoint()
-    monkeypatch.setattr(predict_rows, "_served", lambda outputs, tenant, model: (VERSION, SCHEMA))
+    monkeypatch.setattr(prediction, "_served", lambda outputs, tenant, model: (VERSION, SCHEMA))
     return served
 
 
@@ -60,9 +60,9 @@ def write(folder: Path, content: str | bytes) -> Path:
     return path
 
 
-def answers(folder: Path, content: str, endpoint: Endpoint) -> predict_rows.Answers:
+def answers(folder: Path, content: str, endpoint: Endpoint) -> prediction.Answers:
     path = write(folder, content)
-    return predict_rows.ask_rows(outputs("http://store"), "team-a", "churn", path, ask=endpoint.ask)
+    return prediction.ask_rows(outputs("http://store"), "team-a", "churn", path, ask=endpoint.ask)
 
 
 @pytest.mark.parametrize(
@@ -100,8 +100,8 @@ def test_a_large_file_is_asked_about_in_requests_that_fit(tmp_path, endpoint):
 @pytest.fixture
 def command(monkeypatch, endpoint):
     monkeypatch.setattr(workspace, "outputs", lambda stack: outputs("http://store"))
-    ask_rows = predict_rows.ask_rows
-    monkeypatch.setattr(predict_rows, "ask_rows", lambda *given: ask_rows(*given, ask=endpoint.ask))
+    ask_rows = prediction.ask_rows
+    monkeypatch.setattr(prediction, "ask_rows", lambda *given: ask_rows(*given, ask=endpoint.ask))
 
     def run(path: Path, *more: str) -> int:
         return app.main(["model", "predict", "churn", "--data", str(path), *more])
@@ -146,4 +146,4 @@ def test_answers_are_labels_as_written(tmp_path, command, capsys):
 
 def test_a_version_without_a_schema_is_not_asked():
     with pytest.raises(FailedError, match="It has no schema"):
-        predict_rows.read_schema(None, VERSION)
+        prediction.read_schema(None, VERSION)

@@ -7,9 +7,9 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.contract import Gates
 from serving.judge import Judgement
-from serving.record import Evaluation, PromotionRecord, SmokeCheck
+from serving.promotion_record import Evaluation, PromotionRecord, SmokeCheck
 from storage.registry.candidate import Candidate
-from storage.registry.records import Held
+from storage.registry.records import AliasSnapshot
 from tabular import v2
 from tabular.schema import ModelSchema
 
@@ -37,14 +37,14 @@ class PromotionResult(BaseModel):
 
 
 @dataclass(frozen=True)
-class Chosen:
+class PromotionPlan:
     """What is to be served, and why."""
 
     candidate: Candidate
     schema: ModelSchema
     judged: Judgement
     gates: Gates
-    held: Held | None
+    held: AliasSnapshot | None
     """What the alias named when this was decided."""
     manifest: dict[str, Any]
     storage_uri: str
