@@ -37,6 +37,8 @@ def promote(
 ) -> None:
     """Promote the candidate of a run, if promotion's own evaluation passes; else the old version serves.
 
+    Exits with 1 where the gate is closed; the decision is printed, as JSON too.
+
     Example:  slipway model promote --run RUN_ID --tenant team-a
     """
     from slipway.operations import promotion, workspace
@@ -45,6 +47,9 @@ def promote(
     with console.phase("Promote") as report:
         result = promotion.promote(outputs, tenant, run, minimum=minimum, replace=replace, report=report)
     render.promotion(result, as_json=context.obj["json"])
+    if not result.promoted:
+        # The decision is the message: as JSON it must stay the only document.
+        raise typer.Exit(1)
 
 
 @app.command("list")

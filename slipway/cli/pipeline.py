@@ -70,7 +70,9 @@ def run(
     test_split: TestSplit = 0.2,
     seed: Seed = 42,
     threshold: Annotated[float | None, typer.Option(help="Held-out accuracy that the model needs.")] = None,
-    promote: Annotated[bool, typer.Option("--promote", help="Promote it if its gate passed.")] = False,
+    promote: Annotated[
+        bool, typer.Option("--promote", help="Promote it if its gate passes; else exit with 1.")
+    ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Promote it over a champion that it can't be compared with.")
     ] = False,
@@ -98,6 +100,8 @@ def run(
     if promote:
         trained = training.train_and_promote(outputs, job, checked, console.phase)
         render.trained(trained, as_json=context.obj["json"])
+        if not trained.promoted:
+            raise typer.Exit(1)
     else:
         with console.phase(f"Train {model}") as report:
             result = training.train(outputs, job, checked, report)

@@ -27,6 +27,8 @@ def quickstart(
 ) -> None:
     """From a bare machine to a served model: platform, training, gate, promotion, prediction.
 
+    Exits with 1 where a model was trained and its gate is closed; the platform stays up.
+
     Example:  slipway quickstart local --data churn.csv
     """
     own = Job(
@@ -46,3 +48,5 @@ def quickstart(
         console.show_model(summary)
     else:
         render.quickstart(summary)
+    if not summary.promoted:
+        raise typer.Exit(1)

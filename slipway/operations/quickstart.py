@@ -42,6 +42,11 @@ class QuickstartSummary(BaseModel):
     left_out: tuple[str, ...] = ()
     """Built-in models that were not trained, and why."""
 
+    @property
+    def promoted(self) -> bool:
+        """Whether every model that was trained serves."""
+        return all(model.promoted for model in self.models)
+
 
 class QuickstartRun:
     """A quickstart on its way; keeps the time of each phase."""

@@ -45,6 +45,11 @@ class TrainedModel(BaseModel):
     predicted: str = ""
     curl: str | None = None
 
+    @property
+    def promoted(self) -> bool:
+        """Whether the model serves: promoted now, or the champion already."""
+        return self.version is not None
+
 
 class TrainingRun(run.RunResult):
     """How a run went, and the data that it was given."""

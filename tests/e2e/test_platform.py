@@ -99,8 +99,8 @@ def test_a_model_below_the_threshold_is_not_promoted(clone: Checkout, first_up: 
         "pipeline", "run", "training", "--tenant", "team-a", "--model", "wisconsin",
         "--threshold", "0.9999", "--promote", "--json",
     )  # fmt: skip
-    assert done.code == 0, done.err
-    assert done.json["run_state"] == "SUCCEEDED", "a closed gate is a result, not a failure"
+    assert done.code == 1, done.err
+    assert done.json["run_state"] == "SUCCEEDED", "the run is done, its model was not promoted"
     assert done.json["version"] is None
     assert "0.9999" in done.json["decision"]
     assert clone.slipway("model", "list", "--tenant", "team-a", "--json").json == before
