@@ -58,18 +58,18 @@ class Api:
 
     def get(self, path: str) -> Object | None:
         """The object at `path`; None if it does not exist."""
-        answer = self._http.get(path)
-        return None if answer.status_code == 404 else _object(answer)
+        response = self._http.get(path)
+        return None if response.status_code == 404 else _object(response)
 
     def apply(self, manifest: Mapping[str, Any]) -> Object:
         """Create or update an object by server-side apply."""
-        answer = self._http.patch(
+        response = self._http.patch(
             url_of(manifest),
             params={"fieldManager": FIELD_MANAGER, "force": "true"},
             headers={"Content-Type": "application/apply-patch+yaml"},
             content=json.dumps(manifest),
         )
-        return _object(answer)
+        return _object(response)
 
 
 class AsyncApi:
@@ -82,15 +82,15 @@ class AsyncApi:
 
     async def get(self, path: str) -> Object | None:
         """The object at `path`; None if it does not exist."""
-        answer = await self._http.get(path)
-        return None if answer.status_code == 404 else _object(answer)
+        response = await self._http.get(path)
+        return None if response.status_code == 404 else _object(response)
 
     async def create(self, path: str, manifest: Mapping[str, Any]) -> bool:
         """Create an object; return False if it exists already."""
-        answer = await self._http.post(path, json=manifest)
-        if answer.status_code == 409:
+        response = await self._http.post(path, json=manifest)
+        if response.status_code == 409:
             return False
-        _object(answer)
+        _object(response)
         return True
 
     async def merge(self, path: str, changes: Mapping[str, Any]) -> None:
@@ -100,27 +100,27 @@ class AsyncApi:
 
     async def delete(self, path: str) -> None:
         """Delete an object if it exists."""
-        answer = await self._http.delete(path)
-        if answer.status_code != 404:
-            _object(answer)
+        response = await self._http.delete(path)
+        if response.status_code != 404:
+            _object(response)
 
     async def changes(self, path: str, version: str) -> AsyncIterator[Object]:
         """Watch a collection from `version` on, until the server ends the watch."""
         parameters = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
         timeout = httpx.Timeout(10.0, read=None)
-        async with self._http.stream("GET", path, params=parameters, timeout=timeout) as answer:
-            async for line in answer.aiter_lines():
+        async with self._http.stream("GET", path, params=parameters, timeout=timeout) as response:
+            async for line in response.aiter_lines():
                 yield json.loads(line)
 
 
-def _object(answer: httpx.Response) -> Object:
-    if answer.is_success:
-        return dict(answer.json())
+def _object(response: httpx.Response) -> Object:
+    if response.is_success:
+        return dict(response.json())
     try:
-        message = answer.json().get("message", answer.text)
+        message = response.json().get("message", response.text)
     except ValueError:
-        message = answer.text
+        message = response.text
     raise FailedError(
-        f"The API server refused {answer.request.method} {answer.request.url.path}.",
-        why=f"{answer.status_code}: {message}",
+        f"The API server refused {response.request.method} {response.request.url.path}.",
+        why=f"{response.status_code}: {message}",
     )

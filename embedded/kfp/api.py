@@ -302,7 +302,7 @@ class _Routes:
         **equal: str | tuple[str, ...] | None,
     ) -> Response:
         listed = list_page(self._database, LISTINGS[kind], request.query_params, **equal)
-        answer: dict[str, Any] = {field: [body(row) for row in listed.rows], "total_size": listed.total}
+        page_body: dict[str, Any] = {field: [body(row) for row in listed.rows], "total_size": listed.total}
         if listed.next_page_token:
-            answer["next_page_token"] = listed.next_page_token
-        return JSONResponse(answer)
+            page_body["next_page_token"] = listed.next_page_token
+        return JSONResponse(page_body)

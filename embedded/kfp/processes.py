@@ -95,15 +95,15 @@ class StepProcesses:
             writer.write(request.encoded())
             with contextlib.suppress(ConnectionError):
                 await writer.drain()
-            answer = await reader.readline()
+            reply = await reader.readline()
         except asyncio.CancelledError:
             await _end(reader, writer)
             raise
         finally:
             writer.close()
-        if not answer:
+        if not reply:
             raise StepLostError("the process that forks the steps ended unexpectedly")
-        return int(json.loads(answer)["exit"])
+        return int(json.loads(reply)["exit"])
 
     def close(self) -> None:
         """Kill every step and disconnect from the step parent."""

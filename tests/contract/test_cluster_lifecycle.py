@@ -54,7 +54,7 @@ def assert_data_is_kept(cluster: Instance) -> None:
 
 
 def traces(instance: Instance, addresses: str = "") -> list[str]:
-    """Everything on this machine that shows the instance."""
+    """All traces of the instance on this machine."""
     lines = [f"mount {line}" for line in Path("/proc/self/mountinfo").read_text().splitlines()]
     for command in (["ip", "link"], ["ip", "route", "show", "table", "all"], ["ip", "address"]):
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -70,7 +70,7 @@ def traces(instance: Instance, addresses: str = "") -> list[str]:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if ") Z " in (process / "stat").read_text():
-                continue  # dead already; the machine's init has yet to take note
+                continue  # a zombie that init has not reaped yet
             seen = (process / "cmdline").read_bytes().decode() + (process / "cgroup").read_text()
         except OSError:
             continue
@@ -84,7 +84,7 @@ def test_stop_keeps_the_data_and_start_restores_the_pods(cluster):
     assert status(cluster).state == "stopped"
     left = traces(cluster, str(cluster.addresses.slice))
     assert left == [f"path {cluster.data}"]
-    stop(cluster)  # twice is fine
+    stop(cluster)  # idempotent
     start(cluster)
     assert_data_is_kept(cluster)
 
@@ -197,5 +197,5 @@ def test_two_clusters_coexist_and_delete_removes_one(cluster):
     delete(other)
     assert traces(other, addresses) == []
     assert status(other).state == "absent"
-    delete(other)  # twice is fine
+    delete(other)  # idempotent
     assert_data_is_kept(cluster)

@@ -38,7 +38,7 @@ def name() -> Iterator[str]:
 
 
 def in_own_mounts(name, tmp_path, text: str) -> None:
-    """Run a program whose mounts end with it: `ip netns add` changes /run/netns for the whole machine."""
+    """Run a program in its own mount namespace, because `ip netns add` changes /run/netns globally."""
     command = ["unshare", "--mount", "--propagation=private", sys.executable, "-c", HEAD + text]
     done = subprocess.run(
         [*command, name, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
@@ -64,7 +64,7 @@ assert another_programs_still_works()
 
 @pytest.mark.parametrize("before", [True, False], ids=["mounted before", "mounted after"])
 def test_a_namespace_of_an_earlier_version_is_removed(name, tmp_path, before):
-    """Earlier versions made theirs in /run/netns, where `ip netns add` mounts over it."""
+    """Earlier versions created it in /run/netns, over which `ip netns add` mounts."""
     text = f"""
 earlier = network.LEGACY_FOLDER / mine.name
 if {before}:
@@ -75,7 +75,7 @@ assert run("unshare", f"--net={{earlier}}", "true").returncode == 0
 if not {before}:
     another_program_creates_its_own()
     run("umount", "--lazy", str(earlier))
-    assert "busy" in run("rm", str(earlier)).stderr, "the control: what hides it keeps it from being removed"
+    assert "busy" in run("rm", str(earlier)).stderr, "the control: the hiding mount prevents removal"
 assert network.exists(mine)
 assert not network.is_current(mine)
 network.remove(mine)

@@ -161,7 +161,7 @@ def test_a_pod_reaches_services_and_nothing_outside(cluster):
     with socket.create_server((str(cluster.addresses.host), 0)) as listener:
         port = listener.getsockname()[1]
         with socket.create_connection((str(cluster.addresses.host), port), timeout=5):
-            pass  # the positive control: the machine's listener answers the machine
+            pass  # the positive control: the listener accepts connections from the machine
         outside = in_network_of(pid, CONNECT, str(cluster.addresses.host), str(port))
     # EHOSTUNREACH: the firewall rejects it; a timeout would mean that nothing did.
     assert outside.stdout.split()[-1] in ("113", "111"), outside.stdout
@@ -206,7 +206,7 @@ def test_a_forward_reaches_a_service_created_later(core, cluster):
             page = eventually(lambda: urllib.request.urlopen(url, timeout=5).read())
             service = core.read_namespaced_service("late", "default").spec.cluster_ip
             itself = in_network_of(pid, CONNECT, service, "80")
-            # As the API server reaches a webhook: a process of the node, by the Service.
+            # Like the API server calling a webhook: a process of the node connects to the Service.
             node = {p.name: p for p in status(cluster).processes}["apiserver"].pid
             from_the_node = in_network_of(node, CONNECT, service, "80")
         finally:
@@ -274,7 +274,7 @@ def test_a_killed_process_is_restarted(core, cluster, name):
         return now.pid is not None and now.pid != before.pid and now.restarts > before.restarts
 
     eventually(back, 30)
-    start(cluster)  # waits until everything answers again
+    start(cluster)  # waits until everything is ready again
     assert core.read_namespaced_config_map("open", "default").data == {"k": "open-value"}
     assert root_of(running_pid(cluster)).joinpath("data/from-the-pod").read_text() == "kept"
 

@@ -1,4 +1,4 @@
-"""The gateway's own nginx, in its image: what a client of a model needs passes, and nothing else."""
+"""The gateway's nginx in its image: only the paths that clients of a model need are forwarded."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ WORLD = (Path(__file__).parents[1] / "support" / "gateway_world.py").read_text(e
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """A response of the gateway."""
 
     status: int
     headers: dict[str, str]
@@ -60,7 +60,7 @@ def test_allowed_paths_are_forwarded_unchanged(node: Node) -> None:
         assert answer.reached == ["GET", path.removeprefix(IRIS), 0, seen]
     assert {answer.status for answer in answers[1::2]} == {200}
     seen = {"Host": host, "Content-Type": "a/b", "kubeflow-userid": None}
-    assert inferred.reached == ["POST", "/v2/models/iris/infer", 2, seen], "no identity passes"
+    assert inferred.reached == ["POST", "/v2/models/iris/infer", 2, seen], "no identity is forwarded"
     assert chunked.reached[:3] == ["POST", "/v2/models/iris/infer", 2]
 
 
@@ -73,7 +73,7 @@ def test_other_methods_are_405_with_allowed_methods(node: Node) -> None:
     answers = ask(node, [request(f"{method} {path}") for method, path in wrong])
     for (method, path), answer in zip(wrong, answers, strict=True):
         if method == "get":
-            assert answer.status == 400, "nginx itself knows no such method"
+            assert answer.status == 400, "nginx refuses unknown methods"
             continue
         assert answer.status == 405, (method, path, answer)
         assert answer.headers["Allow"] == ("POST" if path == INFER else "GET, HEAD")
@@ -158,7 +158,7 @@ def respelled(path: str) -> list[str]:
     spellings = []
     for at, letter in enumerate(path):
         before, after = path[:at], path[at + 1 :]
-        if at:  # a request line without its first slash is no path
+        if at:  # without its first slash it is not a path
             spellings.append(f"{before}%{ord(letter):02x}{after}")
         if letter.isalpha():
             spellings.append(before + letter.upper() + after)
@@ -180,9 +180,9 @@ def test_encoded_paths_do_not_reach_the_repository(node: Node) -> None:
     requests = [request(f"{method} {path}") for path in TRICKS for method in ("GET", "POST")]
     answers = ask(node, [*requests, request(f"POST http://elsewhere{INFER}")])
     control = answers.pop()
-    assert control.reached[1] == "/v2/models/iris/infer", "of an absolute form the path counts"
+    assert control.reached[1] == "/v2/models/iris/infer", "the path of an absolute URL is used"
     for sent, answer in zip(requests, answers, strict=True):
-        # Where a path would lead above the root nginx itself answers, with 400.
+        # nginx answers 400 for a path above the root.
         assert answer.status in (404, 400), (sent, answer)
         assert answer.status == 404 or "Bad Request" in answer.body
 
@@ -195,7 +195,7 @@ def test_pipelined_requests_are_checked(node: Node) -> None:
     )
     first, mixed = ask(node, [both, smuggled])
     assert first.reached[1] == "/v2/models/iris/ready"
-    assert mixed.status == 400, "two lengths: nobody could say where the next request begins"
+    assert mixed.status == 400, "two lengths make the start of the next request ambiguous"
 
 
 def test_body_limits_depend_on_the_path(node: Node) -> None:

@@ -1,4 +1,4 @@
-"""Images in a real containerd: imported in parts, and running as they will in the cluster."""
+"""Images in a real containerd: incremental import, and running as in the cluster."""
 
 import json
 import threading

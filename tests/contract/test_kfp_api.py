@@ -1,4 +1,4 @@
-"""The API as the unmodified client and plain HTTP see it: names, pages, filters, refusals with codes."""
+"""The API with the unmodified client and plain HTTP: names, pages, filters, error codes."""
 
 import json
 import uuid

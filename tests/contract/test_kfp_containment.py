@@ -1,4 +1,4 @@
-"""What a step can't reach, and what doesn't outlive it: tried by steps, in the pod's two containers.
+"""What a step can't access, and that no process outlives it: tried by steps in the pod's two containers.
 
 Each step tells what it could do; the controls show that the same could be done where it is allowed.
 """
@@ -50,7 +50,7 @@ def output(pod: Pod, run: Any, task: str) -> Any:
 
 @component
 def tries(paths: dict) -> dict:
-    """Try each operation on its path and say how it ended."""
+    """Try each operation on its path and return the results."""
     import os
     import signal
     import socket
@@ -119,7 +119,7 @@ def test_a_step_can_access_neither_database_nor_key(pod: Pod) -> None:
 def test_a_step_can_not_attack_the_step_parent(pod: Pod) -> None:
     run = ended(pod, trying, paths={"kill": ("kill", "1"), "second control": ("connect", str(pod.socket))})
     ends = output(pod, run, "tries")
-    assert ends["kill"] == "done", "the kernel takes it and does nothing"
+    assert ends["kill"] == "done", "the kernel accepts the signal and ignores it"
     assert ends["second control"] != "done"
     assert ended(pod, trying, paths={}).state == "SUCCEEDED"
 
@@ -229,7 +229,7 @@ ESCAPES = {
 
 @component
 def escapes(code: str) -> int:
-    """Start something that stays, and return how many processes the container has then."""
+    """Start a process that stays, and return the number of processes of the container."""
     import multiprocessing
     import os
     import subprocess
@@ -258,8 +258,8 @@ def test_nothing_outlives_its_step(pod: Pod, how: str) -> None:
     if how in ("leaves a pool", "kills its guardian"):
         assert run.state == "FAILED"
     else:
-        assert output(pod, run, "escapes") > 3, "the first process, the guardian, the step, and what stayed"
-    deadline = time.monotonic() + 5  # where the guardian was killed, the first process ends what is left
+        assert output(pod, run, "escapes") > 3, "the first process, the guardian, the step, and its process"
+    deadline = time.monotonic() + 5  # if the guardian was killed, the first process kills the rest
     while in_the_container(pod) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert in_the_container(pod) == [], "neither processes nor zombies"
@@ -267,7 +267,7 @@ def test_nothing_outlives_its_step(pod: Pod, how: str) -> None:
 
 
 def in_the_container(pod: Pod) -> list[int]:
-    """Processes of the steps' container, zombies too, except the first."""
+    """Processes of the steps' container except the first, including zombies."""
     by_parent = children()
     inside = [pod.first_process()]
     for pid in inside:

@@ -1,4 +1,4 @@
-"""What happens to runs when the server, a step or the store doesn't do its part."""
+"""Runs when the server, a step or the store fails."""
 
 import json
 import os

@@ -16,7 +16,7 @@ from support.kfp_server import KfpServer
 
 pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 EXAMPLES = 12
-"""For each operation, of requests that fit the description and of ones that don't."""
+"""Number of valid and of invalid requests for each operation."""
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_no_generated_request_causes_a_server_error(server: KfpServer, mode: Gen
             try:
                 answer = case.call(base_url=f"{server.url}/apis/v2beta1", timeout=30)
             except (ValueError, requests.exceptions.InvalidHeader):
-                return  # not a request that HTTP can carry
+                return  # not a valid HTTP request
             assert answer.status_code < 500, (case.method, case.formatted_path, answer.text)
             if answer.status_code >= 400 and case.method != "HEAD":
                 assert {"error", "code", "message", "details"} == set(json.loads(answer.text))

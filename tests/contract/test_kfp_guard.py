@@ -1,4 +1,4 @@
-"""The API against web pages, half-sent requests and malformed input: exact codes, each with a control."""
+"""Cross-site, incomplete and malformed requests: exact codes, each with a control."""
 
 import json
 import socket
@@ -102,7 +102,7 @@ def connection(server: KfpServer, data: bytes) -> socket.socket:
 
 
 def read_answer(answers: BinaryIO) -> bytes:
-    """The status line of the next answer, which is read to its end."""
+    """Read the next response; return its status line."""
     status, size = answers.readline().strip(), 0
     while line := answers.readline().strip():
         if line.lower().startswith(b"content-length:"):

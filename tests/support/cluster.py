@@ -1,4 +1,4 @@
-"""A real local cluster for tests, and ways to look into it from the machine."""
+"""A real local cluster for tests, and functions to inspect it from the machine."""
 
 import hashlib
 import subprocess
@@ -29,7 +29,7 @@ def instance_for(name: str) -> Instance:
 
 @contextmanager
 def running_cluster(name: str) -> Iterator[Instance]:
-    """A started cluster; deleted afterwards, whatever happens. What an aborted run left is cleared."""
+    """A running cluster, deleted afterwards. Leftovers of an aborted run are removed first."""
     instance = instance_for(name)
     delete(instance)
     try:
@@ -40,19 +40,19 @@ def running_cluster(name: str) -> Iterator[Instance]:
 
 
 def api_client(instance: Instance) -> client.ApiClient:
-    """The official client, by the kubeconfig that users get."""
+    """The official client with the users' kubeconfig."""
     return config.new_client_from_config(str(instance.kubeconfig))
 
 
 def eventually(look: Callable[[], T], timeout: float = 90.0) -> T:
-    """The first true answer of `look`; an exception counts as not yet."""
+    """Call `look` until it returns a true value; exceptions are retried."""
     deadline = time.monotonic() + timeout
     while True:
         problem: Exception | None = None
         try:
             if value := look():
                 return value
-        except Exception as error:  # noqa: BLE001 - tried again until the time is up
+        except Exception as error:  # noqa: BLE001 - retried until the timeout
             problem = error
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout:.0f} s") from problem
@@ -60,7 +60,7 @@ def eventually(look: Callable[[], T], timeout: float = 90.0) -> T:
 
 
 def stateful_set(replicas: int = 1) -> dict[str, Any]:
-    """One pod of the pause image with a volume of class `standard` at /data."""
+    """A pod of the pause image with a volume of class `standard` at /data."""
     container = {
         "name": "main",
         "image": reference("pause"),
@@ -91,7 +91,7 @@ def stateful_set(replicas: int = 1) -> dict[str, Any]:
 
 
 def running_pid(instance: Instance, name: str = POD, namespace: str = "default") -> int:
-    """Wait for a pod to run and return the pid of its first container, as the machine sees it."""
+    """Wait for a running pod and return the pid of its first container on the machine."""
     api = client.CoreV1Api(api_client(instance))
 
     def look() -> int | None:
@@ -118,5 +118,5 @@ def in_network_of(pid: int, program: str, *arguments: str) -> subprocess.Complet
 
 
 def root_of(pid: int) -> Path:
-    """The file system that a container sees."""
+    """The root file system of a container's process."""
     return Path(f"/proc/{pid}/root")

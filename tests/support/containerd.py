@@ -1,4 +1,4 @@
-"""A containerd for tests: images are imported into it and run as they will in the cluster."""
+"""A containerd for tests, which imports and runs images like in the cluster."""
 
 import subprocess
 import time

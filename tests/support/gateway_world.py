@@ -21,11 +21,11 @@ import gateway  # type: ignore[import-not-found]
 PORT = 8080
 NAMES = 5353
 PREDICTOR = 8081
-"""Predictors listen on port 80 of a Service, which this user can't open."""
+"""Replaces port 80 of predictors, which this user can't open."""
 
 
 class Predictor(http.server.BaseHTTPRequestHandler):
-    """Answers what it was asked."""
+    """A predictor that returns the request it received."""
 
     def _answer(self) -> None:
         length = int(self.headers.get("Content-Length") or 0)
@@ -41,11 +41,11 @@ class Predictor(http.server.BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = do_PATCH = do_OPTIONS = _answer  # noqa: N815
 
     def log_message(self, *_words: object) -> None:
-        """Stay silent: standard output is the answer."""
+        """Log nothing: standard output is the result."""
 
 
 def resolve(names: socket.socket) -> None:
-    """Answer DNS: the predictor of iris in team-a is this machine, and there is no other."""
+    """A DNS server: the predictor of iris in team-a is this machine, and others don't exist."""
     while True:
         query, sender = names.recvfrom(512)
         known = query[12:].startswith(b"\x0eiris-predictor\x06team-a\x03svc")
@@ -66,7 +66,7 @@ def ask(request: str) -> list[Any]:
 
 
 def main(requests: list[str]) -> None:
-    """Start everything, ask, and stop it."""
+    """Start everything, send the requests, and stop."""
     names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     names.bind(("127.0.0.1", NAMES))
     threading.Thread(target=resolve, args=(names,), daemon=True).start()

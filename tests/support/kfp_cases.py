@@ -1,4 +1,4 @@
-"""Steps that the pipelines of the tests are made of. Each is compiled by the SDK as a user's would be."""
+"""Steps of the test pipelines, compiled by the SDK like those of users."""
 
 # Steps are written as users write them.
 # ruff: noqa: PTH123, PTH103

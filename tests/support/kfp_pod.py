@@ -1,7 +1,7 @@
-"""The pod of the pipelines API as two processes under two users: what infra/components/kfp/pod.py declares.
+"""The pod of the pipelines API as two processes of two users, like in infra/components/kfp/pod.py.
 
-The steps' process is the first of a pid namespace of its own, as in a container. Where the interpreter or the
-project lies in a folder that other users can't enter, a mount namespace of its own shows it to them.
+The steps' process is the first of its own pid namespace, as in a container. If other users can't enter the
+folder of the interpreter or of the project, its own mount namespace makes the folder accessible.
 """
 
 import os
@@ -42,7 +42,7 @@ exec setpriv --reuid "$user" --regid "$user" --groups "$group" --bounding-set=-a
 
 
 def as_user(user: int, *, container: bool = False) -> tuple[str, ...]:
-    """What a command is run by: another user, in a pid namespace of its own if it is a container."""
+    """The command prefix that runs a program as another user, in its own pid namespace for a container."""
     base = Path(sys.base_prefix).resolve()
     closed = next((str(folder) for folder in reversed(base.parents) if not _can_be_entered(folder)), "")
     shown = [str(path) for path in (base, _ROOT) if closed and path.is_relative_to(closed)]
@@ -56,7 +56,7 @@ def _can_be_entered(folder: Path) -> bool:
 
 
 class Pod:
-    """Both processes; the steps' may be killed and started again, as the kubelet would."""
+    """Both processes; that of the steps can be killed and restarted, like by the kubelet."""
 
     def __init__(self, folder: Path, launcher_objects: str) -> None:
         self.folder, self.work = folder, folder / "work"
@@ -83,7 +83,7 @@ class Pod:
             self.steps = subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd="/")
 
     def first_process(self) -> int:
-        """Of the steps' container. A change of user clears what would end it with its own parent."""
+        """The first process of the steps' container. A change of user clears its parent-death signal."""
         assert self.steps is not None
         [first] = children().get(self.steps.pid, [self.steps.pid])
         return first
@@ -95,7 +95,7 @@ class Pod:
 
 
 def children() -> dict[int, list[int]]:
-    """Processes of this machine by their parent."""
+    """Parent -> children, for all processes of this machine."""
     by_parent: dict[int, list[int]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
@@ -109,7 +109,7 @@ def children() -> dict[int, list[int]]:
 
 @contextmanager
 def running_pod(launcher_objects: str) -> Iterator[Pod]:
-    """Start both; end them and remove their folder."""
+    """Start both processes; afterwards, kill them and remove their folder."""
     folder = Path(tempfile.mkdtemp(prefix="slipway-kfp-pod-"))
     folder.chmod(0o755)
     pod = Pod(folder, launcher_objects)

@@ -1,4 +1,4 @@
-"""The pipelines server as a process of its own, with its launcher's objects in a file."""
+"""The pipelines server as a separate process, with its launcher's objects in a file."""
 
 import json
 import os
@@ -23,7 +23,7 @@ _START_SECONDS = 60.0
 
 
 def launcher_objects(minio: Minio, namespace: str = TENANT, **endpoint: Any) -> str:
-    """`kfp-launcher` and its Secret for a namespace, as YAML."""
+    """The manifests of `kfp-launcher` and its Secret in a namespace."""
     default = {
         "endpoint": minio.endpoint,
         "region": "us-east-1",
@@ -51,12 +51,12 @@ _AROUND = {
     **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
     "AWS_DEFAULT_REGION": "us-east-1",
 }
-"""What the server runs in: of the store where it is, as its pod says it, and no key."""
+"""Environment of the server: the store's endpoint like in its pod, and no key."""
 
 
 @dataclass
 class KfpServer:
-    """One data folder and the process that serves it; may be killed and started again."""
+    """A data folder and the server process, which can be killed and restarted."""
 
     data: Path
     launcher_config: Path
@@ -64,7 +64,7 @@ class KfpServer:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     prefix: tuple[str, ...] = ()
-    """What the command is run by, such as another user."""
+    """Command prefix, for example to run as another user."""
     port: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
@@ -99,7 +99,7 @@ class KfpServer:
         raise AssertionError(f"the server did not start: {self.log[-2000:]}")
 
     def client(self, namespace: str = TENANT) -> Any:
-        """The SDK's own client, unmodified; it must not read the developer's own settings."""
+        """The unmodified client of the SDK, without the developer's settings."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("HOME", str(self.data))
             from kfp import Client

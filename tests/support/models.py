@@ -1,4 +1,4 @@
-"""Tables and models of known data sets, fitted as the pipelines fit."""
+"""Tables and models of known data sets, fitted like in the pipelines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Tables:
 def tables(
     numbers: np.ndarray, y: Sequence[str], categories: Mapping[str, Sequence[str]] | None = None
 ) -> Tables:
-    """Hold out every fifth row of a data set given by columns."""
+    """Hold out every fifth row of a data set."""
     values = np.asarray(numbers, dtype=np.float32)
     columns: dict[str, Any] = {f"n{index}": values[:, index] for index in range(values.shape[1])}
     columns |= {name: pa.array(cells, pa.string()) for name, cells in (categories or {}).items()}
@@ -70,7 +70,7 @@ def with_categories(rows: int = 600, seed: int = 0) -> Tables:
 
 
 def with_text_labels(rows: int = 600, seed: int = 0) -> Tables:
-    """Classes that are other numbers, or the same one, when read as numbers."""
+    """Classes that would change or become equal if they were parsed as numbers."""
     random = np.random.default_rng(seed)
     numbers = random.normal(size=(rows, 3))
     y = np.array(["01", "1", "1.0", "x"])[(numbers[:, 0] > 0) * 2 + (numbers[:, 1] > 0)]

@@ -1,4 +1,4 @@
-"""Run pipeline steps in this process, as the executor would: artifacts are files in a folder."""
+"""Run pipeline steps in this process, like the executor: artifacts are files in a folder."""
 
 import json
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from pipelines.steps.train import train
 
 @dataclass
 class Workbench:
-    """A folder of artifacts, and the steps run over it one by one."""
+    """A folder of artifacts, and the steps that use it."""
 
     root: Path
     made: dict[str, Any] = field(default_factory=dict)
@@ -23,7 +23,7 @@ class Workbench:
     fitted_sha256: str = ""
 
     def artifact(self, name: str, kind: type[Any] = dsl.Artifact) -> Any:
-        """An artifact that exists or is about to be written."""
+        """An existing artifact or one that will be written."""
         if name not in self.made:
             self.made[name] = kind(name=name, uri=str(self.root / name), metadata={})
         return self.made[name]

@@ -141,4 +141,4 @@ def test_the_record_contains_name_and_slice(tmp_path):
     instance.allocate(nothing_in_use)
     recorded = json.loads((instance.data / "instance.json").read_text())
     assert recorded == {"name": "mine", "slice": instance.number}
-    assert [path.name for path in instance.data.iterdir()] == ["instance.json"], "no draft is left"
+    assert [path.name for path in instance.data.iterdir()] == ["instance.json"], "no temporary file is left"

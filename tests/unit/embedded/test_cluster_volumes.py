@@ -203,7 +203,7 @@ def test_the_useful_line_of_a_log_is_quoted(lines, expected):
 def test_a_node_is_ready_only_with_a_recent_heartbeat():
     beat = {"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-11-22T12:00:00Z"}
     at = 1795348800.0
-    assert node_is_ready({"status": {"conditions": [beat]}}, at + 0.9), "the beat has whole seconds"
+    assert node_is_ready({"status": {"conditions": [beat]}}, at + 0.9), "heartbeats are whole seconds"
     assert not node_is_ready({"status": {"conditions": [beat]}}, at + 1)
     assert not node_is_ready({"status": {"conditions": [{**beat, "status": "Unknown"}]}}, 0)
     assert not node_is_ready({}, 0)

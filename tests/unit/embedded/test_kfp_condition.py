@@ -1,4 +1,4 @@
-"""The condition evaluator against CEL's rules, and the traps that the SDK's local runner falls into."""
+"""Conditions follow CEL's rules, including cases that the SDK's local runner gets wrong."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""Lists: no page loses a row, and times are compared as instants."""
+"""Lists: pagination skips no row, and times are compared as instants."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Files that a step left: read as they are, and no link followed."""
+"""Files of a step are read without following links."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is accepted as a pipeline: real ones, and nothing that could not be run right."""
+"""Upload: compiled pipelines are accepted, and unsupported ones are refused."""
 
 import copy
 import time

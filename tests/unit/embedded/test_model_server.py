@@ -92,7 +92,7 @@ def test_columns_may_come_in_any_order(client: httpx.Client, folder: Path) -> No
 
 
 def test_many_rows_are_answered(client: httpx.Client, folder: Path) -> None:
-    """Enough to be answered in a thread."""
+    """A request that is large enough to be processed in a thread."""
     document = _request(folder, 1)
     for tensor in document["inputs"]:
         tensor["data"], tensor["shape"] = tensor["data"] * 20_000, [20_000]
@@ -151,7 +151,7 @@ def test_documents_are_served_to_get_and_head(client: httpx.Client, path: str) -
     ],
 )
 def test_other_paths_are_404(client: httpx.Client, path: str) -> None:
-    """An API that unloads a model was open to everybody who could ask it."""
+    """Such as the API that unloads a model, which any client could call."""
     for method in ("GET", "POST", "DELETE"):
         assert client.request(method, path).status_code == 404
     assert client.get(f"{HOME}/ready").status_code == 200

@@ -35,7 +35,7 @@ def test_the_environment_refers_to_this_instance(instance: Instance, tmp_path: P
 
 def test_the_state_is_not_in_the_clusters_data(instance: Instance) -> None:
     session.environment(instance)
-    assert not selection.folder(instance).is_relative_to(instance.data), "destroy deletes that half-way"
+    assert not selection.folder(instance).is_relative_to(instance.data), "destroy deletes those"
 
 
 def test_the_passphrase_is_random_private_and_kept(instance: Instance, tmp_path: Path) -> None:

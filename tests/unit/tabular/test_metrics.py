@@ -1,4 +1,4 @@
-"""Figures are those of scikit-learn, and what can't be scored is refused."""
+"""Metrics equal those of scikit-learn; invalid labels are refused."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Loading checks the schema first; answers come for any number of rows."""
+"""Loading validates schema and graph; prediction works for any number of rows."""
 
 import json
 from pathlib import Path

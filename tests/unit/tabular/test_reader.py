@@ -1,4 +1,4 @@
-"""What the reader takes, and in which words it refuses."""
+"""The tables that the reader accepts, and its error messages."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -33,7 +33,7 @@ def write(tmp_path: Path) -> Callable[[str | bytes], Path]:
 
 
 def refusal(path: Path, options: ReadOptions | None = None, split: Split | None = None) -> TableError:
-    """The refusal of the check, which must be the one of the step too."""
+    """The error of the check, which must equal that of the step."""
     with pytest.raises(TableError) as checked:
         inspect(path, options, split)
     with pytest.raises(TableError) as read_too:

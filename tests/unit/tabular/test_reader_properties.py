@@ -1,4 +1,4 @@
-"""The check and the step agree on every file, and what is taken is what stands in the file.
+"""The check and the step agree on every file, and accepted cells equal those in the file.
 
 The standard library's `csv` is the second opinion: it reads the same text in its own way.
 """

@@ -1,4 +1,4 @@
-"""Requests of the V2 protocol: what is answered, and what is refused with the name of the column."""
+"""Requests of the V2 protocol: valid requests, and errors with the name of the column."""
 
 import contextlib
 import json

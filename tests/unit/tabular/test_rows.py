@@ -1,4 +1,4 @@
-"""Rows to ask a model about: matched by name, refused by file, line and column."""
+"""Rows to predict: columns are matched by name; errors have file, line and column."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The split: repeatable, by class, and never through equal rows."""
+"""The split is repeatable and stratified, and equal rows stay together."""
 
 import numpy as np
 import pyarrow as pa

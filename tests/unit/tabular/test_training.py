@@ -1,4 +1,4 @@
-"""What is served answers as what was fitted."""
+"""The ONNX model predicts like the fitted scikit-learn pipeline."""
 
 import subprocess
 import sys
