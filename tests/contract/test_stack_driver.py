@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.platform import outputs
 from support.pulumi_cli import Project
 
 from infra.stack.stack import Stack
@@ -20,44 +21,7 @@ from slipway.core.errors import FailedError, UsageError
 
 pytestmark = pytest.mark.contract
 
-OUTPUTS: dict[str, Any] = {
-    "contract_version": 3,
-    "stack": "local",
-    "environment": "local",
-    "kubeconfig": None,
-    "kfp": {
-        "endpoint": "http://127.0.0.1:1",
-        "internal_endpoint": "http://kfp",
-        "auth_mode": "none",
-        "audience": None,
-        "backend": "embedded",
-    },
-    "store": {
-        "kind": "minio",
-        "endpoint": "http://127.0.0.1:2",
-        "internal_endpoint": "http://minio",
-        "region": "us-east-1",
-        "tls": False,
-        "path_style": True,
-        "ca_config_map": None,
-        "keyless": False,
-        "root_key_generation": 1,
-        "certificate_generation": 1,
-        "artifacts_bucket": "artifacts",
-        "models_bucket": "models",
-        "data_bucket": "data",
-    },
-    "serving": {
-        "mode": "standard",
-        "endpoint": "http://127.0.0.1:3",
-        "runtime": "r",
-        "model_cpu": "1",
-        "model_memory": "1Gi",
-    },
-    "images": {"steps": "slipway.local/pipelines:1"},
-    "versions": {},
-    "tenants": {},
-}
+OUTPUTS = outputs(stack="local", tenants={}).model_dump(mode="json")
 
 
 @pytest.fixture

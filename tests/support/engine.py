@@ -1,8 +1,10 @@
 """A Pulumi engine that records: what a program registers, without a provider or a cluster."""
 
 import asyncio
+import atexit
 import json
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pulumi
@@ -30,10 +32,7 @@ class Engine(mocks.Mocks):
         self, program: Callable[[], object], *, stack: str = "test", preview: bool = False
     ) -> "Engine":
         """Run the program and wait until everything that it registers is recorded."""
-        try:
-            asyncio.get_event_loop_policy().get_event_loop()
-        except RuntimeError:
-            asyncio.set_event_loop(asyncio.new_event_loop())
+        asyncio.set_event_loop(_event_loop())
         mocks.set_mocks(self, project="slipway", stack=stack, preview=preview)
 
         def run() -> None:
@@ -54,6 +53,14 @@ class Engine(mocks.Mocks):
     def objects(self) -> Iterator[mocks.MockResourceArgs]:
         """Walk everything that would be an object of the cluster."""
         return (made for made in self.made if made.typ.startswith("kubernetes:"))
+
+
+@cache
+def _event_loop() -> asyncio.AbstractEventLoop:
+    """The one loop of the process: an output belongs to the loop that it was made in."""
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
 
 
 def reveal(value: Any) -> Any:

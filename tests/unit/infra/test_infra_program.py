@@ -1,6 +1,9 @@
 """The whole program under the recording engine, and invariants of all that it declares."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -232,10 +235,37 @@ def test_outputs_validate_against_the_contract(built):
     assert set(outputs.tenants) == {"team-a", "team-ab"}
 
 
-def test_logical_names_and_order_don_t_depend_on_chance(engine):
+def test_logical_names_are_unique_and_plain(engine):
     names = [made.name for made in engine.made]
     assert len(set(names)) == len(names)
     assert not [name for name in names if any(char.isspace() or char in "{}[]" for char in name)]
+
+
+def registered(engine: Engine) -> list[list[str]]:
+    """Return kind, name and inputs of everything, sorted: the SDK registers in parallel."""
+    return sorted([made.typ, made.name, json.dumps(made.inputs, sort_keys=True)] for made in engine.made)
+
+
+_PROGRAM = """
+import json, pathlib, sys, pytest
+sys.path.insert(0, str(pathlib.Path(sys.argv[1]).parent))
+import test_infra_program as tests
+with pytest.MonkeyPatch.context() as patch:
+    manifests = tests.write_manifests(pathlib.Path(sys.argv[2]))
+    engine, _ = tests.deploy(patch, manifests, tests.LocalSettings(environment="local"), tests.TEAMS)
+print(json.dumps(tests.registered(engine)))
+"""
+
+
+def test_another_process_registers_exactly_the_same(engine, tmp_path):
+    """The order of a set of text depends on the process; what depends on it would differ in every plan."""
+    seed = str(1 + int(os.environ.get("PYTHONHASHSEED", "0").replace("random", "0")))
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, __file__, tmp_path / "out"],
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"},
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == registered(engine)
 
 
 def test_a_changed_input_gives_the_job_another_name(monkeypatch, tmp_path, engine):

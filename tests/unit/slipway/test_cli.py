@@ -4,6 +4,7 @@ import ast
 import importlib.metadata
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,19 +15,14 @@ from typing import Any
 import pytest
 import typer
 from support.checkout import ROOT
-from support.commands import GOOD, raising
+from support.commands import GOOD, StartedError, raising
+from support.platform import outputs
+from support.toolchain import FakeGo, small_table
 
-from embedded import toolchain
-from infra.contract import (
-    ImageOutputs,
-    KfpOutputs,
-    PlatformOutputs,
-    ServingOutputs,
-    StoreOutputs,
-    TenantOutputs,
-)
+from embedded.toolchain import debian, doctor, golang, machine
+from infra.contract import PlatformOutputs
 from slipway import operations
-from slipway.cli import app, render
+from slipway.cli import app
 from slipway.core.errors import FailedError, UsageError
 from slipway.operations import workspace
 
@@ -42,50 +38,6 @@ def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 
 EVERY = dict(commands(typer.main.get_command(app.app)))
-
-
-def outputs() -> PlatformOutputs:
-    """What a platform with one tenant says of itself."""
-    tenant = {name: f"the-{name}" for name in TenantOutputs.model_fields}
-    return PlatformOutputs(
-        contract_version=3,
-        stack="local",
-        environment="local",
-        kubeconfig=None,
-        kfp=KfpOutputs(
-            endpoint="http://127.0.0.1:4",
-            internal_endpoint="http://kfp:8888",
-            auth_mode="none",
-            audience=None,
-            backend="embedded",
-        ),
-        store=StoreOutputs(
-            kind="minio",
-            endpoint="http://127.0.0.1:2",
-            internal_endpoint="http://store:9000",
-            region="us-east-1",
-            tls=False,
-            path_style=True,
-            ca_config_map=None,
-            keyless=False,
-            artifacts_bucket="slipway-artifacts",
-            models_bucket="slipway-models",
-            data_bucket="slipway-data",
-        ),
-        serving=ServingOutputs(mode="standard", endpoint="http://127.0.0.1:1", runtime="slipway-onnx"),
-        images=ImageOutputs(steps="slipway.local/pipelines:0"),
-        versions={},
-        tenants={
-            "team-a": TenantOutputs(
-                **{
-                    **tenant,
-                    "pipeline_root": "s3://slipway-artifacts/team-a/runs",
-                    "key_generation": 1,
-                    "gates": {},
-                }
-            )
-        },
-    )
 
 
 # --- help -----------------------------------------------------------------------------------------------
@@ -226,10 +178,33 @@ def test_an_interruption_exits_130_and_says_that_a_rerun_goes_on(monkeypatch, ca
     assert said.out == ""
 
 
-@pytest.mark.parametrize("arguments", [["destroy", "local"], ["local", "delete"]])
-def test_what_destroys_asks_first_and_takes_silence_for_no(arguments, project, nothing_starts, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert app.main(arguments) == 1
+DESTRUCTIVE = [["destroy", "local"], ["local", "delete"]]
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "n\n"], ids=["silence", "return", "no"])
+@pytest.mark.parametrize("arguments", DESTRUCTIVE, ids=" ".join)
+def test_what_destroys_asks_and_takes_all_but_yes_for_no(
+    arguments, answer, project, nothing_starts, monkeypatch, capsys
+):
+    (project / "Pulumi.local.yaml").write_text(GOOD)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    assert app.main(arguments) == 1, "a command that went on would raise StartedError"
+    shown = capsys.readouterr()
+    assert "with all its data? [y/N]:" in shown.out + shown.err
+    assert (project / "Pulumi.local.yaml").read_text() == GOOD
+
+
+@pytest.mark.parametrize(("option", "answer"), [((), "y\n"), (("--yes",), "")], ids=["answer", "option"])
+@pytest.mark.parametrize("arguments", DESTRUCTIVE, ids=" ".join)
+def test_what_destroys_goes_on_with_a_yes(
+    arguments, option, answer, project, nothing_starts, monkeypatch, capsys
+):
+    (project / "Pulumi.local.yaml").write_text(GOOD)
+    monkeypatch.setattr("sys.stdin", io.StringIO(answer))
+    with pytest.raises(StartedError):
+        app.main([*arguments, *option])
+    shown = capsys.readouterr()
+    assert ("[y/N]:" in shown.out + shown.err) == (not option), "only --yes is not asked"
 
 
 def test_outside_of_a_checkout_the_way_in_is_told(tmp_path, monkeypatch, nothing_starts, capsys):
@@ -244,9 +219,9 @@ def test_outside_of_a_checkout_the_way_in_is_told(tmp_path, monkeypatch, nothing
 @pytest.mark.parametrize(
     ("arguments", "answer"),
     [
-        (["kfp.endpoint"], "http://127.0.0.1:4\n"),
-        (["tenants.team-a.pipeline_root"], "s3://slipway-artifacts/team-a/runs\n"),
-        (["kfp.endpoint", "--json"], '"http://127.0.0.1:4"\n'),
+        (["serving.endpoint"], "http://127.0.0.1:9\n"),
+        (["tenants.team-a.pipeline_root"], "s3://artifacts/team-a/runs\n"),
+        (["serving.endpoint", "--json"], '"http://127.0.0.1:9"\n'),
         (["kubeconfig"], "null\n"),
     ],
 )
@@ -301,14 +276,22 @@ def test_env_prints_nothing_but_exports_to_standard_output(project, monkeypatch,
     assert "building" in said.err
 
 
-def test_doctor_fails_where_something_lacks(monkeypatch, capsys):
-    class Found:
-        ready = False
-
-    monkeypatch.setattr(toolchain, "examine", lambda *, tests: Found)
-    monkeypatch.setattr(render, "doctor", lambda found: None)
-    assert app.main(["doctor"]) == 1
-    assert "This machine lacks something" in capsys.readouterr().err
+@pytest.mark.parametrize("missing", [False, True], ids=["complete", "no Go"])
+def test_doctor_fails_without_go_and_says_what_to_do(missing, tmp_path, monkeypatch, capsys):
+    """On a machine of two small tools, whose only difference is the compiler."""
+    go = FakeGo(tmp_path / "fake")
+    monkeypatch.setenv("PATH", f"{go.command.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLIPWAY_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(doctor, "TOOLS", small_table(tmp_path / "go", monkeypatch))
+    monkeypatch.setattr(debian, "PACKAGES", {})
+    monkeypatch.setattr(machine, "checks", list)
+    if missing:
+        monkeypatch.setattr(golang, "_command", lambda: None)
+    assert app.main(["doctor"]) == int(missing)
+    shown = capsys.readouterr()
+    assert ("Install Go 1.25.4" in shown.out) == missing
+    assert ("This machine lacks something" in shown.err or "missing" in shown.err) == missing
+    assert not (tmp_path / "cache").exists(), "it looks and builds nothing"
 
 
 def test_the_version_is_the_packages(capsys):
