@@ -41,6 +41,9 @@ def quickstart(
         threshold=threshold,
     )
     checked = own.check()
+    from slipway.operations import workspace
+
+    workspace.check(stack)  # a mistake in a file is told at once: the next import takes seconds
     from slipway.operations import quickstart as quickstarts
 
     summary = quickstarts.run(stack, own, checked, console.phase)
