@@ -1,10 +1,27 @@
-"""A real store for each module that asks for one, and a models bucket for each test."""
+"""Real servers: a store for each module that asks for one, an API server for all that can share it."""
 
+from collections.abc import Iterator
+
+import httpx
 import pytest
+from support.apiserver import ApiServer, api_server
 from support.minio import running_minio
 from support.promotions import key_of
 
 from storage.client import StoreAccess, open_store
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """For tests that keep to namespaces and names of their own; a module with policies starts another."""
+    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(server: ApiServer) -> Iterator[httpx.Client]:
+    with server.http() as http:
+        yield http
 
 
 @pytest.fixture(scope="module")

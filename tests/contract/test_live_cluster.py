@@ -1,14 +1,13 @@
 """What a stack's cluster has now, compared with what its settings want and its state remembers."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import yaml
-from support.apiserver import ApiServer, api_server
+from support.apiserver import ApiServer, patiently
 
 from infra.settings.models import DevSettings, LocalSettings
 from infra.stack.check import can_grow, live_claims, refuse_live_sizes, refuse_settings
@@ -20,18 +19,6 @@ from slipway.core.errors import FailedError, UsageError
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 CLAIM = "/api/v1/namespaces/kubeflow/persistentvolumeclaims/ml-pipeline-data"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
-        yield running
-
-
-@pytest.fixture
-def cluster(server: ApiServer) -> Iterator[httpx.Client]:
-    with server.http() as http:
-        yield http
 
 
 @pytest.fixture
@@ -157,16 +144,8 @@ def claim(server: ApiServer, cluster: httpx.Client) -> Iterator[str]:
         json={"metadata": {"finalizers": None}},
         headers={"Content-Type": "application/merge-patch+json"},
     )
-    eventually(lambda: cluster.get(CLAIM).status_code == 404)
+    patiently(lambda: cluster.get(CLAIM).status_code == 404)
     cluster.delete(f"/api/v1/persistentvolumes/{name}")
-
-
-def eventually(holds: Callable[[], bool]) -> None:
-    """Wait for what the API server learns from a cache of its own."""
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def ask_for(cluster: httpx.Client, size: str) -> httpx.Response:
@@ -199,7 +178,7 @@ def test_the_api_server_refuses_what_is_refused_before_it_is_asked(claim, cluste
     allow(cluster, claim)
     assert can_grow(live, claim)
     # The control. Admission reads StorageClasses from a cache, which may still hold the class as it was.
-    eventually(lambda: ask_for(cluster, "4Gi").status_code == 200)
+    patiently(lambda: ask_for(cluster, "4Gi").status_code == 200)
     assert ask_for(cluster, "1Gi").status_code == 422
 
 
@@ -288,7 +267,7 @@ def test_where_nothing_differs_the_cluster_is_not_asked(check):
 def test_a_refresh_asks_for_what_the_state_does_not_know(check, claim, cluster):
     allow(cluster, claim)
     # Admission reads StorageClasses from a cache, which may still hold the class as it was.
-    eventually(lambda: ask_for(cluster, "6Gi").status_code == 200)
+    patiently(lambda: ask_for(cluster, "6Gi").status_code == 200)
     check(2)
     with pytest.raises(UsageError, match="can't shrink from 6 to 2 GiB"):
         check(2, look=True)

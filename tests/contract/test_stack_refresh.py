@@ -1,11 +1,9 @@
 """Objects that somebody deleted or changed by hand: told by `status`, put back by `up --refresh`."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from support.apiserver import ApiServer, api_server
+from support.apiserver import ApiServer
 from support.pulumi_cli import Project
 
 from infra.stack.stack import Stack
@@ -23,18 +21,6 @@ k8s.networking.v1.NetworkPolicy("allow-dns", metadata={{"name": "allow-dns", "na
 k8s.core.v1.Secret("key", metadata={{"name": "key", "namespace": "{namespace}"}},
     string_data={{"k": pulumi.Output.secret("shibboleth")}}, opts=on)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
-        yield running
-
-
-@pytest.fixture
-def cluster(server: ApiServer) -> Iterator[httpx.Client]:
-    with server.http() as http:
-        yield http
 
 
 @pytest.fixture

@@ -3,14 +3,13 @@
 import base64
 import json
 import ssl
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, api_server
+from support.apiserver import ApiServer
 
 from infra.jobs import webhook_certificates as job
 
@@ -18,12 +17,6 @@ pytestmark = pytest.mark.contract
 
 SERVICE, SECRET = "hook-service", "hook-cert"
 ADMISSION = "/apis/admissionregistration.k8s.io/v1"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
-        yield running
 
 
 class World:
