@@ -73,7 +73,7 @@ def world(client, bucket):
     return World(client, bucket)
 
 
-def test_what_nothing_needs_goes_for_good_and_the_rest_stays_whole(world):
+def test_what_nothing_needs_goes_for_good(world):
     old, before, now = (world.publish(name) for name in ("a", "b", "c"))
     for digest in (old, before, now):
         world.promote(digest)
@@ -168,7 +168,7 @@ def deletes_for_good(name, named) -> bool:
     return name == "delete_object" and "VersionId" in named
 
 
-def test_a_promotion_just_before_the_manifest_is_hidden_keeps_its_model(world):
+def test_a_promotion_before_hiding_keeps_its_model(world):
     digest = world.publish("before")
     racing = Between(world.client, hides, lambda: world.promote(digest))
     assert world.collect(racing) == {digest: KEEP}
@@ -177,7 +177,7 @@ def test_a_promotion_just_before_the_manifest_is_hidden_keeps_its_model(world):
     assert len(world.left(digest)) == 3, "no delete marker is left"
 
 
-def test_a_promotion_just_after_the_manifest_is_hidden_is_refused_and_moves_nothing(world):
+def test_a_promotion_of_a_hidden_manifest_moves_nothing(world):
     digest, refused = world.publish("after"), []
 
     def promote() -> None:
@@ -192,7 +192,7 @@ def test_a_promotion_just_after_the_manifest_is_hidden_is_refused_and_moves_noth
     world.promote(digest)
 
 
-def test_a_promotion_after_the_last_look_is_refused_and_can_publish_again(world):
+def test_a_promotion_after_the_last_look_is_refused(world):
     digest = world.publish("late")
     ends = []
 
@@ -211,7 +211,7 @@ def test_a_promotion_after_the_last_look_is_refused_and_can_publish_again(world)
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_a_version_that_is_published_anew_while_it_goes_is_whole(world, after):
+def test_a_version_republished_during_its_deletion_is_whole(world, after):
     """Files are deleted by the ids that they had before: the new ones have others."""
     digest = world.publish("anew")
     racing = Between(world.client, deletes_for_good, lambda: world.publish("anew"), after=after)
@@ -220,7 +220,7 @@ def test_a_version_that_is_published_anew_while_it_goes_is_whole(world, after):
     assert len(world.left(digest)) == 3
 
 
-def test_a_log_entry_between_hiding_and_looking_is_noticed_whatever_its_clock_says(world, monkeypatch):
+def test_a_log_entry_after_hiding_is_noticed_by_any_clock(world, monkeypatch):
     digest = world.publish("skewed")
     newer = world.publish("newer")
 
@@ -242,7 +242,7 @@ def test_a_log_entry_between_hiding_and_looking_is_noticed_whatever_its_clock_sa
 
 
 @pytest.mark.parametrize("step", range(6))
-def test_a_collection_that_was_killed_converges_when_it_is_run_again(world, step):
+def test_a_killed_collection_converges_on_a_rerun(world, step):
     digest, kept = world.publish(f"killed{step}"), world.publish(f"kept{step}")
     world.promote(kept)
     calls = []
@@ -266,7 +266,7 @@ def test_a_collection_that_was_killed_converges_when_it_is_run_again(world, step
     world.registry.verify("iris", kept)
 
 
-def test_a_needed_version_that_a_killed_collection_hid_comes_back(world, client):
+def test_a_needed_version_hidden_by_a_killed_run_comes_back(world, client):
     digest = world.publish("hidden")
     world.promote(digest)
     manifest = version_prefix("team-a", "iris", digest) + "manifest.json"
@@ -292,7 +292,7 @@ def test_two_collectors_at_once_leave_nothing_and_break_nothing(world):
     world.registry.verify("iris", kept)
 
 
-def test_a_store_that_fails_on_the_way_is_named_and_a_rerun_ends_it(world, monkeypatch):
+def test_a_store_that_fails_half_way_is_named(world, monkeypatch):
     digest = world.publish("full")
 
     def fails() -> None:

@@ -85,7 +85,7 @@ def gc(capsys):
     return run
 
 
-def test_the_collectors_own_key_is_enough_and_what_is_needed_stays(world, gc):
+def test_the_collectors_own_key_is_enough(world, gc):
     code, said = gc("--yes")
     assert code == 0
     assert {each["digest"]: each["action"] for each in said["versions"]} == {
@@ -121,7 +121,7 @@ def test_no_other_key_collects_anything(world, gc):
     assert world.stored() < before
 
 
-def test_the_collectors_key_deletes_versions_and_aliases_of_its_tenant_alone(world):
+def test_the_collector_deletes_for_its_tenant_alone(world):
     collector = world.opened(StoreRole.COLLECTOR)
     foreign = version_prefix("team-ab", "churn", world.old) + "manifest.json"
     world.root.put_object(Bucket="models", Key=foreign, Body=b"{}")

@@ -89,7 +89,7 @@ def test_a_prefix_that_could_escape_is_refused(minio, bucket, folder, tmp_path, 
 
 
 @pytest.mark.parametrize("name", ["a\\b", "a%2e", "~a", "e\u0301"])
-def test_a_file_whose_name_could_escape_is_refused_with_all_the_others(minio, bucket, folder, name):
+def test_a_name_that_could_escape_refuses_all_files(minio, bucket, folder, name):
     before = minio.keys(bucket)
     (folder / name).write_bytes(b"x")
     assert app.main(["data", "upload", str(folder)]) == 2

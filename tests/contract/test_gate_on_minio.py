@@ -177,7 +177,7 @@ def test_another_data_digest_does_not_skip_the_champion(promoter, store):
     assert result.evaluation.champion.unseen, "it was trained on none of these rows"
 
 
-def test_rows_that_the_champion_was_trained_on_do_not_count_for_it(promoter, store):
+def test_rows_of_its_training_do_not_count_for_a_champion(promoter, store):
     noisy = table_text(noise=0.1, rows=400)
     write_run(store, "run-1", content=noisy)
     first = promoter.promote_run("run-1")
@@ -190,7 +190,7 @@ def test_rows_that_the_champion_was_trained_on_do_not_count_for_it(promoter, sto
     assert compared.metrics["accuracy"] < 0.95, "it does not know them by heart"
 
 
-def test_a_champion_that_knew_the_rows_is_said_and_a_person_may_accept_it(promoter, store):
+def test_a_person_may_accept_a_champion_that_knew_the_rows(promoter, store):
     noisy = table_text(noise=0.15, rows=100)
     write_run(store, "run-1", content=noisy)
     promoter.promote_run("run-1")

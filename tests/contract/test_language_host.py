@@ -130,7 +130,7 @@ def test_modules_beside_the_program_do_not_shadow_others(project: Project) -> No
     project.up().fine()
 
 
-def test_secrets_of_the_stack_are_neither_arguments_nor_environment(project: Project) -> None:
+def test_secrets_are_no_arguments_and_no_environment(project: Project) -> None:
     project.run("config", "set", "-s", "test", "--secret", "hidden", "shibboleth").fine()
     process, pids = _sleeping(project)
     try:

@@ -90,7 +90,7 @@ def test_no_secrets_value_is_asked_for(server, cluster, live, monkeypatch):
     assert "data" not in listed
 
 
-def test_a_cluster_that_refuses_or_does_not_answer_is_not_taken_for_an_empty_one(server, live, tmp_path):
+def test_a_refusing_or_silent_cluster_is_not_taken_for_empty(server, live, tmp_path):
     nobody = server.kubeconfig.replace(server.token, "0" * 32)
     (tmp_path / "nobody").write_text(nobody)
     with pytest.raises(FailedError, match=r"refused a question.*401"):
@@ -164,7 +164,7 @@ def allow(cluster: httpx.Client, storage_class: str) -> None:
     ).raise_for_status()
 
 
-def test_the_api_server_refuses_what_is_refused_before_it_is_asked(claim, cluster, live):
+def test_the_api_server_refuses_the_same_sizes(claim, cluster, live):
     """The premise: these are the two refusals that an `up` would meet half-way."""
     wanted = wanted_claims(LocalSettings(environment="local"))
     assert live_claims(live, wanted) == {

@@ -103,7 +103,7 @@ def test_training_on_wisconsin_data_is_proposed_and_promoted(stack):
     assert promoted.smoke.agreed == promoted.smoke.rows == 64
 
 
-def test_a_threshold_out_of_reach_is_a_successful_run_that_promotes_nothing(stack):
+def test_a_threshold_out_of_reach_promotes_nothing(stack):
     result, found = stack.run(
         "training", model_name="strict", n_estimators=2, max_depth=1, deploy_threshold=1.0, **stack.cancer()
     )
@@ -125,7 +125,7 @@ def test_iris_is_proposed_and_promoted(stack):
     assert promoted.evaluation.held_out.rows == found.evaluation.held_out_rows
 
 
-def test_data_changed_after_the_run_was_asked_for_fails_the_run_by_reason(stack):
+def test_data_changed_after_its_request_fails_the_run(stack):
     cancer = stack.cancer() | {"data_sha256": "0" * 64}
     uploaded = upload(stack.client, stack.outputs, TENANT, "training")
     run_id = run.start(stack.client, stack.outputs, TENANT, uploaded, {"model_name": "m", **cancer})
@@ -152,7 +152,7 @@ def test_data_is_uploaded_once(stack):
         ({"deploy_threshold": float("nan")}, "finite"),
     ],
 )
-def test_parameters_that_do_not_fit_are_refused_before_a_run_starts(stack, parameters, message):
+def test_parameters_that_do_not_fit_start_no_run(stack, parameters, message):
     uploaded = upload(stack.client, stack.outputs, TENANT, "training")
     known = {"data_uri": "s3://data/x", "data_sha256": "0" * 64, "model_name": "m"} if parameters else {}
     with pytest.raises(UsageError, match=message):

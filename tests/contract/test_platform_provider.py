@@ -145,7 +145,7 @@ def test_a_refusal_is_one_message_and_leaves_nothing(project: Project, world: Wo
     assert not any(each["type"] == "slipway:embedded:Cluster" for each in project.state())
 
 
-def test_half_a_cluster_is_in_the_state_so_that_destroy_finds_it(project: Project, world: World) -> None:
+def test_destroy_finds_half_a_cluster(project: Project, world: World) -> None:
     world.say("break")
     assert "etcd does not start. The disk is full. Free some space." in project.up().failed().text
     assert project.resource("cluster")["outputs"]["state"] == "broken"
@@ -172,7 +172,7 @@ def test_refresh_sees_a_stopped_cluster_and_one_that_is_gone(project: Project, w
     assert not any(each["type"] == "slipway:embedded:Cluster" for each in project.state())
 
 
-def test_an_interrupted_start_ends_at_once_and_is_finished_later(project: Project, world: World) -> None:
+def test_an_interrupted_start_is_finished_later(project: Project, world: World) -> None:
     world.say("hang")
     process = project.start("up", "-s", "test", "--yes", "--skip-preview")
     deadline = time.monotonic() + 30

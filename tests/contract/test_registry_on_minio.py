@@ -46,7 +46,7 @@ def logged(registry, digest: str, run_id: str = "run-1") -> int:
     return registry.append_history("iris", "promoted", digest, details).number
 
 
-def test_a_version_is_what_was_staged_and_publishing_again_changes_nothing(client, registry, bucket):
+def test_a_version_is_what_was_staged(client, registry, bucket):
     digest = published(client, registry, b"one")
     version = registry.verify("iris", digest)
     assert version.storage_uri == f"s3://{bucket}/team-a/iris/versions/{digest}/files"
@@ -60,7 +60,7 @@ def test_a_version_is_what_was_staged_and_publishing_again_changes_nothing(clien
     assert registry.list_versions("iris") == [digest]
 
 
-def test_the_manifest_tells_where_the_version_came_from_and_the_first_run_stays(client, registry):
+def test_the_manifest_keeps_the_first_run(client, registry):
     digest = published(client, registry, b"lineage")
     other = LINEAGE.model_copy(update={"run_id": "run-2"})
     with stage(client, "s3://runs/m-lineage") as staged:
@@ -111,7 +111,7 @@ def test_digits_that_two_digests_begin_with_name_neither(client, registry, monke
     assert registry.find_version("iris", twins[1][:13]) == twins[1]
 
 
-def test_an_alias_moves_only_with_a_log_entry_that_names_the_version(client, registry):
+def test_an_alias_moves_only_with_a_log_entry(client, registry):
     one, two = published(client, registry, b"with"), published(client, registry, b"without")
     for number in (logged(registry, one), 7):
         with pytest.raises(FailedError, match="log does not name"):
@@ -119,7 +119,7 @@ def test_an_alias_moves_only_with_a_log_entry_that_names_the_version(client, reg
     assert registry.read_alias("iris", "champion") is None
 
 
-def test_a_torn_upload_is_invisible_and_finished_by_the_next_try(client, registry, monkeypatch):
+def test_a_torn_upload_is_invisible_until_the_next_try(client, registry, monkeypatch):
     put = client.put_object
 
     def torn(**arguments):
@@ -186,7 +186,7 @@ def test_case_twins_and_an_empty_folder_are_refused(client):
         pass
 
 
-def test_an_alias_moves_by_compare_and_set_and_its_number_only_grows(client, registry):
+def test_an_alias_moves_by_compare_and_set(client, registry):
     one, two = published(client, registry, b"v1"), published(client, registry, b"v2")
     assert registry.read_alias("iris", "champion") is None
     logs = [logged(registry, one), logged(registry, two), logged(registry, one)]
@@ -219,7 +219,7 @@ def test_an_alias_record_copied_from_elsewhere_is_refused(client, registry, buck
 
 
 @pytest.mark.parametrize("start", ["nothing", "something"])
-def test_of_sixteen_writers_exactly_one_wins_and_the_others_learn_who(minio, client, registry, start):
+def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, start):
     digests = [published(client, registry, f"{start}{i}".encode()) for i in range(WRITERS)]
     logs = [logged(registry, digest, f"run-{i}") for i, digest in enumerate(digests)]
     key = StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1")
@@ -253,7 +253,7 @@ def test_of_sixteen_writers_exactly_one_wins_and_the_others_learn_who(minio, cli
         assert all(named in words for words in said if words is not None)
 
 
-def test_a_retry_that_meets_its_own_first_attempt_is_no_conflict(client, registry, monkeypatch):
+def test_a_retry_that_meets_its_own_write_is_no_conflict(client, registry, monkeypatch):
     digest = published(client, registry, b"retry")
     put = client.put_object
 

@@ -62,7 +62,7 @@ def serves(promoter, digest: str) -> bool:
     return f"/versions/{digest}/files" in promoter.cluster.uri("team-a/churn")
 
 
-def test_the_first_promotion_serves_records_and_names_the_champion(promoter, store):
+def test_the_first_promotion_names_the_champion(promoter, store):
     digest = write_run(store, "run-1")
     result = promoter.promote_run("run-1")
     assert (result.promoted, result.changed, result.digest, result.number) == (True, True, digest, 1)
@@ -83,7 +83,7 @@ def test_the_first_promotion_serves_records_and_names_the_champion(promoter, sto
     assert (record.replaced, record.previous, record.gates) == ("", None, Gates())
 
 
-def test_the_next_promotion_replaces_it_and_the_same_one_again_changes_nothing(promoter, store):
+def test_the_next_promotion_replaces_the_champion(promoter, store):
     one, two = write_run(store, "run-1"), write_run(store, "run-2", seed=2)
     promoter.promote_run("run-1")
     result = promoter.promote_run("run-2", pipeline="training")
@@ -94,7 +94,7 @@ def test_the_next_promotion_replaces_it_and_the_same_one_again_changes_nothing(p
     assert serves(promoter, two)
 
 
-def test_a_run_that_missed_its_threshold_promotes_nothing_and_says_so(promoter, store):
+def test_a_run_below_its_threshold_promotes_nothing(promoter, store):
     evaluation = {
         "confusion": [[1, 0], [0, 1]],
         "held_out_rows": 20,
@@ -135,9 +135,7 @@ def test_a_run_that_does_not_exist_is_a_usage_error(promoter):
 
 
 @pytest.mark.parametrize("fault", ["ready", "wrong answers", "log", "alias"])
-def test_whatever_fails_the_old_version_serves_and_the_failure_says_why(
-    promoter, store, serving, monkeypatch, fault
-):
+def test_whatever_fails_the_old_version_serves(promoter, store, serving, monkeypatch, fault):
     old = write_run(store, "run-1")
     promoter.promote_run("run-1")
     new = write_run(store, "run-2", seed=2)
@@ -173,7 +171,7 @@ def test_a_first_promotion_that_fails_leaves_no_endpoint(promoter, store, servin
     assert champion(promoter) is None
 
 
-def test_an_interrupt_puts_the_old_manifest_back_without_waiting(promoter, store, serving, monkeypatch):
+def test_an_interrupt_puts_the_old_manifest_back(promoter, store, serving, monkeypatch):
     old = write_run(store, "run-1")
     promoter.promote_run("run-1")
     write_run(store, "run-2", seed=2)
@@ -211,7 +209,7 @@ class Patient:
         return None
 
 
-def test_of_concurrent_promotions_one_wins_and_every_loser_knows(minio, store, serving):
+def test_of_concurrent_promotions_one_wins(minio, store, serving):
     runs = {f"run-{seed}": write_run(store, f"run-{seed}", seed=seed) for seed in range(1, 5)}
     together = Barrier(len(runs))
 
@@ -239,7 +237,7 @@ def test_of_concurrent_promotions_one_wins_and_every_loser_knows(minio, store, s
     assert f"/versions/{runs[winner]}/" in serving.uri("team-a/churn")
 
 
-def test_a_log_that_does_not_explain_the_champion_closes_the_gate(promoter, store):
+def test_an_unexplained_champion_closes_the_gate(promoter, store):
     write_run(store, "run-1")
     promoter.promote_run("run-1")
     store.delete_object(Bucket="models", Key="team-a/churn/history/00000001.json")
@@ -280,7 +278,7 @@ def told(promoter, text: str) -> bool:
 
 @pytest.mark.parametrize("at", ["append_history", "move_alias"])
 @pytest.mark.parametrize("first", [True, False])
-def test_a_promotion_that_was_killed_converges_when_it_is_run_again(promoter, store, kill, at, first):
+def test_a_killed_promotion_converges_on_a_rerun(promoter, store, kill, at, first):
     if not first:
         write_run(store, "run-1")
         promoter.promote_run("run-1")
@@ -299,7 +297,7 @@ def test_a_promotion_that_was_killed_converges_when_it_is_run_again(promoter, st
 
 
 @pytest.mark.parametrize("run_id", ["run-1", "run-3"])
-def test_the_next_promotion_notices_what_a_killed_one_left_and_replaces_it(promoter, store, kill, run_id):
+def test_the_next_promotion_replaces_what_a_killed_one_left(promoter, store, kill, run_id):
     old = write_run(store, "run-1")
     promoter.promote_run("run-1")
     left = write_run(store, "run-2", seed=2)
@@ -312,7 +310,7 @@ def test_the_next_promotion_notices_what_a_killed_one_left_and_replaces_it(promo
     assert serves(promoter, digest)
 
 
-def test_a_promotion_that_fails_after_a_killed_one_reinstates_the_champion(promoter, store, serving, kill):
+def test_a_failure_after_a_killed_one_reinstates_the_champion(promoter, store, serving, kill):
     old = write_run(store, "run-1")
     promoter.promote_run("run-1")
     write_run(store, "run-2", seed=2)
@@ -324,9 +322,7 @@ def test_a_promotion_that_fails_after_a_killed_one_reinstates_the_champion(promo
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_a_promotion_that_keeps_the_champion_puts_it_back_unless_another_may_be_at_work(
-    promoter, store, serving, kill, first
-):
+def test_a_kept_champion_is_put_back_if_nobody_else_works(promoter, store, serving, kill, first):
     old = None if first else write_run(store, "run-1")
     if old:
         promoter.promote_run("run-1")
@@ -367,9 +363,7 @@ def test_a_service_that_is_nobodys_promotion_is_left_alone(promoter, store, serv
     assert not told(promoter, "is served, but")
 
 
-def test_a_champion_moved_while_another_is_put_back_is_served_in_the_end(
-    promoter, store, serving, monkeypatch
-):
+def test_a_champion_moved_during_a_reinstatement_is_served(promoter, store, serving, monkeypatch):
     write_run(store, "run-1")
     promoter.promote_run("run-1")
     new = write_run(store, "run-2", seed=2)

@@ -103,7 +103,7 @@ def rotation(store: MortalMinio, tmp_path: Path) -> Rotation:
 @pytest.mark.parametrize("passed", [0, 2])
 @pytest.mark.parametrize("step", ["add-user", "remove-user"])
 @pytest.mark.parametrize("overlapping", [True, False], ids=["two steps", "one step"])
-def test_a_store_killed_during_a_rotation_takes_the_old_key_or_the_new(
+def test_a_store_killed_in_a_rotation_takes_one_of_the_keys(
     store, proxy, rotation, overlapping, step, passed, answered
 ):
     if overlapping:

@@ -194,7 +194,7 @@ def platform(running: tuple[Minio, list["subprocess.Popen[bytes]"]], folder: Pat
     return made
 
 
-def test_nobody_who_reads_the_secret_notices_and_all_that_was_old_is_dead(platform: Platform) -> None:
+def test_readers_notice_nothing_and_all_old_keys_are_dead(platform: Platform) -> None:
     old = [platform.own_account(role, 1, f"own-{role}") for role in (StoreRole.SERVER, StoreRole.EDITOR)]
     sessions = boto3.client(
         "sts",
@@ -260,7 +260,7 @@ def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
     assert platform.accounts(2) == ()
 
 
-def test_a_proof_fails_where_the_old_key_lives_or_the_new_one_does_not(platform: Platform) -> None:
+def test_a_live_old_key_or_dead_new_key_fails_the_proof(platform: Platform) -> None:
     verifier = replace(platform.verifier, patience=0)
     with pytest.raises(FailedError, match="answered OK where key team-a-server-1"):
         verifier.prove_dead(StoreRole.SERVER, platform.key(StoreRole.SERVER, 1))
@@ -274,7 +274,7 @@ def test_a_proof_fails_where_the_old_key_lives_or_the_new_one_does_not(platform:
 
 
 @pytest.mark.parametrize("which_up", [1, 2])
-def test_minio_killed_in_a_rotation_is_a_message_and_a_rerun_ends_it(
+def test_minio_killed_in_a_rotation_is_a_message(
     platform: Platform,
     running: tuple[Minio, list["subprocess.Popen[bytes]"]],
     monkeypatch: pytest.MonkeyPatch,

@@ -98,7 +98,7 @@ def place(server, tmp_path):
     return Place(server, tmp_path)
 
 
-def test_the_manifest_has_no_field_that_kserve_does_not_know_and_is_ours(place):
+def test_the_manifest_has_only_fields_kserve_knows(place):
     place.cluster.apply(place.manifest("1"))
     live = place.cluster.get(place.namespace, NAME)
     wanted = place.manifest("1")["spec"]["predictor"]
@@ -125,7 +125,7 @@ def test_deleting_twice_is_fine(place):
     assert place.cluster.get(place.namespace, NAME) is None
 
 
-def test_waiting_sees_the_new_version_and_not_the_old_ones_ready(place):
+def test_a_ready_old_version_does_not_end_the_wait(place):
     place.cluster.apply(place.manifest("1"))
     place.reconcile("1")
     place.cluster.wait_serving(place.namespace, NAME, place.uri("1"), timeout=30)
@@ -164,7 +164,7 @@ def admission(http, namespace: str) -> None:
 @pytest.mark.parametrize(
     ("refuse", "reason"), [(quota, "exceeded quota: tenant"), (admission, "violates PodSecurity")]
 )
-def test_a_pod_that_cannot_be_created_ends_the_waiting_with_its_cause_told_once(place, refuse, reason):
+def test_a_pod_that_cannot_be_created_ends_the_wait(place, refuse, reason):
     with place.server.http() as http:
         refuse(http, place.namespace)
     place.cluster.apply(place.manifest("1"))
@@ -178,7 +178,7 @@ def test_a_pod_that_cannot_be_created_ends_the_waiting_with_its_cause_told_once(
     assert [line for line in lines if "can't be created" in line and reason in line] == lines[-1:]
 
 
-def test_the_log_of_a_pod_that_cannot_be_reached_is_done_without(place):
+def test_an_unreachable_log_is_done_without(place):
     assert place.cluster._last_words(place.namespace, {("gone", "kserve-container"): True}) == {}
 
 

@@ -84,7 +84,7 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
     assert cluster.get(policy(namespace)).json()["spec"]["policyTypes"] == ["Ingress"]
 
 
-def test_a_cluster_that_does_not_answer_is_told_of_and_not_taken_for_empty(stack, tmp_path):
+def test_a_silent_cluster_is_not_reported_as_empty(stack, tmp_path):
     config = stack.project / "kubeconfig"
     config.write_text(config.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1"))
     told = missing_objects.find(stack)

@@ -15,7 +15,7 @@ def _parts(data) -> list[str]:
     return [name for _, _, names in os.walk(folder) for name in names]
 
 
-def test_an_incomplete_upload_is_removed_and_what_is_complete_stays(tmp_path):
+def test_an_incomplete_upload_alone_is_removed(tmp_path):
     server = new_minio()
     process = start_minio(
         server,

@@ -138,7 +138,7 @@ def written(root: Any, bucket: str, key: str) -> str:
 
 @pytest.mark.parametrize("kind", ["run", "version", "record", "data"])
 @pytest.mark.parametrize("role", StoreRole)
-def test_each_role_does_exactly_its_own_and_nothing_of_another_tenant(
+def test_each_role_does_exactly_its_own(
     server: Minio, opened: Callable[[str, StoreRole], Any], role: StoreRole, kind: str
 ) -> None:
     root = server.client()
@@ -167,7 +167,7 @@ def test_each_role_does_exactly_its_own_and_nothing_of_another_tenant(
 
 
 @pytest.mark.parametrize("role", StoreRole)
-def test_nothing_is_copied_from_another_tenant_to_where_a_role_may_write(
+def test_nothing_is_copied_from_another_tenant(
     server: Minio, opened: Callable[[str, StoreRole], Any], role: StoreRole
 ) -> None:
     root = server.client()
@@ -184,7 +184,7 @@ def test_nothing_is_copied_from_another_tenant_to_where_a_role_may_write(
 
 
 @pytest.mark.parametrize("role", StoreRole)
-def test_nobody_lists_above_their_own_prefix_or_names_another_tenant(
+def test_nobody_lists_above_their_own_prefix(
     opened: Callable[[str, StoreRole], Any], role: StoreRole
 ) -> None:
     for mine, theirs in (TENANTS, TENANTS[::-1]):
@@ -229,7 +229,7 @@ def test_no_role_changes_a_bucket_and_few_read_how_it_is_set_up(
         assert read_rules(client, MODELS) == []
 
 
-def test_a_collector_deletes_no_log_and_no_old_alias_whatever_a_model_is_called(
+def test_a_collector_deletes_no_log_and_no_old_alias(
     server: Minio, opened: Callable[[str, StoreRole], Any]
 ) -> None:
     root, client = server.client(), opened("team-a", StoreRole.COLLECTOR)

@@ -165,7 +165,7 @@ def test_what_moto_lacks_is_refused_by_name(reports: dict[str, StoreReport]) -> 
     assert "more than one tenant" in [refusal.refuses for refusal in refusals]
 
 
-def test_without_a_place_for_versions_versitygw_says_that_it_keeps_none(tmp_path: Path) -> None:
+def test_versitygw_without_versions_says_so(tmp_path: Path) -> None:
     with running_versitygw(tmp_path, versions=False) as server:
         report = run(access(server), checks=of(Capability.VERSIONING))
     assert results(report)[Capability.VERSIONING] == "absent VersioningNotConfigured"
@@ -185,9 +185,7 @@ def versitygw_over_tls(folder: Path, signer: Authority) -> Iterator[Versitygw]:
         yield server
 
 
-def test_a_store_with_an_authority_of_its_own_is_tested_over_tls(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_with_its_own_ca_is_tested_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signer = authority()
     needed = of(Capability.CONDITIONAL_CREATE, Capability.WRONG_KEY)
     with versitygw_over_tls(tmp_path, signer) as server:
@@ -227,7 +225,7 @@ def test_every_store_is_left_as_it_was(
     assert "slipway-conformance" not in admin.user_list() + admin.policy_list()
 
 
-def test_in_a_given_bucket_nothing_else_is_touched_and_no_setting(minio: Minio) -> None:
+def test_in_a_given_bucket_nothing_else_is_touched(minio: Minio) -> None:
     client = minio.client()
     client.create_bucket(Bucket="given")
     client.put_object(Bucket="given", Key="slipway-conformance", Body=b"another's")
@@ -374,7 +372,7 @@ def test_a_key_that_can_change_itself_makes_a_store_unusable(
     assert [refusal.fatal for refusal in requirements(report) if refusal.capability == "fixed-keys"] == [True]
 
 
-def test_where_nobody_limits_a_key_it_is_untested_and_refuses_a_second_tenant(minio: Minio) -> None:
+def test_an_unlimited_key_refuses_a_second_tenant(minio: Minio) -> None:
     report = run(access(minio), checks=of(Capability.FIXED_KEYS))
     [found] = [each for each in requirements(report) if each.capability is Capability.FIXED_KEYS]
     assert (found.refuses, found.fatal) == ("more than one tenant", False)

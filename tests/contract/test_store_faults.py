@@ -122,7 +122,7 @@ def test_a_wrong_key_is_refused_for_what_is_wrong_with_it(minio, staged, fault, 
     assert published(opened(minio.url, good), staged) == staged.digest
 
 
-def test_a_missing_bucket_is_named_with_the_command_that_makes_it(minio, staged):
+def test_a_missing_bucket_is_named_with_its_command(minio, staged):
     client = opened(minio.url, key_of(minio))
     before = contents(minio)
     error = told(lambda: published(client, staged, "modells"), key_of(minio))
@@ -132,7 +132,7 @@ def test_a_missing_bucket_is_named_with_the_command_that_makes_it(minio, staged)
     assert published(client, staged) == staged.digest
 
 
-def test_another_region_is_found_by_itself_where_the_store_tells_it_and_else_refused(tmp_path, staged):
+def test_another_region_is_found_or_refused(tmp_path, staged):
     (tmp_path / "minio").mkdir()
     with mortal_minio(tmp_path / "minio", MINIO_SITE_REGION="eu-central-1") as store:
         key_of_root = key_of(store.server)
@@ -150,7 +150,7 @@ def test_another_region_is_found_by_itself_where_the_store_tells_it_and_else_ref
 
 
 @pytest.mark.parametrize("minutes", [-20, 20])
-def test_a_clock_that_is_off_is_told_apart_and_is_not_tried_again(minio, proxy, staged, monkeypatch, minutes):
+def test_a_wrong_clock_is_named_and_not_retried(minio, proxy, staged, monkeypatch, minutes):
     client = opened(proxy.url, key_of(minio))
     before = contents(minio)
 
@@ -195,9 +195,7 @@ def test_a_store_that_is_not_there_is_named(minio, staged):
     assert published(opened(minio.url, key_of(minio)), staged) == staged.digest
 
 
-def test_who_has_no_key_and_no_role_is_told_before_anything_is_sent(
-    minio, proxy, staged, tmp_path, monkeypatch
-):
+def test_without_key_or_role_nothing_is_sent(minio, proxy, staged, tmp_path, monkeypatch):
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -223,9 +221,7 @@ def test_who_has_no_key_and_no_role_is_told_before_anything_is_sent(
         ("plain", "speaks HTTP at this address"),
     ],
 )
-def test_a_certificate_that_can_not_be_trusted_ends_it_before_the_key_is_used(
-    minio, staged, tmp_path, fault, why
-):
+def test_no_key_is_sent_to_an_untrusted_certificate(minio, staged, tmp_path, fault, why):
     ours, other = authority(), authority()
     days = -1 if fault == "expired" else 1
     address = "127.0.0.2" if fault == "name" else "127.0.0.1"
@@ -263,7 +259,7 @@ def test_a_busy_store_is_asked_again_and_not_for_ever(minio, proxy, staged, stat
     assert RETRIES == 5, "what commands use"
 
 
-def test_a_slow_answer_is_told_apart_and_a_torn_upload_is_no_version(minio, proxy, staged):
+def test_a_slow_answer_is_named_and_a_torn_upload_no_version(minio, proxy, staged):
     client = opened(proxy.url, key_of(minio), retries=0, read_seconds=0.5)
     proxy.faults = [Fault(method="PUT", path="schema.json", hold=1.5)]
     error = told(lambda: published(client, staged), key_of(minio))
@@ -294,7 +290,7 @@ def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, secured, 
         assert published(client, staged) == staged.digest, "one that is cut once is sent again"
 
 
-def test_a_body_that_the_store_says_it_did_not_get_is_sent_again(minio, proxy, staged):
+def test_a_body_the_store_did_not_get_is_sent_again(minio, proxy, staged):
     client = opened(proxy.url, key_of(minio), retries=1)
     before = contents(minio)
     proxy.faults = [Fault(method="PUT", status=400, code="IncompleteBody")]

@@ -97,7 +97,7 @@ def test_a_rotation_ends_the_old_key_and_a_removal_all_of_them(job: Job) -> None
     assert job.server.read(DATA, "team-a/kept") == b"x"
 
 
-def test_runs_expire_models_never_and_both_keep_what_they_should(job: Job) -> None:
+def test_runs_expire_and_models_do_not(job: Job) -> None:
     assert job.wants(days=7).run() == 0, job.said
     root = job.server.client()
     days = {

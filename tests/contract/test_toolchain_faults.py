@@ -135,7 +135,7 @@ def proxy(downloads, monkeypatch) -> Iterator[_Proxy]:
     server.server_close()
 
 
-def test_a_download_that_breaks_off_is_named_and_the_rerun_converges(cache, semver, empty_modules, proxy):
+def test_a_broken_download_is_named_and_a_rerun_converges(cache, semver, empty_modules, proxy):
     proxy.bytes_per_answer = 50
     with pytest.raises(FailedError) as caught:
         build.binary("semver")

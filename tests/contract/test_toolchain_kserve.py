@@ -14,7 +14,7 @@ def manifests():
     return kserve_manifests()
 
 
-def test_there_is_a_crd_for_each_kind_that_the_controller_watches(manifests):
+def test_every_watched_kind_has_a_crd(manifests):
     found = {path.name: yaml.safe_load(path.read_text()) for path in (manifests / "crds").iterdir()}
     assert set(found) == set(CRDS)
     kinds = {crd["spec"]["names"]["kind"]: crd for crd in found.values()}
@@ -32,7 +32,7 @@ def test_templates_of_pods_keep_their_labels(manifests):
     assert "description:" not in (manifests / "crds" / "serving.kserve.io_inferenceservices.yaml").read_text()
 
 
-def test_the_role_lets_the_controller_do_its_work_and_is_no_administrator(manifests):
+def test_the_controllers_role_is_no_administrator(manifests):
     role = yaml.safe_load((manifests / "role.yaml").read_text())
     assert (role["kind"], role["metadata"]["name"]) == ("ClusterRole", ROLE)
     may = {

@@ -50,7 +50,7 @@ def promote(promoter, tmp_path: Path):
     return promote
 
 
-def test_the_figures_are_promotions_with_the_baseline_beside_them(promote, capsys):
+def test_the_figures_are_promotions_own(promote, capsys):
     result = promote("run-1")
     assert result.version
     assert (result.accuracy, result.rows, result.asked) == (1.0, 40, 40)

@@ -64,7 +64,7 @@ def test_a_runs_artifacts_landed_in_its_tenants_prefix(outputs: PlatformOutputs,
     assert [key for key in keys if f"/{run_id}/" in key], keys
 
 
-def test_a_predictor_loads_with_its_tenants_own_key_and_checks_the_store(
+def test_a_predictor_loads_with_its_tenants_own_key(
     outputs: PlatformOutputs, cluster: client.CoreV1Api
 ) -> None:
     [pod, *_] = cluster.list_namespaced_pod(
@@ -97,7 +97,7 @@ def test_a_predictor_writes_nothing(outputs: PlatformOutputs, cluster: client.Co
     assert _put_code(outputs, key, store.models_bucket, f"{TENANT}/iris/by-server") == "403 AccessDenied"
 
 
-def test_the_store_speaks_tls_alone_and_to_those_who_know_its_authority(outputs: PlatformOutputs) -> None:
+def test_the_store_uses_tls_alone(outputs: PlatformOutputs) -> None:
     access = store_access(outputs, TENANT, "editor")
     assert access.key is not None
     plain = outputs.store.endpoint.replace("https://", "http://")

@@ -120,7 +120,7 @@ def messages(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_every_command_that_a_message_sends_its_reader_to_exists(package):
+def test_every_command_in_a_message_exists(package):
     wrong = []
     for path in sorted((ROOT / package).rglob("*.py")):
         for text in messages(path):
@@ -231,3 +231,15 @@ def test_the_pure_modules_are_held_to_it():
         and re.search(r"\bPure\b", ast.get_docstring(ast.parse(path.read_text())) or "")
     }
     assert set(contract["source_modules"]) == pure
+
+
+@pytest.mark.parametrize("folder", ["unit", "contract", "e2e"])
+def test_a_test_name_has_fewer_than_60_characters(folder):
+    names = [
+        (name(path), node.name)
+        for path in (ROOT / "tests" / folder).rglob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
+    ]
+    assert len(names) > 20, "the control"
+    assert [each for each in names if len(each[1]) >= 60] == []

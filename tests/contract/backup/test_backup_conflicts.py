@@ -46,7 +46,7 @@ def test_a_log_that_went_another_way_is_kept(store, bucket, elsewhere, place, tm
     assert there.verify("iris", there.read_alias("iris", "champion").record.digest)
 
 
-def test_an_alias_that_moves_during_the_restore_is_not_overwritten(store, bucket, elsewhere, place, tmp_path):
+def test_an_alias_moved_during_a_restore_is_kept(store, bucket, elsewhere, place, tmp_path):
     promoted(Registry(store, bucket, "team-a"), tmp_path, b"old")
     taken = backed_up(store, bucket, place)
     there = Registry(store, elsewhere, "team-a")

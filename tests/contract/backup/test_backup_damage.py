@@ -17,7 +17,7 @@ pytestmark = pytest.mark.contract
 
 
 @pytest.mark.parametrize("fault", ["altered", "missing", "foreign", "manifest"])
-def test_a_damaged_version_of_the_source_is_named_and_the_rest_kept(store, bucket, place, tmp_path, fault):
+def test_a_damaged_source_version_is_named_and_the_rest_kept(store, bucket, place, tmp_path, fault):
     registry = Registry(store, bucket, "team-a")
     bad, good = promoted(registry, tmp_path, b"bad"), promoted(registry, tmp_path, b"good", model="churn")
     prefix = version_prefix("team-a", "iris", bad)
@@ -53,9 +53,7 @@ def test_what_is_damaged_now_is_taken_from_an_earlier_backup(store, bucket, else
     assert registry.verify("iris", digest), "restoring over it mended the bytes that were altered"
 
 
-def test_a_flipped_byte_is_found_and_its_version_is_not_restored(
-    store, bucket, elsewhere, place, backups, tmp_path
-):
+def test_a_version_with_a_flipped_byte_is_not_restored(store, bucket, elsewhere, place, backups, tmp_path):
     registry = Registry(store, bucket, "team-a")
     bad, good = promoted(registry, tmp_path, b"bad"), promoted(registry, tmp_path, b"good", model="churn")
     taken = backed_up(store, bucket, place)

@@ -32,9 +32,7 @@ class Deadly(io.BytesIO):
         return content
 
 
-def test_a_target_killed_in_an_upload_leaves_no_snapshot_and_the_rerun_completes(
-    store, bucket, elsewhere, tmp_path, tmp_path_factory
-):
+def test_a_target_killed_in_an_upload_has_no_snapshot(store, bucket, elsewhere, tmp_path, tmp_path_factory):
     registry = Registry(store, bucket, "team-a")
     for number in range(6):
         promoted(registry, tmp_path, bytes([number]) * 3_000_000)

@@ -45,9 +45,7 @@ def two(store, bucket, place, tmp_path):
     return old, backed_up(store, bucket, place)
 
 
-def test_what_only_old_snapshots_need_goes_and_the_rest_comes_back(
-    store, bucket, elsewhere, place, backups, two
-):
+def test_what_only_old_snapshots_need_goes(store, bucket, elsewhere, place, backups, two):
     old, new = two
     torn = "f" * 64
     backups.put_object(Bucket=place.bucket, Key=f"{place.prefix}blobs/sha256/{torn}", Body=b"of a torn one")
@@ -116,9 +114,7 @@ def test_a_forged_snapshot_pushes_none_out(place, backups, two):
 # --- a backup at the same time ---------------------------------------------------------------------------
 
 
-def test_a_prune_under_a_backup_that_relies_on_its_blobs_has_it_withdrawn(
-    store, bucket, place, two, tmp_path
-):
+def test_a_prune_withdraws_a_backup_of_pruned_blobs(store, bucket, place, two, tmp_path):
     _, new = two
     emptied(store, bucket)
     promoted(Registry(store, bucket, "team-a"), tmp_path / "again", b"of the old one")
@@ -137,7 +133,7 @@ def test_a_prune_under_a_backup_that_relies_on_its_blobs_has_it_withdrawn(
     assert check(place, again.index) == []
 
 
-def test_a_prune_leaves_what_a_snapshot_written_since_its_plan_needs(store, bucket, place, two, tmp_path):
+def test_a_prune_keeps_what_a_newer_snapshot_needs(store, bucket, place, two, tmp_path):
     _, new = two
     going = planned(place)
     emptied(store, bucket)
@@ -152,7 +148,7 @@ def test_a_prune_leaves_what_a_snapshot_written_since_its_plan_needs(store, buck
     assert check(place, new.index) == []
 
 
-def test_a_snapshot_written_after_the_prune_read_the_indexes_is_withdrawn(place, two):
+def test_a_snapshot_written_during_a_prune_is_withdrawn(place, two):
     """The narrowest moment: the blobs are named, and not gone yet."""
     old, new = two
     pool = Pool(place)
@@ -172,7 +168,7 @@ def test_a_snapshot_written_after_the_prune_read_the_indexes_is_withdrawn(place,
     assert check(place, taken.index) == [], "the control"
 
 
-def test_nothing_begins_while_a_prune_is_under_way_and_a_killed_one_counts_for_an_hour(place, backups, two):
+def test_nothing_begins_during_a_prune(place, backups, two):
     going = planned(place)
     note = pending_deletions.name(place, going.blobs)
     before = contents(backups, place.bucket)
@@ -188,7 +184,7 @@ def test_nothing_begins_while_a_prune_is_under_way_and_a_killed_one_counts_for_a
     assert carry_out(place, going) == going.blobs, "the control"
 
 
-def test_a_prune_that_fails_takes_its_note_back_and_the_rerun_ends_it(place, backups, two, monkeypatch):
+def test_a_failed_prune_takes_its_note_back(place, backups, two, monkeypatch):
     _, new = two
     going = planned(place)
 

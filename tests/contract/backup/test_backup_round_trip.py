@@ -72,7 +72,7 @@ def test_torn_uploads_and_foreign_keys_are_left_out(store, bucket, place, tmp_pa
 
 
 @pytest.mark.parametrize("step", ["aliases", "log", "versions"])
-def test_a_promotion_in_the_middle_leaves_no_alias_without_its_version(store, bucket, place, tmp_path, step):
+def test_a_concurrent_promotion_leaves_no_broken_alias(store, bucket, place, tmp_path, step):
     registry = Registry(store, bucket, "team-a")
     promoted(registry, tmp_path, b"before")
     moves = []
@@ -87,7 +87,7 @@ def test_a_promotion_in_the_middle_leaves_no_alias_without_its_version(store, bu
     assert check(place, taken.index) == []
 
 
-def test_a_version_that_is_collected_in_the_middle_has_its_model_read_again(store, bucket, place, tmp_path):
+def test_a_version_collected_meanwhile_is_read_again(store, bucket, place, tmp_path):
     registry = Registry(store, bucket, "team-a")
     old = promoted(registry, tmp_path, b"old")
     lines = []

@@ -149,7 +149,7 @@ def test_a_state_never_replaces_one_that_has_resources(snapshot, fresh):
     assert fresh.export() == before
 
 
-def test_a_file_that_is_there_is_kept_and_the_state_does_not_go_with_other_settings(snapshot, fresh):
+def test_an_existing_file_is_kept_and_other_settings_refused(snapshot, fresh):
     other = fresh.project / "tenants/team-a.yaml"
     other.write_text("name: team-a\nkey_generation: 2\n")
     fresh.init()
@@ -162,7 +162,7 @@ def test_a_file_that_is_there_is_kept_and_the_state_does_not_go_with_other_setti
     assert fresh.settings.read_bytes() == mine
 
 
-def test_another_passphrase_is_said_and_the_settings_keep_their_secret(snapshot, tmp_path):
+def test_another_passphrase_keeps_the_settings_secret(snapshot, tmp_path):
     stack = Stack("local", project(tmp_path / "project"), surroundings(tmp_path / "env", "another one"))
     restore.restore_files(snapshot, stack.project)
     with pytest.raises(FailedError, match="can't be read here") as caught:
@@ -193,7 +193,7 @@ def here(monkeypatch):
     return at
 
 
-def test_the_key_is_the_same_from_the_stack_its_file_and_the_snapshot(lost, snapshot, fresh, place, here):
+def test_stack_file_and_snapshot_give_the_same_key(lost, snapshot, fresh, place, here):
     made = backup_key(secret_of(lost))
     here(lost)
     assert signing_key("local", place, snapshot.id) == made, "of the stack that is up"
@@ -225,7 +225,7 @@ def altered(snapshot, place, change) -> str:
     return place.write(snapshot.index.model_copy(update={"files": tuple(files)}), backup_key("known" * 9))
 
 
-def test_settings_that_name_a_secret_of_their_makers_vouch_for_nothing(snapshot, place, fresh, here):
+def test_settings_with_a_foreign_secret_vouch_for_nothing(snapshot, place, fresh, here):
     """In clear, as another secret of the same stack, or under a key that their maker shares."""
     here(fresh)
     state = json.loads(place.read(snapshot.index.file("state.json")))
@@ -242,9 +242,7 @@ def test_settings_that_name_a_secret_of_their_makers_vouch_for_nothing(snapshot,
 # --- the commands ----------------------------------------------------------------------------------------
 
 
-def test_the_commands_check_the_signature_and_prune_says_what_it_would_do(
-    lost, place, minio, here, monkeypatch, capsys
-):
+def test_the_commands_check_the_signature(lost, place, minio, here, monkeypatch, capsys):
     here(lost)
     monkeypatch.setenv(backup.ACCESS_KEY, minio.access_key)
     monkeypatch.setenv(backup.SECRET_KEY, minio.secret_key)

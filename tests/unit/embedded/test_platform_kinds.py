@@ -80,7 +80,7 @@ def test_another_instance_is_another_resource(kind: type[ClusterKind] | type[Ima
     assert change.replaces
 
 
-def test_a_planned_cluster_runs_and_its_kubeconfig_is_not_known_yet() -> None:
+def test_a_planned_cluster_has_no_known_kubeconfig() -> None:
     planned = ClusterKind(Noted(now="absent")).planned(CLUSTER)
     assert planned["state"] == "running"
     assert "kubeconfig" not in planned

@@ -54,7 +54,7 @@ def test_a_binary_is_built_once_and_found_the_second_time(go, root):
     assert (go.builds, silence) == (1, [])
 
 
-def test_binaries_of_one_tool_are_built_in_one_go_and_get_our_names(go):
+def test_binaries_of_one_tool_are_built_together(go):
     paths = build.ensure(["left", "right"])
     assert go.builds == 1
     assert [path.name for path in paths.values()] == ["left", "right"]
@@ -87,7 +87,7 @@ def test_an_unknown_name_is_refused_with_the_names_there_are(go):
     assert go.builds == 0
 
 
-def test_the_build_takes_only_what_is_pinned_and_the_settings_of_the_user(go, monkeypatch):
+def test_the_build_takes_only_what_is_pinned(go, monkeypatch):
     monkeypatch.setenv("GOFLAGS", "-p=1")
     monkeypatch.setenv("GOPROXY", "off")
     monkeypatch.setenv("GOOS", "plan9")
@@ -127,7 +127,7 @@ def test_the_command_is_read_only_reproducible_and_stripped(table, go, tmp_path)
         ("main.go:3: undefined: x", "undefined: x", "The whole output is in"),
     ],
 )
-def test_a_failed_build_says_why_and_leaves_nothing_and_the_rerun_converges(go, root, message, why, fix):
+def test_a_failed_build_says_why_and_a_rerun_converges(go, root, message, why, fix):
     go.does("fails", message)
     with pytest.raises(FailedError) as caught:
         build.binary("one")
@@ -154,7 +154,7 @@ def test_a_go_that_writes_nothing_is_noticed(go, root):
     assert _left(root) == []
 
 
-def test_a_full_disk_at_the_last_step_is_reported_like_one_in_the_compiler(go, root, monkeypatch):
+def test_a_full_disk_at_the_last_step_is_reported(go, root, monkeypatch):
     def full(*_args, **_kwargs):
         raise OSError(28, "No space left on device")
 
@@ -245,7 +245,7 @@ def test_ctrl_c_ends_the_compilers_too_and_leaves_nothing(go, root, tmp_path):
     assert build.binary("one").exists()
 
 
-def test_kill_9_leaves_no_half_binary_and_the_next_build_cleans_up(go, root, tmp_path):
+def test_kill_9_leaves_no_half_binary(go, root, tmp_path):
     go.does("hangs")
     program = _program(tmp_path)
     _until_building(go)

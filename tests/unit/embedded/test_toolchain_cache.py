@@ -34,7 +34,7 @@ def test_without_a_choice_it_is_in_the_home(monkeypatch, tmp_path):
     assert cache.root() == tmp_path / ".cache" / "slipway"
 
 
-def test_an_entry_appears_with_its_record_and_nothing_else_stays():
+def test_an_entry_appears_with_its_record():
     entry = _publish("a" * 16, seconds=12.3)
     record = cache.load(entry)
     assert record is not None
@@ -92,7 +92,7 @@ def holder():
     process.communicate()
 
 
-def test_a_second_process_waits_says_so_and_goes_on_when_the_first_is_killed(holder):
+def test_a_second_process_waits_until_the_first_is_killed(holder):
     said = []
     timer = threading.Timer(0.5, os.kill, (holder.pid, signal.SIGKILL))
     timer.start()

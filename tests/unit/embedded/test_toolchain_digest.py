@@ -54,7 +54,7 @@ def test_it_changes_with_go(tool, go, change):
     assert golang.digest(tool, dataclasses.replace(go, **change)) != golang.digest(tool, go)
 
 
-def test_it_stays_when_only_the_estimate_or_the_place_of_go_changes(tool, go, tmp_path):
+def test_an_estimate_or_place_of_go_changes_no_digest(tool, go, tmp_path):
     same = golang.digest(tool, go)
     assert golang.digest(dataclasses.replace(tool, seconds=999), go) == same
     assert golang.digest(tool, dataclasses.replace(go, command=tmp_path / "elsewhere")) == same
@@ -62,7 +62,7 @@ def test_it_stays_when_only_the_estimate_or_the_place_of_go_changes(tool, go, tm
     assert golang.digest(tool, go) == same
 
 
-def test_a_go_that_fetches_a_newer_toolchain_is_named_by_that_toolchain(tool, go):
+def test_a_go_is_named_by_the_toolchain_it_fetches(tool, go):
     older = dataclasses.replace(go, version="1.22.0", switches=True)
     wanted = dataclasses.replace(go, version=tool.go_version)
     assert golang.digest(tool, older) == golang.digest(tool, wanted)

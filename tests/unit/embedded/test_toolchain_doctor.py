@@ -23,7 +23,7 @@ def _check(found, name):
     return check
 
 
-def test_before_a_build_it_says_what_will_be_built_and_makes_nothing(go, tmp_path):
+def test_before_a_build_it_says_what_will_be_built(go, tmp_path):
     found = doctor.examine()
     assert [(tool.tool, tool.state, tool.last_seconds) for tool in found.tools] == [
         ("one", "to build", None),
@@ -63,7 +63,7 @@ def test_no_go_is_a_check_that_failed_and_not_an_exception(monkeypatch, tmp_path
 
 
 @pytest.mark.parametrize(("user", "fixed"), [(0, True), (1000, False)])
-def test_missing_packages_come_with_the_command_and_stop_only_who_is_not_root(monkeypatch, user, fixed):
+def test_missing_packages_stop_only_who_is_not_root(monkeypatch, user, fixed):
     monkeypatch.setattr(debian, "PACKAGES", {"frobnicator": Package("frobnicator", commands=("frobnicate",))})
     monkeypatch.setattr(os, "geteuid", lambda: user)
     found = doctor.examine()

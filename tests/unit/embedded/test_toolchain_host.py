@@ -32,7 +32,7 @@ def path(tmp_path, monkeypatch):
         ("", False),
     ],
 )
-def test_pulumi_fits_from_the_pinned_version_on_within_its_major(path, says, fits):
+def test_pulumi_fits_from_the_pin_to_the_next_major(path, says, fits):
     program = _program(path / "first", "pulumi", says)
     assert host.find("pulumi") == (program if fits else None)
 

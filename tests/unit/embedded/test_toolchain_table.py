@@ -50,7 +50,7 @@ def test_every_folder_of_sources_is_a_row():
     assert {path.name for path in SOURCES.iterdir()} == set(TOOLS)
 
 
-def test_a_platform_is_not_kept_waiting_for_what_only_tests_need():
+def test_a_platform_needs_no_tool_of_the_tests():
     assert [tool.name for tool in TOOLS.values() if not chosen(tool, tests=False)] == ["versitygw"]
     assert all(chosen(tool, tests=True) for tool in TOOLS.values())
 
@@ -72,7 +72,7 @@ def test_no_binary_has_two_tools():
         ("example.com/v8engine", "v8engine"),
     ],
 )
-def test_go_names_a_binary_after_its_package_but_not_after_a_major_version(package, file):
+def test_go_names_no_binary_after_a_major_version(package, file):
     assert Binary("any", package).built_as == file
 
 

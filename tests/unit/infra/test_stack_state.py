@@ -64,9 +64,7 @@ def test_a_lock_of_a_dead_process_is_cleared(backend: FileBackend, tmp_path: Pat
     assert not path.exists()
 
 
-def test_a_lock_of_a_number_that_another_program_has_now_is_cleared(
-    backend: FileBackend, tmp_path: Path
-) -> None:
+def test_a_lock_of_a_reused_pid_is_cleared(backend: FileBackend, tmp_path: Path) -> None:
     _lock(tmp_path, os.getpid())
     assert backend.clear_stale_locks() == 1
 

@@ -88,19 +88,19 @@ def test_an_unbound_volume_keeps_its_size_for_now():
     refuse(settings(), there)
 
 
-def test_a_driver_that_gives_more_than_asked_for_is_no_reason_to_refuse():
+def test_a_volume_larger_than_requested_is_accepted():
     rounded = {KFP: held(2, capacity=10 * GIB)}
     refuse(settings(), rounded, grows=False)
     refuse(settings(kfp={"size_gib": 4}), rounded)
 
 
-def test_a_growth_that_fails_may_be_taken_back_down_to_what_is_there():
+def test_a_failed_growth_may_be_taken_back():
     growing = {KFP: held(20, capacity=2 * GIB)}
     refuse(settings(kfp={"size_gib": 4}), growing, grows=False)
     assert "can't shrink" in refusal(settings(kfp={"size_gib": 2}), growing).what
 
 
-def test_another_storage_class_is_refused_and_none_named_keeps_it():
+def test_another_storage_class_is_refused():
     fast = settings(store={"storage_class": "fast"})
     error = refusal(fast, {STORE: held(10, "standard")})
     assert error.what.startswith(f"{FILE}: store.storage_class: volume slipway-store/data-minio-0 is of")

@@ -72,9 +72,7 @@ def test_what_is_so_already_is_left_alone() -> None:
         ("name: a\nstore: none\n", "store.root_key_generation", 2),
     ],
 )
-def test_what_has_no_line_of_its_own_is_refused_with_what_to_write(
-    text: str, path: str, value: int | str | None
-) -> None:
+def test_a_setting_without_its_own_line_is_refused(text: str, path: str, value: int | str | None) -> None:
     with pytest.raises(UsageError) as refused:
         edit(text, path, value)
     assert path in refused.value.fix

@@ -27,7 +27,7 @@ def test_check_names_a_stale_pipeline(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("name", sorted(compiling.PIPELINES))
-def test_every_step_runs_in_the_stack_image_and_installs_nothing(name):
+def test_every_step_runs_in_the_stack_image(name):
     executors = ir(name, image="registry.example/steps@sha256:1")["deploymentSpec"]["executors"]
     containers = [e["container"] for e in executors.values() if "container" in e]
     assert containers
@@ -65,7 +65,7 @@ def test_training_takes_the_parameters_of_its_contract():
     }
 
 
-def test_evaluation_reads_the_held_out_rows_and_training_does_not():
+def test_evaluation_alone_reads_the_held_out_rows():
     tasks = ir("training")["root"]["dag"]["tasks"]
     source = {
         task: tasks[task]["inputs"]["artifacts"][key]["taskOutputArtifact"]["outputArtifactKey"]

@@ -144,7 +144,7 @@ def test_data_that_cannot_be_read_is_refused_with_its_place(tmp_path: Path) -> N
         Workbench(tmp_path).split(*_write(tmp_path, _coloured() + "1,red\n"))
 
 
-def test_a_model_below_the_threshold_does_not_pass_and_cannot_be_proposed(trained: Workbench) -> None:
+def test_a_model_below_the_threshold_cannot_be_proposed(trained: Workbench) -> None:
     accuracy, _, passed = trained.judge(threshold=1.0)
     assert accuracy < 1
     assert passed is False

@@ -18,7 +18,7 @@ def test_a_model_of_two_files_is_loaded(tmp_path: Path) -> None:
     assert artifact.load(staged, staged.digest).predict(data.held_out).labels.shape == (12,)
 
 
-def test_a_version_that_was_published_as_a_pickle_says_what_to_do(tmp_path: Path) -> None:
+def test_a_version_published_as_a_pickle_says_what_to_do(tmp_path: Path) -> None:
     staged = staged_files(tmp_path, {"model.pkl": b"\x80\x04N.", SCHEMA: b"{}"})
     with pytest.raises(FailedError, match=r"pickles are not served\..*Run the pipeline again"):
         artifact.load(staged, staged.digest)

@@ -48,7 +48,7 @@ def deployment(key: str | None) -> dict[str, Any]:
         (OLD, [], False, False),
     ],
 )
-def test_a_predictor_has_moved_once_no_pod_is_left_with_another_key(
+def test_a_predictor_has_moved_when_no_pod_has_another_key(
     template: str, pods: list[dict[str, Any]], served: bool, done: bool
 ) -> None:
     assert examine(deployment(template), pods, NEW, served=served).done is done
@@ -60,7 +60,7 @@ def test_only_what_served_can_be_hopeless() -> None:
     assert not examine(deployment(NEW), failing, NEW, served=False).hopeless
 
 
-def test_the_annotation_alone_is_applied_to_the_very_object_that_was_seen() -> None:
+def test_the_annotation_alone_is_applied_to_that_object() -> None:
     live = {"metadata": {"name": "iris", "namespace": "team-a", "uid": "u-1", "labels": {"a": "b"}}}
     assert credentials.annotation(live, NEW) == {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -111,7 +111,7 @@ def test_each_predictor_is_rolled_by_a_manager_of_its_own() -> None:
     assert cluster.managers == [MANAGER]
 
 
-def test_a_pod_that_fails_with_the_new_key_leaves_the_old_one_and_says_so() -> None:
+def test_a_pod_that_fails_with_the_new_key_keeps_the_old() -> None:
     with pytest.raises(FailedError) as failed:
         roll(Predictors(comes_up=False), "team-a", NEW)
     assert "team-a/iris did not come up with the new key" in failed.value.what

@@ -71,7 +71,7 @@ def causes(
     return diagnosis.causes(there, deployment, pods, URI, **known)
 
 
-def test_a_crashing_model_is_hopeless_and_its_words_are_the_cause():
+def test_a_crashing_model_fails_with_its_own_words():
     crashing = pod("new", URI, containerStatuses=[container(last="ModuleNotFoundError: x")])
     assert examined(crashing).hopeless
     assert causes(crashing) == ["kserve-container exited with 1: ModuleNotFoundError: x"]
@@ -90,7 +90,7 @@ def test_a_crashing_model_is_hopeless_and_its_words_are_the_cause():
         ("EndpointConnectionError: Could not connect", 2, True),
     ],
 )
-def test_a_store_that_refuses_is_asked_twice_and_one_that_is_away_three_times(said, restarts, hopeless):
+def test_how_often_a_store_is_asked_again(said, restarts, hopeless):
     waiting = pod(
         "new", URI, initContainerStatuses=[container("storage-initializer", restarts=restarts, last=said)]
     )
@@ -130,7 +130,7 @@ def failing(message: str, *, uri: str = URI, generation: int = 2, reason: str = 
     }
 
 
-def test_a_pod_that_cannot_be_created_is_seen_and_its_cause_told_once():
+def test_the_cause_of_a_refused_pod_is_told_once():
     deployment = failing(QUOTA.format("abcde"))
     state = examined(pod("old", OLD, ready=True), deployment=deployment)
     assert state.blocked == 'pods "…" is forbidden: exceeded quota: tenant, requested: pods=1'
@@ -190,7 +190,7 @@ def event(
     }
 
 
-def test_warnings_are_those_of_the_predictor_since_it_was_applied():
+def test_warnings_are_those_since_the_apply():
     events = [
         event("FailedCreate", "exceeded quota"),
         event("FailedCreate", "of an earlier promotion", at="09:59:59"),

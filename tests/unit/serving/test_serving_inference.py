@@ -164,7 +164,7 @@ def test_an_endpoint_that_is_not_there_yet_may_be_asked_again(answering, status)
         httpx.Response(200, json=answered("high", "low", probabilities=[1])),
     ],
 )
-def test_another_answer_than_one_class_for_each_row_is_a_failure(answering, response):
+def test_an_answer_without_a_class_per_row_is_a_failure(answering, response):
     answering(lambda request: response)
     with pytest.raises(FailedError) as failed:
         predict.ask("http://x", SCHEMA, ROWS)

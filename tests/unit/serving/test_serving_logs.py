@@ -48,7 +48,7 @@ def cluster():
         server.server_close()
 
 
-def test_a_log_is_read_as_it_stands_and_one_that_is_gone_is_done_without(cluster):
+def test_a_log_that_is_gone_is_done_without(cluster):
     crashed, gone = ("crashed", "kserve-container"), ("gone", "storage-initializer")
     assert cluster._last_words("team-a", {gone: False, crashed: True}) == {crashed: LINE}
     urls = [urlsplit(path) for path in Logs.asked]

@@ -82,7 +82,7 @@ def test_against_the_champion_on_the_same_rows(there, rules, promote, words):
     assert words in decision.reason
 
 
-def test_a_person_accepts_a_comparison_on_rows_the_champion_knew():
+def test_a_comparison_on_known_rows_may_be_accepted():
     told = decide(candidate(), found(), gates(), champion(1.0, 0.9, unseen=False), replace=True)
     assert told.promote
     assert "some of which it was trained on" in told.replaced

@@ -155,7 +155,7 @@ def test_a_users_mistake_says_what_why_and_what_to_do(monkeypatch, capsys):
     "arguments",
     [["--json", "outputs", "local"], ["outputs", "--json", "local"], ["outputs", "local", "--json"]],
 )
-def test_with_json_a_mistake_is_a_document_wherever_the_flag_stands(arguments, monkeypatch, capsys):
+def test_with_json_a_mistake_is_a_document(arguments, monkeypatch, capsys):
     mistake = UsageError("No such thing.", why="It is gone.", fix="Make it.")
     monkeypatch.setattr(workspace, "outputs", raising(mistake))
     assert app.main(arguments) == 2
@@ -170,7 +170,7 @@ def test_a_failure_of_the_world_exits_1(monkeypatch, capsys):
     assert capsys.readouterr().err.splitlines() == ["The store is down.", "→ Wait."]
 
 
-def test_an_interruption_exits_130_and_says_that_a_rerun_goes_on(monkeypatch, capsys):
+def test_an_interruption_exits_130(monkeypatch, capsys):
     monkeypatch.setattr(workspace, "outputs", raising(KeyboardInterrupt()))
     assert app.main(["outputs", "local"]) == 130
     said = capsys.readouterr()

@@ -178,7 +178,7 @@ def outputs(monkeypatch: pytest.MonkeyPatch) -> Any:
     return made
 
 
-def test_the_stacks_own_store_is_tested_with_its_administrators_key(outputs, answers, monkeypatch, capsys):
+def test_the_stacks_store_is_tested_as_administrator(outputs, answers, monkeypatch, capsys):
     monkeypatch.setattr(workspace, "outputs", lambda stack: outputs())
     assert app.main(["doctor", "--store"]) == 0
     access = answers["tested"].access
@@ -196,7 +196,7 @@ def test_its_authority_is_that_of_the_tenants(outputs):
 
 
 @pytest.mark.parametrize("kind", ["s3", "external"])
-def test_a_store_that_is_not_the_stacks_is_tested_by_its_endpoint(outputs, kind):
+def test_a_foreign_store_is_tested_by_its_endpoint(outputs, kind):
     with pytest.raises(UsageError, match="--endpoint"):
         store_test.of_stack(outputs(kind=kind))
 

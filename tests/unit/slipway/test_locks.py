@@ -91,7 +91,7 @@ def test_threads_of_one_process_exclude_each_other(place, kind):
     assert most == [1, 1, 1, 1]
 
 
-def test_a_process_that_waited_for_a_deleted_folder_makes_it_again(tmp_path):
+def test_a_process_that_waited_makes_a_deleted_folder(tmp_path):
     place = tmp_path / "run"
     waits, deleted = threading.Event(), []
 

@@ -151,9 +151,7 @@ def test_a_threshold_that_no_model_can_be_held_to_is_refused(
         (["iris", "--model", "iris", "--data", "nosuch.csv"], "nosuch.csv can't be used."),
     ],
 )
-def test_a_run_that_can_not_be_is_refused_before_the_platform_is_asked(
-    arguments, what, project, nothing_starts, capsys
-):
+def test_a_run_that_can_not_be_is_refused_at_once(arguments, what, project, nothing_starts, capsys):
     assert app.main(["pipeline", "run", *arguments]) == 2
     assert what in capsys.readouterr().err
 

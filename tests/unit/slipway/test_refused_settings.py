@@ -62,7 +62,7 @@ def test_what_an_interrupt_left_without_a_secret_goes_on(command, project, nothi
         app.main(command)
 
 
-def test_init_takes_the_kind_of_environment_that_a_refusal_names(project, nothing_starts, capsys):
+def test_init_takes_the_environment_a_refusal_names(project, nothing_starts, capsys):
     assert app.main(["up", "mine"]) == 2
     assert "slipway init mine --environment local" in capsys.readouterr().err
     with pytest.raises(StartedError):

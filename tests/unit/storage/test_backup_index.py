@@ -41,7 +41,7 @@ def own_keys(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(own_keys())
-def test_every_key_of_the_layout_is_taken_apart_and_put_together_again(made):
+def test_every_key_of_the_layout_is_parsed_and_rebuilt(made):
     tenant, key = made
     held = ModelObject(tenant=tenant, key=key.removeprefix(f"{tenant}/"), size=0, sha256=DIGEST)
     assert held.full_key == key
@@ -120,7 +120,7 @@ def index(**changes):
     return Index(**fields | changes)
 
 
-def test_an_index_survives_its_own_encoding_and_counts_shared_bytes_once():
+def test_an_index_counts_shared_bytes_once():
     made = index()
     assert Index.model_validate_json(made.encode()) == made
     assert made.size == 3

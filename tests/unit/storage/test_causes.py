@@ -99,7 +99,7 @@ def test_a_code_has_its_cause(code, cause):
         ),
     ],
 )
-def test_what_the_client_saw_has_its_cause_and_names_the_store_but_no_request(error, cause):
+def test_a_client_error_names_its_cause_and_store(error, cause):
     found = told(error)
     assert found.cause == cause
     assert "?" not in str(found)
@@ -120,7 +120,7 @@ def test_a_damaged_record_is_told_from_other_internal_errors():
     assert cause_of("InternalError", "We encountered an internal error.") is Cause.OTHER
 
 
-def test_a_head_takes_its_code_from_the_header_and_else_from_the_status():
+def test_a_head_has_the_code_of_its_header_or_status():
     headers = {"x-minio-error-code": "NoSuchBucket"}
     bucket, plain = refused("404", headers=headers), refused("404")
     assert (error_code(bucket), is_missing(bucket)) == ("NoSuchBucket", False)
@@ -164,7 +164,7 @@ def test_a_refused_certificate_says_why(openssl, why):
     assert explain(Cause.CERTIFICATE).says in told(SSLError(endpoint_url="https://s", error=openssl)).what
 
 
-def test_machines_read_the_cause_apart_and_other_errors_have_none(capsys):
+def test_json_has_the_cause_of_a_store_error_alone(capsys):
     console.show_error(told(refused("SlowDown")), as_json=True)
     assert json.loads(capsys.readouterr().out)["cause"] == "busy"
     console.show_error(FailedError("No."), as_json=True)

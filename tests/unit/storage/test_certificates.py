@@ -101,7 +101,7 @@ def test_the_authority_can_vouch_for_no_other_host(tmp_path):
         shake_hands(_server(wide, tmp_path), narrow.ca_certificates, "example.org")
 
 
-def test_the_next_certificate_is_trusted_in_advance_and_the_last_no_longer(tmp_path):
+def test_the_next_certificate_is_trusted_in_advance(tmp_path):
     first, second, third = (issue(SECRET, generation, HOSTS) for generation in (1, 2, 3))
     assert shake_hands(_server(second, tmp_path), first.ca_certificates, "minio"), "nobody is interrupted"
     with pytest.raises(ssl.SSLCertVerificationError):

@@ -63,7 +63,7 @@ def test_a_client_waits_for_a_store_that_refuses_connections(slept: list[float])
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_client_waits_for_a_store_before_which_connections_end(slept: list[float], scheme: str) -> None:
+def test_a_client_waits_where_connections_end(slept: list[float], scheme: str) -> None:
     with hanging_up() as port:
         assert told(f"{scheme}://127.0.0.1:{port}").cause is Cause.CUT
     assert slept == PAUSES

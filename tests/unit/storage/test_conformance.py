@@ -220,7 +220,7 @@ def test_an_endpoint_is_scheme_host_and_port(good):
         *("http://store/bucket", "http://store?x=1", "http://store#x", "http://key:hidden-away@store"),
     ],
 )
-def test_what_is_no_endpoint_is_refused_and_a_key_in_it_not_repeated(bad):
+def test_what_is_no_endpoint_is_refused_without_its_key(bad):
     with pytest.raises(UsageError) as caught:
         check_endpoint(bad)
     assert "hidden-away" not in str(caught.value)

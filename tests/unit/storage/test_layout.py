@@ -44,9 +44,7 @@ def test_no_other_key_is_taken_for_a_versions(key: str) -> None:
 
 
 @given(tenant=NAMES, model=NAMES, alias=NAMES, number=st.integers(1, 10**HISTORY_DIGITS - 1))
-def test_aliases_and_the_log_are_below_their_model_and_no_version(
-    tenant: str, model: str, alias: str, number: int
-) -> None:
+def test_aliases_and_log_are_below_their_model(tenant: str, model: str, alias: str, number: int) -> None:
     for key in (alias_key(tenant, model, alias), history_key(tenant, model, number)):
         assert key.startswith(model_prefix(tenant, model))
         assert read_version_key(key) is None

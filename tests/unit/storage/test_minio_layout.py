@@ -31,7 +31,7 @@ def test_every_pod_is_told_every_drive(nodes, drives, said):
     assert arguments[2:] == ["--address=:9000", "--certs-dir=/etc/minio"]
 
 
-def test_the_console_is_off_and_gives_nobody_a_token_unless_asked_for():
+def test_the_console_and_its_tokens_are_off():
     assert layout(1).console_variables() == {"MINIO_BROWSER": "off", "MINIO_STS_DURATION": "1s"}
     assert layout(1).ports == {"s3": 9000}
     asked = layout(1, console=9001)
@@ -47,7 +47,7 @@ def test_claims_are_named_as_a_stateful_set_names_them():
     assert len(set(layout(16, 16).claims)) == 256
 
 
-def test_the_certificate_is_for_the_service_its_pods_and_the_outside():
+def test_the_certificate_names_service_pods_and_outside():
     hosts = layout(4).hosts(("https://store.example.org:9443", "https://127.0.0.1:1"))
     assert "minio.store.svc.cluster.local" in hosts
     assert "*.minio-nodes.store.svc.cluster.local" in hosts

@@ -52,7 +52,7 @@ def test_a_version_goes_only_if_nothing_at_all_names_it(log, aliases, served, wi
 
 
 @given(log=LOGS, window=WINDOWS, more=st.sampled_from(DIGESTS), skew=st.floats(0, 10_000))
-def test_whatever_is_announced_later_is_noticed_whatever_its_clock_says(log, window, more, skew) -> None:
+def test_a_later_announcement_is_noticed_by_any_clock(log, window, more, skew) -> None:
     before = Facts({}, log, {})
     after = Facts({}, (*log, entry(len(log) + 1, more, skew)), {})
     assert announced(more, after, before) == (f"log entry {len(log) + 1}",)
@@ -72,7 +72,7 @@ def test_a_file_that_is_gone_has_no_age() -> None:
     assert reasons(DIGESTS[0], NOW, EMPTY, Window(), NOW) == ("younger than 7 days",)
 
 
-def test_an_author_is_the_job_and_its_person_or_the_user_and_the_machine() -> None:
+def test_an_author_is_a_job_and_person_or_user_and_machine() -> None:
     github = {
         "GITHUB_ACTIONS": "true",
         "GITHUB_REPOSITORY": "acme/ml",

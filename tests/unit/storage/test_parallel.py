@@ -7,7 +7,7 @@ import pytest
 from slipway.core.parallel import WORKERS, in_parallel
 
 
-def test_results_come_in_the_order_of_the_items_and_the_work_goes_on_at_once() -> None:
+def test_results_come_in_the_order_of_the_items() -> None:
     together = threading.Barrier(WORKERS, timeout=30)
 
     def work(number: int) -> int:
@@ -17,7 +17,7 @@ def test_results_come_in_the_order_of_the_items_and_the_work_goes_on_at_once() -
     assert in_parallel(work, range(WORKERS)) == [number * number for number in range(WORKERS)]
 
 
-def test_the_first_failure_ends_it_and_what_has_not_begun_never_begins() -> None:
+def test_the_first_failure_ends_it() -> None:
     begun: list[int] = []
 
     def work(number: int) -> None:

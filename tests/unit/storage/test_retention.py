@@ -126,9 +126,7 @@ def test_a_rule_without_an_id_is_named_by_its_prefix() -> None:
 
 
 @given(covered=KEYS, key=KEYS, asked=st.integers(0, 8))
-def test_whatever_key_a_rule_covers_is_found_also_by_any_prefix_of_it(
-    covered: str, key: str, asked: int
-) -> None:
+def test_a_covered_key_is_found_by_any_prefix_of_it(covered: str, key: str, asked: int) -> None:
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": covered}, "Expiration": {"Days": 1}}
     assert (expiring_rule([rule], key) is not None) == (key.startswith(covered) or covered.startswith(key))
     taken = covered + key

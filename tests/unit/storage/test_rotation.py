@@ -109,7 +109,7 @@ def run_until_done(world: World, kills: list[int]) -> Rotated:
 
 
 @given(st.lists(st.integers(0, 30), max_size=8))
-def test_wherever_it_is_stopped_a_rerun_ends_with_one_valid_generation(kills: list[int]) -> None:
+def test_a_rerun_ends_with_one_valid_generation(kills: list[int]) -> None:
     world = World()
     done = run_until_done(world, kills)
     # A call that was killed after its last write had finished; the next one began anew.
@@ -127,7 +127,7 @@ def moments_of_a_rotation() -> int:
 
 
 @pytest.mark.parametrize("moment", range(moments_of_a_rotation()))
-def test_one_kill_at_each_moment_costs_one_rerun_and_no_generation_more(moment: int) -> None:
+def test_one_kill_at_each_moment_costs_one_rerun(moment: int) -> None:
     world = World(moments_left=moment)
     with pytest.raises(KilledError):
         rotate(world)
@@ -159,7 +159,7 @@ def test_while_something_holds_the_old_key_the_old_key_lives() -> None:
         assert (world.file, world.known) == (KeyState(2, Phase.OVERLAP), {1, 2})
 
 
-def test_the_store_is_told_of_both_generations_only_while_they_overlap() -> None:
+def test_the_store_has_both_generations_while_they_overlap() -> None:
     assert StoreTenant(name="a", key_generation=3, former_keys=True).generations == (3, 2)
     assert StoreTenant(name="a", key_generation=3).generations == (3,)
     assert StoreTenant(name="a", former_keys=True).generations == (1,)

@@ -114,9 +114,7 @@ def test_iam_says_the_same_as_minio(tenant: str, role: StoreRole, key: str) -> N
         (StoreRole.SERVER, BUCKETS.data, set()),
     ],
 )
-def test_the_key_is_used_by_way_of_s3_for_what_the_role_may_read_or_write(
-    role: StoreRole, bucket: str, uses: set[str]
-) -> None:
+def test_the_key_is_used_through_s3_as_the_role_may(role: StoreRole, bucket: str, uses: set[str]) -> None:
     document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
     s3_alone = {
         "kms:ViaService": f"s3.{REGION}.amazonaws.com",

@@ -47,7 +47,7 @@ def test_every_bucket_is_shut_encrypted_and_versioned(engine: AwsEngine, purpose
     }
 
 
-def test_runs_expire_models_never_and_abandoned_uploads_go_everywhere(engine: AwsEngine) -> None:
+def test_runs_expire_and_models_never(engine: AwsEngine) -> None:
     rules = {
         purpose: {rule["id"]: rule for rule in inputs(engine, f"store-{purpose}-lifecycle")["rules"]}
         for purpose in PURPOSES
@@ -87,7 +87,7 @@ def test_a_key_of_the_operators_own_is_used_and_none_is_made() -> None:
     assert own in inputs(engine, "store-team-a-server-rights")["policy"]
 
 
-def test_a_key_that_is_made_is_rotated_and_can_be_saved_for_a_month(engine: AwsEngine) -> None:
+def test_a_made_key_is_rotated_and_can_be_saved(engine: AwsEngine) -> None:
     key = inputs(engine, "store-key")
     assert (key["enableKeyRotation"], key["deletionWindowInDays"]) == (True, 30)
     assert inputs(engine, "store-key-alias")["targetKeyId"] == "made"
