@@ -54,7 +54,7 @@ class Store:
             cause = explain(cause_of(code), "it gave no reason that is known")
             raise FailedError(
                 f"The store at {self.endpoint} did not answer within {patience:.0f} s.",
-                why=f"{code}: {cause.says}. {cause.why}".strip(),
+                why=f"{code}: {cause.summary}. {cause.why}".strip(),
                 fix=cause.fix,
             )
 

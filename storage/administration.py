@@ -118,7 +118,7 @@ def administering(what: str) -> Iterator[None]:
         message = str(error.message) if isinstance(error, S3Error) else ""
         found = explain(cause_of(code, message), message)
         raise StoreError(
-            f"Could not {what}: {found.says}.",
+            f"Could not {what}: {found.summary}.",
             cause=found.cause,
             why=f"{code}: {found.why}".strip(" :"),
             fix=OTHER_KEY if found.cause in OF_THE_KEY else found.fix,

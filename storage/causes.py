@@ -1,6 +1,6 @@
-"""Why a store did not do what it was asked, by the code that it or its client gave. Pure.
+"""Why a request to the store failed, derived from the code of the store or of its client. Pure.
 
-One table: the store's code, one word for machines, and what a person reads.
+One table: the error code, the cause in one word for scripts, and the message.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from typing import Final
 
 
 class Cause(StrEnum):
-    """A cause in one word, stable for scripts."""
+    """A cause in one word; stable, for scripts."""
 
     UNREACHABLE = "unreachable"
     CERTIFICATE = "certificate"
@@ -35,23 +35,23 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a person reads of a cause."""
+    """The message of a cause."""
 
     cause: Cause
-    says: str
-    """Ends the first line: `Could not write x: …`."""
+    summary: str
+    """The end of the first line: `Could not write x: …`."""
 
     why: str = ""
     fix: str = ""
 
 
 UNREADABLE: Final = "UnreadableObject"
-"""Our code for a store that has the object, began its answer, and could not read the bytes."""
+"""Our code for an answer that began but whose object the store could not read."""
 
 CUT_SHORT: Final = "IncompleteBody"
-"""Said of a body that broke off on its way, and by MinIO of a whole one while its drive is filling up.
+"""The code of a body that was cut off in transit, and of a complete one while MinIO's drive is filling up.
 
-It looks at the room that is left once a second, so another attempt tells which it was.
+MinIO checks its free space once a second, so another attempt distinguishes the two.
 """
 
 EXPLANATIONS: Final = {
@@ -60,104 +60,104 @@ EXPLANATIONS: Final = {
         Explanation(
             Cause.UNREACHABLE,
             "nothing answers at the store's address",
-            "It is stopped, starting, or not to be reached from here.",
-            "Look with `slipway status` whether it is up, then run the command again.",
+            "The store is stopped, starting, or not reachable from this machine.",
+            "Check with `slipway status` that it is up, then run the command again.",
         ),
         Explanation(
             Cause.CERTIFICATE,
             "the store's certificate is not trusted",
-            fix="Give the authority that signed it, or run `slipway up` to have it made again.",
+            fix="Provide the CA certificate that signed it, or run `slipway up` to issue it again.",
         ),
         Explanation(
             Cause.CUT,
-            "the connection broke in the middle",
-            "The store was stopped or ran out of space meanwhile, or something on the way cut it off.",
-            "Look with `slipway status` whether it is up, then run the command again.",
+            "the connection broke during a request or an answer",
+            "The store stopped or ran out of space, or a proxy or the network closed the connection.",
+            "Check with `slipway status` that it is up, then run the command again.",
         ),
         Explanation(
             Cause.SLOW,
             "the store took too long to answer",
-            "It was reached, but it is overloaded or its drives hang.",
-            "Run the command again when it has less to do.",
+            "The store is reachable, but it is overloaded or its drives do not respond.",
+            "Run the command again when the store has less load.",
         ),
         Explanation(
             Cause.BUSY,
-            "the store is too busy or still starting",
-            "It asked for fewer requests until no more attempts were left.",
+            "the store is overloaded or still starting",
+            "It rejected every attempt with a request to slow down.",
             "Wait a minute, then run the command again.",
         ),
         Explanation(
             Cause.UNKNOWN_KEY,
             "the store does not know the access key",
             "The key was rotated, or its user was removed or disabled.",
-            "Run `slipway up`, which makes the key's user again.",
+            "Run `slipway up`, which creates the key's user again.",
         ),
         Explanation(
             Cause.WRONG_SECRET,
-            "the secret is not the one of the access key",
-            "The store knows the access key, but signs otherwise than this key does.",
-            "Run `slipway up`, which gives the store and its readers the same key.",
+            "the secret key does not belong to the access key",
+            "The store knows the access key, but the signature does not match.",
+            "Run `slipway up`, which sets the same key in the store and for its clients.",
         ),
         Explanation(
             Cause.NO_IDENTITY,
-            "there is no valid identity to sign with",
-            "No key was given, and the surroundings have no role or an expired one.",
+            "no valid credentials to sign with",
+            "No key was given, and the default credential chain has no credentials or expired ones.",
             "Log in to the cloud account again, or check the role of the ServiceAccount.",
         ),
         Explanation(
             Cause.FORBIDDEN,
-            "the key may not do that",
+            "the key has no permission for this",
             "The key is valid; its policy does not allow this.",
-            "Use the command that this is for: each role's key opens only what its role needs.",
+            "Use a command of the right role: each role's key allows only what the role needs.",
         ),
         Explanation(
             Cause.CLOCK_SKEW,
             "this machine's clock and the store's differ too much",
-            "Stores refuse a request that was signed over 15 minutes from their own time.",
-            "Mend the clock that is wrong, by NTP.",
+            "Stores reject a request whose time of signing differs from their own by over 15 minutes.",
+            "Correct the wrong clock with NTP.",
         ),
         Explanation(
             Cause.REGION,
-            "the store is in another region than the one that was signed for",
+            "the request was signed for another region than the store's",
             fix="Set the store's region in the stack's settings.",
         ),
         Explanation(
             Cause.BUCKET_MISSING,
             "the bucket does not exist",
-            "It was deleted, or it was never made.",
-            "Run `slipway up`, which makes the buckets.",
+            "It was deleted or never created.",
+            "Run `slipway up`, which creates the buckets.",
         ),
         Explanation(Cause.OBJECT_MISSING, "the object does not exist"),
         Explanation(
             Cause.FULL,
             "the store is out of space",
-            "What was there is kept, and nothing new fits.",
-            "Make its drives larger, or delete old runs with the store administrator's key; "
+            "Existing objects are kept; new ones are rejected.",
+            "Enlarge its drives, or delete old runs with the store administrator's key; "
             "then run the command again.",
         ),
         Explanation(
             Cause.QUOTA,
             "the bucket's quota is used up",
-            "What was there is kept, and nothing new fits.",
-            "Raise the quota, or delete what nobody needs from the bucket; then run the command again.",
+            "Existing objects are kept; new ones are rejected.",
+            "Raise the quota, or delete unneeded objects from the bucket; then run the command again.",
         ),
         Explanation(
             Cause.DAMAGED,
-            "the store can't read back what it once took",
-            "Bytes on its drives differ from their checksum, or too few of its drives are there.",
-            "Bring its drives back, or restore the object from a backup; a copy is never made of it.",
+            "the store can't read an object that it accepted before",
+            "Bytes on its drives differ from their checksum, or too few drives are online.",
+            "Bring its drives back online, or restore the object from a backup.",
         ),
         Explanation(
             Cause.ALTERED,
-            "the bytes changed on their way",
-            "Their checksum here is not their checksum there; nothing of them is used.",
-            "Run the command again; if it stays, look at the proxies between here and the store.",
+            "the bytes changed in transit",
+            "Their checksum differs between this machine and the store; they were discarded.",
+            "Run the command again; if the error persists, check the proxies in between.",
         ),
     )
 }
 
 _CODES: Final = {
-    # Ours and botocore's: the names of its exceptions stand for what it saw itself.
+    # Our own code, and the names of botocore's exceptions.
     UNREADABLE: Cause.DAMAGED,
     "EndpointConnectionError": Cause.UNREACHABLE,
     "ConnectTimeoutError": Cause.UNREACHABLE,
@@ -172,7 +172,7 @@ _CODES: Final = {
     "CredentialRetrievalError": Cause.NO_IDENTITY,
     "TokenRetrievalError": Cause.NO_IDENTITY,
     "FlexibleChecksumError": Cause.ALTERED,
-    # Of S3 and of every store that speaks it.
+    # Of S3 and compatible stores.
     "AccessDenied": Cause.FORBIDDEN,
     "AllAccessDisabled": Cause.FORBIDDEN,
     "InvalidAccessKeyId": Cause.UNKNOWN_KEY,
@@ -202,14 +202,14 @@ _CODES: Final = {
     "XAmzContentChecksumMismatch": Cause.ALTERED,
     "QuotaExceeded": Cause.QUOTA,
     "InsufficientStorage": Cause.FULL,
-    # MinIO's own. It calls a read that too few drives answered alike a request to slow down.
+    # MinIO's own. SlowDownRead means that too few drives could answer a read.
     "XMinioServerNotInitialized": Cause.BUSY,
     "XMinioStorageFull": Cause.FULL,
     "XMinioAdminBucketQuotaExceeded": Cause.QUOTA,
     "SlowDownRead": Cause.DAMAGED,
     "SlowDownWrite": Cause.BUSY,
     "XMinioBackendDown": Cause.UNREACHABLE,
-    # A HEAD has no body, so no code: the status alone has to do.
+    # An answer to HEAD has no body and so no code, only a status.
     "301": Cause.REGION,
     "403": Cause.FORBIDDEN,
     "404": Cause.OBJECT_MISSING,
@@ -222,56 +222,58 @@ _CODES: Final = {
 }
 
 _DAMAGED_RECORD: Final = "CRC mismatch"
-"""What MinIO says inside an InternalError when the object's own record on the drive is damaged."""
+"""Text in MinIO's InternalError if the object's metadata on the drive is damaged."""
 
 
-_TLS_CUT: Final = "EOF occurred"
-"""What OpenSSL says of a connection that ended without a farewell; it is no matter of certificates."""
+_TLS_CLOSED: Final = "EOF occurred"
+"""OpenSSL's text if the peer closed the connection without close_notify; not a certificate error."""
 
 _NO_ROOM: Final = "no space left on device"
-"""What it says there, now and then, in place of its own code for a full drive."""
+"""Text in MinIO's InternalError that it sometimes returns instead of its code for a full drive."""
 
 
 def cause_of(code: str, message: str = "") -> Cause:
-    """Return the cause of a store's code, or of the name of one of botocore's exceptions.
+    """Return the cause for a store's error code or the name of a botocore exception.
 
-    `message` is the store's own text, which tells the kinds of MinIO's InternalError apart, or OpenSSL's.
+    `message` is the text of the store or of OpenSSL; it distinguishes kinds of MinIO's InternalError.
     """
     if code in ("InternalError", "500") and _DAMAGED_RECORD in message:
         return Cause.DAMAGED
     if code in ("InternalError", "500") and _NO_ROOM in message:
         return Cause.FULL
-    if code == "SSLError" and _TLS_CUT in message:
+    if code == "SSLError" and _TLS_CLOSED in message:
         return Cause.CUT
     return _CODES.get(code, Cause.OTHER)
 
 
 def explain(cause: Cause, message: str = "") -> Explanation:
-    """Return what a person reads of a cause; `message` is all there is to say of an unknown one."""
-    return EXPLANATIONS.get(cause) or Explanation(Cause.OTHER, message.rstrip(".") or "it did not say why")
+    """Return the explanation of a cause; that of an unknown cause is `message`."""
+    return EXPLANATIONS.get(cause) or Explanation(
+        Cause.OTHER, message.rstrip(".") or "the store gave no reason"
+    )
 
 
 _CERTIFICATES: Final = {
     "expired": "It has expired.",
     "not yet valid": "It is not valid yet; or this machine's clock is behind.",
-    "ostname": "It was made for another name than the one in the address.",
-    "IP address mismatch": "It was made for another address.",
-    "self-signed": "It is signed by an authority that is not among the trusted ones.",
-    "self signed": "It is signed by an authority that is not among the trusted ones.",
-    "unable to get local issuer": "It is signed by an authority that is not among the trusted ones.",
-    "WRONG_VERSION_NUMBER": "The store speaks HTTP at this address, not HTTPS.",
+    "ostname": "It was issued for another name than the one in the address.",
+    "IP address mismatch": "It was issued for another address.",
+    "self-signed": "It is signed by a CA that is not trusted.",
+    "self signed": "It is signed by a CA that is not trusted.",
+    "unable to get local issuer": "It is signed by a CA that is not trusted.",
+    "WRONG_VERSION_NUMBER": "The store uses HTTP at this address, not HTTPS.",
 }
 
 
 def certificate_reason(message: str) -> str:
-    """Return why a certificate was refused, from OpenSSL's words."""
+    """Return why a certificate was rejected, from OpenSSL's message."""
     return next((why for words, why in _CERTIFICATES.items() if words in message), "")
 
 
 def skew(date: str, now: datetime) -> str:
-    """Return by how much this machine's clock is off the store's, or nothing where that is not known.
+    """Return by how much this machine's clock differs from the store's, or "" if that is unknown.
 
-    `date` is the header of the store's answer, `now` this machine's time when the answer came.
+    `date` is the Date header of the store's answer, `now` this machine's time when the answer arrived.
     """
     try:
         seconds = (now - parsedate_to_datetime(date)).total_seconds()
@@ -279,5 +281,5 @@ def skew(date: str, now: datetime) -> str:
         return ""
     if abs(seconds) < 60:
         return ""
-    way = "ahead of" if seconds > 0 else "behind"
-    return f"This machine's clock is {abs(seconds) / 60:.0f} minutes {way} the store's."
+    direction = "ahead of" if seconds > 0 else "behind"
+    return f"This machine's clock is {abs(seconds) / 60:.0f} minutes {direction} the store's."

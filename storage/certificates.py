@@ -1,12 +1,12 @@
-"""The store's own authority and its certificate, derived from the stack's secret. Pure.
+"""The store's own CA and its certificate, derived from the stack's secret. Pure.
 
-Same inputs, same bytes: a second `up` has no difference, and nothing need be stored or renewed by a
-machine. The authority's key exists only while the program runs; the server's is in one Secret.
+The same inputs give the same bytes: a second `up` shows no difference, and nothing has to be stored or
+renewed. The CA's key exists only while the program runs; the server's key is in one Secret.
 
-    generation n    signed by authority n; readers trust n and n+1, servers trust n-1 too
+    generation n    signed by CA n; clients trust CA n and n+1, servers trust n-1 too
 
-So a reader trusts the next authority before there is a server with it: replacing the certificate
-interrupts nobody, and what was replaced is trusted no longer. ADR 0006 says why.
+Clients trust the next CA before any server uses it, so that replacing the certificate causes no outage;
+the replaced CA is no longer trusted. ADR 0006 gives the reasons.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from slipway.core.certificates import Key, Validity
 
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 END: Final = datetime(2046, 1, 1, tzinfo=UTC)
-"""Fixed, because a date of today would differ in every plan."""
+"""Fixed, because the current date would differ in every plan."""
 
 _CURVE_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 """Of P-256."""
@@ -34,34 +34,34 @@ _CURVE_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2
 
 @dataclass(frozen=True, kw_only=True)
 class StoreCertificate:
-    """What a store's server shows, and what proves it; PEM."""
+    """A store's certificate and key, and the CA certificates to verify it; PEM."""
 
     certificate: str
     key: SecretStr
     ca_certificates: str
-    """What readers trust: this generation's authority and the next."""
+    """CA certificates that clients trust: those of this generation and the next."""
 
     peers: str
-    """What servers trust among themselves: the generation before too, while they restart in turn."""
+    """CA certificates that servers trust: also the previous one, while they restart one by one."""
 
 
 def issue(secret: str, generation: int, hosts: Sequence[str]) -> StoreCertificate:
     """Return the certificate of one generation.
 
     Args:
-        secret: The stack's.
-        generation: Counts from 1; another one has other keys throughout.
-        hosts: DNS names, `*.` before them allowed, and IP addresses that the server is called by.
+        secret: The stack's secret.
+        generation: Counts from 1; each generation has its own keys.
+        hosts: DNS names (with an optional `*.` prefix) and IP addresses of the server.
     """
     names = certificates.hosts(hosts)
     key = _private_key(secret, f"store-server/{generation}")
-    before, current, after = (_authority(secret, generation + step, names) for step in (-1, 0, 1))
+    before, current, after = (_ca_certificate(secret, generation + step, names) for step in (-1, 0, 1))
     certificate = certificates.signed(
         certificates.subject(f"Slipway store {generation}"),
         key.public_key(),
         Validity(BEGIN, END),
         by=current,
-        by_key=_authority_key(secret, generation),
+        by_key=_ca_key(secret, generation),
         names=names,
     )
     return StoreCertificate(
@@ -72,20 +72,20 @@ def issue(secret: str, generation: int, hosts: Sequence[str]) -> StoreCertificat
     )
 
 
-def _authority(secret: str, generation: int, names: Sequence[x509.GeneralName]) -> x509.Certificate:
-    """Return an authority that can vouch for `names` and no other host: who trusts it risks no more."""
-    key = _authority_key(secret, generation)
+def _ca_certificate(secret: str, generation: int, names: Sequence[x509.GeneralName]) -> x509.Certificate:
+    """Return a CA certificate that is constrained to `names`: it can't be used for other hosts."""
+    key = _ca_key(secret, generation)
     tag = hashlib.sha256(certificates.public_der(key.public_key())).hexdigest()[:8]
     name = certificates.subject(f"Slipway store authority {generation} {tag}")
     return certificates.authority(name, key, Validity(BEGIN, END), only=names)
 
 
-def _authority_key(secret: str, generation: int) -> Key:
+def _ca_key(secret: str, generation: int) -> Key:
     return _private_key(secret, f"store-authority/{generation}")
 
 
 def _private_key(secret: str, purpose: str) -> Key:
-    # Half as many bits again as the curve has: what the remainder prefers is then beyond measure.
+    # 128 bits more than the curve's order, so that the bias of the remainder is negligible.
     raw = HKDF(hashes.SHA256(), 48, salt=b"slipway/v1", info=purpose.encode()).derive(secret.encode())
     scalar = int.from_bytes(raw, "big") % (_CURVE_ORDER - 1) + 1
     return ec.derive_private_key(scalar, ec.SECP256R1())

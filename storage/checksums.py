@@ -1,8 +1,8 @@
-"""Checksums as S3 writes them in its headers."""
+"""Checksums in the format of S3's headers."""
 
 import base64
 
 
 def encoded_sha256(digest: str) -> str:
-    """Return a SHA-256 given in hexadecimal as S3 takes it: in base64."""
+    """Return a hexadecimal SHA-256 in base64, as S3 requires."""
     return base64.b64encode(bytes.fromhex(digest)).decode()

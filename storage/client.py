@@ -1,4 +1,4 @@
-"""The one place that opens an S3 client, and turns its errors into words."""
+"""Opens S3 clients and translates their errors. The only module that opens one."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from slipway.core.errors import StoreError, UsageError
 from storage.causes import UNREADABLE, Cause, cause_of, certificate_reason, explain, skew
 from storage.checksums import encoded_sha256
 from storage.keys import StoreKey
-from storage.missing_object import tell_missing
+from storage.missing_object import distinguish_missing
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -29,32 +29,32 @@ if TYPE_CHECKING:
 CONNECT_SECONDS: Final = 5
 READ_SECONDS: Final = 60
 RETRIES: Final = 5
-"""With the pauses before them 15.5 s. With four, at most 7.5 s, a read failed during a restart."""
+"""The pauses before them add up to 15.5 s. With four retries, 7.5 s, a read failed during a restart."""
 
 _FIRST_PAUSE_SECONDS: Final = 0.5
 
-_AWAY: Final = frozenset({Cause.UNREACHABLE, Cause.CUT})
+_UNAVAILABLE: Final = frozenset({Cause.UNREACHABLE, Cause.CUT})
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreAccess:
-    """All that it takes to speak to a store."""
+    """Address and credentials of a store."""
 
     endpoint: str | None
     """URL; None for AWS itself."""
 
     region: str
     key: StoreKey | None = field(default=None, repr=False)
-    """None takes the identity that the process runs with, such as a ServiceAccount's role."""
+    """None uses the default credential chain, such as the role of a ServiceAccount."""
 
     session_token: SecretStr | None = field(default=None, repr=False)
-    """Goes with a key that is valid for a time."""
+    """Session token of a temporary key."""
 
     ca: str | None = field(default=None, repr=False)
-    """Certificate of the authority that signed the store's, as PEM; None for the public ones."""
+    """CA certificate of the store, PEM; None for public CAs."""
 
     path_style: bool = True
-    """Whether the bucket stands in the path and not in the host's name."""
+    """Whether the bucket is part of the URL's path instead of the host name."""
 
 
 def open_store(
@@ -66,8 +66,8 @@ def open_store(
 ) -> "S3Client":
     """Open a client for the S3 endpoint.
 
-    It waits `connect_seconds` for a connection and `read_seconds` for each piece of an answer, and
-    after the first attempt makes up to `retries` more where another may end better.
+    It waits `connect_seconds` for a connection and `read_seconds` for each part of an answer, and makes
+    up to `retries` further attempts after errors that may be transient.
     """
     client = boto3.client(
         "s3",
@@ -86,19 +86,19 @@ def open_store(
         ),
     )
     client.meta.events.register("before-parse.s3", _readable_error)
-    client.meta.events.register_first("needs-retry.s3", _patience(retries))
-    client.meta.events.register("provide-client-params.s3.PutObject", _checksum_first)
-    if access.key is None:  # a role, which AWS alone gives
-        tell_missing(client)
+    client.meta.events.register_first("needs-retry.s3", _retry_delay(retries))
+    client.meta.events.register("provide-client-params.s3.PutObject", _send_checksum_first)
+    if access.key is None:  # a role, which only AWS has
+        distinguish_missing(client)
     return client
 
 
-def _checksum_first(params: dict[str, Any], **_: object) -> None:
-    """Send the checksum of bytes that are all there in a header, before them.
+def _send_checksum_first(params: dict[str, Any], **_: object) -> None:
+    """Send the checksum of a body in memory as a header, before the body.
 
-    Over TLS botocore would send it behind them, in a last chunk of its own. A store that refuses the write
-    by its headers (If-None-Match, say) may close before that chunk, and the refusal would be lost: the
-    Versity gateway does, and a rival's win read as a broken connection.
+    Over TLS botocore would send it as a trailer. A store that rejects the write by its headers (such as
+    If-None-Match) may close the connection before the trailer, and its answer would be lost: with the
+    Versity gateway, a lost race would look like a broken connection.
     """
     body = params.get("Body")
     if isinstance(body, bytes) and not any(name.startswith("Checksum") for name in params):
@@ -106,22 +106,21 @@ def _checksum_first(params: dict[str, Any], **_: object) -> None:
 
 
 def _readable_error(response_dict: dict[str, Any], **_: object) -> None:
-    """Give an error answer with a checksum a body again.
+    """Restore the body of an error response that has a checksum header.
 
-    MinIO answers so where it found an object, with its checksum, but can't read its bytes. botocore
-    takes the checksum for the error's own, has lost the body, and fails on what it put there
-    (boto/boto3#4754).
+    MinIO sends one if it found an object, with its checksum, but can't read its bytes. botocore applies
+    the checksum to the error, loses the body, and fails on its replacement (boto/boto3#4754).
     """
     if response_dict["status_code"] >= 300 and isinstance(response_dict["body"], StreamingBody):
         response_dict["body"] = f"<Error><Code>{UNREADABLE}</Code></Error>".encode()
 
 
-def _patience(retries: int) -> Callable[..., Any]:
-    """Return what makes a client wait for a store that is away, as one is while it restarts.
+def _retry_delay(retries: int) -> Callable[..., Any]:
+    """Return a handler that makes a client wait for an unavailable store, such as one that restarts.
 
-    botocore's own pauses are random, so that all of them together may last one second or twenty, and it
-    gives up at once where a connection with TLS broke off. To a store that is busy its random pauses are
-    the right ones: many clients then don't come back at the same moment.
+    botocore's own delays are random: all together they may take one second or twenty. It does not retry
+    at all if a TLS connection was closed. For an overloaded store its random delays are kept, so that
+    clients don't retry at the same moment.
     """
 
     def pause(
@@ -131,19 +130,19 @@ def _patience(retries: int) -> Callable[..., Any]:
         **_: object,
     ) -> float | None:
         code = response[1].get("Error", {}).get("Code", "") if response else type(caught_exception).__name__
-        away = cause_of(code, str(caught_exception)) in _AWAY
-        return pause_after(attempts) if away and attempts <= retries else None
+        unavailable = cause_of(code, str(caught_exception)) in _UNAVAILABLE
+        return pause_after(attempts) if unavailable and attempts <= retries else None
 
     return pause
 
 
 def pause_after(attempts: int) -> float:
-    """Return the seconds to wait after so many attempts: half a second, and each time twice as long."""
+    """Return the seconds to wait after `attempts` attempts: half a second, doubled each time."""
     return _FIRST_PAUSE_SECONDS * 2.0 ** (attempts - 1)
 
 
 def ca_file(pem: str) -> Path:
-    """Keep an authority's certificate in a file, which is the only way to hand it to a TLS library."""
+    """Store a CA certificate in a cached file, because the TLS libraries accept only a file."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     path = base / "slipway" / "ca" / f"{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
     if not path.is_file():
@@ -153,7 +152,7 @@ def ca_file(pem: str) -> Path:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Bucket and key of an `s3://` URI; the key may be empty."""
+    """Return bucket and key of an `s3://` URI; the key may be empty."""
     scheme, _, rest = uri.partition("://")
     bucket, _, key = rest.partition("/")
     if scheme != "s3" or not bucket:
@@ -162,61 +161,61 @@ def split_uri(uri: str) -> tuple[str, str]:
 
 
 def error_code(error: ClientError) -> str:
-    """The store's own code, such as `NoSuchKey`; of a HEAD, which has no body, MinIO says it in a header."""
+    """Return the store's error code, such as `NoSuchKey`; for HEAD, MinIO sends it in a header."""
     code = str(error.response.get("Error", {}).get("Code", "unknown"))
     return _headers(error).get("x-minio-error-code", code) if code.isdigit() else code
 
 
 def is_missing(error: ClientError) -> bool:
-    """Whether the store answered that the object is not there."""
+    """Whether the store answered that the object does not exist."""
     return error_code(error) in {"NoSuchKey", "404", "NotFound"}
 
 
 def is_precondition(error: ClientError) -> bool:
-    """Whether a conditional write lost: 412, or S3's 409 for two writes at the same moment."""
+    """Whether a conditional write failed: 412, or S3's 409 for two simultaneous writes."""
     return error_code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict"}
 
 
 @contextmanager
 def translated_errors(what: str) -> Iterator[None]:
-    """Turn the store's errors into a StoreError that says what was wanted and why it failed."""
+    """Translate errors of boto3 into a StoreError that says what failed and why."""
     try:
         yield
     except ClientError as error:
-        raise _refused(what, error) from error
+        raise _from_answer(what, error) from error
     except BotoCoreError as error:
-        raise _unanswered(what, error) from error
+        raise _without_answer(what, error) from error
 
 
-def _refused(what: str, error: ClientError) -> StoreError:
-    """Put a store's answer in words."""
+def _from_answer(what: str, error: ClientError) -> StoreError:
+    """Return the error for a store's error answer."""
     answer: dict[str, Any] = dict(error.response.get("Error", {}))
     headers = _headers(error)
     code = error_code(error)
     message = str(headers.get("x-minio-error-desc") or answer.get("Message", ""))
     cause = cause_of(code, message)
-    found = explain(cause, message)
-    says, why = found.says, found.why
+    explanation = explain(cause, message)
+    summary, why = explanation.summary, explanation.why
     if cause is Cause.BUCKET_MISSING and "BucketName" in answer:
-        says = f"the bucket {answer['BucketName']} does not exist"
+        summary = f"the bucket {answer['BucketName']} does not exist"
     if cause is Cause.CLOCK_SKEW:
         why = f"{why} {skew(headers.get('date', ''), datetime.now(UTC))}"
-    return _told(what, cause, says, f"{code}: {why}", found.fix)
+    return _store_error(what, cause, summary, f"{code}: {why}", explanation.fix)
 
 
-def _unanswered(what: str, error: BotoCoreError) -> StoreError:
-    """Put what the client saw instead of an answer in words."""
+def _without_answer(what: str, error: BotoCoreError) -> StoreError:
+    """Return the error for a request without an answer."""
     name, message = type(error).__name__, str(error)
     cause = cause_of(name, message)
-    found = explain(cause, message)
-    why = certificate_reason(message) if cause is Cause.CERTIFICATE else found.why
+    explanation = explain(cause, message)
+    why = certificate_reason(message) if cause is Cause.CERTIFICATE else explanation.why
     parts = urlsplit(str(error.kwargs.get("endpoint_url") or ""))
     at = f" at {parts.scheme}://{parts.netloc}" if parts.netloc else ""
-    return _told(what, cause, found.says, f"{name}{at}: {why}", found.fix)
+    return _store_error(what, cause, explanation.summary, f"{name}{at}: {why}", explanation.fix)
 
 
-def _told(what: str, cause: Cause, says: str, why: str, fix: str) -> StoreError:
-    return StoreError(f"Could not {what}: {says}.", cause=cause, why=why.strip(" :"), fix=fix)
+def _store_error(what: str, cause: Cause, summary: str, why: str, fix: str) -> StoreError:
+    return StoreError(f"Could not {what}: {summary}.", cause=cause, why=why.strip(" :"), fix=fix)
 
 
 def _headers(error: ClientError) -> dict[str, str]:

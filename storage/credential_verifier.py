@@ -1,4 +1,4 @@
-"""Proof that a key is what it should be: by using it, never by asking about it."""
+"""Verifies store keys by using them."""
 
 import secrets
 from collections.abc import Callable, Iterable
@@ -17,10 +17,10 @@ from storage.layout import Buckets, runs_prefix, tenant_prefix
 OPEN: Final = "OK"
 DENIED: Final = "AccessDenied"
 UNKNOWN: Final = "InvalidAccessKeyId"
-"""What a store answers to an access key that it does not have; a wrong secret is told otherwise."""
+"""The code for an unknown access key; a wrong secret has another code."""
 
 _PATIENCE_SECONDS: Final = 30.0
-"""How long the nodes of one store may differ: they tell each other of users."""
+"""How long the nodes of one store may differ, until a change of users has reached all of them."""
 _RETRY_SECONDS: Final = 0.5
 
 
@@ -29,44 +29,44 @@ class CredentialVerifier:
     """Verifies the keys of one tenant by using them on the store."""
 
     access: StoreAccess
-    """Where the store is; its key is not used."""
+    """Address of the store; its key is not used."""
 
     buckets: Buckets
     tenant: str
     patience: float = _PATIENCE_SECONDS
 
-    def prove_valid(self, role: StoreRole, key: StoreKey) -> None:
-        """Read what the role may read, and be refused what is not the tenant's.
+    def verify_valid(self, role: StoreRole, key: StoreKey) -> None:
+        """Verify that a key can list the role's prefix, and not the whole bucket.
 
         Raises:
-            FailedError: The key opens too little, or too much.
+            FailedError: The key allows too little or too much.
         """
         bucket, prefix = _own(self.tenant, role, self.buckets)
         self._expect(OPEN, key, bucket, prefix, f"list s3://{bucket}/{prefix}")
         self._expect(DENIED, key, bucket, "", f"list all of s3://{bucket}")
 
-    def prove_dead(self, role: StoreRole, key: StoreKey) -> None:
-        """Be told that the store does not know the role's key; raises FailedError if it still does."""
+    def verify_revoked(self, role: StoreRole, key: StoreKey) -> None:
+        """Verify that the store no longer knows the role's key; raises FailedError if it does."""
         bucket, prefix = _own(self.tenant, role, self.buckets)
         self._expect(UNKNOWN, key, bucket, prefix, f"list s3://{bucket}/{prefix}")
 
-    def prove_accounts_dead(self, accounts: Iterable[str]) -> None:
-        """Be told that the store does not know these access keys.
+    def verify_accounts_revoked(self, accounts: Iterable[str]) -> None:
+        """Verify that the store does not know these access keys.
 
-        Their secrets are not known here. None is needed: to one that exists a store answers that the
+        Their secrets are unknown and not needed: for an existing access key the store answers that the
         signature does not match.
         """
         bucket, prefix = _own(self.tenant, StoreRole.SERVER, self.buckets)
         for account in accounts:
-            made_up = StoreKey(access_key=account, secret_key=SecretStr(secrets.token_urlsafe(24)))
-            self._expect(UNKNOWN, made_up, bucket, prefix, f"list s3://{bucket}/{prefix}")
+            probe = StoreKey(access_key=account, secret_key=SecretStr(secrets.token_urlsafe(24)))
+            self._expect(UNKNOWN, probe, bucket, prefix, f"list s3://{bucket}/{prefix}")
 
-    def _expect(self, wanted: str, key: StoreKey, bucket: str, prefix: str, what: str) -> None:
-        expect(wanted, replace(self.access, key=key), bucket, prefix, what, patience=self.patience)
+    def _expect(self, expected: str, key: StoreKey, bucket: str, prefix: str, what: str) -> None:
+        expect(expected, replace(self.access, key=key), bucket, prefix, what, patience=self.patience)
 
 
 def expect(
-    wanted: str,
+    expected: str,
     access: StoreAccess,
     bucket: str,
     prefix: str,
@@ -74,24 +74,24 @@ def expect(
     *,
     patience: float = _PATIENCE_SECONDS,
 ) -> None:
-    """Ask until the store answers as it has to.
+    """List a prefix repeatedly until the store gives the expected answer.
 
     Raises:
-        FailedError: It keeps to another answer.
+        FailedError: The answer did not become the expected one in time.
     """
     ask = answer(access, bucket, prefix)
-    code = poll(ask, lambda code: code == wanted, seconds=patience, interval=_RETRY_SECONDS)
-    if code != wanted:
-        name = access.key.access_key if access.key else "nobody"
+    code = poll(ask, lambda code: code == expected, seconds=patience, interval=_RETRY_SECONDS)
+    if code != expected:
+        name = access.key.access_key if access.key else "none"
         raise FailedError(
-            f"The store answered {code} where key {name} asked to {what}.",
-            why=f"It has to answer {wanted}.",
+            f"The store answered {code} when key {name} tried to {what}.",
+            why=f"The expected answer is {expected}.",
             fix="Check with `slipway status` that the store is up, and run the command again.",
         )
 
 
 def answer(access: StoreAccess, bucket: str, prefix: str) -> Callable[[], str]:
-    """Return a question that is answered with OK, the store's own code, or the network's error."""
+    """Return a function that lists a prefix and returns OK, the store's code, or the client's error."""
     client = open_store(access)
 
     def ask() -> str:

@@ -1,9 +1,9 @@
-"""What every key that Slipway makes is denied, whatever it is granted, as statements of policies. Pure.
+"""Denials in the policy of every key that Slipway creates. Pure.
 
-A MinIO user may by default give itself another secret, make access keys of its own, and read its own
-entry in the admin API; only an explicit denial takes that away. Its STS API gives a token to every user
-and asks no policy, so the token is denied everything instead. A role on AWS may by itself do none of
-these; the denial holds also where somebody attaches another policy to the role.
+By default a MinIO user may change its own secret, create access keys, and read its own entry in the admin
+API; only an explicit denial prevents that. MinIO's STS API issues a token to every user regardless of
+policies, so tokens are denied everything instead. A role on AWS has none of these permissions; the denial
+also applies if another policy is attached to the role.
 """
 
 import copy
@@ -12,10 +12,10 @@ from typing import Any, Final
 Statement = dict[str, Any]
 
 _DERIVED: Final = "AssumedRole"
-"""How MinIO calls who holds a token or an access key that a user made, and AWS who holds a token."""
+"""Principal type of a token (MinIO and AWS) or of an access key that a user created (MinIO)."""
 
 _MINIO: Final[tuple[Statement, ...]] = (
-    # MinIO takes a statement of admin, KMS or STS actions alone, and its policy language has no `sts:*`.
+    # MinIO requires separate statements for admin, KMS and STS actions, and does not support `sts:*`.
     {"Effect": "Deny", "Action": ["admin:*"]},
     {"Effect": "Deny", "Action": ["kms:*"]},
     {"Effect": "Deny", "Action": ["sts:AssumeRoleWithWebIdentity"]},
@@ -25,16 +25,16 @@ _MINIO: Final[tuple[Statement, ...]] = (
         "Resource": ["arn:aws:s3:::*"],
         "Condition": {"StringEquals": {"aws:principaltype": [_DERIVED]}},
     },
-    # MinIO reads a condition's key from a header of that name if the request has one, but a variable
-    # from what it knows itself: where both differ, the request claims to be somebody else.
+    # MinIO reads a condition key from a request header of that name, but a variable from its own data:
+    # if they differ, the request claims another principal type.
     {
         "Effect": "Deny",
         "Action": ["s3:*"],
         "Resource": ["arn:aws:s3:::*"],
         "Condition": {"StringNotEquals": {"aws:principaltype": ["${aws:principaltype}"]}},
     },
-    # The account information and the list of buckets ask for the empty prefix. The first would tell the
-    # size of every bucket and, of what is at its top, which are the tenants.
+    # Account information and the list of buckets use the empty prefix. The former would reveal the size
+    # of every bucket and, by its top-level prefixes, the tenants.
     {
         "Effect": "Deny",
         "Action": ["s3:*"],
@@ -47,14 +47,14 @@ _IAM: Final[tuple[Statement, ...]] = ({"Effect": "Deny", "Action": ["iam:*", "st
 
 
 def in_minio() -> list[Statement]:
-    """Return the statements that end each policy in a MinIO."""
+    """Return the statements at the end of each MinIO policy."""
     return copy.deepcopy([*_MINIO])
 
 
 def in_iam() -> list[Statement]:
-    """Return the statements that end each role's policy on AWS.
+    """Return the statements at the end of each role's policy on AWS.
 
-    They don't concern how a workload takes its role: that is said by the role's trust policy, and the
-    call is made without any credentials of AWS, or by the agent of EKS Pod Identity.
+    They don't affect how a workload assumes its role: the trust policy governs that, and the call is made
+    without AWS credentials or by the EKS Pod Identity Agent.
     """
     return copy.deepcopy([*_IAM])

@@ -27,7 +27,7 @@ from storage.conformance.context import Context
 from storage.conformance.requirements import NEEDS
 from storage.conformance.result import Capability, CapabilityResult, CheckOutcome, CheckResult, Need
 from storage.desired_state import CA, DESIRED, KEYS, DesiredState, read_desired
-from storage.key_check import wrong_rights
+from storage.key_check import permission_errors
 from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets, runs_prefix
 from storage.operator_keys import OperatorKeys, read_tenants
@@ -71,7 +71,7 @@ def check(
             fix="Use another store, or mend this one; `slipway doctor --store` tests it alone.",
         )
     report("each tenant's keys: what is granted works, all else is denied")
-    wrong = [*wrong_rights(access, buckets, tenants, keys.keys)]
+    wrong = [*permission_errors(access, buckets, tenants, keys.keys)]
     if wrong:
         raise FailedError(
             f"The store at {access.endpoint} does not hold tenants' keys to their rights.",

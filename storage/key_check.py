@@ -1,7 +1,7 @@
-"""Whether a store holds each tenant's keys to their rights: what is granted works, all else is denied.
+"""Checks that a store enforces the permissions of tenants' keys: grants work, all else is denied.
 
-No object is written: a write on the condition of an ETag that no object has is denied where the key may
-not write, and fails by its condition where it may.
+No object is written: a write with If-Match and an ETag that no object has is denied if the key may not
+write, and otherwise fails its precondition.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,8 +20,8 @@ from storage.self_service import Answer, attempts
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_STRANGER: Final = "slipway-nobody"
-"""A tenant that no stack has: names that begin with `slipway-` are the system's."""
+_UNKNOWN_TENANT: Final = "slipway-nobody"
+"""A tenant that can't exist: names that begin with `slipway-` are reserved."""
 
 _PROBE: Final = "slipway-key-check"
 _NEVER: Final = '"00000000000000000000000000000000"'
@@ -29,33 +29,33 @@ _DENIED: Final = frozenset({"AccessDenied", "403"})
 _ALLOWED: Final = frozenset({"", "PreconditionFailed", "412", "NoSuchKey", "404"})
 
 
-def wrong_rights(
+def permission_errors(
     access: StoreAccess,
     buckets: Buckets,
     tenants: Sequence[str],
     keys: Mapping[tuple[str, StoreRole], StoreKey],
 ) -> Iterator[str]:
-    """Yield a sentence for everything that a tenant's key may do and must not, or the other way round."""
+    """Yield a sentence for each request of a tenant's key that is allowed but must not be, or vice versa."""
     for tenant in tenants:
         for role in StoreRole:
             own = replace(access, key=keys[tenant, role])
             client = open_store(own)
             try:
-                for what, may, ask in _questions(client, buckets, tenants, tenant, role):
-                    code = _code(ask)
+                for what, may, request in _requests(client, buckets, tenants, tenant, role):
+                    code = _code(request)
                     if code not in (_ALLOWED if may else _DENIED):
                         expected = "must be allowed" if may else "must be denied"
-                        yield f"{tenant}.{role}: {what} {expected}, and is {_said(code)}."
+                        yield f"{tenant}.{role}: {what} {expected}, but is {_result(code)}."
             finally:
                 client.close()
-            for each in attempts(own, _any_right(tenant, role, buckets)):
+            for each in attempts(own, _any_permitted_request(tenant, role, buckets)):
                 if each.answer in (Answer.GRANTED, Answer.UNCLEAR):
                     code = f" with {each.code}" if each.code else ""
                     yield f"{tenant}.{role}: the key {each.what}, which must be denied: {each.answer}{code}."
 
 
-def _any_right(tenant: str, role: StoreRole, buckets: Buckets) -> Callable[["S3Client"], object]:
-    """Return something that the role may do."""
+def _any_permitted_request(tenant: str, role: StoreRole, buckets: Buckets) -> Callable[["S3Client"], object]:
+    """Return a request that the role is permitted to make."""
     bucket = min(_prefixes(tenant, role, buckets, "s3:GetObject"))
     prefix = _own_prefix(tenant, bucket, buckets)
     return lambda client: _listing(client, bucket, prefix)()
@@ -65,13 +65,13 @@ def _own_prefix(tenant: str, bucket: str, buckets: Buckets) -> str:
     return runs_prefix(tenant) if bucket == buckets.artifacts else tenant_prefix(tenant)
 
 
-_Question = tuple[str, bool, Callable[[], object]]
+_Request = tuple[str, bool, Callable[[], object]]
 
 
-def _questions(
+def _requests(
     client: "S3Client", buckets: Buckets, tenants: Sequence[str], tenant: str, role: StoreRole
-) -> Iterator[_Question]:
-    others = [tenant_prefix(each) for each in tenants if each != tenant] or [f"{_STRANGER}/"]
+) -> Iterator[_Request]:
+    others = [tenant_prefix(each) for each in tenants if each != tenant] or [f"{_UNKNOWN_TENANT}/"]
     writes = _prefixes(tenant, role, buckets, "s3:PutObject")
     reads = _prefixes(tenant, role, buckets, "s3:GetObject")
     for bucket in (buckets.artifacts, buckets.models, buckets.data):
@@ -87,7 +87,7 @@ def _questions(
 
 
 def _prefixes(tenant: str, role: StoreRole, buckets: Buckets, action: str) -> set[str]:
-    """Return the buckets in which the role has the action on its tenant's objects."""
+    """Return the buckets in which the role may perform the action on its tenant's objects."""
     granted = [each for each in policy(tenant, role, buckets)["Statement"] if action in each["Action"]]
     return {arn.partition(":::")[2].partition("/")[0] for each in granted for arn in each["Resource"]}
 
@@ -104,9 +104,9 @@ def _writing(client: "S3Client", bucket: str, key: str) -> Callable[[], object]:
     return lambda: client.put_object(Bucket=bucket, Key=key, Body=b"", IfMatch=_NEVER)
 
 
-def _code(ask: Callable[[], object]) -> str:
+def _code(request: Callable[[], object]) -> str:
     try:
-        ask()
+        request()
     except ClientError as error:
         return error_code(error)
     except BotoCoreError as error:
@@ -114,10 +114,10 @@ def _code(ask: Callable[[], object]) -> str:
     return ""
 
 
-def _said(code: str) -> str:
+def _result(code: str) -> str:
     if code in _ALLOWED:
         return "allowed"
     if code in _DENIED:
         return "denied"
     cause = cause_of(code)
-    return f"answered with {code}" + (f": {explain(cause).says}" if cause is not Cause.OTHER else "")
+    return f"answered with {code}" + (f": {explain(cause).summary}" if cause is not Cause.OTHER else "")

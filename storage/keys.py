@@ -1,4 +1,4 @@
-"""Store credentials, derived from the stack's secret: nothing to store, rotation is a number.
+"""Store keys, derived from the stack's secret: they are not stored, and a rotation increments a number.
 
 HKDF-SHA256 (RFC 5869) over (purpose, tenant, generation). Pure.
 """
@@ -14,24 +14,24 @@ from storage.layout import checked_name
 
 
 class StoreRole(StrEnum):
-    """Who uses a key. One tenant has one key per role."""
+    """The user of a key. A tenant has one key per role."""
 
     RUNNER = "runner"
     """Pipeline runs: write the run prefix, read data and models."""
     SERVER = "server"
-    """Predictors: read models only."""
+    """Predictors: read models."""
     EDITOR = "editor"
-    """The tenant's people: read and write input data, read runs and models."""
+    """The tenant's members: read and write input data, read runs and models."""
 
     PROMOTER = "promoter"
     """Promotion: read runs, write models."""
 
     COLLECTOR = "collector"
-    """Garbage collection: read models, delete versions that nothing needs."""
+    """Garbage collection: read models, delete unused versions."""
 
 
 class StoreKey(BaseModel):
-    """An access key; the secret half is masked wherever it is printed."""
+    """An access key and its secret key, which is masked when printed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -45,7 +45,7 @@ def _derive(secret: str, purpose: str, length: int) -> str:
 
 
 def root_key(secret: str, generation: int = 1) -> StoreKey:
-    """Credentials of the store's own administrator."""
+    """Return the key of the store's administrator."""
     purpose = f"root/{generation}"
     return StoreKey(
         access_key=f"slipway-root-{generation}",
@@ -54,7 +54,7 @@ def root_key(secret: str, generation: int = 1) -> StoreKey:
 
 
 def tenant_key(secret: str, tenant: str, role: StoreRole, generation: int = 1) -> StoreKey:
-    """Credentials of one tenant in one role. `generation` counts from 1; a rotation adds one."""
+    """Return the key of a tenant's role. `generation` counts from 1; a rotation increments it."""
     purpose = f"tenant/{checked_name('tenant', tenant)}/{role}/{generation}"
     return StoreKey(
         access_key=f"{tenant}-{role}-{generation}",
@@ -63,5 +63,5 @@ def tenant_key(secret: str, tenant: str, role: StoreRole, generation: int = 1) -
 
 
 def backup_key(secret: str) -> SecretStr:
-    """What signs the indexes of the stack's backups; who can't read the stack's secret can't make it."""
+    """Return the key that signs the indexes of the stack's backups; deriving it needs the stack's secret."""
     return SecretStr(_derive(secret, "backup-index/1", 32))

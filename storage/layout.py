@@ -1,4 +1,4 @@
-"""Where every object lives: buckets, prefixes and URIs. Pure; the only module that builds them.
+"""The layout of the store: buckets, prefixes and URIs. Pure; the only module that builds them.
 
     s3://<artifacts>/<tenant>/runs/...                       written by runs, expires by lifecycle
     s3://<models>/<tenant>/<model>/versions/<sha256>/...     immutable, written by promotion only
@@ -35,7 +35,7 @@ HISTORY_DIGITS: Final = 8
 def checked_name(kind: str, value: str) -> str:
     """Return `value` if it can name a tenant, model or alias; raise UsageError otherwise.
 
-    40 characters at most: KServe appends `-predictor-<hash>` and a DNS label holds 63.
+    At most 40 characters: KServe appends `-predictor-<hash>`, and a DNS label has at most 63.
     """
     if not NAME.fullmatch(value):
         raise UsageError(
@@ -51,42 +51,42 @@ class Buckets(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    artifacts: str = Field(default="slipway-artifacts", description="Run artifacts; expires.")
-    models: str = Field(default="slipway-models", description="Model versions; never expires.")
+    artifacts: str = Field(default="slipway-artifacts", description="Run artifacts; objects expire.")
+    models: str = Field(default="slipway-models", description="Model versions; objects never expire.")
     data: str = Field(default="slipway-data", description="Input data.")
 
     def pipeline_root(self, tenant: str) -> str:
-        """URI below which every run of the tenant writes, without a trailing slash."""
+        """Return the URI under which the tenant's runs write, without a trailing slash."""
         return f"s3://{self.artifacts}/{checked_name('tenant', tenant)}/runs"
 
     def models_uri(self, tenant: str) -> str:
-        """URI below which the tenant's models live, without a trailing slash."""
+        """Return the URI of the tenant's models, without a trailing slash."""
         return f"s3://{self.models}/{checked_name('tenant', tenant)}"
 
     def data_uri(self, tenant: str) -> str:
-        """URI below which the tenant's input data lives, without a trailing slash."""
+        """Return the URI of the tenant's input data, without a trailing slash."""
         return f"s3://{self.data}/{checked_name('tenant', tenant)}"
 
 
 def tenant_prefix(tenant: str) -> str:
-    """Key prefix of a tenant in any bucket; ends in a slash."""
+    """Return the key prefix of a tenant in any bucket; ends in a slash."""
     return f"{checked_name('tenant', tenant)}/"
 
 
 def runs_prefix(tenant: str) -> str:
-    """Key prefix in the artifacts bucket that the tenant's runs may write."""
+    """Return the key prefix of the tenant's runs in the artifacts bucket."""
     return f"{tenant_prefix(tenant)}runs/"
 
 
 def model_prefix(tenant: str, model: str) -> str:
-    """Key prefix of one model in the models bucket."""
+    """Return the key prefix of a model in the models bucket."""
     return f"{tenant_prefix(tenant)}{checked_name('model', model)}/"
 
 
 def version_prefix(tenant: str, model: str, digest: str) -> str:
-    """Key prefix of one immutable version; `digest` is 64 hexadecimal digits."""
+    """Return the key prefix of an immutable version; `digest` is 64 hexadecimal digits."""
     if not DIGEST.fullmatch(digest):
-        raise UsageError(f"{digest!r} is not a model digest.", why="It takes 64 hexadecimal digits.")
+        raise UsageError(f"{digest!r} is not a model digest.", why="A digest has 64 hexadecimal digits.")
     return f"{model_prefix(tenant, model)}versions/{digest}/"
 
 
@@ -96,37 +96,37 @@ def manifest_key(tenant: str, model: str, digest: str) -> str:
 
 
 def aliases_prefix(tenant: str, model: str) -> str:
-    """Key prefix of the records that a model's aliases point with."""
+    """Return the key prefix of a model's alias records."""
     return f"{model_prefix(tenant, model)}aliases/"
 
 
 def alias_key(tenant: str, model: str, alias: str) -> str:
-    """Key of the record an alias points with."""
+    """Return the key of an alias record."""
     return f"{aliases_prefix(tenant, model)}{checked_name('alias', alias)}.json"
 
 
 @dataclass(frozen=True)
 class VersionKey:
-    """What a key below a version's prefix names."""
+    """The parts of a key under a version's prefix."""
 
     tenant: str
     model: str
     digest: str
     path: str
-    """Below the version's prefix: `manifest.json` or `files/…`."""
+    """Relative to the version's prefix: `manifest.json` or `files/…`."""
 
 
 def read_version_key(key: str) -> VersionKey | None:
-    """Take a key apart that lies below a version's prefix; None for any other key."""
-    found = _VERSION_KEY.fullmatch(key)
-    return VersionKey(**found.groupdict()) if found else None
+    """Parse a key under a version's prefix; return None for any other key."""
+    match = _VERSION_KEY.fullmatch(key)
+    return VersionKey(**match.groupdict()) if match else None
 
 
 def history_prefix(tenant: str, model: str) -> str:
-    """Key prefix of a model's promotion log."""
+    """Return the key prefix of a model's promotion log."""
     return f"{model_prefix(tenant, model)}history/"
 
 
 def history_key(tenant: str, model: str, number: int) -> str:
-    """Key of the `number`-th entry (from 1) of a model's promotion log."""
+    """Return the key of the `number`-th entry (from 1) of a model's promotion log."""
     return f"{history_prefix(tenant, model)}{number:0{HISTORY_DIGITS}d}.json"

@@ -1,4 +1,4 @@
-"""Whether what is to be served would expire, by the bucket's lifecycle as it is now."""
+"""Checks a bucket's current lifecycle rules, so that nothing is served that would expire."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_rules(client: "S3Client", bucket: str) -> list[dict[str, Any]]:
-    """Return the bucket's lifecycle rules as the S3 API gives them; none is an empty list."""
+    """Return the bucket's lifecycle rules in the S3 API's form; an empty list if there are none."""
     with translated_errors(f"read the lifecycle of bucket {bucket}"):
         try:
             answer = client.get_bucket_lifecycle_configuration(Bucket=bucket)
@@ -25,16 +25,16 @@ def read_rules(client: "S3Client", bucket: str) -> list[dict[str, Any]]:
 
 
 def require_kept(client: "S3Client", uri: str) -> None:
-    """Refuse a URI that a rule of its bucket's lifecycle would take away.
+    """Check that no lifecycle rule of the bucket would delete the objects of a URI.
 
     Raises:
-        FailedError: A rule would, or the rules can't be read: then nobody knows.
+        FailedError: A rule would delete them, or the rules can't be read.
     """
     bucket, prefix = split_uri(uri)
     rule = expiring_rule(read_rules(client, bucket), prefix.rstrip("/") + "/")
     if rule is not None:
         raise FailedError(
             f"{uri} is not served: it would expire.",
-            why=f"Rule {rule!r} of the lifecycle of bucket {bucket} takes what lies there.",
-            fix="Remove the rule, or run `slipway up`, which sets the lifecycles again.",
+            why=f"Lifecycle rule {rule!r} of bucket {bucket} deletes objects there.",
+            fix="Remove the rule, or run `slipway up`, which sets the lifecycle rules again.",
         )

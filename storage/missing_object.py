@@ -1,7 +1,7 @@
-"""Tells a missing object from a forbidden one, where S3 on AWS answers 403 to both.
+"""Distinguishes a missing object from a forbidden one, where S3 on AWS answers 403 to both.
 
-AWS says that an object is missing only to who may list the whole bucket, which no tenant may: it would
-name every tenant. A listing of the object's own key is within a tenant's rights, and tells the same.
+AWS answers 404 only to a key that may list the whole bucket. No tenant may, because the listing would
+reveal every tenant's name. But a tenant may list the object's own key, which gives the same information.
 """
 
 from typing import TYPE_CHECKING, Any, Final
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 _DENIED: Final = frozenset({"AccessDenied", "403"})
 _OPERATIONS: Final = ("GetObject", "HeadObject")
-_ASKED: Final = "slipway-asked"
+_REQUESTED: Final = "slipway-requested"
 
 
-def tell_missing(client: "S3Client") -> None:
-    """Make the client answer `NoSuchKey` for an object that is not there and whose key it may list."""
+def distinguish_missing(client: "S3Client") -> None:
+    """Make the client report `NoSuchKey` for a missing object whose key it may list."""
 
     def remember(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
-        context[_ASKED] = (params.get("Bucket"), params.get("Key"))
+        context[_REQUESTED] = (params.get("Bucket"), params.get("Key"))
 
-    def look(parsed: dict[str, Any], context: dict[str, Any], **_: object) -> None:
+    def replace_code(parsed: dict[str, Any], context: dict[str, Any], **_: object) -> None:
         if parsed.get("Error", {}).get("Code") not in _DENIED:
             return
-        bucket, key = context.get(_ASKED, (None, None))
+        bucket, key = context.get(_REQUESTED, (None, None))
         try:
-            found = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+            listed = client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
         except (ClientError, BotoCoreError):
-            return  # not within its rights: it stays forbidden
-        # In the order of a listing nothing comes before the key itself.
-        if not [entry for entry in found.get("Contents", ()) if entry["Key"] == key]:
+            return  # may not list the key either: the answer stays 403
+        # The key itself would be the first entry of the listing.
+        if not [entry for entry in listed.get("Contents", ()) if entry["Key"] == key]:
             parsed["Error"] |= {"Code": "NoSuchKey", "Message": "The object does not exist."}
 
     for operation in _OPERATIONS:
         client.meta.events.register(f"before-parameter-build.s3.{operation}", remember)
-        client.meta.events.register(f"after-call.s3.{operation}", look)
+        client.meta.events.register(f"after-call.s3.{operation}", replace_code)

@@ -1,4 +1,4 @@
-"""What each of a tenant's keys may do in the store, as S3 policies. Pure.
+"""S3 policies of a tenant's keys. Pure.
 
               run prefix            models prefix            data prefix
     runner    read, write, delete   read                     read
@@ -8,14 +8,13 @@
     collector -                     read, delete versions    -
                                     and aliases
 
-Promotion reads the data to evaluate a model for itself. Deleting data or an alias hides it under a
-marker, as replacing it does: nobody of a tenant deletes an old version of it. That is denied, as MinIO
-takes leave to delete an object for leave to delete its versions.
+Promotion reads the data to evaluate a model itself. Deleting or replacing data or an alias keeps the old
+version: no tenant's key may delete old versions of them. That is denied explicitly, because MinIO lets a
+key that may delete an object also delete its versions.
 
-Whoever promotes, or checks what is served, may also read the lifecycle of the models bucket, and the
-collector whether it keeps old versions. Nothing but the tenant's own prefixes is named. A prefix ends
-in a slash before the wildcard, so `team-a/*` never matches `team-ab/…`. What every key is denied is in
-storage.denials.
+Promoters and editors may also read the lifecycle rules of the models bucket, and the collector may read
+its versioning. Policies name only the tenant's own prefixes. A prefix ends in a slash before the wildcard,
+so `team-a/*` never matches `team-ab/…`. Denials for every key are in storage.denials.
 """
 
 from collections.abc import Sequence
@@ -26,19 +25,19 @@ from storage import denials
 from storage.keys import StoreRole
 from storage.layout import Buckets, checked_name, runs_prefix, tenant_prefix
 
-MADE_BY_US: Final = "slipway-"
-"""Every policy that Slipway puts into a store starts with this."""
+POLICY_PREFIX: Final = "slipway-"
+"""Prefix of the name of every policy that Slipway creates in a store."""
 
 _READ: Final = ("s3:GetObject",)
 _WRITE: Final = ("s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:PutObject")
 _DELETE: Final = ("s3:DeleteObject",)
-_VERSIONS_OF_OBJECTS: Final = ("s3:DeleteObjectVersion",)
-_DELETE_FOR_GOOD: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion")
-_WHAT_EXPIRES: Final = ("s3:GetLifecycleConfiguration",)
+_OBJECT_VERSIONS: Final = ("s3:DeleteObjectVersion",)
+_DELETE_PERMANENTLY: Final = ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:GetObjectVersion")
+_LIFECYCLE: Final = ("s3:GetLifecycleConfiguration",)
 _VERSIONS: Final = "*/versions/"
-"""Below a tenant's prefix: the versions of any model."""
+"""Under a tenant's prefix: the versions of every model."""
 _ALIASES: Final = "*/aliases/"
-"""Below a tenant's prefix: the aliases of any model. Nobody deletes its log."""
+"""Under a tenant's prefix: the aliases of every model. No key may delete its log."""
 
 
 @dataclass(frozen=True)
@@ -48,30 +47,30 @@ class _Grant:
     actions: tuple[str, ...]
     listing: tuple[str, ...] = ("s3:ListBucket",)
     about: tuple[str, ...] = ()
-    """Actions on the bucket as a whole; they tell how it is set up and no key in it."""
+    """Actions on the bucket itself; they read its settings, not its keys."""
     denied: tuple[str, ...] = ()
 
 
 def policy_name(tenant: str, role: StoreRole) -> str:
-    """Return the name of the policy in the store; two tenants never share one."""
-    return f"{MADE_BY_US}{role}-{checked_name('tenant', tenant)}"
+    """Return the name of the policy in the store; unique per tenant and role."""
+    return f"{POLICY_PREFIX}{role}-{checked_name('tenant', tenant)}"
 
 
 def minio_policy(tenant: str, role: StoreRole, buckets: Buckets) -> dict[str, Any]:
-    """Return the policy document of a tenant's key in a MinIO: what it is granted, and what it is denied."""
+    """Return the MinIO policy document of a tenant's key: grants and denials."""
     granted = policy(tenant, role, buckets)
     return granted | {"Statement": [*granted["Statement"], *denials.in_minio()]}
 
 
 def policy(tenant: str, role: StoreRole, buckets: Buckets) -> dict[str, Any]:
-    """Return what a tenant's key is granted, as an S3 policy document.
+    """Return the grants of a tenant's key as an S3 policy document.
 
-    Listing is allowed below the granted prefixes only, because KServe's storage initializer lists
-    what it downloads, and a listing of the whole bucket would name every tenant.
+    Listing is allowed under the granted prefixes, because KServe's storage initializer lists what it
+    downloads, but not for the whole bucket, which would reveal every tenant's name.
     """
     statements: list[dict[str, Any]] = []
     for grant in _grants(tenant, role, buckets):
-        # Two grants in one bucket share a statement: a store keeps it once.
+        # Grants in the same bucket can contain the same statement; stores keep it once.
         statements += [each for each in _statements(grant) if each not in statements]
     return {"Version": "2012-10-17", "Statement": statements}
 
@@ -94,7 +93,7 @@ def _statements(grant: _Grant) -> list[dict[str, Any]]:
         },
         {
             "Effect": "Allow",
-            # KServe's storage initializer asks for the bucket itself before it lists its prefix.
+            # KServe's storage initializer sends HeadBucket before it lists its prefix.
             "Action": ["s3:GetBucketLocation", "s3:HeadBucket", *grant.about],
             "Resource": [bucket],
         },
@@ -116,13 +115,13 @@ def _grants(tenant: str, role: StoreRole, buckets: Buckets) -> Sequence[_Grant]:
         case StoreRole.EDITOR:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
-                _Grant(buckets.models, own, _READ, about=_WHAT_EXPIRES),
-                _Grant(buckets.data, own, _READ + _WRITE + _DELETE, denied=_VERSIONS_OF_OBJECTS),
+                _Grant(buckets.models, own, _READ, about=_LIFECYCLE),
+                _Grant(buckets.data, own, _READ + _WRITE + _DELETE, denied=_OBJECT_VERSIONS),
             )
         case StoreRole.PROMOTER:
             return (
                 _Grant(buckets.artifacts, runs, _READ),
-                _Grant(buckets.models, own, _READ + _WRITE, about=_WHAT_EXPIRES),
+                _Grant(buckets.models, own, _READ + _WRITE, about=_LIFECYCLE),
                 _Grant(buckets.data, own, _READ),
             )
         case StoreRole.COLLECTOR:
@@ -134,6 +133,6 @@ def _grants(tenant: str, role: StoreRole, buckets: Buckets) -> Sequence[_Grant]:
                     listing=("s3:ListBucket", "s3:ListBucketVersions"),
                     about=("s3:GetBucketVersioning",),
                 ),
-                _Grant(buckets.models, own + _VERSIONS, _DELETE_FOR_GOOD),
-                _Grant(buckets.models, own + _ALIASES, _DELETE, denied=_VERSIONS_OF_OBJECTS),
+                _Grant(buckets.models, own + _VERSIONS, _DELETE_PERMANENTLY),
+                _Grant(buckets.models, own + _ALIASES, _DELETE, denied=_OBJECT_VERSIONS),
             )

@@ -38,7 +38,7 @@ from storage.administration import accounts_of, administering
 from storage.client import StoreAccess
 from storage.desired_state import DESIRED, USERS, DesiredState, read_desired
 from storage.keys import StoreKey, StoreRole
-from storage.policy import MADE_BY_US
+from storage.policy import POLICY_PREFIX
 
 _OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(StoreRole)})-(?P<generation>[0-9]+)")
 """Access keys as storage.keys makes them."""
@@ -92,7 +92,7 @@ def _ours(store: Store) -> list[str]:
     return [
         access_key
         for access_key, user in json.loads(store.admin.user_list()).items()
-        if _OURS.fullmatch(access_key) and (user.get("policyName") or MADE_BY_US).startswith(MADE_BY_US)
+        if _OURS.fullmatch(access_key) and (user.get("policyName") or POLICY_PREFIX).startswith(POLICY_PREFIX)
     ]
 
 
@@ -207,7 +207,7 @@ def _leftovers(store: Store, desired: DesiredState) -> list[str]:
         store.admin.user_remove(access_key)
         changes.append(f"removed user {access_key}")
     for name in json.loads(store.admin.policy_list()):
-        if name.startswith(MADE_BY_US) and name not in desired.policies():
+        if name.startswith(POLICY_PREFIX) and name not in desired.policies():
             store.admin.policy_remove(name)
             changes.append(f"removed policy {name}")
     return changes

@@ -1,16 +1,16 @@
-"""A tenant's keys, replaced without an outage: a state machine over two lines of its file. Pure.
+"""Replaces a tenant's keys without an outage: a state machine over two lines of the tenant's file. Pure.
 
-    n                     list      the access keys that the users of n made for themselves
-                          begin     generation n+1 is to be made, n stays valid
-    n+1, overlap          up        the store knows both, and no key of users' own; the Secrets carry n+1
-                          move      what holds n takes n+1
-                          prove     every new key opens what it should and nothing else
+    n                     list      the access keys that the users of n created themselves
+                          begin     generation n+1 is to be created, n stays valid
+    n+1, overlap          up        the store knows both and no keys that users created; the Secrets hold n+1
+                          move      workloads that use n switch to n+1
+                          verify    every new key allows what it should and nothing else
     n+1, closing          up        the store removes n
-                          prove     every new key opens, every old one is unknown
+                          verify    every new key works, every old one is unknown
     n+1
 
-The file is the only memory. Each step can be stopped and done again; what serves always holds a key
-that the store knows, because a generation ends only after nothing holds it.
+The file is the only state. Each step can be interrupted and repeated. Serving workloads always have a valid
+key, because a generation is removed only when nothing uses it any more.
 """
 
 from dataclasses import dataclass, replace
@@ -21,33 +21,33 @@ from slipway.core.report import Report, silent
 
 
 class Phase(StrEnum):
-    """How far a rotation has come."""
+    """Progress of a rotation."""
 
     OVERLAP = "overlap"
-    """The keys of the generation before are valid as well."""
+    """The keys of the previous generation are valid too."""
 
     CLOSING = "closing"
-    """The keys of the generation before are to be dead, which is not proven yet."""
+    """The keys of the previous generation are being revoked, which is not verified yet."""
 
 
 @dataclass(frozen=True)
 class KeyState:
-    """What a tenant's file says of its keys."""
+    """The state of a tenant's keys in its file."""
 
     generation: int
     phase: Phase | None = None
 
     @property
     def former(self) -> int:
-        """Return the generation that is being replaced, or was last."""
+        """The generation that is being replaced, or was replaced last."""
         return self.generation - 1
 
     def begun(self) -> "KeyState":
-        """Return the state in which the next generation is valid beside this one."""
+        """Return the state in which the next generation is valid in addition to this one."""
         return KeyState(self.generation + 1, Phase.OVERLAP)
 
     def closed(self) -> "KeyState":
-        """Return the state in which the generation before is to be dead."""
+        """Return the state in which the previous generation is revoked."""
         return replace(self, phase=Phase.CLOSING)
 
     def finished(self) -> "KeyState":
@@ -57,70 +57,70 @@ class KeyState:
 
 @dataclass(frozen=True)
 class Rotated:
-    """How a rotation ended."""
+    """Result of a rotation."""
 
     generation: int
     continued: bool
-    """Whether an earlier call had begun it."""
+    """Whether an earlier call had started it."""
 
     accounts: tuple[str, ...]
-    """Access keys that the old users had made for themselves, and that are dead now."""
+    """Access keys that the old users had created themselves, now revoked."""
 
 
 class Steps(Protocol):
-    """What a rotation does to the world. Each can be done again and raises FailedError."""
+    """Side effects of a rotation. Each can be repeated and raises FailedError."""
 
     def state(self) -> KeyState:
-        """Return what the tenant's file says."""
+        """Return the state in the tenant's file."""
 
     def record(self, before: KeyState, after: KeyState) -> None:
-        """Write `after` to the tenant's file, if it still says `before`."""
+        """Write `after` to the tenant's file if it still contains `before`."""
 
     def bring_up(self) -> None:
-        """Make the platform what the files say."""
+        """Deploy the platform according to the files."""
 
     def move(self, state: KeyState) -> None:
-        """Return once nothing holds a key of the former generation."""
+        """Return once nothing uses a key of the former generation."""
 
-    def prove_valid(self, generation: int) -> None:
-        """Use each role's key for what it may do and for what it may not."""
+    def verify_valid(self, generation: int) -> None:
+        """Verify by use what each role's key allows and denies."""
 
     def accounts(self, generation: int) -> tuple[str, ...]:
-        """Return the access keys that users of the generation made for themselves."""
+        """Return the access keys that users of the generation created themselves."""
 
-    def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
-        """Use each role's old key, and each of the accounts', and be told that it is unknown."""
+    def verify_revoked(self, generation: int, accounts: tuple[str, ...]) -> None:
+        """Verify by use that each role's old key and each of the accounts' keys is unknown."""
 
 
 def rotate(steps: Steps, report: Report = silent) -> Rotated:
-    """Replace a tenant's keys, or go on with a rotation that was stopped.
+    """Replace a tenant's keys, or continue an interrupted rotation.
 
     Raises:
-        FailedError: A step failed. What serves goes on, and a rerun continues from there.
+        FailedError: A step failed. Serving is not affected, and a rerun continues from there.
     """
-    found = steps.state()
-    # Before the store is brought up: that removes them.
-    accounts = () if found.phase is Phase.CLOSING else steps.accounts(_replaced(found))
-    if found.phase is None:
-        state = found.begun()
-        report(f"beginning: generation {state.generation} beside {found.generation}")
-        steps.record(found, state)
+    initial = steps.state()
+    # Before `bring_up`, which removes them from the store.
+    accounts = () if initial.phase is Phase.CLOSING else steps.accounts(_replaced(initial))
+    if initial.phase is None:
+        state = initial.begun()
+        report(f"beginning: generation {state.generation} in addition to {initial.generation}")
+        steps.record(initial, state)
     else:
-        state = found
-        report(f"continuing: generation {state.generation}, {found.phase}")
+        state = initial
+        report(f"continuing: generation {state.generation}, {initial.phase}")
     if state.phase is Phase.OVERLAP:
         steps.bring_up()
         steps.move(state)
-        steps.prove_valid(state.generation)
+        steps.verify_valid(state.generation)
         steps.record(state, state.closed())
         state = state.closed()
     steps.bring_up()
-    steps.prove_valid(state.generation)
-    steps.prove_dead(state.former, accounts)
+    steps.verify_valid(state.generation)
+    steps.verify_revoked(state.former, accounts)
     steps.record(state, state.finished())
-    return Rotated(state.generation, continued=found.phase is not None, accounts=accounts)
+    return Rotated(state.generation, continued=initial.phase is not None, accounts=accounts)
 
 
 def _replaced(state: KeyState) -> int:
-    """Return the generation that this rotation is to end, begun or not."""
+    """Return the generation that this rotation replaces."""
     return state.generation if state.phase is None else state.former

@@ -1,7 +1,7 @@
-"""Whether a key can change itself, make another one, or get a token that opens anything: by trying.
+"""Tests whether a key can change itself, create another key, or get a token that grants access.
 
-An attempt that a store grants leaves the key as it is: the secret that it is given is the one that it
-has, and what was made is removed again.
+A successful attempt leaves the key unchanged: it sets the secret that the key already has, and removes
+what it created.
 """
 
 import json
@@ -27,34 +27,34 @@ if TYPE_CHECKING:
 WEEK_SECONDS: Final = 7 * 24 * 3600
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException"})
 _NO_SUCH_API: Final = frozenset({400, 404, 405, 501})
-"""What stores answer to a request of an API that they don't have: many take it for one about an object."""
+"""Statuses for a request to an API that the store does not have: many treat it as an object request."""
 
 
 class Answer(StrEnum):
-    """How a store answered."""
+    """Kind of a store's answer."""
 
     DENIED = "denied"
     ABSENT = "absent"
-    """It has no such API."""
+    """The store has no such API."""
 
     GRANTED = "granted"
     UNCLEAR = "unclear"
-    """Neither; whoever decides by it must take it for granted."""
+    """Neither; to be treated as granted."""
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One thing that a key tried, and the store's answer."""
+    """One attempt of a key, and the store's answer."""
 
     what: str
-    """Ends a sentence that begins with the key: `gives itself a secret`."""
+    """Predicate of a sentence about the key: `gives itself a secret`."""
 
     answer: Answer
     code: str = ""
 
 
 Opens = Callable[["S3Client"], object]
-"""Does what the key may do; raises ClientError where it is denied."""
+"""Makes a permitted request; raises ClientError if it is denied."""
 
 _TOKENS: Final[dict[str, dict[str, Any]]] = {
     "assume_role": {
@@ -65,18 +65,18 @@ _TOKENS: Final[dict[str, dict[str, Any]]] = {
     "get_federation_token": {"Name": "slipway-nobody", "DurationSeconds": 3600},
     "get_session_token": {"DurationSeconds": 3600},
 }
-"""The calls of STS that a key alone can make."""
+"""STS calls that need only a key."""
 
 _CLAIMS: Final[tuple[dict[str, str], ...]] = ({}, {"principaltype": "User"})
-"""Headers to use a token with: MinIO takes some conditions of its policies from headers."""
+"""Headers to try with a token: MinIO reads some condition keys from headers."""
 
 
 def attempts(access: StoreAccess, opens: Opens) -> Iterator[Attempt]:
-    """Try every way by which a user of a store could change its own access.
+    """Try every way in which a user of a store could change its own access.
 
     Args:
-        access: The store, with the key that tries.
-        opens: What the key may do, to learn whether a token may do it too.
+        access: The store, with the key to test.
+        opens: A request that the key may make, to test whether a token may make it too.
 
     Raises:
         UsageError: There is no key.
@@ -86,7 +86,7 @@ def attempts(access: StoreAccess, opens: Opens) -> Iterator[Attempt]:
         yield _attempt("makes an access key by MinIO's admin API", lambda: _make_account(access))
     yield _attempt("makes an access key by the IAM API", lambda: _make_access_key(access))
     for operation, arguments in _TOKENS.items():
-        # AWS gives it to every user and lets no policy deny it; there Slipway has roles and no users.
+        # AWS grants it to every user and no policy can deny it; on AWS, Slipway has roles and no users.
         if access.endpoint is not None or operation != "get_session_token":
             yield from _token(access, opens, operation, arguments)
 
@@ -111,7 +111,7 @@ def _read(code: str, status: int) -> tuple[Answer, str]:
 
 
 def _secret(access: StoreAccess) -> tuple[str, str]:
-    assert access.key, "only a key can change itself"
+    assert access.key, "the test needs a key"
     return access.key.access_key, access.key.secret_key.get_secret_value()
 
 
@@ -121,32 +121,32 @@ def _give_secret(access: StoreAccess) -> None:
 
 def _make_account(access: StoreAccess) -> None:
     admin = open_admin(access)
-    made = json.loads(admin.add_service_account())
-    admin.delete_service_account(made["credentials"]["accessKey"])
+    account = json.loads(admin.add_service_account())
+    admin.delete_service_account(account["credentials"]["accessKey"])
 
 
 def _make_access_key(access: StoreAccess) -> None:
     client = _api(access, "iam")
-    made = client.create_access_key()["AccessKey"]
-    client.delete_access_key(AccessKeyId=made["AccessKeyId"])
+    access_key = client.create_access_key()["AccessKey"]
+    client.delete_access_key(AccessKeyId=access_key["AccessKeyId"])
 
 
 def _token(access: StoreAccess, opens: Opens, operation: str, arguments: dict[str, Any]) -> Iterator[Attempt]:
-    """Ask for a token; one that is denied whatever the key may do is as good as none."""
+    """Request a token, and try it; a token that is denied everything is harmless."""
     name = "".join(part.capitalize() for part in operation.split("_"))
-    made: list[dict[str, Any]] = []
+    tokens: list[dict[str, Any]] = []
 
     def ask() -> None:
-        made.append(getattr(_api(access, "sts"), operation)(**arguments)["Credentials"])
+        tokens.append(getattr(_api(access, "sts"), operation)(**arguments)["Credentials"])
 
-    asked = _attempt(f"gets a token by {name}", ask)
-    if asked.answer is not Answer.GRANTED:
-        yield asked
+    attempt = _attempt(f"gets a token by {name}", ask)
+    if attempt.answer is not Answer.GRANTED:
+        yield attempt
         return
     for claim in _CLAIMS:
-        said = "".join(f" and the header {header}: {value}" for header, value in claim.items())
-        by_token = _opened(_by_token(access, made[0]), claim)
-        yield _attempt(f"opens what it may by a token of {name}{said}", partial(opens, by_token))
+        headers = "".join(f" and the header {header}: {value}" for header, value in claim.items())
+        by_token = _opened(_by_token(access, tokens[0]), claim)
+        yield _attempt(f"opens what it may by a token of {name}{headers}", partial(opens, by_token))
         by_token.close()
 
 
@@ -167,7 +167,7 @@ def _by_token(access: StoreAccess, token: dict[str, Any]) -> StoreAccess:
 
 
 def _api(access: StoreAccess, service: str) -> Any:  # noqa: ANN401  # boto3 has no type for all of them
-    """Open another API of AWS at the store's own endpoint."""
+    """Open another AWS API at the store's endpoint."""
     access_key, secret_key = _secret(access)
     token = access.session_token
     return boto3.client(  # type: ignore[call-overload]

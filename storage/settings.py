@@ -1,4 +1,4 @@
-"""What an operator may say about the artifact store. Pure."""
+"""Settings of the artifact store. Pure."""
 
 import re
 from typing import Annotated, Final, Literal, Self
@@ -13,36 +13,36 @@ _REGION: Final = r"^[a-z0-9-]{1,32}$"
 
 
 def _checked_buckets(buckets: Buckets) -> Buckets:
-    """Refuse names that S3 doesn't take, and one bucket for two purposes."""
+    """Reject names that S3 doesn't accept, and one bucket for two purposes."""
     names = (buckets.artifacts, buckets.models, buckets.data)
     for name in names:
         if not _BUCKET.fullmatch(name):
             raise ValueError(f"{name!r} can't name a bucket: 3 to 63 lower-case letters, digits and hyphens")
     if len(set(names)) < len(names):
-        # Runs may write artifacts but not models: in one bucket a tenant's two prefixes would meet.
-        raise ValueError("artifacts, models and data take three different buckets")
+        # Runs may write artifacts but not models: in one bucket a tenant's two prefixes would overlap.
+        raise ValueError("artifacts, models and data need three different buckets")
     return buckets
 
 
 class Strict(BaseModel):
-    """Base of every setting: nothing unknown, nothing coerced, nothing changed later."""
+    """Base of all settings: rejects unknown fields, does not convert types, immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class StoreTenant(Strict):
-    """What the store must know of a tenant: whose prefix, and which generations of keys."""
+    """A tenant in the store: the name of its prefix, and the generations of its keys."""
 
     name: str
     key_generation: int = Field(default=1, ge=1)
-    """The one that workloads are given."""
+    """The generation that workloads use."""
 
     former_keys: bool = False
-    """Whether the keys of the generation before open the store as well: a rotation is under way."""
+    """Whether the keys of the previous generation are valid too, during a rotation."""
 
     @property
     def generations(self) -> tuple[int, ...]:
-        """Return the generations whose keys open the store, the current one first."""
+        """Generations whose keys are valid, the current one first."""
         former = (self.key_generation - 1,) if self.former_keys and self.key_generation > 1 else ()
         return (self.key_generation, *former)
 
@@ -52,40 +52,38 @@ class _Common(Strict):
         default_factory=Buckets, description="Names of the buckets."
     )
     run_retention_days: int = Field(
-        default=90, ge=1, le=3650, description="After how many days what a run wrote is deleted."
+        default=90, ge=1, le=3650, description="Days after which a run's artifacts are deleted."
     )
 
 
 class MinioSettings(_Common):
-    """MinIO in the cluster: on one node, or on four and more with erasure coding."""
+    """MinIO in the cluster: on one node, or on four or more with erasure coding."""
 
-    kind: Literal["minio"] = Field(default="minio", description="MinIO, made by the stack.")
+    kind: Literal["minio"] = Field(default="minio", description="MinIO, deployed by the stack.")
     nodes: Literal[1, 4, 8, 16] = Field(
         default=1,
-        description="Pods; four and more keep data by erasure coding and outlive the loss of some. "
-        "Their number stays what it was.",
+        description="Number of pods; four or more use erasure coding and tolerate the loss of some. "
+        "Can't be changed later.",
     )
     drives_per_node: int = Field(
-        default=1, ge=1, le=16, description="Volumes of each pod; as many as at first."
+        default=1, ge=1, le=16, description="Volumes of each pod. Can't be changed later."
     )
-    size_gib: int = Field(default=10, ge=1, le=65536, description="Size of each volume; they can grow.")
+    size_gib: int = Field(default=10, ge=1, le=65536, description="Size of each volume; it can grow.")
     storage_class: str | None = Field(
         default=None,
         min_length=1,
-        description="StorageClass of the volumes; else the cluster's default. It stays what it was.",
+        description="StorageClass of the volumes; the cluster's default if not set. Can't be changed later.",
     )
-    region: str = Field(
-        default="us-east-1", pattern=_REGION, description="Region that the S3 API answers with."
-    )
+    region: str = Field(default="us-east-1", pattern=_REGION, description="Region of the S3 API.")
     root_key_generation: int = Field(
-        default=1, ge=1, description="Add one to replace the administrator's key."
+        default=1, ge=1, description="Increment to replace the administrator's key."
     )
     certificate_generation: int = Field(
-        default=1, ge=1, description="Add one to replace the store's authority and certificate."
+        default=1, ge=1, description="Increment to replace the store's CA and certificate."
     )
     console: bool = Field(
         default=False,
-        description="Whether MinIO's web console answers, to every pod that reaches the store's namespace.",
+        description="Whether MinIO's web console is on, for every pod that reaches the store's namespace.",
     )
     protect_volumes: bool = Field(
         default=True, description="Whether `destroy` refuses to delete the volumes; `local` never does."
@@ -93,91 +91,93 @@ class MinioSettings(_Common):
 
 
 class Irsa(Strict):
-    """IAM roles for ServiceAccounts: the cluster's OIDC issuer is known to AWS."""
+    """IAM roles for ServiceAccounts: the cluster's OIDC issuer is registered in IAM."""
 
     kind: Literal["irsa"] = Field(description="IAM roles for ServiceAccounts.")
     provider_arn: str = Field(
         pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:oidc-provider/.+$",
-        description="The cluster's OIDC provider.",
+        description="ARN of the cluster's OIDC provider.",
     )
 
 
 class PodIdentity(Strict):
-    """EKS Pod Identity: the cluster runs its agent."""
+    """EKS Pod Identity: the cluster runs the Pod Identity Agent."""
 
     kind: Literal["pod-identity"] = Field(description="EKS Pod Identity.")
     cluster_name: str = Field(min_length=1, max_length=100, description="Name of the EKS cluster.")
 
 
 class AssumedRole(Strict):
-    """A person or a CI system, known to IAM, that takes a tenant's role."""
+    """An IAM principal, such as a person or a CI system, that may assume a tenant's role."""
 
-    tenant: str = Field(min_length=1, max_length=40, description="Whose role.")
-    role: StoreRole = Field(description="Which role.")
+    tenant: str = Field(min_length=1, max_length=40, description="Name of the tenant.")
+    role: StoreRole = Field(description="Role of the tenant.")
     principal: str = Field(
         pattern=r"^arn:aws[a-z-]*:(iam|sts)::[0-9]{12}:(user|role|assumed-role)/[^*?]+$",
-        description="An IAM user or role, by its ARN.",
+        description="ARN of an IAM user or role.",
     )
 
 
 class S3Settings(_Common):
     """S3 on AWS, keyless: each tenant's workloads get an IAM role."""
 
-    kind: Literal["s3"] = Field(description="S3 on AWS; buckets and roles are made by the stack.")
+    kind: Literal["s3"] = Field(description="S3 on AWS; the stack creates buckets and roles.")
     region: str = Field(pattern=_REGION, description="AWS region of the buckets.")
     identity: Annotated[Irsa | PodIdentity, Field(discriminator="kind")] = Field(
-        description="How pods take their role."
+        description="How pods assume their role."
     )
     kms_key_arn: str | None = Field(
         default=None,
         pattern=r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$",
-        description="KMS key that encrypts; the stack makes one where absent.",
+        description="KMS key for encryption; if not set, the stack creates one.",
     )
     people: tuple[AssumedRole, ...] = Field(
-        default=(), description="Who may take a tenant's role besides its pods: people, or a CI system."
+        default=(), description="IAM principals that may assume a tenant's role, in addition to its pods."
     )
     protect_buckets: bool = Field(
         default=True,
-        description="Whether `destroy` refuses to delete the buckets of models and data, and the key.",
+        description="Whether `destroy` refuses to delete the models and data buckets and the KMS key.",
     )
 
 
 class ExternalSettings(_Common):
     """Any other S3 endpoint that passes `slipway doctor --store`."""
 
-    kind: Literal["external"] = Field(description="An S3 endpoint that is there already.")
-    endpoint: str = Field(pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", description="Its URL.")
+    kind: Literal["external"] = Field(description="An existing S3 endpoint.")
+    endpoint: str = Field(
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$", description="URL of the S3 API."
+    )
     region: str = Field(default="us-east-1", pattern=_REGION, description="Region to sign requests for.")
-    path_style: bool = Field(default=True, description="Whether the bucket stands in the path.")
+    path_style: bool = Field(default=True, description="Whether the bucket is part of the URL's path.")
     ca_file: str | None = Field(
         default=None,
         min_length=1,
-        description="PEM file in the project with the authority that signed its certificate.",
+        description="PEM file in the project with the CA certificate of the store.",
     )
     administration: Literal["minio", "none"] = Field(
         default="none",
-        description="`minio`: the stack makes buckets, users and policies by MinIO's API. `none`: you do.",
+        description="`minio`: the stack creates buckets, users and policies by MinIO's API. `none`: you do.",
     )
     lifecycle: Literal["slipway", "operator"] = Field(
         default="slipway",
         description="Who deletes old runs and incomplete uploads; `operator` with `administration: none`, "
-        "because no tenant's key may say what expires.",
+        "because no tenant's key may set lifecycle rules.",
     )
 
     @model_validator(mode="after")
-    def _who_deletes(self) -> Self:
+    def _lifecycle_matches_administration(self) -> Self:
         if (self.administration == "none") is not (self.lifecycle == "operator"):
             raise ValueError(
-                "lifecycle: 'operator' goes with administration 'none', 'slipway' with 'minio': "
-                "whoever administers the store says what expires"
+                "lifecycle: must be 'operator' with administration 'none', and 'slipway' with 'minio': "
+                "the store's administrator sets its lifecycle rules"
             )
         return self
 
 
 def _kind(value: object) -> str:
-    """Take MinIO where nothing else is said."""
-    said = value.get("kind", "minio") if isinstance(value, dict) else getattr(value, "kind", "minio")
-    return said if said in ("minio", "s3", "external") else "minio"
+    """Return the kind of store; MinIO by default."""
+    kind = value.get("kind", "minio") if isinstance(value, dict) else getattr(value, "kind", "minio")
+    return kind if kind in ("minio", "s3", "external") else "minio"
 
 
 StoreSettings = Annotated[

@@ -182,11 +182,11 @@ def prune(
     where = backup.Where(source, endpoint, region, ca_file)
     with console.phase("Prune" if yes else "Look for what nothing needs") as report:
         done = backup.prune(stack, where, retention, delete=yes, unsigned=unsigned, report=report)
-    verdicts, size = done.plan.verdicts, sum(done.blobs.values())
+    decisions, size = done.plan.decisions, sum(done.blobs.values())
     if context.obj["json"]:
         rows = [
             {"snapshot": v.snapshot.id, "action": "keep" if v.reasons else "remove", "reasons": v.reasons}
-            for v in verdicts
+            for v in decisions
         ]
         console.show_json({"removed": yes, "snapshots": rows, "blobs": len(done.blobs), "bytes": size})
         return
@@ -199,10 +199,10 @@ def prune(
                 "keep" if v.reasons else "remove",
                 "; ".join(v.reasons) or "old",
             )
-            for v in verdicts
+            for v in decisions
         ],
     )
-    total = f"{len(done.plan.going)} of {len(verdicts)} snapshots, {len(done.blobs)} blobs, {size} bytes"
+    total = f"{len(done.plan.to_remove)} of {len(decisions)} snapshots, {len(done.blobs)} blobs, {size} bytes"
     console.show_pairs([("removed" if yes else "would remove", total)])
 
 

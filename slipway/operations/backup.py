@@ -30,7 +30,7 @@ from storage.backup.finish import Taken, finish
 from storage.backup.index import SETTINGS, STATE, Damage, Index, ModelObject, StackFile
 from storage.backup.place import BackupPlace
 from storage.backup.pool import Pool
-from storage.backup.prune import Plan, carry_out, plan
+from storage.backup.prune import PrunePlan, carry_out, plan
 from storage.backup.retention import Retention
 from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
@@ -148,7 +148,7 @@ def verify(
 class Pruned:
     """What a prune removed, or would."""
 
-    plan: Plan
+    plan: PrunePlan
     blobs: dict[str, int]
     """Sizes, by digest."""
 

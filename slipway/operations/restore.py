@@ -19,7 +19,7 @@ from slipway.core.report import Report, silent
 from slipway.operations import workspace
 from slipway.operations.backup import Snapshot, Where, find
 from storage.backup.index import SETTINGS, STATE
-from storage.backup.restore import Restored, TenantRestore, refusal
+from storage.backup.restore import Restored, TenantRestore, conflict_error
 
 
 class StackFileOutcome(BaseModel):
@@ -139,7 +139,7 @@ def restore_models(
     # Of all tenants, before the first is written.
     conflicts = [line for each in restores for line in each.conflicts()]
     if conflicts and not replace:
-        raise refusal(conflicts)
+        raise conflict_error(conflicts)
     return [outcome for each in restores for outcome in each.run()]
 
 

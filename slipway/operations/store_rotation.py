@@ -167,7 +167,7 @@ def _is_trusted(endpoint: str, authority: str) -> bool:
 def _tenants_still_open(stack: Stack, store: MinioSettings, outputs: PlatformOutputs, report: Report) -> None:
     for name, place in outputs.tenants.items():
         steps = TenantSteps(stack, store, name, stack.project / "tenants", report)
-        steps.prove_valid(place.key_generation)
+        steps.verify_valid(place.key_generation)
 
 
 def _set(stack: Stack, setting: str, generation: int, report: Report) -> None:

@@ -137,11 +137,11 @@ class TenantSteps:
             timeout=self.run_seconds,
         )
 
-    def prove_valid(self, generation: int) -> None:
+    def verify_valid(self, generation: int) -> None:
         """Use the key that each role's Secret holds."""
         cluster, verifier = Cluster.of(self._platform()), self._verifier()
         for role in StoreRole:
-            verifier.prove_valid(role, self._held(cluster, role, generation))
+            verifier.verify_valid(role, self._held(cluster, role, generation))
         self.report(f"generation {generation} opens what it should, in every role")
 
     def accounts(self, generation: int) -> tuple[str, ...]:
@@ -149,12 +149,12 @@ class TenantSteps:
         key = administrator(self.stack, self.store)
         return service_accounts(self._platform(), key, self.tenant, generation)
 
-    def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
+    def verify_revoked(self, generation: int, accounts: tuple[str, ...]) -> None:
         """Use each role's old key, and each of the accounts'."""
         verifier = self._verifier()
         for role in StoreRole:
-            verifier.prove_dead(role, tenant_key(self._stack_secret(), self.tenant, role, generation))
-        verifier.prove_accounts_dead(accounts)
+            verifier.verify_revoked(role, tenant_key(self._stack_secret(), self.tenant, role, generation))
+        verifier.verify_accounts_revoked(accounts)
         also = f", and {len(accounts)} service accounts" if accounts else ""
         self.report(f"generation {generation} is unknown to the store, in every role{also}")
 

@@ -1,1 +1,1 @@
-"""Snapshots of a stack at another store: taken, checked, restored."""
+"""Snapshots of a stack at another store: taking, checking and restoring them."""

@@ -1,4 +1,4 @@
-"""Whether a snapshot is what it says: blobs read back, versions and aliases held against their records."""
+"""Verifies a snapshot: reads its blobs back, and compares versions and aliases with their records."""
 
 import json
 from collections.abc import Callable
@@ -21,17 +21,17 @@ _FILES: TypeAdapter[tuple[File, ...]] = TypeAdapter(tuple[File, ...])
 
 
 class Fault(Entry):
-    """Something in a snapshot that can't be restored."""
+    """A part of a snapshot that can't be restored."""
 
     what: str
     why: str
 
 
 def check(place: BackupPlace, index: Index, report: Report = silent) -> list[Fault]:
-    """Read everything that the snapshot needs; return what is wrong with it.
+    """Read every blob of the snapshot; return its faults.
 
     Raises:
-        FailedError: The backups' store failed, which says nothing about the snapshot.
+        FailedError: The backup store failed; the snapshot's state is unknown.
     """
     blobs = [Blob(sha256=digest, size=size) for digest, size in index.blobs().items()]
     report(f"reading {len(blobs)} blobs, {sum(blob.size for blob in blobs) / 2**20:.1f} MiB")
@@ -44,53 +44,51 @@ def check(place: BackupPlace, index: Index, report: Report = silent) -> list[Fau
     broken = {fault.what for fault in faults}
     for tenant in index.tenants:
         for model, copy in index.models(tenant).items():
-            faults += _closed(place, f"{tenant}/{model}", copy, broken)
+            faults += _model_faults(place, f"{tenant}/{model}", copy, broken)
     return faults
 
 
 def manifest_of(place: BackupPlace, copy: ModelCopy, digest: str) -> bytes:
-    """Return a version's manifest, once its files in the snapshot are those that its digest is made of.
+    """Return a version's manifest after checking that the snapshot's files match the version's digest.
 
     Raises:
-        FailedError: They aren't, or the manifest can't be read back.
+        FailedError: They don't match, or the manifest is unreadable.
     """
     content = place.read(copy.manifests[digest])
     try:
-        named = _FILES.validate_python(json.loads(content)["files"])
+        listed = _FILES.validate_python(json.loads(content)["files"])
     except (ValueError, KeyError, TypeError) as error:
-        raise FailedError(f"The manifest of version {digest[:12]} is no manifest.") from error
-    held = {path: (each.sha256, each.size) for path, each in copy.files.get(digest, {}).items()}
-    if digest_of(named) != digest or {file.path: (file.sha256, file.size) for file in named} != held:
-        raise FailedError(
-            f"Version {digest[:12]} of the snapshot has other files than its digest is made of."
-        )
+        raise FailedError(f"The manifest of version {digest[:12]} is invalid.") from error
+    stored = {path: (each.sha256, each.size) for path, each in copy.files.get(digest, {}).items()}
+    if digest_of(listed) != digest or {file.path: (file.sha256, file.size) for file in listed} != stored:
+        raise FailedError(f"The files of version {digest[:12]} in the snapshot do not match its digest.")
     return content
 
 
-def record_of(place: BackupPlace, held: ModelObject, kind: type[Record]) -> Record:
+def record_of(place: BackupPlace, stored: ModelObject, kind: type[Record]) -> Record:
     """Return an alias or a log entry of a snapshot.
 
     Raises:
-        FailedError: It can't be read back, is none, or was made for another place.
+        FailedError: It is unreadable or invalid, or belongs elsewhere.
     """
     try:
-        record = kind.model_validate_json(place.read(held))
+        record = kind.model_validate_json(place.read(stored))
     except ValidationError as error:
-        raise FailedError(f"{held.full_key} of the snapshot is not a valid record.") from error
-    require_bound(record, held)
+        raise FailedError(f"{stored.full_key} of the snapshot is not a valid record.") from error
+    require_bound(record, stored)
     return record
 
 
-def require_bound(record: Alias | HistoryEntry, held: ModelObject) -> None:
-    """Refuse a record that was made for another place than the one it is kept for.
+def require_bound(record: Alias | HistoryEntry, stored: ModelObject) -> None:
+    """Check that a record belongs to the key under which it is stored.
 
     Raises:
         FailedError: It names another tenant, model, alias or number.
     """
     name = record.alias if isinstance(record, Alias) else str(record.number)
-    if (record.tenant, record.model, name) != (held.tenant, held.place.model, held.place.name):
+    if (record.tenant, record.model, name) != (stored.tenant, stored.place.model, stored.place.name):
         raise FailedError(
-            f"{held.full_key} was made for another place.",
+            f"{stored.full_key} contains a record of another key.",
             why=f"It names {record.tenant}/{record.model}, {name}.",
         )
 
@@ -103,32 +101,32 @@ def _fault(place: BackupPlace, blob: Blob) -> str:
     return ""
 
 
-def _closed(place: BackupPlace, name: str, copy: ModelCopy, broken: set[str]) -> list[Fault]:
-    """Check what the records of one model say; those that can't be read back are known already."""
+def _model_faults(place: BackupPlace, name: str, copy: ModelCopy, broken: set[str]) -> list[Fault]:
+    """Check the records of one model, except unreadable ones, which are reported already."""
     faults = []
     for digest in sorted({*copy.manifests, *copy.files}):
         if digest not in copy.manifests:
             faults.append(Fault(what=f"{name} {digest[:12]}", why="Its manifest is not in the snapshot."))
         elif copy.manifests[digest].full_key not in broken:
-            faults += _said(f"{name} {digest[:12]}", partial(manifest_of, place, copy, digest))
+            faults += _faults_of(f"{name} {digest[:12]}", partial(manifest_of, place, copy, digest))
     for entry in copy.history.values():
         if entry.full_key not in broken:
-            faults += _said(f"{name} {entry.key}", partial(record_of, place, entry, HistoryEntry))
-    for alias, held in copy.aliases.items():
-        if held.full_key not in broken:
-            faults += _said(f"{name}@{alias}", partial(_supported, place, held, copy))
+            faults += _faults_of(f"{name} {entry.key}", partial(record_of, place, entry, HistoryEntry))
+    for alias, stored in copy.aliases.items():
+        if stored.full_key not in broken:
+            faults += _faults_of(f"{name}@{alias}", partial(_require_complete, place, stored, copy))
     return faults
 
 
-def _supported(place: BackupPlace, held: ModelObject, copy: ModelCopy) -> None:
-    record = record_of(place, held, Alias)
+def _require_complete(place: BackupPlace, stored: ModelObject, copy: ModelCopy) -> None:
+    record = record_of(place, stored, Alias)
     if record.digest not in copy.manifests:
         raise FailedError(f"Its version {record.digest[:12]} is not in the snapshot.")
     if record.history not in copy.history:
         raise FailedError(f"Its log entry {record.history} is not in the snapshot.")
 
 
-def _said(what: str, work: Callable[[], object]) -> list[Fault]:
+def _faults_of(what: str, work: Callable[[], object]) -> list[Fault]:
     try:
         work()
     except SlipwayError as error:

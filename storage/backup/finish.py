@@ -1,4 +1,4 @@
-"""The end of a backup: the stack's own files, and the index that makes it a snapshot."""
+"""Completes a backup: writes the stack's own files, and the index that makes it a snapshot."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from pydantic import SecretStr
 
 from slipway.core.errors import FailedError
 from storage.backup.index import Damage, Index, ModelObject, StackFile, checked_stack
-from storage.backup.pending_deletions import require_kept
+from storage.backup.pending_deletions import require_present
 from storage.backup.pool import Pool, spooled
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A snapshot that was made."""
+    """A completed snapshot."""
 
     id: str
     index: Index
     uploaded: int
-    """Blobs that the pool lacked."""
+    """Number of blobs that were not in the pool yet."""
 
     uploaded_bytes: int
 
@@ -36,22 +36,22 @@ def finish(
     damaged: Iterable[Damage],
     files: Mapping[str, bytes],
 ) -> Taken:
-    """Keep the stack's files and write the index: from here on the snapshot is one.
+    """Store the stack's files and write the index, which completes the snapshot.
 
     Args:
-        pool: where everything else is already.
-        key: of the stack, to sign the index with.
-        stack: whose snapshot it is.
-        versions: of Slipway, and of its outputs contract.
-        tenants: whose models were read, also those that have none.
-        objects: what was kept of them.
-        damaged: what could not be kept as it is.
-        files: the stack's, by their names in the index.
+        pool: The pool that already contains all other blobs.
+        key: The stack's key, which signs the index.
+        stack: Name of the stack.
+        versions: Versions of Slipway and of its outputs contract.
+        tenants: Tenants whose models were read, including those without models.
+        objects: The stored objects of their models.
+        damaged: Damage in the source.
+        files: The stack's files by their names in the index.
 
     Raises:
-        FailedError: The store failed, or a prune took blobs meanwhile; there is no new snapshot.
+        FailedError: The store failed, or a prune removed blobs meanwhile; there is no new snapshot.
     """
-    stored = tuple(_kept_file(pool, name, content) for name, content in sorted(files.items()))
+    stored = tuple(_stored_file(pool, name, content) for name, content in sorted(files.items()))
     faults = tuple(damaged)
     index = Index(
         stack=checked_stack(stack),
@@ -66,14 +66,14 @@ def finish(
     )
     identity = pool.place.write(index, key)
     try:
-        require_kept(pool.place, index.blobs())
+        require_present(pool.place, index.blobs())
     except FailedError:
         pool.place.forget(stack, identity)
         raise
     return Taken(identity, index, pool.uploaded, pool.uploaded_bytes)
 
 
-def _kept_file(pool: Pool, name: str, content: bytes) -> StackFile:
+def _stored_file(pool: Pool, name: str, content: bytes) -> StackFile:
     with spooled() as body:
         body.write(content)
         blob = StackFile(name=name, size=len(content), sha256=sha256(content).hexdigest())

@@ -1,8 +1,8 @@
-"""What a snapshot's index says, and the only names that a restore will ever write. Pure.
+"""The index of a snapshot, and validation of the keys that a restore may write. Pure.
 
-An index names every object of a snapshot by where it belongs and by the digest of its bytes. Keys stand
-below the tenant's own prefix and are taken apart here: one that is not spelled as `storage.layout` would
-spell it is refused, so no index can make a restore write elsewhere, or under another tenant.
+An index lists every object of a snapshot with its key and the digest of its content. Keys are relative to the
+tenant's prefix and are parsed here: a key that differs from what `storage.layout` would build is rejected,
+so that no index can make a restore write elsewhere or under another tenant.
 """
 
 import hashlib
@@ -32,24 +32,24 @@ Kind = Literal["manifest", "file", "history", "alias"]
 
 
 def checked_stack(name: str) -> str:
-    """Return a stack's name if it can name a folder; raise UsageError otherwise."""
+    """Return a stack's name if it is a valid folder name; raise UsageError otherwise."""
     if not _STACK.fullmatch(name):
         raise UsageError(f"{name[:100]!r} can't name a stack.")
     return name
 
 
 def checked_id(snapshot: str) -> str:
-    """Return a snapshot's name if it is one; raise UsageError otherwise."""
+    """Return a snapshot's id if it is valid; raise UsageError otherwise."""
     if not _ID.fullmatch(snapshot):
         raise UsageError(
-            f"{snapshot[:80]!r} is not a snapshot.", fix="`slipway backup list` names those that there are."
+            f"{snapshot[:80]!r} is not a snapshot id.", fix="List the snapshots with `slipway backup list`."
         )
     return snapshot
 
 
 @dataclass(frozen=True)
 class Place:
-    """What an object of a tenant's models is."""
+    """The kind and name of an object of a tenant's models."""
 
     model: str
     kind: Kind
@@ -57,47 +57,47 @@ class Place:
     """Digest of the version, name of the alias, or number of the log entry."""
 
     path: str = ""
-    """Of a version's file."""
+    """Path of a version's file."""
 
 
 def place_of(tenant: str, key: str) -> Place:
-    """Take a key below the tenant's prefix apart.
+    """Parse a key relative to the tenant's prefix.
 
     Raises:
-        UsageError: It is no key of the layout.
+        UsageError: It is not a key of the layout.
     """
     match key.split("/"):
         case [model, "versions", digest, layout.MANIFEST]:
-            made, place = (
+            canonical, place = (
                 manifest_key(tenant, model, digest),
                 Place(model, "manifest", digest),
             )
         case [model, "versions", digest, "files", *parts]:
             below = version_prefix(tenant, model, digest) + "files/"
             path = checked_path("/".join(parts), below=below)
-            made, place = below + path, Place(model, "file", digest, path)
+            canonical, place = below + path, Place(model, "file", digest, path)
         case [model, "aliases", record]:
             alias = record.removesuffix(".json")
-            made, place = alias_key(tenant, model, alias), Place(model, "alias", alias)
+            canonical, place = alias_key(tenant, model, alias), Place(model, "alias", alias)
         case [model, "history", record] if re.fullmatch(r"[0-9]{1,15}\.json", record):
             number = int(record.removesuffix(".json"))
-            made, place = history_key(tenant, model, number), Place(model, "history", str(number))
+            canonical, place = history_key(tenant, model, number), Place(model, "history", str(number))
         case _:
-            raise UsageError(f"{key[:80]!r} is no key of a tenant's models.")
-    if made != tenant_prefix(tenant) + key:
-        raise UsageError(f"{key[:80]!r} is not spelled as Slipway spells keys.")
+            raise UsageError(f"{key[:80]!r} is not a key of a tenant's models.")
+    if canonical != tenant_prefix(tenant) + key:
+        raise UsageError(f"{key[:80]!r} is not a canonical key.")
     return place
 
 
 class Blob(Entry):
-    """Bytes in the pool."""
+    """A blob in the pool."""
 
     size: int = Field(ge=0)
     sha256: Digest
 
     @property
     def checksum(self) -> str:
-        """Its digest as S3 takes it: in base64."""
+        """The digest in base64, as S3 requires."""
         return encoded_sha256(self.sha256)
 
 
@@ -105,16 +105,16 @@ class ModelObject(Blob):
     """An object of a tenant's models."""
 
     tenant: str
-    key: str = Field(description="Below the tenant's prefix of the models bucket.")
+    key: str = Field(description="Relative to the tenant's prefix of the models bucket.")
 
     @property
     def place(self) -> Place:
-        """What it is; raises UsageError for a key that is none of the layout's."""
+        """The parsed key; raises UsageError for a key that is not part of the layout."""
         return place_of(self.tenant, self.key)
 
     @property
     def full_key(self) -> str:
-        """Its key in the models bucket."""
+        """The key in the models bucket."""
         return tenant_prefix(self.tenant) + self.key
 
 
@@ -126,36 +126,36 @@ class StackFile(Blob):
     @model_validator(mode="after")
     def _known(self) -> "StackFile":
         if self.name not in (STATE, SETTINGS) and not _TENANT_FILE.fullmatch(self.name):
-            raise ValueError(f"{self.name[:80]!r} is no file of a stack")
+            raise ValueError(f"{self.name[:80]!r} is not a file of a stack")
         return self
 
 
 class Damage(Entry):
-    """Something of the source that is not what its own record says."""
+    """Something in the source store that does not match its record."""
 
     tenant: str
     model: str
     what: str
     why: str
-    kept: bool = Field(description="Whether the snapshot has it nevertheless, from an earlier backup.")
+    kept: bool = Field(description="Whether the snapshot contains it nevertheless, from an earlier backup.")
 
 
 class Index(Entry):
-    """What makes a snapshot; written last, once."""
+    """The index of a snapshot; written last and once."""
 
     schema_version: Literal[1] = 1
     stack: str
     slipway: str
     contract_version: int
     taken_at: AwareDatetime
-    complete: bool = Field(description="Whether all that the stack had is in it.")
+    complete: bool = Field(description="Whether the snapshot contains everything of the stack.")
     tenants: tuple[str, ...]
     objects: tuple[ModelObject, ...]
     files: tuple[StackFile, ...]
     damaged: tuple[Damage, ...] = ()
 
     @model_validator(mode="after")
-    def _closed(self) -> "Index":
+    def _consistent(self) -> "Index":
         try:
             checked_stack(self.stack)
             for tenant in self.tenants:
@@ -164,61 +164,61 @@ class Index(Entry):
                 _ = each.place
         except UsageError as error:
             raise ValueError(str(error)) from None
-        named = [each.full_key for each in self.objects] + [each.name for each in self.files]
-        if len(set(named)) != len(named):
-            raise ValueError("an object is named twice")
-        if foreign := {each.tenant for each in self.objects} - set(self.tenants):
-            raise ValueError(f"objects of tenants that it does not name: {sorted(foreign)}")
+        names = [each.full_key for each in self.objects] + [each.name for each in self.files]
+        if len(set(names)) != len(names):
+            raise ValueError("an object is listed twice")
+        if unlisted := {each.tenant for each in self.objects} - set(self.tenants):
+            raise ValueError(f"objects of unlisted tenants: {sorted(unlisted)}")
         return self
 
     def encode(self) -> bytes:
-        """The bytes that are written."""
+        """Return the index as JSON."""
         return self.model_dump_json(indent=1).encode()
 
     def blobs(self) -> dict[str, int]:
-        """Sizes of the blobs that it needs, by digest."""
+        """Return the sizes of the required blobs by digest."""
         return {each.sha256: each.size for each in (*self.objects, *self.files)}
 
     @property
     def size(self) -> int:
-        """Bytes of all that it needs; what several objects share counts once."""
+        """Total size of the required blobs in bytes; shared blobs count once."""
         return sum(self.blobs().values())
 
     def names_of(self, sha256: str) -> list[str]:
-        """Where a blob belongs, for a person."""
+        """Return the keys and file names of a blob."""
         objects = [each.full_key for each in self.objects if each.sha256 == sha256]
         return objects + [each.name for each in self.files if each.sha256 == sha256]
 
     def file(self, name: str) -> StackFile:
-        """A file of the stack; UsageError if the snapshot lacks it."""
+        """Return a file of the stack; raises UsageError if the snapshot does not contain it."""
         for each in self.files:
             if each.name == name:
                 return each
         raise UsageError(f"The snapshot has no {name}.")
 
     def models(self, tenant: str) -> dict[str, "ModelCopy"]:
-        """What it holds of a tenant, by model."""
+        """Return the objects of a tenant by model."""
         return grouped(each for each in self.objects if each.tenant == tenant)
 
 
 @dataclass
 class ModelCopy:
-    """What a snapshot has of one model."""
+    """The objects of one model in a snapshot."""
 
     manifests: dict[str, ModelObject] = field(default_factory=dict)
     files: dict[str, dict[str, ModelObject]] = field(default_factory=lambda: defaultdict(dict))
-    """By the version's digest, then by path."""
+    """Version's digest -> path -> object."""
 
     history: dict[int, ModelObject] = field(default_factory=dict)
     aliases: dict[str, ModelObject] = field(default_factory=dict)
 
 
 def grouped(objects: Iterable[ModelObject]) -> dict[str, ModelCopy]:
-    """Sort the objects of one tenant by what they are."""
-    found: dict[str, ModelCopy] = defaultdict(ModelCopy)
+    """Group the objects of one tenant by model and kind."""
+    copies: dict[str, ModelCopy] = defaultdict(ModelCopy)
     for each in objects:
         place = each.place
-        copy = found[place.model]
+        copy = copies[place.model]
         match place.kind:
             case "manifest":
                 copy.manifests[place.name] = each
@@ -228,13 +228,13 @@ def grouped(objects: Iterable[ModelObject]) -> dict[str, ModelCopy]:
                 copy.history[int(place.name)] = each
             case "alias":
                 copy.aliases[place.name] = each
-    return dict(sorted(found.items()))
+    return dict(sorted(copies.items()))
 
 
 def snapshot_id(taken_at: datetime, index: bytes) -> str:
-    """Name of a snapshot: when it was taken and, so that its index vouches for itself, its digest.
+    """Return the id of a snapshot: its time and the digest of its index, which detects alterations.
 
-    To the millisecond: the newest is the last by name, also of two that were taken in one second.
+    The time has milliseconds, so that ids sort by time even within one second.
     """
     milliseconds = taken_at.microsecond // 1000
     return f"{taken_at:%Y%m%dT%H%M%S}{milliseconds:03d}Z-{hashlib.sha256(index).hexdigest()[:16]}"

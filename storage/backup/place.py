@@ -1,12 +1,12 @@
-"""Where backups are kept: a prefix of a bucket at any S3 endpoint that takes If-None-Match.
+"""The location of backups: a prefix of a bucket at any S3 endpoint that supports If-None-Match.
 
-    <prefix>/blobs/sha256/<digest>                 bytes, each once, whatever snapshot or stack needs them
-    <prefix>/snapshots/<stack>/<id>/signature      of the index, by a key that derives from the stack's secret
-    <prefix>/snapshots/<stack>/<id>/backup.json    the index: what makes a snapshot, written last and once
-    <prefix>/pruning/<id>.json                     which blobs a prune under way removes
+    <prefix>/blobs/sha256/<digest>                 content, stored once and shared by snapshots and stacks
+    <prefix>/snapshots/<stack>/<id>/signature      of the index, with a key derived from the stack's secret
+    <prefix>/snapshots/<stack>/<id>/backup.json    the index, which makes a snapshot; written last and once
+    <prefix>/pruning/<id>.json                     the blobs that a running prune removes
 
-A backup that is cut off leaves blobs that no index names, and the next one uses them. The id ends in the
-digest of the index, so an index that was altered is not the one that it says it is.
+An interrupted backup leaves blobs that no index names; the next backup uses them. The id ends in the
+digest of the index, so that an altered index is detected.
 """
 
 import hashlib
@@ -33,38 +33,38 @@ if TYPE_CHECKING:
 INDEX: Final = "backup.json"
 SIGNATURE: Final = "signature"
 MAX_INDEX_BYTES: Final = 256 << 20
-"""About a million objects."""
+"""Enough for about a million objects."""
 
-_CALLED: Final = {INDEX: "index", SIGNATURE: "signature"}
+_FILE_NAMES: Final = {INDEX: "index", SIGNATURE: "signature"}
 
 _DAMAGE: Final = (Cause.OBJECT_MISSING, Cause.DAMAGED, Cause.ALTERED)
 _FIXES: Final = {
-    Cause.CERTIFICATE: "Give the certificate of the authority that signed it with --ca-file.",
-    Cause.CLOCK_SKEW: "Mend the clock that is wrong, by NTP.",
-    Cause.FULL: "Make room there, then run the command again: what is there is not sent again.",
-    Cause.QUOTA: "Raise the quota, then run the command again: what is there is not sent again.",
-    Cause.BUCKET_MISSING: "Make the bucket, or name another.",
+    Cause.CERTIFICATE: "Set the CA certificate of the backup store with --ca-file.",
+    Cause.CLOCK_SKEW: "Correct the wrong clock with NTP.",
+    Cause.FULL: "Free space there, then run the command again: existing blobs are not sent again.",
+    Cause.QUOTA: "Raise the quota, then run the command again: existing blobs are not sent again.",
+    Cause.BUCKET_MISSING: "Create the bucket, or name another.",
     Cause.UNREACHABLE: "Check --endpoint and that its store is up, then run the command again.",
-    Cause.CUT: "Run the command again when its store is up: what is there is not sent again.",
-    Cause.REGION: "Give the store's region with --region.",
+    Cause.CUT: "Run the command again when its store is up: existing blobs are not sent again.",
+    Cause.REGION: "Set the store's region with --region.",
 }
 _FIX: Final = "Check the key in SLIPWAY_BACKUP_ACCESS_KEY_ID and SLIPWAY_BACKUP_SECRET_ACCESS_KEY."
 
 
 class BlobError(FailedError):
-    """A blob is missing, or its bytes are not those of its name."""
+    """A blob is missing, or its content does not match its digest."""
 
 
 @contextmanager
-def keeping(what: str) -> Iterator[None]:
-    """As `translated_errors`, for the store of backups: its reader must know which store failed."""
+def translated_backup_errors(what: str) -> Iterator[None]:
+    """Like `translated_errors`, for the backup store: the message says which of the two stores failed."""
     try:
         with translated_errors(what):
             yield
     except StoreError as error:
-        says = error.what.rpartition(": ")[2]
+        summary = error.what.rpartition(": ")[2]
         raise StoreError(
-            f"Could not {what} among the backups: {says}",
+            f"Could not {what} in the backup store: {summary}",
             cause=error.cause,
             why=error.why,
             fix=_FIXES.get(Cause(error.cause), _FIX),
@@ -73,16 +73,16 @@ def keeping(what: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class BackupPlace:
-    """One place of backups."""
+    """A location of backups."""
 
     client: "S3Client"
     bucket: str
     prefix: str
-    """Empty, or ending in a slash."""
+    """Empty, or ends in a slash."""
 
     @classmethod
     def at(cls, client: "S3Client", uri: str) -> "BackupPlace":
-        """The place at an `s3://bucket/prefix`."""
+        """Return the location at an `s3://bucket/prefix` URI."""
         bucket, prefix = split_uri(uri)
         prefix = prefix.strip("/")
         return cls(client, bucket, f"{prefix}/" if prefix else "")
@@ -90,21 +90,21 @@ class BackupPlace:
     # Blobs
 
     def pooled(self) -> dict[str, int]:
-        """Sizes of the blobs that are there, by digest."""
-        with keeping("list the blobs"):
+        """Return the sizes of the stored blobs by digest."""
+        with translated_backup_errors("list the blobs"):
             return listing(self.client, self.bucket, self.prefix + "blobs/sha256/")
 
     def put(self, body: IO[bytes], blob: Blob, *, replace: bool = False) -> None:
-        """Keep bytes under their digest; the store compares them with it on arrival.
+        """Store content under its digest, which the store verifies.
 
         Args:
-            body: positioned anywhere.
-            blob: what the bytes are.
-            replace: whether to write even where the pool has one of this name, which is known damaged.
+            body: The content; read from its start.
+            blob: Size and digest of the content.
+            replace: Whether to overwrite an existing blob, because it is known to be damaged.
         """
         condition = {} if replace else {"IfNoneMatch": "*"}
         body.seek(0)
-        with keeping(f"write blob {blob.sha256[:12]}"):
+        with translated_backup_errors(f"write blob {blob.sha256[:12]}"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
@@ -118,27 +118,27 @@ class BackupPlace:
                     raise
 
     def fetch(self, blob: Blob, into: IO[bytes] | None = None) -> None:
-        """Read a blob through, to `into` or to nowhere.
+        """Read and verify a blob; writes it to `into` unless that is None.
 
         Raises:
-            BlobError: It is missing, or its bytes are others.
+            BlobError: It is missing, or its content does not match its digest.
         """
         write = into.write if into is not None else discard
         try:
-            found = download(self.client, self.bucket, self._blob(blob.sha256), blob.sha256, write)
+            received = download(self.client, self.bucket, self._blob(blob.sha256), blob.sha256, write)
         except StoreError as error:
             if error.cause in _DAMAGE:
                 raise BlobError(f"Blob {blob.sha256[:12]} can't be read back.", why=error.what) from error
-            with keeping(f"read blob {blob.sha256[:12]}"):
+            with translated_backup_errors(f"read blob {blob.sha256[:12]}"):
                 raise (error.__cause__ or error) from None
-        if found != File(path=blob.sha256, sha256=blob.sha256, size=blob.size):
+        if received != File(path=blob.sha256, sha256=blob.sha256, size=blob.size):
             raise BlobError(
-                f"Blob {blob.sha256[:12]} was altered in the backups' store.",
-                why=f"It has {found.size} bytes with digest {found.sha256[:12]}.",
+                f"Blob {blob.sha256[:12]} was altered in the backup store.",
+                why=f"It has {received.size} bytes with digest {received.sha256[:12]}.",
             )
 
     def read(self, blob: Blob) -> bytes:
-        """Return a small blob's bytes; raises as `fetch`."""
+        """Return the content of a small blob; raises like `fetch`."""
         with io.BytesIO() as content:
             self.fetch(blob, content)
             return content.getvalue()
@@ -146,30 +146,30 @@ class BackupPlace:
     # Snapshots
 
     def snapshots(self, stack: str | None = None) -> list[tuple[str, str]]:
-        """Stack and id of every snapshot, oldest first; what has no index is none."""
+        """Return stack and id of every snapshot, oldest first; a folder without an index is none."""
         root = self.prefix + "snapshots/" + (f"{checked_stack(stack)}/" if stack else "")
-        with keeping("list the snapshots"):
+        with translated_backup_errors("list the snapshots"):
             keys = listing(self.client, self.bucket, root)
-        found = []
+        snapshots = []
         for key in keys:
             parts = ([stack] if stack else []) + key.split("/")
             if len(parts) == 3 and parts[2] == INDEX:
-                found.append((parts[0], parts[1]))
-        return sorted(found, key=lambda each: (each[1], each[0]))
+                snapshots.append((parts[0], parts[1]))
+        return sorted(snapshots, key=lambda each: (each[1], each[0]))
 
     def newest(self, stack: str) -> str:
-        """Id of the stack's newest snapshot; UsageError if it has none."""
-        found = self.snapshots(stack)
-        if not found:
-            there = ", ".join(sorted({name for name, _ in self.snapshots()})) or "no stack at all"
+        """Return the id of the stack's newest snapshot; raises UsageError if there is none."""
+        snapshots = self.snapshots(stack)
+        if not snapshots:
+            stacks = ", ".join(sorted({name for name, _ in self.snapshots()})) or "no stack"
             raise UsageError(
                 f"There is no backup of stack {stack!r} at s3://{self.bucket}/{self.prefix}.",
-                why=f"There are backups of {there}.",
+                why=f"There are backups of {stacks}.",
             )
-        return found[-1][1]
+        return snapshots[-1][1]
 
     def write(self, index: Index, key: SecretStr) -> str:
-        """Sign and write a snapshot's index, which makes it one; return the snapshot's id."""
+        """Sign and write a snapshot's index, which completes the snapshot; return its id."""
         content = index.encode()
         if len(content) > MAX_INDEX_BYTES:
             raise FailedError("The backup has too many objects for one index.")
@@ -179,7 +179,7 @@ class BackupPlace:
         return identity
 
     def _write_once(self, stack: str, identity: str, name: str, content: bytes) -> None:
-        with keeping(f"write the {_CALLED[name]} of {identity}"):
+        with translated_backup_errors(f"write the {_FILE_NAMES[name]} of {identity}"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
@@ -189,34 +189,34 @@ class BackupPlace:
                     IfNoneMatch="*",
                 )
             except ClientError as error:
-                # The name holds the digest: whatever is there already is this, or `index` will say so.
+                # The name contains the digest: an existing object is identical, or `index` rejects it.
                 if not is_precondition(error):
                     raise
 
     def forget(self, stack: str, snapshot: str) -> None:
-        """Remove a snapshot's index, then its signature; its blobs stay."""
+        """Remove a snapshot's index, then its signature; its blobs are kept."""
         for name in (INDEX, SIGNATURE):
-            with keeping(f"remove the {_CALLED[name]} of {snapshot}"):
+            with translated_backup_errors(f"remove the {_FILE_NAMES[name]} of {snapshot}"):
                 self.client.delete_object(Bucket=self.bucket, Key=self._of(stack, snapshot, name))
 
     def index(self, stack: str, snapshot: str, key: SecretStr | None = None) -> Index:
-        """Read a snapshot's index; with a `key`, only one that was signed with it.
+        """Read a snapshot's index; with a `key`, verify its signature.
 
         Raises:
             UsageError: There is no such snapshot.
-            FailedError: It was altered, is not of this stack, or is not signed with the key.
+            FailedError: It was altered, belongs to another stack, or is not signed with the key.
         """
         content = self._read(checked_stack(stack), checked_id(snapshot), INDEX)
         if content is None:
             raise UsageError(
                 f"Stack {stack!r} has no snapshot {snapshot}.",
                 why=f"Nothing is at s3://{self.bucket}/{self._of(stack, snapshot, INDEX)}.",
-                fix="`slipway backup list` names those that there are.",
+                fix="List the snapshots with `slipway backup list`.",
             )
         if hashlib.sha256(content).hexdigest()[:16] != snapshot.rpartition("-")[2]:
             raise FailedError(
-                f"The index of snapshot {snapshot} was altered in the backups' store.",
-                why="Its digest is not the one in its name.",
+                f"The index of snapshot {snapshot} was altered in the backup store.",
+                why="Its digest does not match its name.",
             )
         if key is not None:
             self._require_signed(stack, snapshot, content, key)
@@ -227,18 +227,18 @@ class BackupPlace:
         if signature is None:
             raise FailedError(
                 f"Snapshot {snapshot} is not signed.",
-                why="An earlier Slipway made it, or somebody who may write to the backups' store.",
-                fix="If you know that it is yours, add --unsigned.",
+                why="It was made by an earlier Slipway, or by someone with write access to the backup store.",
+                fix="If you are sure that it is yours, add --unsigned.",
             )
         if not is_signed(key, content, signature):
             raise FailedError(
                 f"Snapshot {snapshot} was not signed with the secret of stack {stack}.",
-                why="Somebody without that secret made it, or the stack has another secret since.",
-                fix="If you know that it is yours, add --unsigned.",
+                why="It was made by someone without that secret, or the stack's secret has changed since.",
+                fix="If you are sure that it is yours, add --unsigned.",
             )
 
     def _read(self, stack: str, snapshot: str, name: str) -> bytes | None:
-        with keeping(f"read the {_CALLED[name]} of {snapshot}"):
+        with translated_backup_errors(f"read the {_FILE_NAMES[name]} of {snapshot}"):
             try:
                 body = self.client.get_object(Bucket=self.bucket, Key=self._of(stack, snapshot, name))["Body"]
             except ClientError as error:
@@ -260,11 +260,12 @@ def _parsed(content: bytes, stack: str, snapshot: str) -> Index:
     except ValidationError as error:
         problem = error.errors(include_input=False, include_url=False)[0]
         raise FailedError(
-            f"Snapshot {snapshot} is refused.",
+            f"The index of snapshot {snapshot} is invalid.",
             why=f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}.",
         ) from error
     if index.stack != stack or snapshot_id(index.taken_at, content) != snapshot:
         raise FailedError(
-            f"Snapshot {snapshot} is refused.", why=f"Its index is of stack {index.stack}, {index.taken_at}."
+            f"The index of snapshot {snapshot} belongs to another snapshot.",
+            why=f"It is of stack {index.stack}, {index.taken_at}.",
         )
     return index

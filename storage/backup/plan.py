@@ -1,4 +1,4 @@
-"""What is to be done about a model before anything is written: the snapshot held against the store."""
+"""Plans the restore of a model: compares the snapshot with the store before anything is written."""
 
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,61 +17,61 @@ Record = TypeVar("Record", Alias, HistoryEntry)
 
 
 @dataclass
-class Plan:
-    """What is to be done about one model."""
+class RestorePlan:
+    """The restore plan of one model."""
 
     model: str
     copy: ModelCopy
     aliases: dict[str, Alias] = field(default_factory=dict)
     entries: dict[int, HistoryEntry] = field(default_factory=dict)
-    held: dict[str, AliasSnapshot | None] = field(default_factory=dict)
-    there: set[int] = field(default_factory=set)
-    """Numbers of the store's log entries."""
+    current: dict[str, AliasSnapshot | None] = field(default_factory=dict)
+    present: set[int] = field(default_factory=set)
+    """Numbers of the log entries in the store."""
 
-    parted: int = 0
-    """Number of the first log entry that is another in the store; 0 where none is."""
+    diverged_at: int = 0
+    """Number of the first log entry that differs in the store; 0 if none does."""
 
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Why an alias of the snapshot can't be restored, by its name."""
+    """Alias of the snapshot -> why it can't be restored."""
 
     @property
     def differing(self) -> dict[str, AliasSnapshot]:
-        """Aliases that name another version in the store."""
+        """Aliases that point to another version in the store."""
         return {
-            name: held
-            for name, held in self.held.items()
-            if held is not None and held.record.digest != self.aliases[name].digest
+            name: current
+            for name, current in self.current.items()
+            if current is not None and current.record.digest != self.aliases[name].digest
         }
 
 
-def plan_of(place: BackupPlace, registry: Registry, model: str, copy: ModelCopy) -> Plan:
-    """Compare a snapshot's copy of a model with what the store has of it.
+def plan_of(place: BackupPlace, registry: Registry, model: str, copy: ModelCopy) -> RestorePlan:
+    """Compare a snapshot's copy of a model with the store.
 
     Raises:
-        FailedError: A store failed, which says nothing about the copy.
+        FailedError: A store failed; the state of the copy is unknown.
     """
-    plan = Plan(model, copy)
-    ours = in_parallel(partial(_readable, place, HistoryEntry), copy.history.values())
-    plan.entries = {each.number: each for each in ours if isinstance(each, HistoryEntry)}
-    for name, held in copy.aliases.items():
-        record = _readable(place, Alias, held)
+    plan = RestorePlan(model, copy)
+    entries = in_parallel(partial(_readable, place, HistoryEntry), copy.history.values())
+    plan.entries = {each.number: each for each in entries if isinstance(each, HistoryEntry)}
+    for name, stored in copy.aliases.items():
+        record = _readable(place, Alias, stored)
         if isinstance(record, str):
             plan.unreadable[name] = record
         else:
             plan.aliases[name] = record
-            plan.held[name] = registry.read_alias(model, name)
-    for there in registry.history(model):
-        plan.there.add(there.number)
-        mine = plan.entries.get(there.number)
-        if mine is not None and mine.token != there.token and not plan.parted:
-            plan.parted = there.number
+            plan.current[name] = registry.read_alias(model, name)
+    for entry in registry.history(model):
+        plan.present.add(entry.number)
+        copied = plan.entries.get(entry.number)
+        if copied is not None and copied.token != entry.token and not plan.diverged_at:
+            plan.diverged_at = entry.number
     return plan
 
 
-def _readable(place: BackupPlace, kind: type[Record], held: ModelObject) -> Record | str:
-    """A record of the snapshot, or why it can't be restored."""
+def _readable(place: BackupPlace, kind: type[Record], stored: ModelObject) -> Record | str:
+    """Return a record of the snapshot, or why it can't be restored."""
     try:
-        return record_of(place, held, kind)
+        return record_of(place, stored, kind)
     except SlipwayError as error:
         if is_store_failure(error):
             raise

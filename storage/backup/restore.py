@@ -1,12 +1,12 @@
-"""Putting one tenant's models back from a snapshot: versions, then the log, then aliases.
+"""Restores one tenant's models from a snapshot: versions, then the log, then aliases.
 
-The order is promotion's own, so whatever a restore that is cut off leaves is sound, and running it again
-goes on from there. Nothing that the store has is overwritten: versions are addressed by their content, log
-entries are written under numbers that are free, and an alias moves by compare-and-set. An alias that names
-another version, or a log that went another way, is refused before anything is written; with `replace` the
-store's log is kept, an entry `restored` is added to it, and the alias moves with its number growing.
+This is the order of promotion, so an interrupted restore leaves a consistent state, and a rerun continues
+from there. Nothing in the store is overwritten: versions are addressed by their content, log entries are
+written under free numbers, and an alias moves by compare-and-set. An alias that points to another version,
+or a log that diverged, is rejected before anything is written; with `replace` the store's log is kept, an
+entry `restored` is appended, and the alias moves to it.
 
-A version of the snapshot that can't be read back whole is not restored, nor an alias that names it.
+A version of the snapshot that is not completely readable is not restored, nor is an alias of it.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ from slipway.core.report import Report, silent
 from storage.backup.check import manifest_of
 from storage.backup.index import Index, ModelObject
 from storage.backup.place import BackupPlace
-from storage.backup.plan import Plan, plan_of
+from storage.backup.plan import RestorePlan, plan_of
 from storage.backup.pool import is_store_failure, spooled
 from storage.client import is_precondition, translated_errors
 from storage.registry.records import Entry
@@ -29,11 +29,11 @@ from storage.registry.registry import ConflictError, Registry
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-Outcome = Literal["restored", "unchanged", "replaced", "refused"]
+RestoreOutcome = Literal["restored", "unchanged", "replaced", "refused"]
 
 
 class Restored(Entry):
-    """What became of an alias, or of a version that could not be restored."""
+    """The outcome for an alias, or for a version that could not be restored."""
 
     tenant: str
     model: str
@@ -41,9 +41,9 @@ class Restored(Entry):
     """None for a version."""
 
     digest: str
-    outcome: Outcome
+    outcome: RestoreOutcome
     verified: bool = False
-    """Whether every byte of the version was read back from the stack's store and has its digest."""
+    """Whether the complete version was read back from the stack's store and matches its digest."""
 
     why: str = ""
 
@@ -63,17 +63,17 @@ class TenantRestore:
         replace: bool = False,
         report: Report = silent,
     ) -> None:
-        """Read and write nothing yet.
+        """Create a restore without reading or writing yet.
 
         Args:
-            client: opened with a key that may write the tenant's models.
-            bucket: of the models.
-            tenant: whose models.
-            place: where the backup is.
-            index: of the snapshot.
-            snapshot: its id.
-            replace: whether aliases that differ are moved.
-            report: takes progress.
+            client: Client with a key that may write the tenant's models.
+            bucket: Bucket of the models.
+            tenant: Name of the tenant.
+            place: Location of the backup.
+            index: Index of the snapshot.
+            snapshot: Id of the snapshot.
+            replace: Whether to move aliases that differ.
+            report: Receives progress.
         """
         self._client = client
         self._bucket = bucket
@@ -84,59 +84,60 @@ class TenantRestore:
         self._replace = replace
         self._report = report
         self._registry = Registry(client, bucket, tenant)
-        self._plans: list[Plan] | None = None
+        self._plans: list[RestorePlan] | None = None
 
     def conflicts(self) -> list[str]:
-        """Compare snapshot and store, and say what of the store would have to give way. Writes nothing."""
+        """Compare snapshot and store; return what would have to be replaced. Writes nothing."""
         self._plans = [
             plan_of(self._place, self._registry, model, copy)
             for model, copy in self._index.models(self._tenant).items()
         ]
-        found = []
+        conflicts = []
         for plan in self._plans:
             name = f"{self._tenant}/{plan.model}"
-            for alias, held in plan.differing.items():
-                there, ours = held.record.digest[:12], plan.aliases[alias].digest[:12]
-                found.append(f"{name}@{alias} names {there}, in the backup {ours}")
-            if plan.parted and any(held is None for held in plan.held.values()):
-                found.append(f"entry {plan.parted} of the log of {name} is another than in the backup")
-        return found
+            for alias, current in plan.differing.items():
+                there, copied = current.record.digest[:12], plan.aliases[alias].digest[:12]
+                conflicts.append(f"{name}@{alias} points to {there}, in the backup to {copied}")
+            if plan.diverged_at and any(current is None for current in plan.current.values()):
+                conflicts.append(f"entry {plan.diverged_at} of the log of {name} differs from the backup")
+        return conflicts
 
     def run(self) -> list[Restored]:
-        """Restore; raises UsageError where something would have to give way and may not.
+        """Restore the models.
 
         Raises:
-            FailedError: A store failed on the way; running it again goes on from there.
+            UsageError: The store differs from the backup and `replace` is off.
+            FailedError: A store failed; a rerun continues from there.
         """
         conflicts = self.conflicts()
         if conflicts and not self._replace:
-            raise refusal(conflicts)
+            raise conflict_error(conflicts)
         assert self._plans is not None
         return [each for plan in self._plans for each in self._restore(plan)]
 
-    def _restore(self, plan: Plan) -> list[Restored]:
+    def _restore(self, plan: RestorePlan) -> list[Restored]:
         outcomes = [self._refused(plan.model, alias, "", why) for alias, why in plan.unreadable.items()]
         digests = sorted(plan.copy.manifests)
         name = f"{self._tenant}/{plan.model}"
         self._report(f"{name}: {len(digests)} versions, {len(plan.entries)} log entries")
-        bad: dict[str, str] = {}
+        failed: dict[str, str] = {}
         for digest, why in zip(digests, in_parallel(partial(self._version, plan), digests), strict=True):
             if why:
-                bad[digest] = why
+                failed[digest] = why
                 outcomes.append(self._refused(plan.model, None, digest, why))
-        if not plan.parted:
-            for number in sorted(set(plan.entries) - plan.there):
+        if not plan.diverged_at:
+            for number in sorted(set(plan.entries) - plan.present):
                 self._entry(plan, number)
         for alias in plan.aliases:
-            outcomes.append(self._alias(plan, alias, bad))
+            outcomes.append(self._alias(plan, alias, failed))
             self._report(f"{name}@{alias}: {outcomes[-1].outcome}")
         return outcomes
 
-    def _version(self, plan: Plan, digest: str) -> str:
-        """Put a version into the store, unless it is there whole; say why where that can't be."""
+    def _version(self, plan: RestorePlan, digest: str) -> str:
+        """Write a version into the store, unless it is intact there; return why that failed, or ""."""
         try:
             manifest = manifest_of(self._place, plan.copy, digest)
-            if self._is_sound(plan.model, digest):
+            if self._is_intact(plan.model, digest):
                 return ""
             in_parallel(self._file, plan.copy.files[digest].values())
             self._put(plan.copy.manifests[digest], manifest)
@@ -147,8 +148,8 @@ class TenantRestore:
             return str(error)
         return ""
 
-    def _is_sound(self, model: str, digest: str) -> bool:
-        """Whether the store has the version, whole."""
+    def _is_intact(self, model: str, digest: str) -> bool:
+        """Whether the store has the complete version."""
         try:
             self._registry.verify(model, digest)
         except SlipwayError as error:
@@ -157,26 +158,26 @@ class TenantRestore:
             return False
         return True
 
-    def _file(self, held: ModelObject) -> None:
-        """Copy a version's file; its key holds the digest of what it must be, so nothing sound is lost."""
+    def _file(self, stored: ModelObject) -> None:
+        """Copy a version's file; its key contains the digest, so no intact file is overwritten."""
         with spooled() as body:
-            self._place.fetch(held, body)
+            self._place.fetch(stored, body)
             body.seek(0)
-            with translated_errors(f"write {held.full_key}"):
+            with translated_errors(f"write {stored.full_key}"):
                 self._client.put_object(
-                    Bucket=self._bucket, Key=held.full_key, Body=body, ChecksumSHA256=held.checksum
+                    Bucket=self._bucket, Key=stored.full_key, Body=body, ChecksumSHA256=stored.checksum
                 )
 
-    def _put(self, held: ModelObject, content: bytes) -> bool:
-        """Write a record where none is; False where one is."""
-        with translated_errors(f"write {held.full_key}"):
+    def _put(self, stored: ModelObject, content: bytes) -> bool:
+        """Write a record unless it exists; return whether it was written."""
+        with translated_errors(f"write {stored.full_key}"):
             try:
                 self._client.put_object(
                     Bucket=self._bucket,
-                    Key=held.full_key,
+                    Key=stored.full_key,
                     Body=content,
                     ContentType="application/json",
-                    ChecksumSHA256=held.checksum,
+                    ChecksumSHA256=stored.checksum,
                     IfNoneMatch="*",
                 )
             except ClientError as error:
@@ -185,38 +186,38 @@ class TenantRestore:
                 raise
         return True
 
-    def _entry(self, plan: Plan, number: int) -> None:
-        held = plan.copy.history[number]
-        if self._put(held, self._place.read(held)):
+    def _entry(self, plan: RestorePlan, number: int) -> None:
+        stored = plan.copy.history[number]
+        if self._put(stored, self._place.read(stored)):
             return
-        there = self._registry.read_history(plan.model, number)
-        if there is None or there.token != plan.entries[number].token:
+        current = self._registry.read_history(plan.model, number)
+        if current is None or current.token != plan.entries[number].token:
             raise ConflictError(
-                f"The log of {plan.model} went on meanwhile; its aliases were not restored.",
-                fix="Run the command again, and look at what it says is in the way.",
+                f"The log of {plan.model} was extended meanwhile; its aliases were not restored.",
+                fix="Run the command again, and check the conflicts that it reports.",
             )
 
-    def _alias(self, plan: Plan, alias: str, bad: dict[str, str]) -> Restored:
-        record, held = plan.aliases[alias], plan.held[alias]
+    def _alias(self, plan: RestorePlan, alias: str, failed: dict[str, str]) -> Restored:
+        record, current = plan.aliases[alias], plan.current[alias]
         if record.digest not in plan.copy.manifests:
             return self._refused(plan.model, alias, record.digest, "Its version is not in the snapshot.")
-        if record.digest in bad:
-            return self._refused(plan.model, alias, record.digest, bad[record.digest])
+        if record.digest in failed:
+            return self._refused(plan.model, alias, record.digest, failed[record.digest])
         if record.history not in plan.entries:
             return self._refused(plan.model, alias, record.digest, "Its log entry can't be read back.")
-        outcome: Outcome = "restored"
-        if held is not None and held.record.digest == record.digest:
+        outcome: RestoreOutcome = "restored"
+        if current is not None and current.record.digest == record.digest:
             outcome = "unchanged"
-        elif held is not None or plan.parted:
+        elif current is not None or plan.diverged_at:
             outcome = "replaced"
             self._move(plan, alias)
         elif not self._put(plan.copy.aliases[alias], self._place.read(plan.copy.aliases[alias])):
             raise ConflictError(
                 f"{plan.model}@{alias} was moved meanwhile; it was not restored.",
-                fix="Look at what is served now, then run the command again if it is still wanted.",
+                fix="Check which version is served now, then run the command again if necessary.",
             )
-        # Its bytes were read back when it was written or found. It may have been collected before the log
-        # and the alias named it, and the alias may have moved on.
+        # The version was verified above. It may have been collected before the log and the alias
+        # referred to it, and the alias may have moved since.
         self._registry.show(plan.model, record.digest)
         now = self._registry.read_alias(plan.model, alias)
         verified = now is not None and now.record.digest == record.digest
@@ -230,16 +231,16 @@ class TenantRestore:
             why="" if verified else "It was moved meanwhile.",
         )
 
-    def _move(self, plan: Plan, alias: str) -> None:
-        """Add what the snapshot's entry says to the store's log, and move the alias there."""
-        record, held = plan.aliases[alias], plan.held[alias]
+    def _move(self, plan: RestorePlan, alias: str) -> None:
+        """Append an entry with the details of the snapshot's entry to the log, and move the alias."""
+        record, current = plan.aliases[alias], plan.current[alias]
         details = {
             **plan.entries[record.history].details,
             "snapshot": self._snapshot,
-            "previous": held.record.digest if held else None,
+            "previous": current.record.digest if current else None,
         }
         entry = self._registry.append_history(plan.model, "restored", record.digest, details)
-        self._registry.move_alias(plan.model, alias, record.digest, expected=held, history=entry.number)
+        self._registry.move_alias(plan.model, alias, record.digest, expected=current, history=entry.number)
 
     def _refused(self, model: str, alias: str | None, digest: str, why: str) -> Restored:
         return Restored(
@@ -247,10 +248,10 @@ class TenantRestore:
         )
 
 
-def refusal(conflicts: list[str]) -> UsageError:
-    """What is said where the store has something else than the backup."""
+def conflict_error(conflicts: list[str]) -> UsageError:
+    """Return the error for a store that differs from the backup."""
     return UsageError(
-        "The stack has something else than the backup; nothing was changed.",
+        "The stack differs from the backup; nothing was changed.",
         why="; ".join(conflicts) + ".",
-        fix="Add --replace to move these aliases to the backup's versions; the log keeps what was there.",
+        fix="Add --replace to move these aliases to the backup's versions; the log keeps the old entries.",
     )

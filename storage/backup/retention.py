@@ -1,4 +1,4 @@
-"""Which of a stack's snapshots stay. Pure: what is known of them in, a verdict with reasons out."""
+"""Decides which of a stack's snapshots are kept. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,21 +7,21 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True)
 class Retention:
-    """Which of a stack's snapshots stay."""
+    """Rules for keeping a stack's snapshots."""
 
     newest: int = 10
-    """So many of the newest, and so many of the newest complete ones; at least one."""
+    """Number of newest snapshots, and of newest complete snapshots, to keep; at least one."""
 
     days: int = 30
-    """Age up to which every snapshot stays."""
+    """Age up to which every snapshot is kept."""
 
     grace_days: int = 7
-    """Age of a blob up to which it stays, needed or not: a backup may be sending it."""
+    """Age up to which even an unused blob is kept: a running backup may need it."""
 
 
 @dataclass(frozen=True)
-class Known:
-    """What decides about a snapshot."""
+class SnapshotInfo:
+    """The facts about a snapshot that the decision depends on."""
 
     id: str
     taken_at: datetime
@@ -29,27 +29,29 @@ class Known:
 
 
 @dataclass(frozen=True)
-class RetentionVerdict:
-    """What is to become of a snapshot, and why."""
+class RetentionDecision:
+    """Whether a snapshot is kept, and why."""
 
-    snapshot: Known
+    snapshot: SnapshotInfo
     reasons: tuple[str, ...]
-    """Why it stays; empty where it goes."""
+    """Why it is kept; empty if it is to be removed."""
 
 
-def verdicts(snapshots: Sequence[Known], retention: Retention, now: datetime) -> tuple[RetentionVerdict, ...]:
+def decide(
+    snapshots: Sequence[SnapshotInfo], retention: Retention, now: datetime
+) -> tuple[RetentionDecision, ...]:
     """Decide about each snapshot of a stack, oldest first."""
     ordered = sorted(snapshots, key=lambda each: each.id)
     count = max(1, retention.newest)
     newest = {each.id for each in ordered[-count:]}
     complete = {each.id for each in [each for each in ordered if each.complete][-count:]}
     since = now - timedelta(days=retention.days)
-    found = []
+    decisions = []
     for each in ordered:
-        reasons = [f"of the newest {count}"] if each.id in newest else []
+        reasons = [f"one of the newest {count}"] if each.id in newest else []
         if each.id in complete - newest:
-            reasons.append(f"of the newest {count} that are complete")
+            reasons.append(f"one of the newest {count} complete ones")
         if each.taken_at >= since:
-            reasons.append(f"younger than {retention.days} days")
-        found.append(RetentionVerdict(each, tuple(reasons)))
-    return tuple(found)
+            reasons.append(f"newer than {retention.days} days")
+        decisions.append(RetentionDecision(each, tuple(reasons)))
+    return tuple(decisions)

@@ -1,7 +1,7 @@
-"""Who made an index: a code over its bytes that takes the stack's secret to make, and to check. Pure.
+"""Signs an index with a key derived from the stack's secret. Pure.
 
-HMAC-SHA256 (RFC 2104), because who restores can read the secret anyway: a key pair would protect no more.
-The index names every blob by its SHA-256, so what signs the index vouches for all bytes of the snapshot.
+HMAC-SHA256 (RFC 2104): a restore can read the secret anyway, so a key pair would not protect more. The
+index names every blob by its SHA-256, so its signature authenticates the whole snapshot.
 """
 
 import hashlib
@@ -19,5 +19,5 @@ def sign(key: SecretStr, index: bytes) -> bytes:
 
 
 def is_signed(key: SecretStr, index: bytes, signature: bytes) -> bool:
-    """Whether the signature is the key's for this index."""
+    """Whether the signature is valid for this key and index."""
     return hmac.compare_digest(sign(key, index), signature)

@@ -1,13 +1,12 @@
-"""Taking a snapshot of tenants' models while promotions go on.
+"""Takes a consistent snapshot of a tenant's models while promotions run.
 
-Promotion writes a version, then its log entry, then moves the alias, and deletes nothing. So each
-model is read the other way round: aliases first, then the log, then the versions. Whatever an alias named
-when it was read has its entry and its version in what is read after it. What remains is collection of old
-versions, which may take one away after an alias that named it was read and moved on; so at the end each
-alias's version and entry must be in the copy, and a model where they aren't is read again.
+Promotion writes a version, then its log entry, then moves the alias, and deletes nothing. So each model
+is read in the reverse order: aliases, log, versions. The entry and the version of every alias are then in
+what is read later. Only garbage collection may remove a version after its alias was read and has moved;
+therefore each alias's version and entry must be in the copy, or the model is read again.
 
-Every byte is hashed on the way and held against the version's manifest. A damaged version is left out and
-named, unless the pool has its bytes from an earlier backup; whatever else there is, is kept.
+All content is hashed and compared with the version's manifest. A damaged version is omitted and reported,
+unless the pool has its content from an earlier backup; everything else is kept.
 """
 
 from collections.abc import Mapping
@@ -46,8 +45,8 @@ Record = TypeVar("Record", Alias, HistoryEntry)
 
 
 @dataclass
-class _Found:
-    """What was read of one model."""
+class _ModelContents:
+    """The contents of one model, as read."""
 
     objects: list[ModelObject] = field(default_factory=list)
     damaged: list[Damage] = field(default_factory=list)
@@ -56,7 +55,7 @@ class _Found:
     versions: set[str] = field(default_factory=set)
 
     def dangling(self) -> list[Alias]:
-        """Aliases whose version or log entry is not here and not known damaged."""
+        """Return aliases whose version or log entry was neither read nor found damaged."""
         known = self.versions | {each.what for each in self.damaged}
         return [
             each
@@ -67,12 +66,12 @@ class _Found:
 
 
 class TenantBackup:
-    """Reads the models of one tenant, with a key that may read them."""
+    """Backs up the models of one tenant, with a key that may read them."""
 
     def __init__(
         self, client: "S3Client", bucket: str, tenant: str, pool: Pool, report: Report = silent
     ) -> None:
-        """Read nothing yet."""
+        """Create a backup without reading anything yet."""
         self._client = client
         self._bucket = bucket
         self._tenant = tenant
@@ -80,13 +79,13 @@ class TenantBackup:
         self._report = report
         self._registry = Registry(client, bucket, tenant)
         self._copied: dict[tuple[str, str], tuple[list[ModelObject], list[Damage]]] = {}
-        """Versions by model and digest; they don't change, so a second reading of a model skips them."""
+        """Copied versions by model and digest; they are immutable, so a second reading skips them."""
 
     def take(self) -> tuple[list[ModelObject], list[Damage]]:
         """Copy every model.
 
         Raises:
-            FailedError: The stack's store or the backups' failed; no snapshot was made.
+            FailedError: The stack's store or the backup store failed; no snapshot was created.
         """
         objects: list[ModelObject] = []
         damaged: list[Damage] = []
@@ -94,32 +93,32 @@ class TenantBackup:
             try:
                 checked_name("model", model)
             except UsageError:
-                self._report(f"{self._tenant}/{model[:80]!r} is no model; it is left out")
+                self._report(f"{self._tenant}/{model[:80]!r} is not a model; it is skipped")
                 continue
-            found = self._model(model)
-            objects += found.objects
-            damaged += found.damaged
+            contents = self._model(model)
+            objects += contents.objects
+            damaged += contents.damaged
         return objects, damaged
 
-    def _model(self, model: str) -> _Found:
+    def _model(self, model: str) -> _ModelContents:
         for _ in range(ATTEMPTS):
-            found = self._model_once(model)
-            if not (dangling := found.dangling()):
-                return found
+            contents = self._model_once(model)
+            if not (dangling := contents.dangling()):
+                return contents
             self._report(f"{self._tenant}/{model}: it changed meanwhile, reading it again")
         for alias in dangling:
             why = f"Its version {alias.digest[:12]} or log entry {alias.history} is not in the store."
-            found.damaged.append(self._damage(model, f"@{alias.alias}", why))
-        return found
+            contents.damaged.append(self._damage(model, f"@{alias.alias}", why))
+        return contents
 
-    def _model_once(self, model: str) -> _Found:
-        found = _Found()
+    def _model_once(self, model: str) -> _ModelContents:
+        contents = _ModelContents()
         self._report(f"{self._tenant}/{model}: aliases")
-        for record in self._records(model, aliases_prefix(self._tenant, model), Alias, found):
-            found.aliases.append(record)
+        for record in self._records(model, aliases_prefix(self._tenant, model), Alias, contents):
+            contents.aliases.append(record)
         self._report(f"{self._tenant}/{model}: log")
-        for entry in self._records(model, history_prefix(self._tenant, model), HistoryEntry, found):
-            found.entries.add(entry.number)
+        for entry in self._records(model, history_prefix(self._tenant, model), HistoryEntry, contents):
+            contents.entries.add(entry.number)
         self._report(f"{self._tenant}/{model}: versions")
         below = model_prefix(self._tenant, model) + "versions/"
         sizes = listing(self._client, self._bucket, below)
@@ -127,29 +126,29 @@ class TenantBackup:
         published = sorted(digest for digest in digests if "/" not in digest)
         read = in_parallel(lambda digest: self._version(model, digest, sizes), published)
         for digest, (objects, damage) in zip(published, read, strict=True):
-            found.objects += objects
-            found.damaged += damage
+            contents.objects += objects
+            contents.damaged += damage
             if objects:
-                found.versions.add(digest)
-        size = sum(each.size for each in found.objects)
-        self._report(f"{self._tenant}/{model}: {len(found.versions)} versions, {size / 2**20:.1f} MiB")
-        return found
+                contents.versions.add(digest)
+        size = sum(each.size for each in contents.objects)
+        self._report(f"{self._tenant}/{model}: {len(contents.versions)} versions, {size / 2**20:.1f} MiB")
+        return contents
 
     # Records
 
-    def _records(self, model: str, below: str, kind: type[Record], found: _Found) -> list[Record]:
+    def _records(self, model: str, below: str, kind: type[Record], contents: _ModelContents) -> list[Record]:
         names = [name for name in listing(self._client, self._bucket, below) if name.endswith(".json")]
         records = []
         for outcome in in_parallel(lambda name: self._record(model, below + name, kind), names):
             if isinstance(outcome, Damage):
-                found.damaged.append(outcome)
+                contents.damaged.append(outcome)
             elif outcome is not None:
                 records.append(outcome[0])
-                found.objects.append(outcome[1])
+                contents.objects.append(outcome[1])
         return records
 
     def _record(self, model: str, key: str, kind: type[Record]) -> tuple[Record, ModelObject] | Damage | None:
-        """Copy an alias or a log entry, which must be of the place that it is at."""
+        """Copy an alias or a log entry, which must match its key."""
         own = key.removeprefix(tenant_prefix(self._tenant))
         name = own.rpartition("/")[2].removesuffix(".json")
         what = f"@{name}" if kind is Alias else f"history {int(name) if name.isdecimal() else name}"
@@ -164,20 +163,20 @@ class TenantBackup:
                 return None
             body.seek(0)
             try:
-                held = self._object(own, file)
+                stored = self._object(own, file)
                 record = kind.model_validate_json(body.read())
-                require_bound(record, held)
+                require_bound(record, stored)
             except (ValidationError, SlipwayError) as error:
                 return self._damage(model, what, _first_line(error))
-            self._pool.keep(body, held)
-        return record, held
+            self._pool.keep(body, stored)
+        return record, stored
 
     # Versions
 
     def _version(
         self, model: str, digest: str, sizes: Mapping[str, int]
     ) -> tuple[list[ModelObject], list[Damage]]:
-        """Copy a version; nothing and no damage where it was collected meanwhile."""
+        """Copy a version; returns nothing if it was garbage collected meanwhile."""
         if (known := self._copied.get((model, digest))) is not None:
             return known
         try:
@@ -194,19 +193,19 @@ class TenantBackup:
         if manifest is None:
             return [], []
         damage = [self._damage(model, digest, " ".join(faults), kept=bool(objects))] if faults else []
-        made = ([*objects, manifest] if objects else []), damage
-        self._copied[model, digest] = made
-        return made
+        copied = ([*objects, manifest] if objects else []), damage
+        self._copied[model, digest] = copied
+        return copied
 
     def _files(self, version: ModelVersion, sizes: Mapping[str, int]) -> tuple[list[ModelObject], list[str]]:
-        """Copy a version's files; what is wrong with them. No objects where the pool can't help either."""
+        """Copy a version's files; return objects and faults. No objects if any content is unavailable."""
         listed = {
             key.removeprefix(f"{version.digest}/files/")
             for key in sizes
             if key.startswith(f"{version.digest}/files/")
         }
-        foreign = sorted(listed - {file.path for file in version.files})
-        faults = [f"{path} is foreign." for path in foreign]
+        unexpected = sorted(listed - {file.path for file in version.files})
+        faults = [f"{path} is not in the manifest." for path in unexpected]
         below = version_prefix(self._tenant, version.model, version.digest) + "files/"
         outcomes = in_parallel(lambda file: self._file(below, file), version.files)
         faults += [fault for _, fault in outcomes if fault]
@@ -215,7 +214,7 @@ class TenantBackup:
 
     def _file(self, below: str, file: File) -> tuple[ModelObject | None, str]:
         key = below + file.path
-        held = self._object(key.removeprefix(tenant_prefix(self._tenant)), file)
+        stored = self._object(key.removeprefix(tenant_prefix(self._tenant)), file)
         with spooled() as body:
             try:
                 found = download(self._client, self._bucket, key, file.path, body.write)
@@ -225,10 +224,10 @@ class TenantBackup:
                 fault = error.what
             else:
                 if found == file:
-                    self._pool.keep(body, held)
-                    return held, ""
+                    self._pool.keep(body, stored)
+                    return stored, ""
                 fault = f"{file.path} was altered."
-        return (held if self._pool.is_sound(held) else None), fault
+        return (stored if self._pool.is_intact(stored) else None), fault
 
     def _manifest(self, model: str, digest: str) -> ModelObject | None:
         key = manifest_key(self._tenant, model, digest)
@@ -237,14 +236,14 @@ class TenantBackup:
             file = unless_gone(lambda: download(self._client, self._bucket, key, own, body.write))
             if file is None:
                 return None
-            held = self._object(own, file)
-            self._pool.keep(body, held)
-        return held
+            stored = self._object(own, file)
+            self._pool.keep(body, stored)
+        return stored
 
     def _object(self, own: str, file: File) -> ModelObject:
-        made = ModelObject(tenant=self._tenant, key=own, size=file.size, sha256=file.sha256)
-        _ = made.place
-        return made
+        stored = ModelObject(tenant=self._tenant, key=own, size=file.size, sha256=file.sha256)
+        _ = stored.place
+        return stored
 
     def _damage(self, model: str, what: str, why: str, *, kept: bool = False) -> Damage:
         return Damage(tenant=self._tenant, model=model, what=what, why=why, kept=kept)

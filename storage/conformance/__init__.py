@@ -1,6 +1,6 @@
-"""A conformance test for "an S3 endpoint that Slipway can use".
+"""Tests whether an S3 endpoint meets Slipway's requirements.
 
-It needs boto3, minio and pydantic alone, so that a Job in a cluster can run it.
+It needs only boto3, minio and pydantic, so that a Job in a cluster can run it.
 """
 
 from storage.conformance.administration import (

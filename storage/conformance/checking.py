@@ -1,4 +1,4 @@
-"""What a check is, and how it says that something is not as it should be."""
+"""Defines checks and their assertions."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ from storage.conformance.result import Capability, CheckOutcome, CheckResult
 _NOT_IMPLEMENTED: Final = frozenset(
     {"NotImplemented", "XNotImplemented", "MethodNotAllowed", "VersioningNotConfigured"}
 )
-"""A store's own words for "I don't do this"."""
+"""Codes with which stores report an unsupported feature."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that a store must do."""
+    """One requirement on a store."""
 
     capability: Capability
     name: str
@@ -29,7 +29,7 @@ class Check:
     work: Callable[[Context], str | None]
 
     def run(self, context: Context) -> CheckResult:
-        """Try it; whatever a store answers becomes a result and no exception."""
+        """Run the check; every answer of the store becomes a result, not an exception."""
         began = time.monotonic()
         outcome, code, message = self._outcome(context)
         return CheckResult(
@@ -59,17 +59,17 @@ class Check:
 
 
 def check(capability: Capability) -> "Callable[[Callable[[Context], str | None]], Check]":
-    """Make a check of a function: its name and the first line of its docstring are the check's."""
+    """Turn a function into a check, named after the function and described by its docstring's first line."""
 
     def make(work: Callable[[Context], str | None]) -> Check:
-        said = (work.__doc__ or "").strip().splitlines()[0]
-        return Check(capability, work.__name__.replace("_", "-"), said, work)
+        holds = (work.__doc__ or "").strip().splitlines()[0]
+        return Check(capability, work.__name__.replace("_", "-"), holds, work)
 
     return make
 
 
 def status_of(error: ClientError) -> int:
-    """Return the HTTP status of a store's refusal."""
+    """Return the HTTP status of a store's error answer."""
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
@@ -79,15 +79,15 @@ def _message(error: ClientError) -> str:
 
 @contextmanager
 def refused(what: str, *codes: str, status: int) -> Iterator[None]:
-    """Hold a store to one refusal: success is wrong, and so is any other error.
+    """Expect a request to be refused with one of these codes.
 
     Args:
-        what: What is tried, for the message.
-        codes: The codes that may be answered.
-        status: The HTTP status that must come with them.
+        what: The request, for the message.
+        codes: Allowed error codes.
+        status: Expected HTTP status.
 
     Raises:
-        WrongError: The store did it, or refused for another reason.
+        WrongError: The request succeeded, or failed with another error.
     """
     try:
         yield

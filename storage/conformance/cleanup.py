@@ -1,4 +1,4 @@
-"""Takes away what a test made, whatever became of the test."""
+"""Removes what a test created, whether it passed or not."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def clean(context: Context) -> tuple[str, ...]:
-    """Remove objects, versions, uploads, buckets and users of the test; return what could not be."""
+    """Remove objects, versions, uploads, buckets and users of the test; return what could not be removed."""
     left = context.administration.remove()
     if context.bucket not in context.buckets:
         left += _emptied(context.client, context.bucket, context.prefix)
@@ -27,7 +27,7 @@ def _emptied(client: "S3Client", bucket: str, prefix: str) -> list[str]:
         _abort(client, bucket, prefix)
         _delete(client, bucket, prefix)
     except (ClientError, BotoCoreError) as error:
-        return [] if _gone(error) else [f"objects of {bucket}/{prefix}: {_said(error)}"]
+        return [] if _is_missing_bucket(error) else [f"objects of {bucket}/{prefix}: {_reason(error)}"]
     return []
 
 
@@ -38,14 +38,14 @@ def _abort(client: "S3Client", bucket: str, prefix: str) -> None:
 
 
 def _delete(client: "S3Client", bucket: str, prefix: str) -> None:
-    """Delete every version where the bucket keeps them, else every object."""
+    """Delete every version if the bucket is versioned, else every object."""
     if client.get_bucket_versioning(Bucket=bucket).get("Status"):
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             for version in [*page.get("Versions", ()), *page.get("DeleteMarkers", ())]:
                 client.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
-    for found in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
-        # One by one: to delete many at once takes a checksum of a kind that not every store knows.
-        for entry in found.get("Contents", ()):
+    for listed in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        # One by one: DeleteObjects needs a checksum algorithm that not every store supports.
+        for entry in listed.get("Contents", ()):
             client.delete_object(Bucket=bucket, Key=entry["Key"])
 
 
@@ -53,13 +53,13 @@ def _removed(client: "S3Client", bucket: str) -> list[str]:
     try:
         client.delete_bucket(Bucket=bucket)
     except (ClientError, BotoCoreError) as error:
-        return [] if _gone(error) else [f"bucket {bucket}: {_said(error)}"]
+        return [] if _is_missing_bucket(error) else [f"bucket {bucket}: {_reason(error)}"]
     return []
 
 
-def _gone(error: Exception) -> bool:
+def _is_missing_bucket(error: Exception) -> bool:
     return isinstance(error, ClientError) and error_code(error) == "NoSuchBucket"
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return error_code(error) if isinstance(error, ClientError) else type(error).__name__

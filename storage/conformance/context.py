@@ -1,4 +1,4 @@
-"""Where checks work: a scratch bucket or prefix of their own, clients, and perhaps an administrator."""
+"""The environment of checks: a temporary bucket or prefix, clients, and optionally an administrator."""
 
 import secrets
 from collections.abc import Callable
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
 Opens = Callable[[StoreAccess], "S3Client"]
 
 NAME: Final = "slipway-conformance"
-"""Every bucket, prefix and user of a test starts with this."""
+"""Prefix of the name of every bucket, prefix and user of a test."""
 
 
 @dataclass
 class Context:
-    """What a check gets."""
+    """The environment of a check."""
 
     access: StoreAccess
     opens: Opens = field(repr=False)
     client: "S3Client"
-    """Of the key that the test was given."""
+    """Client with the key of the test."""
 
     bucket: str
     prefix: str
-    """Below this in `bucket` everything belongs to the test."""
+    """All keys of `bucket` under this prefix belong to the test."""
 
     whole_bucket: bool
-    """Whether the bucket was made for this test, so that its settings may be changed."""
+    """Whether the bucket was created for this test, so that its settings may be changed."""
 
     administration: Administration
     buckets: list[str] = field(default_factory=list)
-    """Those that the test made."""
+    """Buckets that the test created."""
 
     @classmethod
     def make(
         cls, access: StoreAccess, opens: Opens, administration: Administration, bucket: str | None
     ) -> "Context":
-        """Return a context in a bucket that is still to be made, or below a prefix of the given one."""
+        """Return a context for a bucket that is still to be created, or for a prefix of an existing one."""
         token = secrets.token_hex(6)
         return cls(
             access=access,
@@ -55,19 +55,19 @@ class Context:
         )
 
     def key(self, name: str) -> str:
-        """Return a key of the test's own."""
+        """Return a key under the test's prefix."""
         return f"{self.prefix}{name}"
 
     def put(self, name: str, body: bytes = b"x") -> str:
-        """Write an object of the test's own and return its ETag."""
+        """Write an object under the test's prefix and return its ETag."""
         return self.client.put_object(Bucket=self.bucket, Key=self.key(name), Body=body)["ETag"]
 
     def read(self, name: str) -> bytes:
-        """Return what an object of the test's own holds."""
+        """Return the content of an object under the test's prefix."""
         return self.client.get_object(Bucket=self.bucket, Key=self.key(name))["Body"].read()
 
     def make_bucket(self, name: str) -> str:
-        """Make a bucket that the clean-up will remove."""
+        """Create a bucket that the clean-up removes."""
         region = self.access.region
         if self.access.endpoint is None and region != "us-east-1":
             self.client.create_bucket(
@@ -80,16 +80,16 @@ class Context:
         return name
 
     def foreign_bucket(self) -> str:
-        """Return the name of a bucket that somebody will try to make; the clean-up knows of it."""
+        """Return the name of a bucket that a check tries to create; the clean-up removes it."""
         name = f"{NAME}-{secrets.token_hex(6)}"
         self.buckets.append(name)
         return name
 
     def own_bucket(self, purpose: str) -> str:
-        """Make another bucket, for a check that changes a bucket's settings.
+        """Create another bucket, for a check that changes a bucket's settings.
 
         Raises:
-            UntestedError: The test was given a bucket, and may change nothing but what is in its prefix.
+            UntestedError: The test runs in an existing bucket, and may only change objects under its prefix.
         """
         if not self.whole_bucket:
             raise UntestedError("it changes a bucket's settings; test without a given bucket")

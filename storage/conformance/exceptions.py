@@ -1,8 +1,8 @@
-"""How a check ends when it does not pass."""
+"""Exceptions of checks that do not pass."""
 
 
 class WrongError(Exception):
-    """The store does something else than it should."""
+    """The store does not behave as required."""
 
     def __init__(self, message: str, code: str | None = None) -> None:
         self.code = code
@@ -10,4 +10,4 @@ class WrongError(Exception):
 
 
 class UntestedError(Exception):
-    """Here it can't be tried; the message says what is missing for that."""
+    """The check can't run here; the message says what it needs."""

@@ -1,4 +1,4 @@
-"""Runs every check against one store and brings the answer together."""
+"""Runs the checks against a store and builds the report."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -33,24 +33,24 @@ def run(
     opens: Opens = open_store,
     checks: Sequence[Check] = CHECKS,
 ) -> StoreReport:
-    """Test a store, in buckets made for that or below a prefix made for that, and clean up.
+    """Test a store in temporary buckets or under a temporary prefix, and clean up.
 
     Args:
-        access: The store, and a key that may make buckets, or do all below the prefix.
-        bucket: An existing bucket to stay in; its settings are not changed, so some checks can't be made.
-        administration: Who limits a key to a prefix; without one, policies are not tested.
-        report: Told each check before it is made.
-        opens: What opens clients.
-        checks: What to check.
+        access: The store, and a key that may create buckets, or has all permissions under the prefix.
+        bucket: An existing bucket to test in; its settings are not changed, so some checks can't run.
+        administration: Limits a key to a prefix; without it, policies are not tested.
+        report: Receives the name of each check before it runs.
+        opens: Opens clients.
+        checks: The checks to run.
 
     Raises:
-        UsageError: The endpoint is no URL, or one that holds a key.
-        FailedError: The store doesn't answer, or refuses the key.
+        UsageError: The endpoint is not a valid URL, or contains a key.
+        FailedError: The store doesn't answer, or rejects the key.
     """
     check_endpoint(access.endpoint)
     context = Context.make(access, opens, administration or NoAdministration(), bucket)
     if bucket is None:
-        with translated_errors(f"make bucket {context.bucket} for the test"):
+        with translated_errors(f"create bucket {context.bucket} for the test"):
             context.make_bucket(context.bucket)
     results: list[CheckResult] = []
     try:
@@ -64,39 +64,40 @@ def run(
         for what in left:
             report(f"left behind: {what}")
         context.client.close()
-    found = tuple(results)
+    checked = tuple(results)
     return StoreReport(
         endpoint=access.endpoint,
         region=access.region,
         administration=context.administration.name,
-        checks=found,
+        checks=checked,
         left_behind=left,
-        capabilities=capabilities(found),
+        capabilities=capabilities(checked),
     )
 
 
 def check_endpoint(endpoint: str | None) -> None:
-    """Refuse what is no URL of a store, and one that holds a key; None is AWS itself.
+    """Check the URL of an endpoint; None means AWS.
 
     Raises:
-        UsageError: It is one of these.
+        UsageError: It is not scheme, host and port of a store, or contains a key.
     """
     if endpoint is None:
         return
     try:
         parts = urlsplit(endpoint)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
-        good = False
-    if not good:
-        raise UsageError("The endpoint is no URL of a store.", fix="Give one such as https://host:9000.")
+        valid = False
+    if not valid:
+        raise UsageError("The endpoint is not a valid URL.", fix="Use a URL such as https://host:9000.")
     if parts.username or parts.password:
         raise UsageError(
-            "The endpoint's URL holds a key.",
-            why="It would be shown wherever the endpoint is.",
+            "The endpoint's URL contains a key.",
+            why="It would be shown with the endpoint.",
             fix="Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY instead.",
         )
     if parts.path.strip("/") or parts.query or parts.fragment:
         raise UsageError(
-            "The endpoint's URL holds more than scheme, host and port.", fix="Name a bucket by --bucket."
+            "The endpoint's URL contains more than scheme, host and port.",
+            fix="Set the bucket with --bucket.",
         )

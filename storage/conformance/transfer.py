@@ -1,4 +1,4 @@
-"""How bytes go up and down: in parts, in ranges, and under a checksum."""
+"""Checks of uploads and downloads: multipart, ranges and checksums."""
 
 import base64
 import hashlib
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
 PART_BYTES: Final = 5 * 1024**2
-"""S3's smallest part but for the last."""
+"""S3's minimum size of a part, except for the last."""
 
 _DIGITS: Final = b"0123456789" * 100
 
@@ -33,12 +33,12 @@ def _part(context: Context, name: str, upload: str, number: int, body: bytes) ->
 
 @check(Capability.MULTIPART)
 def parts_become_one_object(context: Context) -> None:
-    """An upload in parts is invisible until it is complete, and then the object is its parts in order."""
+    """A multipart upload is invisible until it is complete; the object then is its parts in order."""
     bodies = (b"a" * PART_BYTES, b"b" * 1000)
     upload = _start(context, "parts")
     parts = [
         _part(context, "parts", upload, number, bodies[number - 1]) for number in (2, 1)
-    ]  # in another order than theirs
+    ]  # uploaded out of order
     with refused("reading an incomplete upload", "NoSuchKey", status=404):
         context.read("parts")
     context.client.complete_multipart_upload(
@@ -47,12 +47,12 @@ def parts_become_one_object(context: Context) -> None:
         UploadId=upload,
         MultipartUpload={"Parts": parts[::-1]},
     )
-    must(context.read("parts") == b"".join(bodies), "the object is not the parts in their order")
+    must(context.read("parts") == b"".join(bodies), "the object is not the parts in order")
 
 
 @check(Capability.MULTIPART)
 def an_abort_leaves_nothing(context: Context) -> None:
-    """After an abort there is no object and no upload."""
+    """After an abort neither the object nor the upload exists."""
     upload = _start(context, "aborted")
     _part(context, "aborted", upload, 1, b"x" * 1000)
     bucket, key = context.bucket, context.key("aborted")
@@ -65,7 +65,7 @@ def an_abort_leaves_nothing(context: Context) -> None:
 
 @check(Capability.MULTIPART)
 def a_completion_on_a_condition(context: Context) -> None:
-    """A completion with If-None-Match: * is refused where there is an object."""
+    """Completing an upload with If-None-Match: * is refused if the object exists."""
     context.put("completed", b"first")
     upload = _start(context, "completed")
     part = _part(context, "completed", upload, 1, b"second")
@@ -80,8 +80,8 @@ def a_completion_on_a_condition(context: Context) -> None:
                 IfNoneMatch="*",
             )
     finally:
-        # By its id: to list uploads takes a right over the whole bucket. Where the store completed it
-        # nevertheless, there is none.
+        # By its id: listing uploads needs permission for the whole bucket. If the store completed the
+        # upload nevertheless, it no longer exists.
         with suppress(ClientError):
             context.client.abort_multipart_upload(Bucket=context.bucket, Key=key, UploadId=upload)
     must(context.read("completed") == b"first", "the refused completion changed the object")
@@ -89,31 +89,34 @@ def a_completion_on_a_condition(context: Context) -> None:
 
 @check(Capability.RANGE_READ)
 def ranges_are_exact(context: Context) -> None:
-    """A range gives exactly its bytes: from the start, the middle, the end, and up to the end."""
+    """A range read returns exactly its bytes: at the start, in the middle, at the end, and past the end."""
     context.put("range", _DIGITS)
-    for asked, wanted in {
+    for requested, expected in {
         "bytes=0-9": _DIGITS[:10],
         "bytes=495-504": _DIGITS[495:505],
         "bytes=-7": _DIGITS[-7:],
         "bytes=990-": _DIGITS[990:],
         "bytes=990-2000": _DIGITS[990:],
     }.items():
-        answer = context.client.get_object(Bucket=context.bucket, Key=context.key("range"), Range=asked)
-        must(answer["Body"].read() == wanted, f"{asked} gave other bytes")
-        must(answer.get("ContentRange", "").endswith(f"/{len(_DIGITS)}"), f"{asked} named no whole length")
+        answer = context.client.get_object(Bucket=context.bucket, Key=context.key("range"), Range=requested)
+        must(answer["Body"].read() == expected, f"{requested} returned other bytes")
+        must(
+            answer.get("ContentRange", "").endswith(f"/{len(_DIGITS)}"),
+            f"{requested}: the answer has no total length",
+        )
 
 
 @check(Capability.RANGE_READ)
 def a_range_behind_the_end(context: Context) -> None:
-    """A range behind the end is refused."""
+    """A range that starts past the end is refused."""
     context.put("range-end", _DIGITS)
-    with refused("a range behind the end", "InvalidRange", status=416):
+    with refused("a range past the end", "InvalidRange", status=416):
         context.client.get_object(Bucket=context.bucket, Key=context.key("range-end"), Range="bytes=5000-")
 
 
 @check(Capability.RANGE_READ)
 def a_range_of_one_version(context: Context) -> None:
-    """A range with If-Match is refused once the object was replaced, so parts of two never mix."""
+    """A range read with If-Match is refused once the object was replaced, so versions never mix."""
     old = context.put("range-version", _DIGITS)
     context.put("range-version", _DIGITS[::-1])
     with refused("a range of a replaced object", "PreconditionFailed", status=412):
@@ -128,17 +131,17 @@ def _sha256(body: bytes) -> str:
 
 @check(Capability.CHECKSUM)
 def the_right_checksum_is_kept(context: Context) -> None:
-    """An upload with its SHA-256 is taken, and the store tells the checksum afterwards."""
+    """An upload with its SHA-256 is accepted, and the store returns the checksum later."""
     key = context.key("checksum")
     context.client.put_object(Bucket=context.bucket, Key=key, Body=_DIGITS, ChecksumSHA256=_sha256(_DIGITS))
-    told = context.client.head_object(Bucket=context.bucket, Key=key, ChecksumMode="ENABLED")
-    must(told.get("ChecksumSHA256") == _sha256(_DIGITS), "the store does not tell the checksum")
+    head = context.client.head_object(Bucket=context.bucket, Key=key, ChecksumMode="ENABLED")
+    must(head.get("ChecksumSHA256") == _sha256(_DIGITS), "the store does not return the checksum")
 
 
 @check(Capability.CHECKSUM)
 def a_wrong_checksum_is_refused(context: Context) -> None:
     """An upload with the SHA-256 of other bytes is refused and leaves no object."""
-    # S3's own code, and MinIO's for the same.
+    # The codes of S3 and MinIO.
     with refused("a wrong SHA-256", "BadDigest", "XAmzContentChecksumMismatch", status=400):
         context.client.put_object(
             Bucket=context.bucket,
@@ -146,7 +149,7 @@ def a_wrong_checksum_is_refused(context: Context) -> None:
             Body=_DIGITS,
             ChecksumSHA256=_sha256(b"other bytes"),
         )
-    with refused("reading what was refused", "NoSuchKey", status=404):
+    with refused("reading the refused object", "NoSuchKey", status=404):
         context.read("wrong-checksum")
 
 

@@ -153,4 +153,4 @@ def _checked(path: Path, sha256: str) -> str:
 
 def _altered(key: str, why: str) -> StoreError:
     found = explain(Cause.ALTERED)
-    return StoreError(f"Could not read {key}: {found.says}.", cause=Cause.ALTERED, why=why, fix=found.fix)
+    return StoreError(f"Could not read {key}: {found.summary}.", cause=Cause.ALTERED, why=why, fix=found.fix)

@@ -160,7 +160,7 @@ def test_data_that_a_version_or_a_candidate_names_is_kept(left, bucket, capsys, 
         capsys.readouterr()
         assert app.main(["data", "delete", given, "--yes"]) == 2
         said = capsys.readouterr().err
-        assert "is needed, so nothing was deleted" in said
+        assert "is in use; nothing was deleted" in said
         assert reason in said
     assert left.keys("data") == before
 

@@ -28,7 +28,7 @@ from infra.stores.minio_layout import NO_CONSOLE
 from storage.administered_store import Store
 from storage.administration import ERRORS, accounts_of, code_of, open_admin, status_of
 from storage.client import StoreAccess, open_store
-from storage.key_check import wrong_rights
+from storage.key_check import permission_errors
 from storage.keys import StoreKey, StoreRole
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
@@ -418,9 +418,9 @@ def test_in_slipways_own_store_nobody_gets_a_token(tmp_path: Path) -> None:
 def test_the_keys_pass_the_check_of_a_store_elsewhere(job: Job) -> None:
     keys = {(tenant, role): job.key(tenant, role) for tenant in TENANTS for role in StoreRole}
     where = access(job.server, root(job.server))
-    assert [*wrong_rights(where, Buckets(), TENANTS, keys)] == []
+    assert [*permission_errors(where, Buckets(), TENANTS, keys)] == []
     with granted_alone(administered(job.server), StoreRole.EDITOR):
-        found = [*wrong_rights(where, Buckets(), ("team-a",), keys)]
+        found = [*permission_errors(where, Buckets(), ("team-a",), keys)]
     by_token = "opens what it may by a token of AssumeRole"
     assert [each.partition(",")[0] for each in found] == [
         "team-a.editor: the key gives itself a secret",

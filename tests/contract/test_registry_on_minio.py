@@ -306,7 +306,7 @@ def test_each_cause_of_the_store_has_words_of_its_own(minio, client, registry):
         (
             open_store(StoreAccess(endpoint=minio.url, key=wrong, region="us-east-1")),
             "runs",
-            "not the one of the access key",
+            "does not belong to the access key",
         ),
         (client, "no-such-bucket", "bucket does not exist"),
     ):

@@ -111,19 +111,19 @@ class Platform:
     def move(self, state: KeyState) -> None:
         assert self.secret_holds == state.generation
 
-    def prove_valid(self, generation: int) -> None:
+    def verify_valid(self, generation: int) -> None:
         for role in StoreRole:
-            self.verifier.prove_valid(role, self.key(role, generation))
+            self.verifier.verify_valid(role, self.key(role, generation))
 
     def accounts(self, generation: int) -> tuple[str, ...]:
         admin = open_admin(self.access(self.root))
         users = [self.key(role, generation).access_key for role in StoreRole]
         return tuple(account for user in users for account in accounts_of(admin, user))
 
-    def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
+    def verify_revoked(self, generation: int, accounts: tuple[str, ...]) -> None:
         for role in StoreRole:
-            self.verifier.prove_dead(role, self.key(role, generation))
-        self.verifier.prove_accounts_dead(accounts)
+            self.verifier.verify_revoked(role, self.key(role, generation))
+        self.verifier.verify_accounts_revoked(accounts)
 
     def own_account(self, role: StoreRole, generation: int, name: str) -> StoreKey:
         """Have a user make a service account for itself, as a leaked key could before its denials."""
@@ -262,15 +262,15 @@ def test_an_account_of_the_new_user_is_removed_too(platform: Platform) -> None:
 
 def test_a_live_old_key_or_dead_new_key_fails_the_proof(platform: Platform) -> None:
     verifier = replace(platform.verifier, patience=0)
-    with pytest.raises(FailedError, match="answered OK where key team-a-server-1"):
-        verifier.prove_dead(StoreRole.SERVER, platform.key(StoreRole.SERVER, 1))
-    with pytest.raises(FailedError, match="answered InvalidAccessKeyId where key team-a-server-2"):
-        verifier.prove_valid(StoreRole.SERVER, platform.key(StoreRole.SERVER, 2))
-    with pytest.raises(FailedError, match="answered OK where key"):
-        verifier.prove_valid(StoreRole.SERVER, platform.root)
+    with pytest.raises(FailedError, match="answered OK when key team-a-server-1"):
+        verifier.verify_revoked(StoreRole.SERVER, platform.key(StoreRole.SERVER, 1))
+    with pytest.raises(FailedError, match="answered InvalidAccessKeyId when key team-a-server-2"):
+        verifier.verify_valid(StoreRole.SERVER, platform.key(StoreRole.SERVER, 2))
+    with pytest.raises(FailedError, match="answered OK when key"):
+        verifier.verify_valid(StoreRole.SERVER, platform.root)
     account = platform.own_account(StoreRole.SERVER, 1, "own-alive")
-    with pytest.raises(FailedError, match="answered SignatureDoesNotMatch where key own-alive"):
-        verifier.prove_accounts_dead([account.access_key])
+    with pytest.raises(FailedError, match="answered SignatureDoesNotMatch when key own-alive"):
+        verifier.verify_accounts_revoked([account.access_key])
 
 
 @pytest.mark.parametrize("which_up", [1, 2])
@@ -317,7 +317,7 @@ def test_another_root_key_leaves_users_and_objects_as_they_are(
     old_root, platform.server = platform.root, renewed
     assert platform.code(old_root) == credential_verifier.UNKNOWN
     assert platform.code(platform.root) == credential_verifier.OPEN
-    platform.prove_valid(1)
+    platform.verify_valid(1)
     assert renewed.read(BUCKETS.models, MODEL) == b"weights"
     assert platform.reconcile(StoreTenant(name="team-a")) == 0
     assert platform.said == "the store is as desired; 0 changes\n"

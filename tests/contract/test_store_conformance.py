@@ -51,7 +51,7 @@ GOLDEN = {
     "moto": ALL
     | {
         Capability.RACE: "failed now and then two of 16 writers win",
-        Capability.CHECKSUM: "failed the store does not tell the checksum",
+        Capability.CHECKSUM: "failed the store does not return the checksum",
         Capability.WRONG_KEY: "failed a read with a wrong secret: not refused",
         Capability.POLICY: "failed reading in team-ab: not refused",
         Capability.FIXED_KEYS: "failed a key opens what it may by a token of AssumeRole: granted",

@@ -165,7 +165,7 @@ def test_a_quota_that_is_used_up_says_so(store, tmp_path):
     assert publish(registry, staged) == staged.digest
 
 
-DAMAGED = "the store can't read back what it once took."
+DAMAGED = "the store can't read an object that it accepted before."
 
 
 @pytest.mark.parametrize(

@@ -93,8 +93,13 @@ def key(access_key: str, secret_key: str) -> StoreKey:
     [
         ("unknown", "unknown-key", "the store does not know the access key.", "InvalidAccessKeyId"),
         ("disabled", "unknown-key", "the store does not know the access key.", "InvalidAccessKeyId"),
-        ("secret", "wrong-secret", "the secret is not the one of the access key.", "SignatureDoesNotMatch"),
-        ("policy", "forbidden", "the key may not do that.", "AccessDenied"),
+        (
+            "secret",
+            "wrong-secret",
+            "the secret key does not belong to the access key.",
+            "SignatureDoesNotMatch",
+        ),
+        ("policy", "forbidden", "the key has no permission for this.", "AccessDenied"),
     ],
 )
 def test_a_wrong_key_is_refused_for_what_is_wrong_with_it(minio, staged, fault, cause, says, code):
@@ -143,7 +148,7 @@ def test_another_region_is_found_or_refused(tmp_path, staged):
             silent = opened(proxy.url, key_of_root, region="us-west-2")
             error = told(lambda: published(silent, staged), key_of_root)
         assert error.cause == "region"
-        assert ends(error) == "the store is in another region than the one that was signed for."
+        assert ends(error) == "the request was signed for another region than the store's."
         assert root.list_objects_v2(Bucket="models")["KeyCount"] == 0
         other = opened(store.server.url, key_of_root, region="us-west-2")
         assert published(other, staged) == staged.digest
@@ -203,7 +208,7 @@ def test_without_key_or_role_nothing_is_sent(minio, proxy, staged, tmp_path, mon
     client = open_store(StoreAccess(endpoint=proxy.url, region="us-east-1"))
     before = contents(minio)
     error = told(lambda: published(client, staged), key_of(minio))
-    assert (error.cause, ends(error)) == ("no-identity", "there is no valid identity to sign with.")
+    assert (error.cause, ends(error)) == ("no-identity", "no valid credentials to sign with.")
     assert proxy.seen == []
     assert contents(minio) == before
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)
@@ -215,10 +220,10 @@ def test_without_key_or_role_nothing_is_sent(minio, proxy, staged, tmp_path, mon
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ("authority", "signed by an authority that is not among the trusted ones"),
-        ("name", "made for another name than the one in the address"),
+        ("authority", "signed by a CA that is not trusted"),
+        ("name", "issued for another name than the one in the address"),
         ("expired", "has expired"),
-        ("plain", "speaks HTTP at this address"),
+        ("plain", "uses HTTP at this address"),
     ],
 )
 def test_no_key_is_sent_to_an_untrusted_certificate(minio, staged, tmp_path, fault, why):
@@ -250,7 +255,7 @@ def test_a_busy_store_is_asked_again_and_not_for_ever(minio, proxy, staged, stat
     before = contents(minio)
     proxy.faults = [Fault(status=status, code=code)]
     error = told(lambda: published(client, staged), key_of(minio))
-    assert (error.cause, ends(error)) == ("busy", "the store is too busy or still starting.")
+    assert (error.cause, ends(error)) == ("busy", "the store is overloaded or still starting.")
     assert error.why.startswith(f"{code}: ")
     assert len(proxy.seen) == 3, "one attempt and two more"
     assert contents(minio) == before
@@ -280,7 +285,7 @@ def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, secured, 
         client = opened(proxy.url, key_of(minio), ca=ours.pem if secured else None, retries=1)
         proxy.faults = [Fault(method="PUT", path="model.pkl", keep_body=BIG // 2)]
         error = told(lambda: published(client, staged), key_of(minio))
-        assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+        assert (error.cause, ends(error)) == ("cut", "the connection broke during a request or an answer.")
         assert proxy.count("PUT", "model.pkl") == 2
         clean = registry_on(opened(minio.url, key_of(minio)))
         assert staged.digest not in clean.list_versions("churn")
@@ -295,7 +300,7 @@ def test_a_body_the_store_did_not_get_is_sent_again(minio, proxy, staged):
     before = contents(minio)
     proxy.faults = [Fault(method="PUT", status=400, code="IncompleteBody")]
     error = told(lambda: published(client, staged), key_of(minio))
-    assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+    assert (error.cause, ends(error)) == ("cut", "the connection broke during a request or an answer.")
     assert "ran out of space" in error.why
     assert [proxy.count("PUT", name) for name in ("model.pkl", "schema.json")] == [2, 2], "not for ever"
     assert contents(minio) == before
@@ -314,6 +319,6 @@ def test_a_download_that_is_cut_off_goes_on_where_it_broke(minio, proxy, staged)
     proxy.seen.clear()
     proxy.faults = [Fault(method="GET", path="model.pkl", keep_answer=10)]
     error = told(lambda: between.verify("churn", staged.digest), key_of(minio))
-    assert (error.cause, ends(error)) == ("cut", "the connection broke in the middle.")
+    assert (error.cause, ends(error)) == ("cut", "the connection broke during a request or an answer.")
     assert proxy.count("GET", "model.pkl") == 1 + RESUMPTIONS, "not for ever"
     assert contents(minio) == before

@@ -145,7 +145,7 @@ def test_a_store_that_is_down_is_waited_for_and_then_named(job: Job, monkeypatch
     [
         ("XMinioStorageFull", 507, "the store is out of space"),
         ("AccessDenied", 403, "of an external one set slipway:storeAdmin"),
-        ("OfNoKnownCause", 400, "it did not say why. OfNoKnownCause"),
+        ("OfNoKnownCause", 400, "the store gave no reason. OfNoKnownCause"),
     ],
 )
 def test_a_refusal_in_the_middle_is_told_by_its_cause(job: Job, code: str, status: int, words: str) -> None:

@@ -108,4 +108,4 @@ def test_a_model_that_is_served_and_its_data_stay(
     assert (gone.code, "InferenceService iris serves it" in gone.err) == (2, True), gone.err
     path = candidate["data_uri"].removeprefix(outputs.tenant("team-a").data_uri + "/")
     gone = clone.slipway("data", "delete", path, "--yes")
-    assert (gone.code, "is needed, so nothing was deleted" in gone.err) == (2, True), gone.err
+    assert (gone.code, "is in use; nothing was deleted" in gone.err) == (2, True), gone.err

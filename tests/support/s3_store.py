@@ -57,5 +57,5 @@ def documents(engine: Engine) -> dict[str, dict[str, Any]]:
         for field in ("policy", "assumeRolePolicy")
         if field in made.inputs
     }
-    assert len(found) == 3 + 2 * len(engine.of("StoreRole"))
+    assert len(found) == 3 + 2 * len(engine.of("Role"))
     return found

@@ -15,7 +15,7 @@ def test_an_alias_that_differs_is_never_overwritten_in_silence(store, bucket, pl
     taken = backed_up(store, bucket, place)
     new = promoted(registry, tmp_path, b"new")
     before = contents(store, bucket)
-    with pytest.raises(UsageError, match=rf"iris@champion names {new[:12]}, in the backup {old[:12]}"):
+    with pytest.raises(UsageError, match=rf"iris@champion points to {new[:12]}, in the backup to {old[:12]}"):
         restored(store, bucket, place, taken)
     assert contents(store, bucket) == before, "nothing was changed"
 
@@ -38,7 +38,7 @@ def test_a_log_that_went_another_way_is_kept(store, bucket, elsewhere, place, tm
     taken = backed_up(store, bucket, place)
     there = Registry(store, elsewhere, "team-a")
     promoted(there, tmp_path, b"of the new stack", alias="other")
-    with pytest.raises(UsageError, match="entry 1 of the log of team-a/iris is another"):
+    with pytest.raises(UsageError, match="entry 1 of the log of team-a/iris differs"):
         restored(store, elsewhere, place, taken)
     [outcome] = restored(store, elsewhere, place, taken, replace=True)
     assert (outcome.outcome, outcome.digest) == ("replaced", old)

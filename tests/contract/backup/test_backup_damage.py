@@ -106,7 +106,10 @@ def test_each_cause_at_the_target_has_words_of_its_own(target, place):
     wrong = StoreKey(access_key=target.access_key, secret_key=nobody.access_key * 3)
     missing = BackupPlace(place.client, "no-such-bucket", "")
     cases = [(missing, "bucket no-such-bucket does not exist", "Make the bucket")]
-    for key, words in ((nobody, "does not know the access key"), (wrong, "not the one of the access key")):
+    for key, words in (
+        (nobody, "does not know the access key"),
+        (wrong, "does not belong to the access key"),
+    ):
         client = open_store(StoreAccess(endpoint=target.url, key=key, region="us-east-1"))
         cases.append((BackupPlace.at(client, "s3://backups"), words, "SLIPWAY_BACKUP_ACCESS_KEY_ID"))
     down = open_store(
@@ -116,7 +119,7 @@ def test_each_cause_at_the_target_has_words_of_its_own(target, place):
     for there, words, fix in cases:
         with pytest.raises(StoreError, match=words) as caught:
             Pool(there)
-        assert "among the backups" in caught.value.what
+        assert "in the backup store" in caught.value.what
         assert fix in caught.value.fix
         assert target.secret_key not in str(caught.value)
     assert Pool(place).uploaded == 0, "the control"

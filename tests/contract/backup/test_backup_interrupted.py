@@ -51,7 +51,7 @@ def test_a_target_killed_in_an_upload_has_no_snapshot(store, bucket, elsewhere, 
             return put(**arguments | {"Body": body})
 
         client.put_object = deadly
-        with pytest.raises(StoreError, match="among the backups") as caught:
+        with pytest.raises(StoreError, match="in the backup store") as caught:
             backed_up(store, bucket, BackupPlace.at(client, "s3://backups"))
         assert process.poll() is not None, "it was killed"
         assert caught.value.cause in ("cut", "unreachable")

@@ -50,13 +50,13 @@ def test_what_only_old_snapshots_need_goes(store, bucket, elsewhere, place, back
     torn = "f" * 64
     backups.put_object(Bucket=place.bucket, Key=f"{place.prefix}blobs/sha256/{torn}", Body=b"of a torn one")
     before = contents(backups, place.bucket)
-    going = planned(place)
+    pruning = planned(place)
     assert contents(backups, place.bucket) == before, "a plan changes nothing"
-    assert going.going == [old.id]
-    assert set(going.blobs) == blobs_of(old) - blobs_of(new) | {torn}
-    assert len(going.blobs) > 3
+    assert pruning.to_remove == [old.id]
+    assert set(pruning.blobs) == blobs_of(old) - blobs_of(new) | {torn}
+    assert len(pruning.blobs) > 3
 
-    assert carry_out(place, going) == going.blobs
+    assert carry_out(place, pruning) == pruning.blobs
     assert place.snapshots() == [("local", new.id)]
     assert set(place.pooled()) == blobs_of(new)
     left = contents(backups, place.bucket)
@@ -70,10 +70,10 @@ def test_what_only_old_snapshots_need_goes(store, bucket, elsewhere, place, back
 
 def test_the_newest_stay_and_young_blobs_too(place, two):
     old, _ = two
-    assert planned(place, Retention(newest=2, days=0)).going == []
-    assert planned(place, Retention(newest=1, days=41)).going == []
+    assert planned(place, Retention(newest=2, days=0)).to_remove == []
+    assert planned(place, Retention(newest=1, days=41)).to_remove == []
     young = planned(place, now=datetime.now(UTC) + timedelta(days=6))
-    assert young.going == [old.id]
+    assert young.to_remove == [old.id]
     assert young.blobs == {}, "somebody may be sending them"
     assert planned(place, now=datetime.now(UTC) + timedelta(days=8)).blobs, "the control"
 
@@ -82,10 +82,10 @@ def test_another_stacks_snapshot_keeps_its_blobs(place, two):
     old, _ = two
     content = old.index.model_copy(update={"stack": "other"})
     other = place.write(content, backup_key("the secret of the other stack"))
-    going = planned(place)
-    assert going.going == [old.id]
-    assert going.blobs == {}
-    carry_out(place, going)
+    pruning = planned(place)
+    assert pruning.to_remove == [old.id]
+    assert pruning.blobs == {}
+    carry_out(place, pruning)
     assert place.snapshots("other") == [("other", other)]
     assert check(place, place.index("other", other)) == []
 
@@ -108,7 +108,7 @@ def test_a_forged_snapshot_pushes_none_out(place, backups, two):
     with pytest.raises(FailedError, match="Nothing was pruned") as caught:
         planned(place)
     assert "is not signed" in caught.value.why
-    assert new.id in planned(place, key=None).going, "the control: it would have"
+    assert new.id in planned(place, key=None).to_remove, "the control: it would have"
 
 
 # --- a backup at the same time ---------------------------------------------------------------------------
@@ -135,13 +135,13 @@ def test_a_prune_withdraws_a_backup_of_pruned_blobs(store, bucket, place, two, t
 
 def test_a_prune_keeps_what_a_newer_snapshot_needs(store, bucket, place, two, tmp_path):
     _, new = two
-    going = planned(place)
+    pruning = planned(place)
     emptied(store, bucket)
     promoted(Registry(store, bucket, "team-a"), tmp_path / "again", b"of the old one")
     newest = backed_up(store, bucket, place)
-    shared = blobs_of(newest) & set(going.blobs)
+    shared = blobs_of(newest) & set(pruning.blobs)
     assert shared, "it relies on what was to go"
-    gone = carry_out(place, going)
+    gone = carry_out(place, pruning)
     assert gone
     assert not shared & set(gone)
     assert check(place, newest.index) == []
@@ -152,7 +152,7 @@ def test_a_snapshot_written_during_a_prune_is_withdrawn(place, two):
     """The narrowest moment: the blobs are named, and not gone yet."""
     old, new = two
     pool = Pool(place)
-    note = pending_deletions.name(place, blobs_of(new))
+    note = pending_deletions.announce(place, blobs_of(new))
     arguments = {
         "stack": "local",
         "versions": ("0.1.0", 2),
@@ -163,30 +163,30 @@ def test_a_snapshot_written_during_a_prune_is_withdrawn(place, two):
     with pytest.raises(FailedError, match="was withdrawn"):
         finish(pool, SIGNING, objects=new.index.objects, **arguments)
     assert place.snapshots() == [("local", old.id), ("local", new.id)]
-    pending_deletions.unname(place, note)
+    pending_deletions.withdraw(place, note)
     taken = finish(pool, SIGNING, objects=new.index.objects, **arguments)
     assert check(place, taken.index) == [], "the control"
 
 
 def test_nothing_begins_during_a_prune(place, backups, two):
-    going = planned(place)
-    note = pending_deletions.name(place, going.blobs)
+    pruning = planned(place)
+    note = pending_deletions.announce(place, pruning.blobs)
     before = contents(backups, place.bucket)
-    for begin in (lambda: Pool(place), lambda: carry_out(place, going)):
-        with pytest.raises(FailedError, match="is under way") as caught:
+    for begin in (lambda: Pool(place), lambda: carry_out(place, pruning)):
+        with pytest.raises(FailedError, match="is running") as caught:
             begin()
         assert "an hour" in caught.value.fix
     assert contents(backups, place.bucket) == before
     now = datetime.now(UTC)
-    assert list(pending_deletions.named(place, now + timedelta(minutes=59))) == [note]
-    assert pending_deletions.named(place, now + timedelta(minutes=61)) == {}
-    pending_deletions.unname(place, note)
-    assert carry_out(place, going) == going.blobs, "the control"
+    assert list(pending_deletions.announced(place, now + timedelta(minutes=59))) == [note]
+    assert pending_deletions.announced(place, now + timedelta(minutes=61)) == {}
+    pending_deletions.withdraw(place, note)
+    assert carry_out(place, pruning) == pruning.blobs, "the control"
 
 
 def test_a_failed_prune_takes_its_note_back(place, backups, two, monkeypatch):
     _, new = two
-    going = planned(place)
+    pruning = planned(place)
 
     def refuse(**_):
         return {"Errors": [{"Code": "AccessDenied", "Message": "Access Denied."}]}
@@ -194,7 +194,7 @@ def test_a_failed_prune_takes_its_note_back(place, backups, two, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(place.client, "delete_objects", refuse)
         with pytest.raises(FailedError, match="were not removed") as caught:
-            carry_out(place, going)
+            carry_out(place, pruning)
     assert "AccessDenied" in caught.value.why
     assert place.snapshots() == [("local", new.id)], "an index goes before its blobs"
     assert not [key for key in contents(backups, place.bucket) if "/pruning/" in key]

@@ -69,7 +69,7 @@ def test_defaults_are_a_whole_platform(tmp_path):
         ),
         (
             f"{GOOD}\nstore: {{buckets: {{artifacts: a--x, models: same, data: same}}}}",
-            "slipway:platform.store.buckets: artifacts, models and data take three different buckets",
+            "slipway:platform.store.buckets: artifacts, models and data need three different buckets",
         ),
         (
             f"{GOOD}\nstore: {{buckets: {{artifacts: Runs}}}}",

@@ -254,7 +254,7 @@ def test_an_operator_key_in_plain_text_is_rejected(tmp_path: Path, key: str) -> 
 def test_lifecycle_must_match_administration() -> None:
     for values in ({"administration": "none"}, {"administration": "minio", "lifecycle": "operator"}):
         store = EXTERNAL["store"] | {"lifecycle": "slipway"} | values
-        with pytest.raises(ValueError, match="whoever administers the store says what expires"):
+        with pytest.raises(ValueError, match="the store's administrator sets its lifecycle rules"):
             platform({"store": store})
 
 

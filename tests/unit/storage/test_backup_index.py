@@ -1,4 +1,4 @@
-"""The index of a snapshot: which names it may hold, and how it vouches for itself."""
+"""The index of a snapshot: valid keys, consistency, and its digest in the id."""
 
 import string
 from datetime import UTC, datetime
@@ -41,7 +41,7 @@ def own_keys(draw: st.DrawFn) -> tuple[str, str]:
 
 
 @given(own_keys())
-def test_every_key_of_the_layout_is_parsed_and_rebuilt(made):
+def test_every_key_of_the_layout_is_parsed(made):
     tenant, key = made
     held = ModelObject(tenant=tenant, key=key.removeprefix(f"{tenant}/"), size=0, sha256=DIGEST)
     assert held.full_key == key
@@ -58,7 +58,7 @@ def test_every_key_of_the_layout_is_parsed_and_rebuilt(made):
 
 
 @given(TENANTS, st.text(max_size=80))
-def test_no_text_becomes_a_key_outside_its_tenant(tenant, text):
+def test_no_key_leaves_its_tenants_prefix(tenant, text):
     try:
         place_of(tenant, text)
     except UsageError:
@@ -89,7 +89,7 @@ def test_no_text_becomes_a_key_outside_its_tenant(tenant, text):
         "",
     ],
 )
-def test_a_key_that_is_none_of_the_layouts_is_refused(key):
+def test_a_key_outside_the_layout_is_rejected(key):
     with pytest.raises(UsageError):
         place_of("team-a", key)
 
@@ -97,8 +97,8 @@ def test_a_key_that_is_none_of_the_layouts_is_refused(key):
 @pytest.mark.parametrize(
     "name", ["tenants/../x.yaml", "tenants/a/b.yaml", "/etc/passwd", "tenants/.yaml", "x"]
 )
-def test_only_files_of_a_stack_are_named(name):
-    with pytest.raises(ValidationError, match="no file of a stack"):
+def test_only_file_names_of_a_stack_are_accepted(name):
+    with pytest.raises(ValidationError, match="not a file of a stack"):
         StackFile(name=name, size=0, sha256=DIGEST)
     assert StackFile(name="tenants/team-a.yaml", size=0, sha256=DIGEST), "the control"
 
@@ -120,7 +120,7 @@ def index(**changes):
     return Index(**fields | changes)
 
 
-def test_an_index_counts_shared_bytes_once():
+def test_an_index_round_trips_and_counts_shared_blobs_once():
     made = index()
     assert Index.model_validate_json(made.encode()) == made
     assert made.size == 3
@@ -130,18 +130,18 @@ def test_an_index_counts_shared_bytes_once():
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"tenants": ("team-ab",)}, "does not name"),
+        ({"tenants": ("team-ab",)}, "unlisted tenants"),
         ({"tenants": ("team-a", "../x")}, "can't name a tenant"),
         ({"stack": "../x"}, "can't name a stack"),
-        ({"objects": index().objects * 2}, "named twice"),
+        ({"objects": index().objects * 2}, "listed twice"),
     ],
 )
-def test_an_index_that_contradicts_itself_is_refused(changes, reason):
+def test_an_inconsistent_index_is_rejected(changes, reason):
     with pytest.raises(ValidationError, match=reason):
         index(**changes)
 
 
-def test_a_snapshots_name_holds_the_digest_of_its_index():
+def test_a_snapshot_id_contains_the_digest_of_its_index():
     made = index()
     name = snapshot_id(made.taken_at, made.encode())
     assert checked_id(name) == name

@@ -1,4 +1,4 @@
-"""Each cause reads differently, says what to do, and gives no secret away."""
+"""Each cause has its own message and fix, and reveals no secret."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -39,19 +39,19 @@ def refused(code: str, message: str = "", status: int = 400, **more) -> ClientEr
     return ClientError(answer, "PutObject")
 
 
-def told(error: Exception) -> StoreError:
+def store_error(error: Exception) -> StoreError:
     with pytest.raises(StoreError) as caught, translated_errors("write team-a/x"):
         raise error
     return caught.value
 
 
-def test_every_cause_but_the_unknown_has_words_of_its_own():
+def test_every_known_cause_has_its_own_message():
     assert set(EXPLANATIONS) == set(Cause) - {Cause.OTHER}
-    assert len({found.says for found in EXPLANATIONS.values()}) == len(EXPLANATIONS)
-    for cause, found in EXPLANATIONS.items():
-        assert found.cause is cause
-        assert cause is Cause.OBJECT_MISSING or found.fix, "says what to do"
-        assert not found.says.endswith("."), "the first line ends it"
+    assert len({each.summary for each in EXPLANATIONS.values()}) == len(EXPLANATIONS)
+    for cause, explanation in EXPLANATIONS.items():
+        assert explanation.cause is cause
+        assert cause is Cause.OBJECT_MISSING or explanation.fix, "says what to do"
+        assert not explanation.summary.endswith("."), "the first line adds the period"
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_every_cause_but_the_unknown_has_words_of_its_own():
         ("InternalError", "other"),
     ],
 )
-def test_a_code_has_its_cause(code, cause):
-    error = told(refused(code, "said the store"))
+def test_each_code_has_its_cause(code, cause):
+    error = store_error(refused(code, "said the store"))
     assert (error.cause, error.exit_code) == (cause, 1)
     assert error.what.startswith("Could not write team-a/x: ")
     assert code in error.why
@@ -99,20 +99,22 @@ def test_a_code_has_its_cause(code, cause):
         ),
     ],
 )
-def test_a_client_error_names_its_cause_and_store(error, cause):
-    found = told(error)
-    assert found.cause == cause
-    assert "?" not in str(found)
+def test_client_errors_name_the_store_but_not_the_request(error, cause):
+    result = store_error(error)
+    assert result.cause == cause
+    assert "?" not in str(result)
     if cause != "no-identity":
-        assert "://127.0.0.1:9:" in found.why
+        assert "://127.0.0.1:9:" in result.why
 
 
-def test_an_unknown_refusal_says_what_the_store_said():
-    assert told(refused("SomethingNew", "Out of luck.")).what == "Could not write team-a/x: Out of luck."
-    assert "did not say why" in told(refused("SomethingNew")).what
+def test_an_unknown_error_quotes_the_store():
+    assert (
+        store_error(refused("SomethingNew", "Out of luck.")).what == "Could not write team-a/x: Out of luck."
+    )
+    assert "the store gave no reason" in store_error(refused("SomethingNew")).what
 
 
-def test_a_damaged_record_is_told_from_other_internal_errors():
+def test_kinds_of_internal_errors_are_distinguished():
     message = "We encountered an internal error: cause(xlMetaV2.Load version(3), CRC mismatch, want 0x1)"
     assert cause_of("InternalError", message) is Cause.DAMAGED
     full = "We encountered an internal error: cause(no space left on device)"
@@ -120,16 +122,18 @@ def test_a_damaged_record_is_told_from_other_internal_errors():
     assert cause_of("InternalError", "We encountered an internal error.") is Cause.OTHER
 
 
-def test_a_head_has_the_code_of_its_header_or_status():
+def test_a_head_has_its_code_from_the_header_or_status():
     headers = {"x-minio-error-code": "NoSuchBucket"}
     bucket, plain = refused("404", headers=headers), refused("404")
     assert (error_code(bucket), is_missing(bucket)) == ("NoSuchBucket", False)
     assert (error_code(plain), is_missing(plain)) == ("404", True)
-    assert told(refused("403")).cause == "forbidden"
+    assert store_error(refused("403")).cause == "forbidden"
 
 
 def test_a_missing_bucket_is_named():
-    assert "the bucket models does not exist" in told(refused("NoSuchBucket", BucketName="models")).what
+    assert (
+        "the bucket models does not exist" in store_error(refused("NoSuchBucket", BucketName="models")).what
+    )
 
 
 @pytest.mark.parametrize(
@@ -140,9 +144,9 @@ def test_a_missing_bucket_is_named():
         (timedelta(seconds=30), ""),
     ],
 )
-def test_the_clocks_difference_is_told_where_it_is_known(off, text):
-    said = skew(format_datetime(NOW, usegmt=True), NOW + off)
-    assert said == (f"This machine's clock is {text} the store's." if text else "")
+def test_clock_skew_is_reported_if_known(off, text):
+    text_of_skew = skew(format_datetime(NOW, usegmt=True), NOW + off)
+    assert text_of_skew == (f"This machine's clock is {text} the store's." if text else "")
     assert skew("no date", NOW) == ""
     assert skew("", NOW) == ""
 
@@ -151,21 +155,27 @@ def test_the_clocks_difference_is_told_where_it_is_known(off, text):
     ("openssl", "why"),
     [
         ("certificate verify failed: certificate has expired (_ssl.c:1006)", "expired"),
-        ("certificate verify failed: self-signed certificate in certificate chain", "authority"),
-        ("certificate verify failed: unable to get local issuer certificate", "authority"),
+        (
+            "certificate verify failed: self-signed certificate in certificate chain",
+            "a CA that is not trusted",
+        ),
+        ("certificate verify failed: unable to get local issuer certificate", "a CA that is not trusted"),
         ("Hostname mismatch, certificate is not valid for 'store'.", "another name"),
         ("IP address mismatch, certificate is not valid for '127.0.0.1'.", "another address"),
-        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "speaks HTTP"),
+        ("[SSL: WRONG_VERSION_NUMBER] wrong version number", "uses HTTP"),
         ("something else", ""),
     ],
 )
-def test_a_refused_certificate_says_why(openssl, why):
+def test_a_rejected_certificate_has_a_reason(openssl, why):
     assert why in certificate_reason(openssl)
-    assert explain(Cause.CERTIFICATE).says in told(SSLError(endpoint_url="https://s", error=openssl)).what
+    assert (
+        explain(Cause.CERTIFICATE).summary
+        in store_error(SSLError(endpoint_url="https://s", error=openssl)).what
+    )
 
 
-def test_json_has_the_cause_of_a_store_error_alone(capsys):
-    console.show_error(told(refused("SlowDown")), as_json=True)
+def test_json_contains_the_cause_of_store_errors_only(capsys):
+    console.show_error(store_error(refused("SlowDown")), as_json=True)
     assert json.loads(capsys.readouterr().out)["cause"] == "busy"
     console.show_error(FailedError("No."), as_json=True)
     assert "cause" not in json.loads(capsys.readouterr().out)

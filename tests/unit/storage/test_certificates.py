@@ -1,4 +1,4 @@
-"""The store's authority and certificate: same inputs same bytes, and what a TLS library makes of them."""
+"""The store's CA and certificate: deterministic bytes, and TLS handshakes with them."""
 
 import socket
 import ssl
@@ -27,7 +27,7 @@ def _server(issued: StoreCertificate, folder: Path) -> ssl.SSLContext:
 
 
 def shake_hands(server: ssl.SSLContext, ca_certificates: str, host: str) -> str | None:
-    """Return the protocol that a client which trusts `ca_certificates` and calls `host` agrees on."""
+    """Return the protocol of a handshake of a client that trusts `ca_certificates` and connects to `host`."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
         def answer() -> None:
@@ -52,13 +52,13 @@ def shake_hands(server: ssl.SSLContext, ca_certificates: str, host: str) -> str 
             thread.join()
 
 
-def test_same_inputs_same_bytes():
+def test_the_same_inputs_give_the_same_bytes():
     assert issue(SECRET, 1, HOSTS) == issue(SECRET, 1, HOSTS)
 
 
 @settings(max_examples=25)
 @given(st.text(min_size=1, max_size=60), st.integers(1, 9), st.integers(1, 9))
-def test_another_secret_or_generation_shares_no_key(secret, one, other):
+def test_secrets_and_generations_share_no_key(secret, one, other):
     first, second = issue(secret, one, HOSTS), issue(secret, other, HOSTS)
     assert (first == second) is (one == other)
     assert (first.key == second.key) is (one == other)
@@ -75,33 +75,33 @@ def test_another_secret_or_generation_shares_no_key(secret, one, other):
         "127.0.0.1",
     ],
 )
-def test_a_handshake_succeeds_by_every_name(tmp_path, host):
+def test_a_handshake_succeeds_for_every_name(tmp_path, host):
     issued = issue(SECRET, 1, HOSTS)
     assert shake_hands(_server(issued, tmp_path), issued.ca_certificates, host) == "TLSv1.3"
 
 
 @pytest.mark.parametrize("host", ["minio.team-a", "example.org", "127.0.0.2"])
-def test_a_handshake_by_another_name_is_refused(tmp_path, host):
+def test_a_handshake_for_another_name_fails(tmp_path, host):
     issued = issue(SECRET, 1, HOSTS)
     with pytest.raises(ssl.SSLCertVerificationError, match=r"ismatch|not valid for"):
         shake_hands(_server(issued, tmp_path), issued.ca_certificates, host)
 
 
-def test_a_strangers_authority_is_refused(tmp_path):
+def test_a_certificate_of_another_ca_is_rejected(tmp_path):
     issued, stranger = issue(SECRET, 1, HOSTS), issue("another stack's secret", 1, HOSTS)
     with pytest.raises(ssl.SSLCertVerificationError, match=r"unable to get local issuer|self-signed"):
         shake_hands(_server(issued, tmp_path), stranger.ca_certificates, "minio")
 
 
-def test_the_authority_can_vouch_for_no_other_host(tmp_path):
-    """Who trusts it for the store does not trust it for the rest of the world."""
+def test_the_ca_is_constrained_to_the_stores_hosts(tmp_path):
+    """A client that trusts the CA does not trust it for other hosts."""
     narrow, wide = issue(SECRET, 1, HOSTS), issue(SECRET, 1, (*HOSTS, "example.org"))
     assert shake_hands(_server(wide, tmp_path), wide.ca_certificates, "example.org")
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree violation"):
         shake_hands(_server(wide, tmp_path), narrow.ca_certificates, "example.org")
 
 
-def test_the_next_certificate_is_trusted_in_advance(tmp_path):
+def test_clients_trust_this_and_the_next_generation(tmp_path):
     first, second, third = (issue(SECRET, generation, HOSTS) for generation in (1, 2, 3))
     assert shake_hands(_server(second, tmp_path), first.ca_certificates, "minio"), "nobody is interrupted"
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -111,7 +111,7 @@ def test_the_next_certificate_is_trusted_in_advance(tmp_path):
     assert shake_hands(_server(first, tmp_path), second.peers, "minio"), "servers restart one by one"
 
 
-def test_the_certificate_says_what_it_is_for():
+def test_the_certificate_has_its_key_usage():
     [certificate] = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).certificate.encode())
     authority = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).ca_certificates.encode())[0]
     certificate.verify_directly_issued_by(authority)
@@ -124,7 +124,7 @@ def test_the_certificate_says_what_it_is_for():
     assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
 
 
-def test_other_names_other_serial_number():
+def test_other_names_give_another_serial_number():
     serials = {
         x509.load_pem_x509_certificate(issue(SECRET, generation, hosts).certificate.encode()).serial_number
         for generation in (1, 2)
@@ -134,7 +134,7 @@ def test_other_names_other_serial_number():
     assert all(0 < serial < 1 << 159 for serial in serials)
 
 
-def test_the_key_is_masked_and_belongs_to_the_certificate():
+def test_the_key_is_masked_and_matches_the_certificate():
     issued = issue(SECRET, 1, HOSTS)
     assert "PRIVATE" not in repr(issued)
     key = load_pem_private_key(issued.key.get_secret_value().encode(), password=None)

@@ -1,4 +1,4 @@
-"""Keys, prefixes and URIs: they round trip, end where they should, and never meet another tenant's."""
+"""Keys, prefixes and URIs: they round trip and never overlap with another tenant's."""
 
 import pytest
 from hypothesis import assume, given
@@ -29,9 +29,7 @@ PATHS = st.text(min_size=1, max_size=30)
 
 
 @given(tenant=NAMES, model=NAMES, digest=DIGESTS, path=PATHS)
-def test_a_key_below_a_version_is_taken_apart_as_it_was_made(
-    tenant: str, model: str, digest: str, path: str
-) -> None:
+def test_a_version_key_round_trips(tenant: str, model: str, digest: str, path: str) -> None:
     key = version_prefix(tenant, model, digest) + path
     assert read_version_key(key) == VersionKey(tenant, model, digest, path)
     bucket, found = split_uri(f"s3://{BUCKETS.models}/{key}")
@@ -39,12 +37,12 @@ def test_a_key_below_a_version_is_taken_apart_as_it_was_made(
 
 
 @given(key=st.text("ab/.0", max_size=40))
-def test_no_other_key_is_taken_for_a_versions(key: str) -> None:
+def test_other_keys_are_not_version_keys(key: str) -> None:
     assert read_version_key(key) is None
 
 
 @given(tenant=NAMES, model=NAMES, alias=NAMES, number=st.integers(1, 10**HISTORY_DIGITS - 1))
-def test_aliases_and_log_are_below_their_model(tenant: str, model: str, alias: str, number: int) -> None:
+def test_alias_and_log_keys_are_not_version_keys(tenant: str, model: str, alias: str, number: int) -> None:
     for key in (alias_key(tenant, model, alias), history_key(tenant, model, number)):
         assert key.startswith(model_prefix(tenant, model))
         assert read_version_key(key) is None
@@ -53,13 +51,13 @@ def test_aliases_and_log_are_below_their_model(tenant: str, model: str, alias: s
 
 
 @given(numbers=st.lists(st.integers(1, 10**HISTORY_DIGITS - 1), min_size=2))
-def test_a_listing_of_the_log_is_in_its_order(numbers: list[int]) -> None:
+def test_log_keys_sort_by_number(numbers: list[int]) -> None:
     listed = sorted(history_key("team-a", "iris", number) for number in numbers)
     assert listed == [history_key("team-a", "iris", number) for number in sorted(numbers)]
 
 
 @given(one=NAMES, other=NAMES, model=NAMES, digest=DIGESTS)
-def test_no_prefix_of_a_tenant_covers_anothers_keys(one: str, other: str, model: str, digest: str) -> None:
+def test_no_prefix_of_a_tenant_matches_anothers_keys(one: str, other: str, model: str, digest: str) -> None:
     assume(one != other)
     for key in (version_prefix(other, model, digest), runs_prefix(other), tenant_prefix(other)):
         assert not key.startswith(tenant_prefix(one))
@@ -67,13 +65,13 @@ def test_no_prefix_of_a_tenant_covers_anothers_keys(one: str, other: str, model:
 
 
 @given(tenant=NAMES, tail=st.from_regex(r"[a-z0-9-]{1,5}", fullmatch=True), model=NAMES)
-def test_a_name_that_begins_like_the_tenants_lies_elsewhere(tenant: str, tail: str, model: str) -> None:
+def test_a_longer_tenant_name_has_another_prefix(tenant: str, tail: str, model: str) -> None:
     assert not f"{tenant}{tail}/{model}/".startswith(tenant_prefix(tenant))
     assert not f"{tenant_prefix(tenant)}{model}{tail}/".startswith(model_prefix(tenant, model))
 
 
 @given(tenant=NAMES)
-def test_uris_are_the_prefixes_without_their_slash(tenant: str) -> None:
+def test_uris_are_prefixes_without_the_slash(tenant: str) -> None:
     found = {
         split_uri(BUCKETS.pipeline_root(tenant) + "/"),
         split_uri(BUCKETS.models_uri(tenant) + "/"),
@@ -87,7 +85,7 @@ def test_uris_are_the_prefixes_without_their_slash(tenant: str) -> None:
 
 
 @given(name=st.text(max_size=45))
-def test_a_name_is_taken_only_if_it_is_a_plain_label(name: str) -> None:
+def test_only_valid_names_are_accepted(name: str) -> None:
     plain = (
         0 < len(name) <= 40
         and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
@@ -104,7 +102,7 @@ def test_a_name_is_taken_only_if_it_is_a_plain_label(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "a/b", "a\n", "A", "a_b", "a.b", "-a", "a-", "1a", "*", "a" * 41, "ä", "a\x00"]
 )
-def test_no_builder_takes_a_name_that_could_escape(name: str) -> None:
+def test_no_key_is_built_from_an_invalid_name(name: str) -> None:
     for build in (
         lambda: tenant_prefix(name),
         lambda: runs_prefix(name),
@@ -119,6 +117,6 @@ def test_no_builder_takes_a_name_that_could_escape(name: str) -> None:
 @pytest.mark.parametrize(
     "digest", ["", "a" * 63, "a" * 65, "A" * 64, "g" * 64, "../" + "a" * 61, "a" * 64 + "\n"]
 )
-def test_no_prefix_is_built_from_what_is_no_digest(digest: str) -> None:
+def test_no_prefix_is_built_from_an_invalid_digest(digest: str) -> None:
     with pytest.raises(UsageError, match="not a model digest"):
         version_prefix("team-a", "iris", digest)

@@ -25,13 +25,13 @@ def layout(nodes: int, drives: int = 1, console: int | None = None) -> MinioLayo
         (16, 2, "https://minio-{0...15}.minio-nodes.store.svc.cluster.local:9000/data{0...1}"),
     ],
 )
-def test_every_pod_is_told_every_drive(nodes, drives, said):
+def test_every_pod_gets_all_drives(nodes, drives, said):
     arguments = layout(nodes, drives).arguments()
     assert arguments[:2] == ["server", said]
     assert arguments[2:] == ["--address=:9000", "--certs-dir=/etc/minio"]
 
 
-def test_the_console_and_its_tokens_are_off():
+def test_without_the_console_tokens_are_off_too():
     assert layout(1).console_variables() == {"MINIO_BROWSER": "off", "MINIO_STS_DURATION": "1s"}
     assert layout(1).ports == {"s3": 9000}
     asked = layout(1, console=9001)
@@ -40,14 +40,14 @@ def test_the_console_and_its_tokens_are_off():
     assert "--console-address=:9001" in asked.arguments()
 
 
-def test_claims_are_named_as_a_stateful_set_names_them():
+def test_claims_have_the_names_of_the_stateful_set():
     assert layout(1).claims == ("data-minio-0",)
     assert layout(4).claims == ("data-minio-0", "data-minio-1", "data-minio-2", "data-minio-3")
     assert layout(1, 2).claims == ("data0-minio-0", "data1-minio-0")
     assert len(set(layout(16, 16).claims)) == 256
 
 
-def test_the_certificate_names_service_pods_and_outside():
+def test_the_certificate_hosts():
     hosts = layout(4).hosts(("https://store.example.org:9443", "https://127.0.0.1:1"))
     assert "minio.store.svc.cluster.local" in hosts
     assert "*.minio-nodes.store.svc.cluster.local" in hosts

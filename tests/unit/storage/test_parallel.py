@@ -1,4 +1,4 @@
-"""Work done several at a time: in order, at once, and ended by the first failure."""
+"""Parallel work: results in order, cancelled by the first failure."""
 
 import threading
 
@@ -7,7 +7,7 @@ import pytest
 from slipway.core.parallel import WORKERS, in_parallel
 
 
-def test_results_come_in_the_order_of_the_items() -> None:
+def test_results_are_in_order_and_work_runs_in_parallel() -> None:
     together = threading.Barrier(WORKERS, timeout=30)
 
     def work(number: int) -> int:
@@ -17,7 +17,7 @@ def test_results_come_in_the_order_of_the_items() -> None:
     assert in_parallel(work, range(WORKERS)) == [number * number for number in range(WORKERS)]
 
 
-def test_the_first_failure_ends_it() -> None:
+def test_the_first_failure_cancels_pending_work() -> None:
     begun: list[int] = []
 
     def work(number: int) -> None:

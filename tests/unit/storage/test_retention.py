@@ -1,4 +1,4 @@
-"""What a lifecycle takes away: rules as S3 gives them, and that nothing of ours ever takes a model."""
+"""Lifecycle rules in the S3 API's form: which objects expire, and that no rule of ours expires a model."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +21,7 @@ LATER = datetime(2099, 1, 1, tzinfo=UTC)
 
 
 @given(tenant=NAMES, model=NAMES, alias=NAMES, digest=DIGESTS, days=DAYS)
-def test_no_rule_of_ours_takes_a_model_an_alias_or_the_log(
+def test_no_rule_of_ours_expires_models_aliases_or_the_log(
     tenant: str, model: str, alias: str, digest: str, days: int
 ) -> None:
     assert rules_of(BUCKETS, days)[BUCKETS.models] == ()
@@ -33,7 +33,7 @@ def test_no_rule_of_ours_takes_a_model_an_alias_or_the_log(
 
 
 @given(tenant=NAMES, days=DAYS)
-def test_every_run_expires_and_current_data_never_does(tenant: str, days: int) -> None:
+def test_runs_expire_and_current_data_does_not(tenant: str, days: int) -> None:
     rules = {
         bucket: [_as_s3(rule) for rule in lifecycle(bucket, BUCKETS, days)]
         for bucket in rules_of(BUCKETS, days)
@@ -90,7 +90,7 @@ def _as_s3(rule: dict[str, Any]) -> dict[str, Any]:
         {"Transition": {"Days": 1, "StorageClass": "DEEP_ARCHIVE"}},
     ],
 )
-def test_a_rule_that_may_take_it_counts(scope: dict[str, Any], action: dict[str, Any]) -> None:
+def test_a_rule_that_may_expire_it_is_found(scope: dict[str, Any], action: dict[str, Any]) -> None:
     rule = {"ID": "tidy", "Status": "Enabled"} | scope | action
     assert expiring_rule([rule], VERSION) == "tidy"
     assert expiring_rule([rule | {"Status": "Disabled"}], VERSION) is None
@@ -99,7 +99,7 @@ def test_a_rule_that_may_take_it_counts(scope: dict[str, Any], action: dict[str,
 
 
 @pytest.mark.parametrize("prefix", ["team-ab/", "team-a/iris-2", "team-a/other/", "x", VERSION[:-2] + "b"])
-def test_a_rule_of_another_prefix_does_not(prefix: str) -> None:
+def test_a_rule_of_another_prefix_is_ignored(prefix: str) -> None:
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": prefix}, "Expiration": {"Days": 1}}
     assert expiring_rule([rule], VERSION) is None
 
@@ -114,19 +114,19 @@ def test_a_rule_of_another_prefix_does_not(prefix: str) -> None:
         {},
     ],
 )
-def test_a_rule_that_takes_no_current_object_does_not(action: dict[str, Any]) -> None:
+def test_a_rule_that_keeps_current_objects_is_ignored(action: dict[str, Any]) -> None:
     assert (
         expiring_rule([{"ID": "x", "Status": "Enabled", "Filter": {"Prefix": ""}} | action], VERSION) is None
     )
 
 
-def test_a_rule_without_an_id_is_named_by_its_prefix() -> None:
+def test_a_rule_without_an_id_is_described_by_its_prefix() -> None:
     rule = {"Status": "Enabled", "Filter": {"Prefix": "team-a/"}, "Expiration": {"Days": 1}}
     assert expiring_rule([rule], VERSION) == "of prefix 'team-a/'"
 
 
 @given(covered=KEYS, key=KEYS, asked=st.integers(0, 8))
-def test_a_covered_key_is_found_by_any_prefix_of_it(covered: str, key: str, asked: int) -> None:
+def test_a_rule_is_found_by_any_prefix_of_a_covered_key(covered: str, key: str, asked: int) -> None:
     rule = {"ID": "x", "Status": "Enabled", "Filter": {"Prefix": covered}, "Expiration": {"Days": 1}}
     assert (expiring_rule([rule], key) is not None) == (key.startswith(covered) or covered.startswith(key))
     taken = covered + key

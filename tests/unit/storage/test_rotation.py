@@ -1,8 +1,7 @@
-"""Rotation as a state machine: stopped anywhere and called again, it ends with one valid generation.
+"""Rotation as a state machine: killed anywhere and rerun, it ends with one valid generation.
 
-The model is a world that looks at itself at every moment: the Secrets, the predictors and the runs each
-hold a generation, and the store knows some. A step may be cut off before, in the middle of, or after its
-effect, as a kill does.
+The model checks its invariants at every moment: the Secrets, the predictors and the runs each use a
+generation, and the store knows some. A step may be killed before, during or after its effect.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from storage.settings import StoreTenant
 
 
 class KilledError(Exception):
-    """The process is gone."""
+    """The process was killed."""
 
 
 @dataclass
@@ -30,15 +29,15 @@ class World:
     predictors: list[int] = field(default_factory=lambda: [1, 1])
     runs: list[int] = field(default_factory=lambda: [1])
     own: dict[str, int] = field(default_factory=lambda: {"mine": 1})
-    """Service accounts that users made, and the generation of their makers."""
+    """Service accounts that users created, and the generation of these users."""
 
     moments_left: int = 10_000
     proven_dead: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
 
     def moment(self) -> None:
-        """Look at the world, then perhaps be killed."""
-        held = {self.secrets, *self.predictors, *self.runs}
-        assert held <= self.known, f"{held} are held, the store knows {self.known}"
+        """Check the invariants, then possibly kill the process."""
+        used = {self.secrets, *self.predictors, *self.runs}
+        assert used <= self.known, f"{used} are used, the store knows {self.known}"
         self.moments_left -= 1
         if self.moments_left < 0:
             raise KilledError
@@ -54,7 +53,7 @@ class World:
         self.moment()
 
     def bring_up(self) -> None:
-        """The store first, then the Secrets, as the program orders them."""
+        """Update the store first, then the Secrets, like the Pulumi program."""
         tenant = StoreTenant(
             name="team-a",
             key_generation=self.file.generation,
@@ -81,7 +80,7 @@ class World:
         self.runs = [self.secrets]
         self.moment()
 
-    def prove_valid(self, generation: int) -> None:
+    def verify_valid(self, generation: int) -> None:
         self.moment()
         assert generation in self.known
 
@@ -89,7 +88,7 @@ class World:
         self.moment()
         return tuple(name for name, maker in self.own.items() if maker == generation)
 
-    def prove_dead(self, generation: int, accounts: tuple[str, ...]) -> None:
+    def verify_revoked(self, generation: int, accounts: tuple[str, ...]) -> None:
         self.moment()
         assert generation not in self.known
         assert not set(accounts) & set(self.own)
@@ -97,7 +96,7 @@ class World:
 
 
 def run_until_done(world: World, kills: list[int]) -> Rotated:
-    """Call again after each kill; the last call lives."""
+    """Rerun after each kill; the last call is not killed."""
     for moments in kills:
         world.moments_left = moments
         try:
@@ -109,10 +108,10 @@ def run_until_done(world: World, kills: list[int]) -> Rotated:
 
 
 @given(st.lists(st.integers(0, 30), max_size=8))
-def test_a_rerun_ends_with_one_valid_generation(kills: list[int]) -> None:
+def test_a_rerun_after_any_kill_leaves_one_valid_generation(kills: list[int]) -> None:
     world = World()
     done = run_until_done(world, kills)
-    # A call that was killed after its last write had finished; the next one began anew.
+    # A call that was killed after its last write had finished; the next one started a new rotation.
     assert world.file == KeyState(done.generation)
     assert world.known == {done.generation}
     assert {world.secrets, *world.predictors, *world.runs} == {done.generation}
@@ -127,7 +126,7 @@ def moments_of_a_rotation() -> int:
 
 
 @pytest.mark.parametrize("moment", range(moments_of_a_rotation()))
-def test_one_kill_at_each_moment_costs_one_rerun(moment: int) -> None:
+def test_one_kill_needs_one_rerun_and_no_extra_generation(moment: int) -> None:
     world = World(moments_left=moment)
     with pytest.raises(KilledError):
         rotate(world)
@@ -138,16 +137,16 @@ def test_one_kill_at_each_moment_costs_one_rerun(moment: int) -> None:
     assert world.known == {done.generation}
 
 
-def test_it_says_whether_it_goes_on_and_what_died() -> None:
+def test_the_result_says_continued_and_revoked_accounts() -> None:
     world, said = World(), []
     assert rotate(world, said.append) == Rotated(2, continued=False, accounts=("mine",))
-    assert said[0] == "beginning: generation 2 beside 1"
+    assert said[0] == "beginning: generation 2 in addition to 1"
     world = World(file=KeyState(2, Phase.OVERLAP))
     assert rotate(world, said.append).continued
     assert said[-1] == "continuing: generation 2, overlap"
 
 
-def test_while_something_holds_the_old_key_the_old_key_lives() -> None:
+def test_a_key_in_use_stays_valid() -> None:
     class Stuck(World):
         def move(self, state: KeyState) -> None:
             raise FailedError("A predictor did not come up.")
@@ -159,7 +158,7 @@ def test_while_something_holds_the_old_key_the_old_key_lives() -> None:
         assert (world.file, world.known) == (KeyState(2, Phase.OVERLAP), {1, 2})
 
 
-def test_the_store_has_both_generations_while_they_overlap() -> None:
+def test_both_generations_are_valid_only_during_overlap() -> None:
     assert StoreTenant(name="a", key_generation=3, former_keys=True).generations == (3, 2)
     assert StoreTenant(name="a", key_generation=3).generations == (3,)
     assert StoreTenant(name="a", former_keys=True).generations == (1,)

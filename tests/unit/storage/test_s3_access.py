@@ -1,4 +1,4 @@
-"""Who may do what in a store on AWS, and what nobody may."""
+"""Permissions in a store on AWS."""
 
 import json
 
@@ -39,7 +39,7 @@ ACTIONS = (
 )
 
 
-def test_only_a_refusal_names_everybody(engine: AwsEngine) -> None:
+def test_only_denials_apply_to_everyone(engine: AwsEngine) -> None:
     for name, document in documents(engine).items():
         for statement in document["Statement"]:
             assert statement.get("Principal") != "*" or statement["Effect"] == "Deny", name
@@ -64,7 +64,7 @@ _KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
         ({"s3:x-amz-server-side-encryption": "aws:kms", _KEY_HEADER: f"{KEY}-of-another"}, True),
     ],
 )
-def test_a_bucket_refuses_plain_http_old_tls_and_another_key(
+def test_a_bucket_denies_plain_http_old_tls_and_other_keys(
     engine: AwsEngine, said: dict[str, str], refused: bool
 ) -> None:
     document = documents(engine)["store-models-policy"]
@@ -72,7 +72,7 @@ def test_a_bucket_refuses_plain_http_old_tls_and_another_key(
 
 
 @given(mine=NAMES, theirs=NAMES, role=st.sampled_from(list(StoreRole)), key=KEYS)
-def test_a_role_reaches_its_tenant_and_no_other(mine: str, theirs: str, role: StoreRole, key: str) -> None:
+def test_a_role_has_access_only_to_its_tenant(mine: str, theirs: str, role: StoreRole, key: str) -> None:
     assume(mine != theirs)
     document = aws.role_policy(mine, role, BUCKETS, region=REGION, kms_key_arn=KEY)
     for bucket in PURPOSES.values():
@@ -85,7 +85,7 @@ def test_a_role_reaches_its_tenant_and_no_other(mine: str, theirs: str, role: St
 
 
 @given(tenant=NAMES, role=st.sampled_from(list(StoreRole)), key=KEYS)
-def test_iam_says_the_same_as_minio(tenant: str, role: StoreRole, key: str) -> None:
+def test_iam_and_minio_policies_grant_the_same(tenant: str, role: StoreRole, key: str) -> None:
     in_iam = aws.role_policy(tenant, role, BUCKETS, region=REGION, kms_key_arn=KEY)
     in_minio = policy(tenant, role, BUCKETS)
     for bucket in PURPOSES.values():
@@ -114,7 +114,7 @@ def test_iam_says_the_same_as_minio(tenant: str, role: StoreRole, key: str) -> N
         (StoreRole.SERVER, BUCKETS.data, set()),
     ],
 )
-def test_the_key_is_used_through_s3_as_the_role_may(role: StoreRole, bucket: str, uses: set[str]) -> None:
+def test_the_kms_key_is_usable_only_through_s3(role: StoreRole, bucket: str, uses: set[str]) -> None:
     document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
     s3_alone = {
         "kms:ViaService": f"s3.{REGION}.amazonaws.com",
@@ -126,7 +126,7 @@ def test_the_key_is_used_through_s3_as_the_role_may(role: StoreRole, bucket: str
         assert not [each for each in actions if decision([document], each, KEY, context) != "none"]
 
 
-def test_every_action_is_one_of_iam() -> None:
+def test_every_action_exists_in_iam() -> None:
     known = {
         "kms:Decrypt",
         "kms:GenerateDataKey",
@@ -143,9 +143,9 @@ def test_every_action_is_one_of_iam() -> None:
         assert len(json.dumps(document)) < 10_240, "IAM takes no longer one"
 
 
-def test_exactly_the_tenants_accounts_take_their_roles(engine: AwsEngine) -> None:
+def test_only_the_tenants_service_accounts_assume_roles(engine: AwsEngine) -> None:
     trusted = {}
-    for made in engine.of("StoreRole"):
+    for made in engine.of("Role"):
         [statement] = json.loads(made.inputs["assumeRolePolicy"])["Statement"]
         assert statement["Principal"] == {"Federated": IRSA["provider_arn"]}
         assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity"]
@@ -157,17 +157,17 @@ def test_exactly_the_tenants_accounts_take_their_roles(engine: AwsEngine) -> Non
         for tenant in ("team-a", "team-ab")
         for role, account in ACCOUNTS.items()
     }
-    names = [made.inputs["name"] for made in engine.of("StoreRole")]
+    names = [made.inputs["name"] for made in engine.of("Role")]
     assert len(set(names)) == len(names)
 
 
-def test_people_take_the_roles_that_they_are_given() -> None:
+def test_people_can_assume_their_declared_roles() -> None:
     people = [{"tenant": "team-a", "role": "promoter", "principal": CI}]
     engine, _ = deploy(people=people)
     extra = inputs(engine, "store-team-a-promoter-role")
     [statement] = json.loads(extra["assumeRolePolicy"])["Statement"]
     assert (statement["Principal"], statement["Action"]) == ({"AWS": [CI]}, ["sts:AssumeRole"])
-    assert len(engine.of("StoreRole")) == 7
+    assert len(engine.of("Role")) == 7
     shared, _ = deploy(people=[{"tenant": "team-a", "role": "editor", "principal": CI}])
     trust = json.loads(inputs(shared, "store-team-a-editor-role")["assumeRolePolicy"])["Statement"]
     assert [[*each["Principal"]] for each in trust] == [["Federated"], ["AWS"]]
@@ -177,11 +177,11 @@ def test_people_take_the_roles_that_they_are_given() -> None:
     tenant=st.from_regex(r"[a-z]([a-z0-9-]{0,38}[a-z0-9])?", fullmatch=True),
     role=st.sampled_from(list(StoreRole)),
 )
-def test_a_role_has_a_name_that_iam_takes(tenant: str, role: StoreRole) -> None:
+def test_role_names_are_valid_in_iam(tenant: str, role: StoreRole) -> None:
     assert len(aws.role_name(tenant, role, BUCKETS)) <= 64
 
 
-def test_with_irsa_the_account_carries_its_role(built: tuple[AwsEngine, s3.S3Store]) -> None:
+def test_with_irsa_the_service_account_has_an_annotation(built: tuple[AwsEngine, s3.S3Store]) -> None:
     store = built[1].handle
     carried = store.credentials.annotations(TENANTS[0], StoreRole.SERVER)
     assert set(carried) == {"eks.amazonaws.com/role-arn"}
@@ -192,7 +192,7 @@ def test_with_irsa_the_account_carries_its_role(built: tuple[AwsEngine, s3.S3Sto
     assert (store.namespace, store.ca_certificate, store.identity_agent) == (None, None, None)
 
 
-def test_with_pod_identity_an_association_gives_the_role() -> None:
+def test_with_pod_identity_an_association_assigns_the_role() -> None:
     engine, store = deploy(identity=POD_IDENTITY)
     association = inputs(engine, "store-team-a-server-association")
     assert association == {
@@ -224,8 +224,8 @@ OWN_ACCESS = (
 
 @pytest.mark.parametrize("role", StoreRole)
 @pytest.mark.parametrize("action", OWN_ACCESS)
-def test_no_role_changes_its_own_access(role: StoreRole, action: str) -> None:
-    """Not even where somebody attaches another policy to it."""
+def test_no_role_can_change_its_own_access(role: StoreRole, action: str) -> None:
+    """The denial also holds if another policy is attached."""
     document = aws.role_policy("team-a", role, BUCKETS, region=REGION, kms_key_arn=KEY)
     for resource in ("*", "arn:aws:iam::111122223333:role/slipway-team-a-promoter"):
         assert decision([document, EVERYTHING], action, resource, {}) == "deny"
@@ -234,9 +234,9 @@ def test_no_role_changes_its_own_access(role: StoreRole, action: str) -> None:
     assert decision([document], *read) == "allow", "the control"
 
 
-def test_the_denials_are_no_condition_of_taking_a_role(engine: AwsEngine) -> None:
-    """Web identity is asked for without credentials; who may have it, the trust policy says."""
-    for made in engine.of("StoreRole"):
+def test_denials_do_not_prevent_assuming_a_role(engine: AwsEngine) -> None:
+    """AssumeRoleWithWebIdentity needs no credentials; only the trust policy governs it."""
+    for made in engine.of("Role"):
         trust = json.loads(made.inputs["assumeRolePolicy"])
         assert [statement["Effect"] for statement in trust["Statement"]] == ["Allow"]
         assert [statement["Action"] for statement in trust["Statement"]] == [

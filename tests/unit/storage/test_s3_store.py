@@ -1,4 +1,4 @@
-"""The store on AWS under the recording engine: what is made, and that a server of its API takes it."""
+"""The store on AWS under the recording engine, and its documents against moto."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ from support.s3_store import (
 
 
 @pytest.mark.parametrize(("purpose", "name"), PURPOSES.items())
-def test_every_bucket_is_shut_encrypted_and_versioned(engine: AwsEngine, purpose: str, name: str) -> None:
+def test_every_bucket_is_private_encrypted_and_versioned(engine: AwsEngine, purpose: str, name: str) -> None:
     assert inputs(engine, f"store-{purpose}")["bucket"] == name
     assert inputs(engine, f"store-{purpose}")["forceDestroy"] is False
     shut = inputs(engine, f"store-{purpose}-public-access")
@@ -47,7 +47,7 @@ def test_every_bucket_is_shut_encrypted_and_versioned(engine: AwsEngine, purpose
     }
 
 
-def test_runs_expire_and_models_never(engine: AwsEngine) -> None:
+def test_lifecycle_rules_of_each_bucket(engine: AwsEngine) -> None:
     rules = {
         purpose: {rule["id"]: rule for rule in inputs(engine, f"store-{purpose}-lifecycle")["rules"]}
         for purpose in PURPOSES
@@ -63,7 +63,7 @@ def test_runs_expire_and_models_never(engine: AwsEngine) -> None:
 
 
 @pytest.mark.parametrize("protect", [True, False])
-def test_models_data_and_the_key_outlive_a_destroy(monkeypatch: pytest.MonkeyPatch, protect: bool) -> None:
+def test_models_data_and_the_key_are_protected(monkeypatch: pytest.MonkeyPatch, protect: bool) -> None:
     kept: dict[str, bool] = {}
     register = mocks.MockMonitor.RegisterResource
 
@@ -78,7 +78,7 @@ def test_models_data_and_the_key_outlive_a_destroy(monkeypatch: pytest.MonkeyPat
     assert kept == {"store-key": protect, "store-models": protect, "store-data": protect} | lost
 
 
-def test_a_key_of_the_operators_own_is_used_and_none_is_made() -> None:
+def test_the_operators_kms_key_is_used() -> None:
     own = f"arn:aws:kms:{REGION}:111122223333:key/own"
     engine, _ = deploy(kms_key_arn=own)
     assert not engine.of("Key")
@@ -87,13 +87,13 @@ def test_a_key_of_the_operators_own_is_used_and_none_is_made() -> None:
     assert own in inputs(engine, "store-team-a-server-rights")["policy"]
 
 
-def test_a_made_key_is_rotated_and_can_be_saved(engine: AwsEngine) -> None:
+def test_a_created_kms_key_rotates_and_has_a_deletion_window(engine: AwsEngine) -> None:
     key = inputs(engine, "store-key")
     assert (key["enableKeyRotation"], key["deletionWindowInDays"]) == (True, 30)
     assert inputs(engine, "store-key-alias")["targetKeyId"] == "made"
 
 
-def test_china_has_its_own_names() -> None:
+def test_china_has_its_own_partition() -> None:
     engine, store = deploy(region="cn-north-1")
     assert store.handle.endpoint == "https://s3.cn-north-1.amazonaws.com.cn"
     for name, document in documents(engine).items():
@@ -101,12 +101,12 @@ def test_china_has_its_own_names() -> None:
     assert '"arn:aws-cn:s3:::x-models"' in inputs(engine, "store-models-policy")["policy"]
 
 
-def test_no_secret_is_given_to_anything(engine: AwsEngine) -> None:
+def test_no_resource_contains_a_secret(engine: AwsEngine) -> None:
     for made in engine.made:
         assert "[secret]" not in secrets_masked(made.inputs), made.name
 
 
-def test_only_a_stack_with_a_store_on_aws_loads_the_provider() -> None:
+def test_only_stacks_on_aws_import_the_provider() -> None:
     ask = "import sys; import infra.program; print('pulumi_aws' in sys.modules)"
     for also, loaded in (("", "False"), ("; import infra.stores.s3", "True")):
         code = ask.replace("; print", f"{also}; print")
@@ -117,7 +117,7 @@ def test_only_a_stack_with_a_store_on_aws_loads_the_provider() -> None:
 
 
 def _api(value: Any) -> Any:
-    """Put a recorded document into the words of the S3 API."""
+    """Convert a recorded document to the S3 API's form."""
     if isinstance(value, dict):
         return {key[0].upper() + key[1:]: _api(each) for key, each in value.items()}
     if isinstance(value, list):
@@ -125,8 +125,8 @@ def _api(value: Any) -> Any:
     return int(value) if isinstance(value, float) else value  # the engine's wire knows one kind of number
 
 
-def test_a_server_of_the_api_takes_every_document(engine: AwsEngine, tmp_path: Path) -> None:
-    """moto checks the form of documents, and keeps them; it is not AWS, and enforces none of this."""
+def test_moto_accepts_every_document(engine: AwsEngine, tmp_path: Path) -> None:
+    """moto validates and stores documents, but does not enforce them."""
     with running_moto(tmp_path) as moto:
         access = {
             "endpoint_url": moto.url,

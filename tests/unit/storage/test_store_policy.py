@@ -1,4 +1,4 @@
-"""The policies, read by an evaluator of their own: what they allow, and that nothing else is allowed."""
+"""The policies, evaluated by a small evaluator: what they allow, and that they allow nothing else."""
 
 import fnmatch
 from typing import Any
@@ -50,7 +50,7 @@ def _like(value: str, pattern: str) -> bool:
 
 
 @given(mine=TENANTS, theirs=TENANTS, role=ROLES, key=KEYS)
-def test_no_role_reaches_another_tenants_objects(mine: str, theirs: str, role: StoreRole, key: str) -> None:
+def test_no_role_has_access_to_another_tenant(mine: str, theirs: str, role: StoreRole, key: str) -> None:
     assume(mine != theirs)
     document = policy(mine, role, BUCKETS)
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
@@ -60,9 +60,7 @@ def test_no_role_reaches_another_tenants_objects(mine: str, theirs: str, role: S
 
 
 @given(tenant=TENANTS, role=ROLES, tail=st.from_regex(r"[a-z0-9-]{1,5}", fullmatch=True), key=KEYS)
-def test_a_name_that_begins_like_the_tenants_is_another_tenant(
-    tenant: str, role: StoreRole, tail: str, key: str
-) -> None:
+def test_a_longer_tenant_name_is_another_tenant(tenant: str, role: StoreRole, tail: str, key: str) -> None:
     document = policy(tenant, role, BUCKETS)
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
         assert not allows(document, "s3:GetObject", bucket, f"{tenant}{tail}/runs/{key}")
@@ -71,7 +69,7 @@ def test_a_name_that_begins_like_the_tenants_is_another_tenant(
 
 
 @given(tenant=TENANTS, role=ROLES, prefix=st.sampled_from(["", "/", "t", "team"]))
-def test_no_listing_reaches_above_the_tenants_prefix(tenant: str, role: StoreRole, prefix: str) -> None:
+def test_no_role_lists_outside_the_tenants_prefix(tenant: str, role: StoreRole, prefix: str) -> None:
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
         assert not allows(policy(tenant, role, BUCKETS), "s3:ListBucket", bucket, prefix=prefix)
 
@@ -82,7 +80,7 @@ def test_no_listing_reaches_above_the_tenants_prefix(tenant: str, role: StoreRol
     bucket=st.text("abcdefghijklmnopqrstuvwxyz-", min_size=3, max_size=20),
     key=KEYS,
 )
-def test_no_other_bucket_is_touched(tenant: str, role: StoreRole, bucket: str, key: str) -> None:
+def test_no_other_bucket_is_accessible(tenant: str, role: StoreRole, bucket: str, key: str) -> None:
     assume(bucket not in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data))
     document = policy(tenant, role, BUCKETS)
     for action in (*OBJECT_ACTIONS, *BUCKET_ACTIONS):
@@ -105,23 +103,21 @@ def test_no_other_bucket_is_touched(tenant: str, role: StoreRole, bucket: str, k
         (StoreRole.EDITOR, BUCKETS.data, "team-a/iris.csv", {"get", "put", "delete"}),
     ],
 )
-def test_each_role_may_do_exactly_this(role: StoreRole, bucket: str, key: str, allowed: set[str]) -> None:
+def test_permissions_of_each_role(role: StoreRole, bucket: str, key: str, allowed: set[str]) -> None:
     document = policy("team-a", role, BUCKETS)
     verbs = {"get": "s3:GetObject", "put": "s3:PutObject", "delete": "s3:DeleteObject"}
     assert {verb for verb, action in verbs.items() if allows(document, action, bucket, key)} == allowed
     assert allows(document, "s3:ListBucket", bucket, prefix=key) == bool(allowed)
 
 
-def test_a_wildcard_is_no_tenant() -> None:
+def test_a_wildcard_is_not_a_tenant_name() -> None:
     for name in ("*", "team-?", "a/b", ""):
         with pytest.raises(UsageError):
             policy(name, StoreRole.RUNNER, BUCKETS)
 
 
 @given(one=st.tuples(TENANTS, ROLES), other=st.tuples(TENANTS, ROLES))
-def test_policies_of_two_keys_never_share_a_name(
-    one: tuple[str, StoreRole], other: tuple[str, StoreRole]
-) -> None:
+def test_policy_names_are_unique(one: tuple[str, StoreRole], other: tuple[str, StoreRole]) -> None:
     assume(one != other)
     assert policy_name(*one) != policy_name(*other)
 
@@ -131,9 +127,7 @@ DIGESTS = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
 
 
 @given(tenant=TENANTS, role=ROLES, key=KEYS)
-def test_runs_write_runs_people_write_data_and_nobody_else_does(
-    tenant: str, role: StoreRole, key: str
-) -> None:
+def test_only_runners_write_runs_and_editors_write_data(tenant: str, role: StoreRole, key: str) -> None:
     document = policy(tenant, role, BUCKETS)
     for action in WRITING:
         in_runs = role is StoreRole.RUNNER and action != "s3:DeleteObjectVersion"
@@ -143,7 +137,7 @@ def test_runs_write_runs_people_write_data_and_nobody_else_does(
 
 
 @given(tenant=TENANTS, model=TENANTS, alias=TENANTS, role=ROLES, digest=DIGESTS, number=st.integers(1, 10**7))
-def test_promotion_alone_writes_models(
+def test_only_promotion_writes_models_and_no_role_deletes_logs(
     tenant: str, model: str, alias: str, role: StoreRole, digest: str, number: int
 ) -> None:
     document = policy(tenant, role, BUCKETS)
@@ -164,7 +158,7 @@ def test_promotion_alone_writes_models(
         (StoreRole.COLLECTOR, BUCKETS.models, alias_key("team-a", "iris", "champion")),
     ],
 )
-def test_who_may_hide_an_object_is_denied_its_versions(role: StoreRole, bucket: str, key: str) -> None:
+def test_deleting_an_object_never_deletes_its_versions(role: StoreRole, bucket: str, key: str) -> None:
     document = policy("team-a", role, BUCKETS)
     assert allows(document, "s3:DeleteObject", bucket, key)
     denied = [each["Action"] for each in document["Statement"] if each["Effect"] == "Deny"]
@@ -181,7 +175,7 @@ USER, TOKEN = ({"aws:principaltype": kind} for kind in ("User", "AssumedRole"))
 
 @pytest.mark.parametrize("role", StoreRole)
 @pytest.mark.parametrize("action", ADMINISTRATION)
-def test_every_key_is_denied_administration_by_name(role: StoreRole, action: str) -> None:
+def test_every_key_is_denied_administration(role: StoreRole, action: str) -> None:
     granted, whole = (make("team-a", role, BUCKETS) for make in (policy, minio_policy))
     for resource in ("", f"arn:aws:s3:::{BUCKETS.models}/team-a/x"):
         assert decision([whole], action, resource, USER) == "deny"
@@ -189,7 +183,7 @@ def test_every_key_is_denied_administration_by_name(role: StoreRole, action: str
 
 
 @given(tenant=TENANTS, role=ROLES, key=KEYS)
-def test_denials_take_everything_from_tokens_alone(tenant: str, role: StoreRole, key: str) -> None:
+def test_denials_affect_tokens_and_not_the_key(tenant: str, role: StoreRole, key: str) -> None:
     granted, whole = (make(tenant, role, BUCKETS) for make in (policy, minio_policy))
     prefix = {"s3:prefix": f"{tenant}/runs/{key}"}
     for bucket in (BUCKETS.artifacts, BUCKETS.models, BUCKETS.data):
@@ -205,7 +199,7 @@ def test_denials_take_everything_from_tokens_alone(tenant: str, role: StoreRole,
 
 
 @pytest.mark.parametrize("role", StoreRole)
-def test_the_account_information_names_no_bucket(role: StoreRole) -> None:
+def test_account_information_lists_no_bucket(role: StoreRole) -> None:
     document = minio_policy("team-a", role, BUCKETS)
     arn = f"arn:aws:s3:::{BUCKETS.models}"
     for action in ("s3:GetBucketLocation", "s3:ListBucket", "s3:PutObject"):

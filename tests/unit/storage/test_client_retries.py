@@ -1,4 +1,4 @@
-"""How long a client waits for a store that is away, as one on a single node is while it restarts."""
+"""How long a client retries an unavailable store, such as one that restarts."""
 
 import socket
 import threading
@@ -32,7 +32,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 @contextmanager
 def hanging_up() -> Iterator[int]:
-    """Listen on a port and close every connection, as what stands before a store that is away may do."""
+    """Listen on a port and close every connection, as a proxy before an unavailable store may do."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def close_all() -> None:
@@ -49,7 +49,7 @@ def hanging_up() -> Iterator[int]:
             thread.join()
 
 
-def told(endpoint: str) -> StoreError:
+def store_error(endpoint: str) -> StoreError:
     client = open_store(StoreAccess(endpoint=endpoint, region="us-east-1", key=KEY))
     with pytest.raises(StoreError) as raised, translated_errors("list the models"):
         client.list_objects_v2(Bucket="models")
@@ -57,19 +57,19 @@ def told(endpoint: str) -> StoreError:
     return raised.value
 
 
-def test_a_client_waits_for_a_store_that_refuses_connections(slept: list[float]) -> None:
-    assert told(f"http://127.0.0.1:{free_port()}").cause is Cause.UNREACHABLE
+def test_a_client_retries_refused_connections(slept: list[float]) -> None:
+    assert store_error(f"http://127.0.0.1:{free_port()}").cause is Cause.UNREACHABLE
     assert slept == PAUSES
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_client_waits_where_connections_end(slept: list[float], scheme: str) -> None:
+def test_a_client_retries_closed_connections(slept: list[float], scheme: str) -> None:
     with hanging_up() as port:
-        assert told(f"{scheme}://127.0.0.1:{port}").cause is Cause.CUT
+        assert store_error(f"{scheme}://127.0.0.1:{port}").cause is Cause.CUT
     assert slept == PAUSES
 
 
-def test_a_transfer_waits_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transfer_uses_the_same_delays(monkeypatch: pytest.MonkeyPatch) -> None:
     options: dict[str, Any] = {}
     monkeypatch.setattr(crt.s3, "S3Client", options.update)
     access = StoreAccess(endpoint="http://127.0.0.1:9000", region="us-east-1", key=KEY)
@@ -80,7 +80,7 @@ def test_a_transfer_waits_as_long(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [retry.backoff_scale_factor_ms / 1000 * 2**n for n in range(retry.max_retries)] == PAUSES
 
 
-def test_a_client_that_may_not_wait_does_not(slept: list[float]) -> None:
+def test_a_client_without_retries_fails_at_once(slept: list[float]) -> None:
     client = open_store(
         StoreAccess(endpoint=f"http://127.0.0.1:{free_port()}", region="us-east-1", key=KEY), retries=0
     )

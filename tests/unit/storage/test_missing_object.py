@@ -1,4 +1,4 @@
-"""On AWS a missing object looks forbidden to who may not list it all; a listing of its key tells."""
+"""Missing and forbidden objects on AWS, distinguished by a listing of the key."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 from support.moto_server import running_moto
 
-from storage.missing_object import tell_missing
+from storage.missing_object import distinguish_missing
 
 DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
@@ -21,7 +21,7 @@ class _Raw:
 
 
 def deny(operation: str, client: Any) -> None:
-    """Answer as AWS does: 403, whether the object is there or not."""
+    """Answer like AWS: 403, whether the object exists or not."""
 
     def answer(request: Any, **_: object) -> AWSResponse:
         return AWSResponse(request.url, 403, {"content-length": str(len(DENIED))}, _Raw())
@@ -51,18 +51,20 @@ def code(call: Any, **arguments: str) -> str:
     return str(caught.value.response["Error"]["Code"])
 
 
-def test_missing_and_forbidden_are_told_apart(client: Any) -> None:
+def test_missing_and_forbidden_are_distinguished(client: Any) -> None:
     deny("GetObject", client)
     deny("HeadObject", client)
     assert code(client.get_object, Key="team-a/missing") == "AccessDenied"
-    tell_missing(client)
+    distinguish_missing(client)
     for call in (client.get_object, client.head_object):
         assert code(call, Key="team-a/missing") == "NoSuchKey"
         assert code(call, Key="team-a/there") in ("AccessDenied", "403")
     deny("ListObjectsV2", client)
-    assert code(client.get_object, Key="team-a/missing") == "AccessDenied", "who may not list learns nothing"
+    assert code(client.get_object, Key="team-a/missing") == "AccessDenied", (
+        "without permission to list, both look the same"
+    )
 
 
-def test_an_object_that_may_be_read_is(client: Any) -> None:
-    tell_missing(client)
+def test_a_readable_object_is_read(client: Any) -> None:
+    distinguish_missing(client)
     assert client.get_object(Bucket="models", Key="team-a/there")["Body"].read() == b"x"
