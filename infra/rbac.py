@@ -35,7 +35,7 @@ class MemberRole(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """One rule of a Kubernetes MemberRole."""
+    """One rule of a Kubernetes Role."""
 
     groups: tuple[str, ...]
     resources: tuple[str, ...]

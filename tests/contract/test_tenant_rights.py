@@ -90,8 +90,8 @@ def attempts(namespace: str) -> dict[str, tuple[str, str, Any]]:
         "lift the limits": ("DELETE", f"{core}/limitranges/defaults", None),
         "relabel the namespace": ("PATCH", f"/api/v1/namespaces/{namespace}", {}),
         "delete the namespace": ("DELETE", f"/api/v1/namespaces/{namespace}", None),
-        "make a MemberRole": ("POST", f"{RBAC}/namespaces/{namespace}/roles", {**named, "rules": []}),
-        "change a MemberRole": ("PATCH", f"{RBAC}/namespaces/{namespace}/roles/slipway-viewer", {}),
+        "make a Role": ("POST", f"{RBAC}/namespaces/{namespace}/roles", {**named, "rules": []}),
+        "change a Role": ("PATCH", f"{RBAC}/namespaces/{namespace}/roles/slipway-viewer", {}),
         "make a ServingRuntime": ("POST", f"{serving}/servingruntimes", named),
         "make a TrainedModel": ("POST", f"{serving}/trainedmodels", named),
         "make an InferenceGraph": ("POST", f"{serving}/inferencegraphs", named),
@@ -266,20 +266,20 @@ def test_the_administrator_may_all_of_it(world: World) -> None:
 @pytest.mark.parametrize("role", [MemberRole.EDITOR, MemberRole.VIEWER, MemberRole.PROMOTER])
 def test_only_an_admin_says_who_is_a_member(world: World, role: MemberRole) -> None:
     path = f"{RBAC}/namespaces/{world.own}/rolebindings"
-    body = members.binding("x", "MemberRole/slipway-viewer", "default", namespace=world.own)
+    body = members.binding("x", "Role/slipway-viewer", "default", namespace=world.own)
     assert ask(world.of[role], "POST", path, body).status_code == 403
     assert ask(world.of[role], "PATCH", f"{path}/slipway-admin", body).status_code == 403
 
 
 def test_an_admin_gives_no_more_than_an_admin_has(world: World) -> None:
     http, path = world.of[MemberRole.ADMIN], f"{RBAC}/namespaces/{world.own}/rolebindings"
-    mine = members.binding("mine", "MemberRole/slipway-viewer", "default", namespace=world.own)
+    mine = members.binding("mine", "Role/slipway-viewer", "default", namespace=world.own)
     assert ask(http, "POST", path, mine).status_code == 201, "the control"
     for held in (
         "ClusterRole/cluster-admin",
         "ClusterRole/edit",
         "ClusterRole/admin",
-        "MemberRole/slipway-pipelines-api",
+        "Role/slipway-pipelines-api",
     ):
         body = members.binding("more", held, "member-admin", namespace=world.own)
         answer = ask(http, "POST", path, body)
