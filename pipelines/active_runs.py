@@ -1,4 +1,4 @@
-"""Runs that have not ended: they hold on to the store key that they began with."""
+"""Runs that have not ended: they keep the store key that they started with."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -17,7 +17,7 @@ _PAGE: Final = 100
 
 
 def unfinished(client: Client, namespace: str, begun_before: datetime) -> tuple[str, ...]:
-    """Return the ids of the namespace's runs that began before a moment and have not ended."""
+    """Return the ids of the namespace's active runs that started before `begun_before`."""
     with calling(f"list the runs of {namespace}"):
         return tuple(
             str(run.run_id)
@@ -34,10 +34,10 @@ def wait_for_earlier(
     report: Report = silent,
     timeout: float,
 ) -> None:
-    """Wait until every run that began before a moment has ended.
+    """Wait until every run that started before `begun_before` has ended.
 
     Raises:
-        FailedError: One goes on, or the API does not answer.
+        FailedError: A run did not end in time, or the API does not answer.
     """
     left = unfinished(client, namespace, begun_before)
     report = changes(report)
@@ -54,7 +54,7 @@ def wait_for_earlier(
     patient = tolerating(all_ended, FailedError, seconds=PATIENCE_SECONDS)
     if not poll(patient, seconds=timeout, interval=POLL_SECONDS):
         raise FailedError(
-            f"{len(left)} runs of {namespace} still hold the old key: {', '.join(left[:5])}.",
+            f"{len(left)} runs of {namespace} still use the old key: {', '.join(left[:5])}.",
             why=f"They did not end within {timeout:.0f} s.",
             fix="Both keys are valid. Wait for the runs or terminate them, and run the command again.",
         )

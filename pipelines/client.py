@@ -15,7 +15,7 @@ from slipway.core.errors import FailedError, UsageError
 
 _CAUSES: Final = {
     401: "The token is missing, wrong or expired.",
-    403: "The identity may not do that in this namespace.",
+    403: "The identity has no permission for this in the namespace.",
     404: "It does not exist.",
     409: "It exists already.",
 }
@@ -26,24 +26,24 @@ def open_client(outputs: PlatformOutputs, tenant: str, token: str | None = None)
 
     Args:
         outputs: The stack's outputs.
-        tenant: Whose namespace to work in.
-        token: Bearer token, needed where the API's auth mode is `token`.
+        tenant: Tenant whose namespace to use.
+        token: Bearer token; required if the API's auth mode is `token`.
     """
     namespace = outputs.tenant(tenant).namespace
     if outputs.kfp.auth_mode == "token" and not token:
         raise UsageError(
-            "The Pipelines API of this stack wants a token.",
+            "The Pipelines API of this stack requires a token.",
             fix=f"Get one with `slipway tenant token {tenant} --audience {outputs.kfp.audience}`.",
         )
     with calling("open the Pipelines API"), warnings.catch_warnings():
-        # It warns on every construction that it can't talk to KFP v1.
+        # The client warns on every construction that it does not support KFP v1.
         warnings.simplefilter("ignore", FutureWarning)
         return Client(host=outputs.kfp.endpoint, namespace=namespace, existing_token=token)
 
 
 @contextlib.contextmanager
 def calling(what: str) -> Iterator[None]:
-    """Keep the client from printing, and turn its errors into a FailedError."""
+    """Suppress the client's output, and translate its errors into a FailedError."""
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield

@@ -1,6 +1,6 @@
 """Compile the pipelines to golden IR: `python -m pipelines.compile [--check]`.
 
-What is reviewed is what is uploaded: `compiled/` is committed, and a test keeps it fresh.
+The reviewed IR is what is uploaded: `compiled/` is committed, and a test checks that it is up to date.
 """
 
 import argparse
@@ -23,10 +23,10 @@ GOLDEN: Final = Path(__file__).parent / "compiled"
 
 
 def compiled(name: str, *, image: str = IMAGE) -> str:
-    """IR of pipeline `name` as YAML, its steps running in `image`.
+    """Return the IR of pipeline `name` as YAML, with its steps running in `image`.
 
     Raises:
-        UsageError: No such pipeline.
+        UsageError: Unknown pipeline.
     """
     if name not in PIPELINES:
         raise UsageError(
@@ -40,7 +40,7 @@ def compiled(name: str, *, image: str = IMAGE) -> str:
 
 
 def stale() -> list[str]:
-    """Names of the pipelines whose golden IR differs from what their source compiles to."""
+    """Return the names of the pipelines whose golden IR is not up to date."""
     return [name for name in sorted(PIPELINES) if _golden(name) != compiled(name)]
 
 
@@ -56,10 +56,10 @@ def write() -> list[Path]:
 
 
 def check() -> None:
-    """Raise FailedError if the golden IR is not fresh."""
+    """Raise FailedError if the golden IR is not up to date."""
     if names := stale():
         raise FailedError(
-            f"The golden IR of {', '.join(names)} is not what the source compiles to.",
+            f"The golden IR of {', '.join(names)} is not up to date.",
             fix="Run `python -m pipelines.compile` and review the difference.",
         )
 
@@ -70,9 +70,9 @@ def _golden(name: str) -> str | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Entry point; the exit code says whether the golden IR is fresh."""
+    """Write or check the golden IR and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.compile", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if it is not fresh")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if it is not up to date")
     options = parser.parse_args(arguments)
     try:
         if options.check:

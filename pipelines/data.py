@@ -1,4 +1,4 @@
-"""A user's file of data, or a data set of scikit-learn: checked, then put into the store by its digest."""
+"""Checks a user's data file or a data set of scikit-learn, and uploads it under its digest."""
 
 import csv
 import re
@@ -21,7 +21,7 @@ _NAME_LENGTH: Final = 80
 
 
 class PreparedData(BaseModel):
-    """A file that training can take, and what the reader says of it."""
+    """A file that training accepts, and its summary."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,13 +30,13 @@ class PreparedData(BaseModel):
 
     @property
     def object_name(self) -> str:
-        """Name of the object in the store: the file's own as far as it is plain, with a suffix that fits."""
+        """Name of the object in the store: the file's name without special characters, with its format."""
         name = re.sub(r"[^A-Za-z0-9._-]+", "-", self.path.stem).strip(".-") or "data"
         return f"{name[:_NAME_LENGTH]}.{self.summary.format}"
 
 
 class StoredData(BaseModel):
-    """Data in the store, as a pipeline's parameters name it."""
+    """Data in the store, as in a pipeline's parameters."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,7 +46,7 @@ class StoredData(BaseModel):
 
 
 def sample(name: Sample, folder: Path, split: Split | None = None) -> PreparedData:
-    """Write a data set that scikit-learn ships as CSV, and prepare it."""
+    """Write a data set of scikit-learn as CSV, and prepare it."""
     from sklearn.datasets import load_breast_cancer, load_iris  # noqa: PLC0415 - slow, and only this needs it
 
     bunch = load_iris() if name == "iris" else load_breast_cancer()
@@ -62,7 +62,7 @@ def sample(name: Sample, folder: Path, split: Split | None = None) -> PreparedDa
 
 
 def prepare(path: Path, options: ReadOptions | None = None, split: Split | None = None) -> PreparedData:
-    """Check that training can take the file; raises `tabular.table_error.TableError` if it can't."""
+    """Check that training accepts the file; raises `tabular.table_error.TableError` if not."""
     return PreparedData(path=path, summary=inspect(path, options, split))
 
 
@@ -73,22 +73,22 @@ def upload(
     data: PreparedData,
     progress: Progress = unwatched,
 ) -> StoredData:
-    """Put the file where the tenant's runs may read it, addressed by its digest.
+    """Upload the file to the tenant's data, addressed by its digest.
 
     Raises:
-        StoreError: The store did not take it.
-        FailedError: The file is not what it was when it was checked.
+        StoreError: The store did not accept it.
+        FailedError: The file changed since it was checked.
     """
     sha256 = data.summary.sha256
     uri = f"{outputs.tenant(tenant).data_uri}/{sha256}/{data.object_name}"
     bucket, key = split_uri(uri)
-    if _is_there(access, bucket, key, data):
+    if _exists(access, bucket, key, data):
         return StoredData(uri=uri, sha256=sha256, created=False)
     Transfers(access).upload(bucket, [Upload(data.path, key, sha256)], progress)
     return StoredData(uri=uri, sha256=sha256, created=True)
 
 
-def _is_there(access: StoreAccess, bucket: str, key: str, data: PreparedData) -> bool:
+def _exists(access: StoreAccess, bucket: str, key: str, data: PreparedData) -> bool:
     client = open_store(access)
     try:
         with translated_errors(f"look for {data.path.name}"):

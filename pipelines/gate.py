@@ -1,4 +1,4 @@
-"""What every gated pipeline shares: sized steps, the data and its split, the gate before `propose`."""
+"""Shared parts of gated pipelines: resources of steps, the data and its split, the gate before `propose`."""
 
 from kfp import dsl
 from kfp.dsl import PipelineTask
@@ -9,7 +9,7 @@ from pipelines.steps.propose import propose
 
 
 def sized(task: PipelineTask) -> PipelineTask:
-    """Give a step's pod requests and limits, which a tenant's quota may insist on.
+    """Set a step's resource requests and limits, which a tenant's quota may require.
 
     With 20 million rows of 10 numbers training takes 3.3 GiB, with a million 0.5 GiB (2026-11-28).
     """
@@ -49,7 +49,7 @@ def propose_if_passed(
     pipeline_version: str,
     git_commit: str,
 ) -> None:
-    """The gate: `propose` runs only where evaluation on the held-out rows said `passed`."""
+    """Add the gate: `propose` runs only if evaluation on the held-out rows passed."""
     judged = sized(
         evaluate(
             model=trained.outputs["model"],
@@ -60,7 +60,7 @@ def propose_if_passed(
             threshold=threshold,
         )
     )
-    # A cached evaluation or candidate would lie below another run's prefix, with that run's id.
+    # A cached evaluation or candidate would be under another run's prefix, with that run's id.
     judged.set_caching_options(False)
     with dsl.If(judged.outputs["passed"] == True, name="gate-passed"):  # noqa: E712 - a condition to compile
         proposed = sized(

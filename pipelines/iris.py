@@ -1,4 +1,4 @@
-"""The iris pipeline: a decision tree, the same gate; its data is iris unless another is named.
+"""The iris pipeline: a decision tree with the same gate; its default data is iris.
 
 import data -> preprocess -> train -> evaluate on held-out rows -> [passed] -> propose
 """
@@ -11,7 +11,7 @@ from pipelines.steps.train import train
 NAME = "iris"
 
 
-@dsl.pipeline(name=NAME, description="A decision tree, judged on held-out rows.")  # type: ignore[untyped-decorator]
+@dsl.pipeline(name=NAME, description="A decision tree, evaluated on held-out rows.")  # type: ignore[untyped-decorator]
 def iris(
     data_uri: str,
     data_sha256: str,
@@ -24,19 +24,19 @@ def iris(
     pipeline_version: str = "unknown",
     git_commit: str = "unknown",
 ) -> None:
-    """A decision tree.
+    """Train a decision tree.
 
     Args:
         data_uri: S3 URI of a CSV or Parquet file.
         data_sha256: SHA-256 of that file.
         model_name: Name to serve the model under.
         test_split: Share of the rows to hold out for evaluation.
-        seed: Makes the split and the model repeatable.
+        seed: Seed of the split and the model.
         read_options: How to read the file: `tabular.schema.ReadOptions` as JSON.
         max_depth: Depth of the tree.
         deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
-        pipeline_version: Filled in by `pipelines.run`: digest of this pipeline as compiled.
-        git_commit: Filled in by `pipelines.run`: the commit it was compiled from.
+        pipeline_version: Set by `pipelines.run`: digest of the compiled pipeline.
+        git_commit: Set by `pipelines.run`: commit from which it was compiled.
     """
     split = split_data(data_uri, data_sha256, test_split=test_split, seed=seed, read_options=read_options)
     trained = sized(

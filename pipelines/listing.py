@@ -1,4 +1,4 @@
-"""The runs of a tenant, newest first: as many as were asked for, and how many there are."""
+"""Lists the runs of a tenant, newest first, and counts them."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from pipelines.client import calling
 
 PAGE: Final = 200
-"""The most that the API gives at once."""
+"""The API's maximum page size."""
 
 
 class ListedRun(BaseModel):
@@ -23,7 +23,7 @@ class ListedRun(BaseModel):
 
 
 class Runs(BaseModel):
-    """The newest runs, and how many there are in all."""
+    """The newest runs, and the total number of runs."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,7 +32,7 @@ class Runs(BaseModel):
 
     @property
     def cut(self) -> bool:
-        """Return whether there are more than are listed."""
+        """Whether there are more runs than listed."""
         return self.total > len(self.runs)
 
 
@@ -40,12 +40,12 @@ def newest_runs(client: Client, namespace: str, limit: int | None) -> Runs:
     """Return the newest runs of a namespace.
 
     Args:
-        client: of the Pipelines API.
-        namespace: whose runs.
-        limit: how many at most; None takes all of them.
+        client: Client of the Pipelines API.
+        namespace: Namespace of the runs.
+        limit: Maximum number of runs; None for all.
 
     Raises:
-        FailedError: the API refuses or doesn't answer.
+        FailedError: The API rejects the request or doesn't answer.
     """
     listed: dict[str, ListedRun] = {}
     token, total = "", 0
@@ -60,10 +60,10 @@ def newest_runs(client: Client, namespace: str, limit: int | None) -> Runs:
             listed[str(each.run_id)] = ListedRun(
                 run=str(each.run_id), name=str(each.display_name), state=str(each.state), created=created
             )
-        # A run that began since the first page is counted but not listed.
+        # A run that started after the first page is counted but not listed.
         total = total or int(answer.total_size or 0)
         token = answer.next_page_token or ""
         if not token or len(listed) == limit:
-            # A backend that doesn't count says by its token that there are more.
-            least = len(listed) + bool(token)
-            return Runs(runs=tuple(listed.values()), total=max(total, least) if token else len(listed))
+            # A backend that doesn't count indicates further runs only by its token.
+            minimum = len(listed) + bool(token)
+            return Runs(runs=tuple(listed.values()), total=max(total, minimum) if token else len(listed))

@@ -1,4 +1,4 @@
-"""What a finished run left in the store: how it judged its model, and the candidate if it passed."""
+"""Reads the results of a finished run: the evaluation of its model, and the candidate if it passed."""
 
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class RunOutcome(BaseModel):
-    """The run in the words of its own artifacts."""
+    """The results of a run, read from its artifacts."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,7 +24,7 @@ class RunOutcome(BaseModel):
 
     @property
     def summary(self) -> str:
-        """One line for a person."""
+        """A one-line summary."""
         if self.evaluation is None:
             return "the run did not get as far as an evaluation"
         figures = ", ".join(f"{name} {value:.4f}" for name, value in sorted(self.evaluation.metrics.items()))
@@ -36,7 +36,7 @@ class RunOutcome(BaseModel):
 
 
 def read(client: "S3Client", outputs: PlatformOutputs, tenant: str, run_id: str, pipeline: str) -> RunOutcome:
-    """Read what a finished run of `pipeline` left below the tenant's pipeline root."""
+    """Read the results of a finished run of `pipeline` under the tenant's pipeline root."""
     root = outputs.tenant(tenant).pipeline_root
     run_uri = find_run(client, root, run_id, pipeline)
     return RunOutcome(

@@ -1,4 +1,4 @@
-"""Start a run as a tenant, and wait for it with progress."""
+"""Starts a run as a tenant, and waits for it with progress."""
 
 import math
 from collections.abc import Mapping
@@ -17,9 +17,9 @@ from slipway.core.waiting import poll, tolerating
 
 POLL_SECONDS: Final = 0.5
 PATIENCE_SECONDS: Final = 60.0
-"""How long the API may be silent while we wait; a restart of its pod takes about 20 s."""
+"""How long the API may be unavailable during a wait; a restart of its pod takes about 20 s."""
 FINAL: Final = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "ERROR"})
-"""The client's own wait overlooks CANCELED and hangs (kfp 2.17.0)."""
+"""Final states. The client's own wait ignores CANCELED and hangs (kfp 2.17.0)."""
 _NOT_BEGUN: Final = frozenset({"PENDING", "RUNTIME_STATE_UNSPECIFIED"})
 FILLED_IN: Final = ("pipeline_version", "git_commit")
 
@@ -27,7 +27,7 @@ Value = str | int | float | bool
 
 
 class TaskResult(BaseModel):
-    """How one task of a run went."""
+    """Result of one task of a run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -38,13 +38,13 @@ class TaskResult(BaseModel):
 
     @property
     def cause(self) -> str:
-        """The last line of the error, which in a traceback is the exception's own message."""
+        """The last line of the error, which in a traceback is the exception's message."""
         lines = [line.strip() for line in (self.error or "").splitlines() if line.strip()]
         return lines[-1].removeprefix("ValueError: ") if lines else "no reason given"
 
 
 class RunResult(BaseModel):
-    """How a run went."""
+    """Result of a run."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -57,25 +57,25 @@ class RunResult(BaseModel):
 
     @property
     def succeeded(self) -> bool:
-        """Whether every task that had to run succeeded; a closed gate is a success."""
+        """Whether every required task succeeded; a run whose gate did not pass succeeds too."""
         return self.state == "SUCCEEDED"
 
     def require_success(self) -> None:
-        """Raise FailedError, naming the task at fault, unless the run succeeded."""
+        """Raise FailedError, naming the failed task, unless the run succeeded."""
         if self.succeeded:
             return
         failed = [task for task in self.tasks if task.state == "FAILED"]
-        culprit = failed[0].name if failed else "TASK"
+        failed_task = failed[0].name if failed else "TASK"
         reasons = [f"{task.name}: {task.cause}" for task in failed]
         raise FailedError(
             f"Run {self.run_id} of pipeline {self.pipeline} ended as {self.state}.",
             why="; ".join(reasons) or self.error or "",
-            fix=f"Read its logs with `slipway pipeline logs {self.run_id} {culprit}`.",
+            fix=f"Read its logs with `slipway pipeline logs {self.run_id} {failed_task}`.",
         )
 
 
 def checked(parameters: Mapping[str, Value], declared: Mapping[str, Mapping[str, Any]]) -> dict[str, Value]:
-    """Return the parameters as their pipeline declares them; UsageError names what doesn't fit."""
+    """Check the parameters against the pipeline's declaration; UsageError names invalid ones."""
     if unknown := sorted(set(parameters) - set(declared)):
         raise UsageError(
             f"The pipeline has no parameter {', '.join(unknown)}.",
@@ -111,7 +111,7 @@ def start(
     *,
     name: str | None = None,
 ) -> str:
-    """Start a run in the tenant's namespace, as its runner, writing below its pipeline root.
+    """Start a run in the tenant's namespace, as its runner, writing under its pipeline root.
 
     Returns:
         The run's id.
@@ -140,7 +140,7 @@ def wait(
     """Wait until the run ends, reporting each task as its state changes.
 
     Raises:
-        FailedError: It did not end in time, or the API stopped answering. The run goes on.
+        FailedError: It did not end in time, or the API stopped answering. The run continues.
     """
     states: dict[str, str] = {}
 
@@ -165,7 +165,7 @@ def wait(
         raise FailedError(
             f"Run {run_id} did not end within {timeout:.0f} s.",
             why=f"It is {state}; tasks: {', '.join(f'{name} {state}' for name, state in states.items())}.",
-            fix="It goes on; wait for it again, or terminate it.",
+            fix="The run continues; wait for it again, or terminate it.",
         )
     return result
 
@@ -184,7 +184,7 @@ def _result(run: Any, pipeline: str) -> RunResult:  # noqa: ANN401 - kfp has no 
 
 
 def _is_step(name: str) -> bool:
-    """Kubeflow's own backend lists its DAG root and driver pods among the tasks."""
+    """Return whether a task is a step: Kubeflow's backend also lists its DAG root and driver pods."""
     return bool(name) and name != "root" and not name.endswith("-driver")
 
 
@@ -200,6 +200,6 @@ def _task(detail: Any) -> TaskResult:  # noqa: ANN401 - kfp has no types
 def _seconds(begin: datetime | None, end: datetime | None) -> float | None:
     if begin is None or end is None:
         return None
-    # Kubeflow answers with the epoch for a time that has not come yet.
+    # Kubeflow returns the epoch for a time that is not set yet.
     seconds = (end - begin).total_seconds()
     return seconds if seconds >= 0 else None

@@ -1,4 +1,4 @@
-"""The gated training pipeline: tabular classification, proposed for promotion if good enough.
+"""The gated training pipeline: tabular classification, proposed for promotion if it passes the gate.
 
 import data -> preprocess -> train -> evaluate on held-out rows -> [passed] -> propose
 """
@@ -11,7 +11,7 @@ from pipelines.steps.train import train
 NAME = "training"
 
 
-@dsl.pipeline(name=NAME, description="Train, judge on held-out rows, propose where the gate passed.")  # type: ignore[untyped-decorator]
+@dsl.pipeline(name=NAME, description="Train, evaluate on held-out rows, propose if the gate passed.")  # type: ignore[untyped-decorator]
 def training(
     data_uri: str,
     data_sha256: str,
@@ -26,21 +26,21 @@ def training(
     pipeline_version: str = "unknown",
     git_commit: str = "unknown",
 ) -> None:
-    """Gated tabular classification.
+    """Train a classifier for tabular data.
 
     Args:
         data_uri: S3 URI of a CSV or Parquet file.
         data_sha256: SHA-256 of that file.
         model_name: Name to serve the model under.
         test_split: Share of the rows to hold out for evaluation.
-        seed: Makes the split and the model repeatable.
+        seed: Seed of the split and the model.
         read_options: How to read the file: `tabular.schema.ReadOptions` as JSON.
         algorithm: `random-forest`, `decision-tree` or `logistic-regression`.
         n_estimators: Trees of the forest.
         max_depth: Depth of each tree.
         deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
-        pipeline_version: Filled in by `pipelines.run`: digest of this pipeline as compiled.
-        git_commit: Filled in by `pipelines.run`: the commit it was compiled from.
+        pipeline_version: Set by `pipelines.run`: digest of the compiled pipeline.
+        git_commit: Set by `pipelines.run`: commit from which it was compiled.
     """
     split = split_data(data_uri, data_sha256, test_split=test_split, seed=seed, read_options=read_options)
     trained = sized(

@@ -1,4 +1,4 @@
-"""Upload compiled pipelines: a version is named by its digest, so uploading twice changes nothing."""
+"""Uploads compiled pipelines: a version is named by its digest, so a repeated upload changes nothing."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ PAGE: Final = 100
 
 
 class Uploaded(BaseModel):
-    """A version of a pipeline that the API holds."""
+    """An uploaded version of a pipeline."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,11 +33,11 @@ class Uploaded(BaseModel):
     git_commit: str
     created: bool
     parameters: dict[str, dict[str, Any]]
-    """Declared inputs: name -> `parameterType`, `defaultValue`."""
+    """Declared parameters: name -> `parameterType`, `defaultValue`."""
 
 
 def current_commit() -> str:
-    """Commit of the checkout this package lies in, `-dirty` if pipelines/ differs from it."""
+    """Return the commit of this checkout, with `-dirty` if pipelines/ has changes."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:
@@ -54,7 +54,7 @@ def current_commit() -> str:
 
 
 def upload(client: Client, outputs: PlatformOutputs, tenant: str, pipeline: str) -> Uploaded:
-    """Upload a pipeline as it compiles now, for one tenant, its steps in the stack's image.
+    """Compile and upload a pipeline for one tenant, with its steps in the stack's image.
 
     Idempotent: the version's name is the digest of the IR, image included.
     """
@@ -89,7 +89,7 @@ def _pipeline(client: Client, name: str, namespace: str, path: Path) -> str:
             made = client.upload_pipeline(str(path), pipeline_name=name, namespace=namespace)
             return str(made.pipeline_id)
     except FailedError:
-        # Somebody else may have uploaded it a moment ago.
+        # Another process may have uploaded it meanwhile.
         if found := _find_pipeline(client, name, namespace):
             return found
         raise

@@ -1,4 +1,4 @@
-"""Judge a model on rows that it has never seen, and hold it against the threshold."""
+"""Evaluate a model on held-out rows, and compare its accuracy with the threshold."""
 
 from typing import NamedTuple
 
@@ -19,24 +19,24 @@ def evaluate(
     evaluation: dsl.Output[dsl.Artifact],
     threshold: float = 0.85,
 ) -> NamedTuple("Verdict", [("accuracy", float), ("f1_weighted", float), ("passed", bool)]):  # type: ignore[valid-type]
-    """Predict the held-out rows as the model server will, and compare the accuracy with the threshold.
+    """Predict the held-out rows like the model server, and compare the accuracy with the threshold.
 
-    Files are loaded only if they have the digests that `train` returned. The pickle is loaded here, in
-    the run that wrote it, and nowhere else: to count the rows that ONNX answers differently.
+    Files are loaded only if they have the digests that `train` returned. The pickle is loaded only here,
+    in the run that wrote it, to count the rows for which ONNX predicts another class.
 
     Args:
         model: The model's folder.
-        model_digest: What `train` returned for it.
+        model_digest: Digest that `train` returned.
         fitted: The scikit-learn pipeline as a pickle.
-        fitted_sha256: What `train` returned for it.
+        fitted_sha256: SHA-256 that `train` returned.
         held_out: Rows that training did not see.
-        metrics: Accuracy and weighted F1, and those of always answering the most common class.
+        metrics: Accuracy and weighted F1, and those of always predicting the most frequent class.
         confusion: The confusion matrix.
-        evaluation: All of it as JSON: `storage.registry.candidate.Evaluation`.
+        evaluation: The complete result as JSON: `storage.registry.candidate.RunEvaluation`.
         threshold: Accuracy that the model must reach.
 
     Returns:
-        The figures, and whether the model passed.
+        The metrics, and whether the model passed.
     """
     import hashlib
     import json
@@ -51,7 +51,7 @@ def evaluate(
     from tabular.model import Model
 
     if not 0 <= threshold <= 1:
-        raise ValueError(f"the threshold is {threshold}; it must lie between 0 and 1")
+        raise ValueError(f"the threshold is {threshold}; it must be between 0 and 1")
     folder, pickled = Path(model.path), Path(fitted.path).read_bytes()
     actual = digest_of(listed(folder))
     if actual != model_digest:
@@ -81,9 +81,9 @@ def evaluate(
     }
     Path(evaluation.path).write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
     print(f"accuracy {accuracy:.4f} on {scores.rows} held-out rows, threshold {threshold}: passed={passed}")
-    print(f"always answering {scores.majority!r} reaches {scores.baseline['accuracy']:.4f}")
+    print(f"always predicting {scores.majority!r} reaches {scores.baseline['accuracy']:.4f}")
     for name, count in scores.few.items():
-        print(f"warning: {count} held-out rows of class {name!r}; the figures say little of it")
+        print(f"warning: {count} held-out rows of class {name!r}; its metrics are not reliable")
     if differing:
-        print(f"warning: scikit-learn answers {differing} of {scores.rows} rows differently")
+        print(f"warning: scikit-learn predicts another class for {differing} of {scores.rows} rows")
     return accuracy, f1, passed

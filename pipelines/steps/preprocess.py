@@ -1,4 +1,4 @@
-"""From a file with a target column to a train and a held-out set that share no row."""
+"""Split a file with a target column into disjoint training and held-out sets."""
 
 from kfp import dsl
 
@@ -16,20 +16,20 @@ def preprocess(
     seed: int = 42,
     read_options: str = "{}",
 ) -> None:
-    """Read the data as `tabular.reader` does everywhere, and split it by class.
+    """Read the data with `tabular.reader`, and split it by class.
 
-    Rows with equal features always land in the same set, so a duplicate can't carry a training row
-    into evaluation. Missing values are refused, not filled: what to fill them with is the data owner's
-    decision, and a filler fitted on all rows would leak the held-out ones.
+    Rows with equal features are always in the same set, so that no training row is evaluated. Missing
+    values are rejected, not imputed: imputation is the data owner's decision, and an imputer fitted on
+    all rows would leak the held-out ones.
 
     Args:
         data: CSV or Parquet file.
         data_sha256: SHA-256 that the file must have.
         train: Rows to fit on, as Parquet: features, then the target as text.
-        held_out: Rows that only evaluation may see, in the same form.
+        held_out: Rows for evaluation only, in the same form.
         schema: `tabular.schema.TableSchema` as JSON.
         test_split: Share of the rows to hold out.
-        seed: Makes the split repeatable.
+        seed: Seed of the split.
         read_options: `tabular.schema.ReadOptions` as JSON.
     """
     import hashlib

@@ -1,4 +1,4 @@
-"""Put a model that passed its gate forward for promotion. Nothing is promoted here."""
+"""Propose a model that passed its gate for promotion. Nothing is promoted here."""
 
 from kfp import dsl
 
@@ -20,7 +20,7 @@ def propose(
 ) -> None:
     """Write the candidate record that `serving.rollout` reads: `storage.registry.candidate.Candidate`.
 
-    Promotion evaluates the model for itself; the figures are there to be compared.
+    Promotion evaluates the model itself and compares its metrics with these.
 
     Args:
         model: The model's folder.
@@ -28,11 +28,11 @@ def propose(
         candidate: The record, as JSON.
         model_name: Name to serve the model under.
         model_digest: Digest of the model's files.
-        data_uri: Where the data came from.
-        data_sha256: Its digest.
-        run_id: This run.
+        data_uri: URI of the data.
+        data_sha256: SHA-256 of the data.
+        run_id: Id of this run.
         pipeline_version: Digest of the compiled pipeline.
-        git_commit: Commit the pipeline was compiled from.
+        git_commit: Commit from which the pipeline was compiled.
     """
     import json
     from pathlib import Path

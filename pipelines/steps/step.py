@@ -1,4 +1,4 @@
-"""How a step is declared: its image is named at compile time, and it installs nothing when it runs."""
+"""Declares steps: the image is set at compile time, and nothing is installed at run time."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -7,9 +7,9 @@ from kfp import dsl
 from kfp.dsl.base_component import BaseComponent
 
 IMAGE: Final = "slipway/pipelines"
-"""Stands in the golden IR for the stack's own image; `pipelines.upload` puts that one in its place."""
+"""Placeholder in the golden IR; `pipelines.upload` replaces it with the stack's image."""
 
 
 def step(function: Callable[..., Any]) -> BaseComponent:
-    """Make a KFP component of `function`. Only its source travels: it imports inside its body."""
+    """Turn `function` into a KFP component. Only its source is sent, so it imports inside its body."""
     return dsl.component(function, base_image=IMAGE, install_kfp_package=False)

@@ -1,4 +1,4 @@
-"""Fit a classifier on the training rows, and write it as ONNX, which can't execute anything."""
+"""Fit a classifier on the training rows, and write it as ONNX, which can't execute code."""
 
 from typing import NamedTuple
 
@@ -23,18 +23,18 @@ def train(
 
     Args:
         data: The training rows of `preprocess`.
-        schema: Its `TableSchema`.
+        schema: The data's `TableSchema`.
         model: A folder with `model.onnx` and `schema.json`.
-        fitted: The scikit-learn pipeline as a pickle, for people; nothing serves it.
+        fitted: The scikit-learn pipeline as a pickle; it is not served.
         metrics: Accuracy and weighted F1 on the training rows, and the parameters.
         algorithm: `random-forest`, `decision-tree` or `logistic-regression`.
-        n_estimators: Trees of the forest; others ignore it.
-        max_depth: Of each tree; logistic regression ignores it.
-        seed: Makes the model repeatable.
+        n_estimators: Number of trees of the forest; ignored by other algorithms.
+        max_depth: Depth of each tree; ignored by logistic regression.
+        seed: Seed of the model.
 
     Returns:
-        The model's digest, SHA-256 over the canonical list of its files as in
-        storage.registry.version_files, and that of the pickle.
+        The model's digest (SHA-256 of the canonical list of its files, see
+        storage.registry.version_files), and the SHA-256 of the pickle.
     """
     import hashlib
     from pathlib import Path
