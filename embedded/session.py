@@ -41,8 +41,8 @@ _OVERRIDING: Final = ("PULUMI_CONFIG_PASSPHRASE",)
 def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
     """Return the environment variables for the pulumi CLI to use a local stack.
 
-    Builds the CLI and kubectl if they are missing, and creates the folder of the state. The variables are to
-    be merged into the caller's environment.
+    Builds the CLI, its Kubernetes provider and kubectl if they are missing, and creates the folder of the
+    state. The variables are to be merged into the caller's environment.
     """
     root = _make_folders(instance)
     tools = toolchain.bin_dir(report)
@@ -56,8 +56,8 @@ def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
         "SLIPWAY_INSTANCE": instance.name,
     }
     _disable_logs(selection.home(instance))
-    selected = selection.install(instance, {**os.environ, "PATH": env["PATH"]})
-    if selection.stand_ins(selected):
+    selected = selection.install(instance, {**os.environ, "PATH": env["PATH"]}, report)
+    if not selection.all_installed(selected):
         # The CLI would look for the official plugin on the network first, and wait for it.
         env["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     return env

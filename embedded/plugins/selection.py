@@ -1,27 +1,32 @@
-"""Which plugins the CLI will use on this machine: official ones where they are, stand-ins elsewhere.
+"""Which plugins the CLI will use on this machine: the machine's own, or what Slipway brings for it.
 
 The CLI takes a plugin from PATH, then (the language host) from beside its own executable, then from
-`$PULUMI_HOME/plugins`. A local stack has a PULUMI_HOME of its own: stand-ins are put there, and an
-official plugin of the user's own home is linked there, so nothing of the user's is written to. The
-places are looked at in the CLI's order; the network never is.
+`$PULUMI_HOME/plugins`. A local stack has a PULUMI_HOME of its own. What the machine does not have is
+put there: the official Kubernetes provider as built from its Go module, and launchers of our own
+plugins. An official plugin of the user's own home is linked there, so nothing of the user's is
+written to. The places are looked at in the CLI's order; the network never is.
 """
 
 import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from embedded import toolchain
 from embedded.instance import Instance
-from infra.versions import PULUMI_CLI, PULUMI_KUBERNETES
+from embedded.toolchain import host
+from infra.versions import PULUMI_CLI, PULUMI_KUBERNETES, PULUMI_KUBERNETES_MODULE
+from slipway.core.report import Report, silent
 
 PROVIDER_VERSION: Final = "0.1.0"
-_MARK: Final = "# slipway: stand-in"
+Kind = Literal["official", "built", "stand-in"]
+"""Of the machine; the official one built here from its source; our own."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +34,8 @@ class _Wanted:
     name: str
     kind: Literal["language", "resource"]
     version: str
-    module: str
-    bundled: bool = False
-    """Whether it comes beside the CLI's executable."""
-
-    ours: bool = False
-    """Whether there is no official one."""
+    module: str = ""
+    """Of our own plugin, which a launcher runs."""
 
     @property
     def executable(self) -> str:
@@ -45,11 +46,9 @@ class _Wanted:
         return f"{self.kind}-{self.name}-v{self.version}"
 
 
-WANTED: Final = (
-    _Wanted("python", "language", PULUMI_CLI, "embedded.plugins.language", bundled=True),
-    _Wanted("kubernetes", "resource", PULUMI_KUBERNETES, "embedded.plugins.kubernetes"),
-    _Wanted("slipway", "resource", PROVIDER_VERSION, "embedded.plugins.platform", ours=True),
-)
+LANGUAGE: Final = _Wanted("python", "language", PULUMI_CLI, "embedded.plugins.language")
+KUBERNETES: Final = _Wanted("kubernetes", "resource", PULUMI_KUBERNETES)
+SLIPWAY: Final = _Wanted("slipway", "resource", PROVIDER_VERSION, "embedded.plugins.platform")
 
 
 class Plugin(BaseModel):
@@ -59,10 +58,10 @@ class Plugin(BaseModel):
 
     name: str
     version: str
-    kind: Literal["official", "stand-in"]
+    kind: Kind
     why: str
     path: Path | None = None
-    """Of the official executable."""
+    """Of the machine's own executable."""
 
 
 def folder(instance: Instance) -> Path:
@@ -75,90 +74,90 @@ def home(instance: Instance) -> Path:
     return folder(instance) / "home"
 
 
-def plugins(instance: Instance, env: Mapping[str, str] | None = None) -> tuple[Plugin, ...]:
+def plugins(env: Mapping[str, str] | None = None) -> tuple[Plugin, ...]:
     """Say of each plugin that the program needs which one is used, and why. Changes nothing."""
     surroundings = os.environ if env is None else env
-    return tuple(_select(wanted, instance, surroundings) for wanted in WANTED)
+    return _language(surroundings), _kubernetes(surroundings), _slipway()
 
 
-def install(instance: Instance, env: Mapping[str, str] | None = None) -> tuple[Plugin, ...]:
-    """Put into the instance's PULUMI_HOME what the CLI would not find elsewhere."""
-    selected = plugins(instance, env)
-    for wanted, plugin in zip(WANTED, selected, strict=True):
-        place = home(instance) / "plugins" / wanted.folder
-        for other in place.parent.glob(f"{wanted.kind}-{wanted.name}-v*"):
-            if other != place:
-                shutil.rmtree(other)
-        if plugin.kind == "stand-in":
-            _write(place / wanted.executable, _launcher(wanted))
-        elif plugin.path is not None and not wanted.bundled:
-            _link(place / wanted.executable, plugin.path)
-        else:
-            shutil.rmtree(place, ignore_errors=True)
+def install(
+    instance: Instance, env: Mapping[str, str] | None = None, report: Report = silent
+) -> tuple[Plugin, ...]:
+    """Put into the instance's PULUMI_HOME what the CLI would not find elsewhere.
+
+    Args:
+        instance: Whose PULUMI_HOME.
+        env: The environment that the CLI will have; this process's own by default.
+        report: Told when the Kubernetes provider must be built.
+
+    Raises:
+        FailedError: The provider could not be built.
+    """
+    language, kubernetes, slipway = selected = plugins(env)
+    place = _place(instance, LANGUAGE)
+    if language.kind == "official":
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        _write(place / LANGUAGE.executable, _launcher(LANGUAGE))
+    target = kubernetes.path or toolchain.binary(KUBERNETES.executable, report)
+    _link(_place(instance, KUBERNETES) / KUBERNETES.executable, target)
+    _write(_place(instance, SLIPWAY) / slipway.name, _launcher(SLIPWAY))
     return selected
 
 
-def stand_ins(selected: tuple[Plugin, ...]) -> bool:
-    """Return whether a plugin that exists officially is stood in for."""
-    return any(
-        plugin.kind == "stand-in" and not wanted.ours for wanted, plugin in zip(WANTED, selected, strict=True)
+def all_installed(selected: tuple[Plugin, ...]) -> bool:
+    """Return whether the machine itself has every plugin that there is an official one of."""
+    return all(plugin.kind == "official" for plugin in selected if plugin.name != SLIPWAY.executable)
+
+
+def _language(env: Mapping[str, str]) -> Plugin:
+    name, path = LANGUAGE.executable, env.get("PATH", "")
+    places = [(Path(each) / name, f"found on PATH in {each}") for each in path.split(os.pathsep) if each]
+    if cli := shutil.which("pulumi", path=path):
+        places.append((Path(cli).resolve().parent / name, "came with pulumi"))
+    for place, why in places:
+        if host.official(place):
+            return Plugin(name=name, version="as found", kind="official", why=why, path=place)
+    why = "the official one is not on PATH or beside pulumi"
+    return Plugin(name=name, version=LANGUAGE.version, kind="stand-in", why=why)
+
+
+def _kubernetes(env: Mapping[str, str]) -> Plugin:
+    name = KUBERNETES.executable
+    found = host.find(name, env)
+    if found is None:
+        version = PULUMI_KUBERNETES_MODULE.rpartition("-")[2]
+        why = "the machine has none: the official one, built from its Go module"
+        return Plugin(name=name, version=version, kind="built", why=why)
+    installed = found.parent.name == KUBERNETES.folder
+    return Plugin(
+        name=name,
+        version=KUBERNETES.version if installed else "as found",
+        kind="official",
+        why=f"installed in {found.parent.parent}" if installed else f"found on PATH in {found.parent}",
+        path=found,
     )
 
 
-def _select(wanted: _Wanted, instance: Instance, env: Mapping[str, str]) -> Plugin:
-    if wanted.ours:
-        why = "part of Slipway: makes the local cluster and its images"
-        return Plugin(name=wanted.executable, version=wanted.version, kind="stand-in", why=why)
-    for path, place in _places(wanted, instance, env):
-        if _official(path):
-            version = _version(wanted, path)
-            return Plugin(name=wanted.executable, version=version, kind="official", why=place, path=path)
-    where = "on PATH or beside pulumi" if wanted.bundled else "on PATH or in Pulumi's plugins folder"
-    why = f"the official one is not {where}"
-    return Plugin(name=wanted.executable, version=wanted.version, kind="stand-in", why=why)
+def _slipway() -> Plugin:
+    why = "part of Slipway: makes the local cluster and its images"
+    return Plugin(name=SLIPWAY.executable, version=SLIPWAY.version, kind="stand-in", why=why)
 
 
-def _places(wanted: _Wanted, instance: Instance, env: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
-    for entry in filter(None, env.get("PATH", "").split(os.pathsep)):
-        yield Path(entry) / wanted.executable, f"found on PATH in {entry}"
-    if wanted.bundled:
-        cli = shutil.which("pulumi", path=env.get("PATH", ""))
-        if cli:
-            yield Path(cli).resolve().parent / wanted.executable, "came with pulumi"
-        return
-    for plugins_folder in _plugin_folders(instance, env):
-        yield plugins_folder / wanted.folder / wanted.executable, f"installed in {plugins_folder}"
-
-
-def _plugin_folders(instance: Instance, env: Mapping[str, str]) -> Iterator[Path]:
-    """Yield the user's plugin folders; in a shell prepared by `slipway env` PULUMI_HOME is ours."""
-    chosen = env.get("PULUMI_HOME")
-    if chosen and Path(chosen) != home(instance):
-        yield Path(chosen) / "plugins"
-    if env.get("HOME"):
-        yield Path(env["HOME"]) / ".pulumi" / "plugins"
-
-
-def _official(path: Path) -> bool:
-    """Return whether `path` is a plugin and none of our launchers, of this clone or another."""
-    if not (path.is_file() and os.access(path, os.X_OK)):
-        return False
-    if path.parent.with_name(path.parent.name + ".partial").exists():
-        return False
-    with path.open("rb") as file:
-        return _MARK.encode() not in file.read(256)
-
-
-def _version(wanted: _Wanted, path: Path) -> str:
-    """Return the version that its folder tells; a plugin on PATH could only be asked by running it."""
-    return wanted.version if path.parent.name == wanted.folder else "as found"
+def _place(instance: Instance, wanted: _Wanted) -> Path:
+    """Return the plugin's folder, the only one of its name: the CLI takes the highest version that fits."""
+    place = home(instance) / "plugins" / wanted.folder
+    for other in place.parent.glob(f"{wanted.kind}-{wanted.name}-v*"):
+        if other != place:
+            shutil.rmtree(other)
+    return place
 
 
 def _launcher(wanted: _Wanted) -> str:
     # -P: the CLI starts plugins in the program's folder, whose modules must not shadow ours.
     return (
         "#!/bin/sh\n"
-        f"{_MARK} for a machine where the official plugin can't be had\n"
+        f"{host.LAUNCHER_MARK} for a machine where the official plugin can't be had\n"
         f'exec {shlex.quote(sys.executable)} -P -m {wanted.module} "$@"\n'
     )
 

@@ -5,6 +5,7 @@ from embedded.toolchain.build import bin_dir, binary, ensure
 from embedded.toolchain.cache import prune
 from embedded.toolchain.doctor import Examination, examine
 from embedded.toolchain.kserve import kserve_manifests
+from embedded.toolchain.presence import built_kserve_manifests, require
 from embedded.toolchain.tools import BINARIES, TOOLS
 
 __all__ = [
@@ -13,10 +14,12 @@ __all__ = [
     "Examination",
     "bin_dir",
     "binary",
+    "built_kserve_manifests",
     "debian",
     "doctor",
     "ensure",
     "examine",
     "kserve_manifests",
     "prune",
+    "require",
 ]

@@ -64,17 +64,34 @@ def ensure(
         raise UsageError(
             f"There is no tool {unknown[0]!r}.", fix=f"The tools are {', '.join(sorted(BINARIES))}."
         )
-    paths = {name: path for name in wanted if (path := host.find(name))}
-    tools = {tool.name: tool for name in wanted if name not in paths for tool in [BINARIES[name]]}
+    paths, to_build, go = _look(wanted)
     steps = [debian.step()] if names is None and debian.missing() else []
-    if tools:
-        go = golang.find(tuple(tools.values()))
-        entries = {tool.name: entry_of(tool, go) for tool in tools.values()}
-        steps += [_step(tool, go) for tool in _longest_first(tools) if cache.load(entries[tool.name]) is None]
-        paths |= {name: entries[BINARIES[name].name] / name for name in wanted if name not in paths}
+    if go is not None:
+        steps += [_step(tool, go) for tool in _longest_first(to_build)]
     if steps:
         _run(steps, report)
     return {name: paths[name] for name in wanted}
+
+
+def to_build() -> list[Tool]:
+    """The tools of a platform that are neither on the machine nor in the cache; builds nothing.
+
+    Raises:
+        UsageError: There is no Go that can say so.
+    """
+    return _look([name for name, tool in BINARIES.items() if chosen(tool, tests=False)])[1]
+
+
+def _look(wanted: list[str]) -> tuple[dict[str, Path], list[Tool], Go | None]:
+    """Where each binary is or will be, the tools that must be built for it, and the Go that does."""
+    paths = {name: path for name in wanted if (path := host.find(name))}
+    tools = {tool.name: tool for name in wanted if name not in paths for tool in [BINARIES[name]]}
+    if not tools:
+        return paths, [], None
+    go = golang.find(tuple(tools.values()))
+    entries = {name: entry_of(tool, go) for name, tool in tools.items()}
+    paths |= {name: entries[BINARIES[name].name] / name for name in wanted if name not in paths}
+    return paths, [tool for tool in tools.values() if cache.load(entries[tool.name]) is None], go
 
 
 def entry_of(tool: Tool, go: Go) -> Path:
@@ -101,9 +118,9 @@ def bin_dir(report: Report = silent) -> Path:
     return folder
 
 
-def _longest_first(tools: dict[str, Tool]) -> list[Tool]:
+def _longest_first(tools: list[Tool]) -> list[Tool]:
     # The usual rule for parallel lanes: what takes long must not be what is started last.
-    return sorted(tools.values(), key=lambda tool: tool.seconds, reverse=True)
+    return sorted(tools, key=lambda tool: tool.seconds, reverse=True)
 
 
 def _run(steps: list[lanes.Step], report: Report) -> None:
@@ -151,8 +168,9 @@ def _compile(tool: Tool, go: Go, work: Path, step: lanes.Step, cancel: threading
     out.mkdir()
     scratch.mkdir()
     progress = _Progress(step)
+    overlay = _overlay(tool, go, scratch, cancel) if tool.files else None
     code = processes.follow(
-        golang.build_command(go, tool, out),
+        golang.build_command(go, tool, out, overlay),
         cwd=tool.folder,
         env=golang.environment(go, scratch),
         line=progress.line,
@@ -173,6 +191,25 @@ def _compile(tool: Tool, go: Go, work: Path, step: lanes.Step, cancel: threading
             why=f"`go build` ended well but did not write {', '.join(lacking)}.",
             fix=f"See whether {go.command} is a real Go, and run the command again.",
         )
+
+
+def _overlay(tool: Tool, go: Go, scratch: Path, cancel: threading.Event) -> Path:
+    lines: list[str] = []
+    code = processes.follow(
+        golang.download_command(go, tool),
+        cwd=tool.folder,
+        env=golang.environment(go, scratch),
+        line=lines.append,
+        cancel=cancel,
+    )
+    path = scratch / "overlay.json"
+    try:
+        if code == 0:
+            path.write_text(golang.overlay(tool, "\n".join(lines)), encoding="utf-8")
+            return path
+    except ValueError:
+        pass
+    raise explain(f"The source of {tool.title} could not be fetched.", lines, log=_keep_log(tool, lines))
 
 
 def _keep_log(tool: Tool, said: Iterable[str]) -> Path | None:

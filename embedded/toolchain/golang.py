@@ -130,7 +130,30 @@ def environment(go: Go, scratch: Path | None = None) -> dict[str, str]:
     return env
 
 
-def build_command(go: Go, tool: Tool, out: Path) -> list[str]:
+def download_command(go: Go, tool: Tool) -> list[str]:
+    """Fetch a tool's module into the module cache, checked against go.sum, and print where it is."""
+    return [str(go.command), "mod", "download", "-json", tool.module]
+
+
+def overlay(tool: Tool, downloaded: str) -> str:
+    """Return what `go build -overlay` reads to find the files of the module that our source embeds.
+
+    Args:
+        tool: The tool.
+        downloaded: What `download_command` printed.
+
+    Raises:
+        ValueError: It does not say where the module is.
+    """
+    try:
+        module = Path(json.loads(downloaded)["Dir"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(downloaded) from error
+    files = {str(tool.folder / name): str(module / path) for name, path in tool.files.items()}
+    return json.dumps({"Replace": files})
+
+
+def build_command(go: Go, tool: Tool, out: Path, overlay: Path | None = None) -> list[str]:
     """Build every binary of a tool into a folder, from exactly what go.mod and go.sum pin."""
     return [
         str(go.command),
@@ -140,6 +163,7 @@ def build_command(go: Go, tool: Tool, out: Path) -> list[str]:
         "-trimpath",
         "-buildvcs=false",
         f"-ldflags={tool.ldflags}",
+        *([f"-overlay={overlay}"] if overlay else []),
         "-o",
         f"{out}{os.sep}",
         *(binary.package for binary in tool.binaries),
@@ -158,6 +182,7 @@ def digest(tool: Tool, go: Go) -> str:
         "version": tool.version,
         "binaries": [[binary.name, binary.package] for binary in tool.binaries],
         "ldflags": tool.ldflags,
+        **({"files": dict(tool.files)} if tool.files else {}),
         "go": go.version_for(tool),
         "architecture": go.architecture,
     }

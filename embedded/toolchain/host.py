@@ -13,18 +13,59 @@ from typing import Final
 from embedded.toolchain import cache
 from infra import versions
 
+KUBERNETES_PROVIDER: Final = "pulumi-resource-kubernetes"
+"""The executable of Pulumi's Kubernetes provider."""
 
-def find(name: str) -> Path | None:
-    """The binary on PATH, if it is one that may come from the machine and its version fits."""
+PROVIDER_FOLDER: Final = f"resource-kubernetes-v{versions.PULUMI_KUBERNETES}"
+"""The folder of a PULUMI_HOME's `plugins` that the CLI takes the provider from."""
+
+LAUNCHER_MARK: Final = "# slipway: stand-in"
+"""What a launcher of ours has in its first lines; a plugin that has it is not an official one."""
+
+
+def find(name: str, env: Mapping[str, str] | None = None) -> Path | None:
+    """Find a tool that may come from the machine and whose version fits.
+
+    Args:
+        name: Of the executable.
+        env: Where PATH, PULUMI_HOME and HOME are looked up; the process's own by default.
+    """
+    surroundings = os.environ if env is None else env
+    if name == KUBERNETES_PROVIDER:
+        return next(filter(official, _providers(surroundings)), None)
     answers = _ANSWERS.get(name)
-    return next((path for path in _on_path(name) if answers(path)), None) if answers else None
+    return next((path for path in _on_path(name, surroundings) if answers(path)), None) if answers else None
 
 
-def _on_path(name: str) -> list[Path]:
+def official(path: Path) -> bool:
+    """Return whether `path` is a plugin of Pulumi's: installed whole, and no launcher of ours."""
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        return False
+    if path.parent.with_name(path.parent.name + ".partial").exists():
+        return False
+    with path.open("rb") as file:
+        return LAUNCHER_MARK.encode() not in file.read(256)
+
+
+def _providers(env: Mapping[str, str]) -> list[Path]:
+    """Every place where the CLI would find the provider, in its order, but our own build."""
+    homes = [env.get("PULUMI_HOME"), f"{env['HOME']}/.pulumi" if env.get("HOME") else None]
+    # Resolved: the PULUMI_HOME of a local stack holds a link, to the machine's plugin or to our build.
+    installed = [
+        (Path(home) / "plugins" / PROVIDER_FOLDER / KUBERNETES_PROVIDER).resolve() for home in homes if home
+    ]
+    ours = cache.root().resolve()
+    return [
+        *_on_path(KUBERNETES_PROVIDER, env),
+        *(path for path in installed if not path.is_relative_to(ours)),
+    ]
+
+
+def _on_path(name: str, env: Mapping[str, str]) -> list[Path]:
     """Every such executable on PATH but our own: PATH may hold our folder of links."""
     ours = cache.root().resolve()
     found = []
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
+    for folder in env.get("PATH", "").split(os.pathsep):
         path = shutil.which(name, path=folder) if folder else None
         if path and not Path(path).resolve().is_relative_to(ours):
             found.append(Path(path).absolute())

@@ -50,16 +50,12 @@ def kserve_manifests(report: Report = silent) -> Path:
         UsageError: There is no Go that can do it.
         FailedError: A build or the generation failed; a rerun converges.
     """
-    tool = TOOLS["kserve"]
-    go = golang.find((tool,))
-    inputs = (entry_of(tool, go).name, *_GENERATORS, *CRDS, Path(__file__).read_text())
-    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
-    shelf = cache.shelf("kserve", "manifests")
-    entry = shelf / key
+    entry, go = _entry()
     if cache.load(entry) is not None:
         return entry
+    shelf = entry.parent
     generator = binary("controller-gen", report)
-    subject = f"manifests of KServe {tool.version}"
+    subject = title()
     try:
         with cache.locked(shelf, subject, report):
             if cache.load(entry) is None:
@@ -72,6 +68,30 @@ def kserve_manifests(report: Report = silent) -> Path:
     except OSError as error:
         raise explain(f"The {subject} could not be generated.", [str(error)]) from error
     return entry
+
+
+def title() -> str:
+    """Name the manifests for a person."""
+    return f"manifests of KServe {TOOLS['kserve'].version}"
+
+
+def generated_kserve_manifests() -> Path | None:
+    """The folder that `kserve_manifests` returns if it is there already; generates nothing.
+
+    Raises:
+        UsageError: There is no Go that can say which it is.
+    """
+    entry, _ = _entry()
+    return entry if cache.load(entry) is not None else None
+
+
+def _entry() -> tuple[Path, golang.Go]:
+    """Where the cache keeps, or will keep, the manifests; and the Go that generates them."""
+    tool = TOOLS["kserve"]
+    go = golang.find((tool,))
+    inputs = (entry_of(tool, go).name, *_GENERATORS, *CRDS, Path(__file__).read_text())
+    key = hashlib.sha256("\0".join(inputs).encode()).hexdigest()[:16]
+    return cache.shelf("kserve", "manifests") / key, go
 
 
 def _generate(generator: Path, go: golang.Go, work: Path) -> None:

@@ -49,6 +49,9 @@ class Tool:
     variables: Mapping[str, str] = field(default_factory=dict)
     """Go string variables that the linker sets: how these programs learn their own version."""
 
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Files that our Go source embeds, each by its path in the module, which the module cache holds."""
+
     purpose: Purpose = "platform"
 
     @property
@@ -107,6 +110,14 @@ def _minio_variables() -> dict[str, str]:
         f"{cmd}.ShortCommitID": commit,
         f"{cmd}.CopyrightYear": year,
     }
+
+
+_KUBERNETES_PROVIDER = "github.com/pulumi/pulumi-kubernetes/provider/v4"
+
+
+def _kubernetes_provider_version() -> str:
+    """Name the SDK's version and the commit: the engine warns of a provider older than its SDK."""
+    return f"{versions.PULUMI_KUBERNETES}+{versions.PULUMI_KUBERNETES_MODULE.rpartition('-')[2]}"
 
 
 _KUBERNETES_COMMANDS = (
@@ -173,6 +184,18 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 seconds=160,
                 variables={
                     "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version": f"v{versions.PULUMI_CLI}"
+                },
+            ),
+            Tool(
+                name="pulumi-kubernetes",
+                module=_KUBERNETES_PROVIDER,
+                version=f"v{versions.PULUMI_KUBERNETES_MODULE}",
+                binaries=(Binary("pulumi-resource-kubernetes", "slipway.dev/toolchain/pulumi-kubernetes"),),
+                seconds=600,
+                variables={f"{_KUBERNETES_PROVIDER}/pkg/version.Version": _kubernetes_provider_version()},
+                files={
+                    name: f"cmd/pulumi-resource-kubernetes/{name}"
+                    for name in ("schema.json", "terraform-mapping.json")
                 },
             ),
             Tool(

@@ -6,14 +6,15 @@ resource: `pulumi up` starts a stopped cluster, `pulumi destroy` deletes it.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pulumi
-import pulumi_kubernetes
 
 from embedded import images, instance, toolchain
 from embedded.addresses import Ports
 from infra import names, versions
 from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.cluster.provider import kubernetes_provider
 
 
 class EmbeddedCluster(pulumi.CustomResource):
@@ -72,17 +73,18 @@ def create(*, console: bool) -> ClusterHandle:
     ports = local.ports
     cluster = EmbeddedCluster("cluster", instance_name=local.name, forwards=_forwards(ports, console=console))
     _delete_with(cluster)
-    provider = pulumi_kubernetes.Provider(
+    provider = kubernetes_provider(
         "kubernetes",
         kubeconfig=cluster.kubeconfig,
         # A changed port or certificate of the same cluster must not replace the objects in it.
         cluster_identifier=local.name,
-        enable_server_side_apply=True,
+        # The cluster is the stack's own: an object that is there was made by a run that was killed.
+        upsert_existing_objects=True,
     )
     return ClusterHandle(
         provider=provider,
         images=_images(local, cluster),
-        kserve_manifests=toolchain.kserve_manifests(pulumi.log.info),
+        kserve_manifests=_kserve_manifests(),
         endpoints=Endpoints(
             gateway=f"http://127.0.0.1:{ports.gateway}",
             store=f"https://127.0.0.1:{ports.s3}",
@@ -91,6 +93,13 @@ def create(*, console: bool) -> ClusterHandle:
         ),
         kubeconfig=local.kubeconfig,
     )
+
+
+def _kserve_manifests() -> Path:
+    """Return what is declared of KServe: a preview reads it, `up` generates it where it is missing."""
+    if pulumi.runtime.is_dry_run():
+        return toolchain.built_kserve_manifests()
+    return toolchain.kserve_manifests(pulumi.log.info)
 
 
 def _delete_with(cluster: EmbeddedCluster) -> None:

@@ -2,9 +2,8 @@
 
 from pathlib import Path
 
-import pulumi_kubernetes as k8s
-
 from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.cluster.provider import kubernetes_provider
 from infra.settings.models import DevSettings
 
 
@@ -12,7 +11,7 @@ def create(settings: DevSettings) -> ClusterHandle:
     """Return the handle of the cluster that the settings name; declares nothing in it."""
     cluster, images, urls = settings.cluster, settings.images, settings.endpoints
     return ClusterHandle(
-        provider=k8s.Provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
+        provider=kubernetes_provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
         images=Images(
             minio=Image(reference=images.minio),
             kserve_controller=Image(reference=images.kserve_controller),

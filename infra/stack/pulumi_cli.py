@@ -53,7 +53,9 @@ class PulumiCli:
             raise FailedError(f"`pulumi {arguments[0]} {arguments[1]}` failed.", why=error_in(done.stderr))
         return done.stdout
 
-    def follow(self, *arguments: str, meanwhile: Callable[[], None]) -> tuple[int, str]:
+    def follow(
+        self, *arguments: str, meanwhile: Callable[[], None], env: Mapping[str, str] | None = None
+    ) -> tuple[int, str]:
         """Run a long command, its output going to our standard error as it comes.
 
         Ctrl-C is handed on, so that the CLI stops as it should; a second one as well. Nothing is
@@ -62,6 +64,7 @@ class PulumiCli:
         Args:
             arguments: of the CLI.
             meanwhile: called several times a second.
+            env: what goes over the environment for this command alone.
 
         Returns:
             The exit code and the end of the output.
@@ -73,7 +76,7 @@ class PulumiCli:
         process = subprocess.Popen(
             [*_dies_with_us(), self._executable(), "--non-interactive", f"--color={colour}", *arguments],
             cwd=self._project,
-            env=self._env,
+            env={**self._env, **(env or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

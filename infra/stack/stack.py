@@ -22,7 +22,7 @@ from infra.settings import config
 from infra.stack.check import open_live, refuse_settings
 from infra.stack.events import EventLog, Summary, Timing
 from infra.stack.pulumi_cli import PulumiCli, error_in
-from infra.stack.state import FileBackend, adoptable, without_pending
+from infra.stack.state import FileBackend, adoptable, outputs, pending, without_pending
 from slipway.core.errors import FailedError, UsageError
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Stack", "Summary", "Timing"]
 
 SECRET_BYTES: Final = 32
+_ADOPT: Final = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
+"""Has the Kubernetes provider take over an object that exists; it refuses one by default."""
 
 Validate = Callable[[Path, str], None]
 """Takes the project's folder and the stack's name; raises UsageError."""
@@ -153,7 +155,7 @@ class Stack:
         Raises:
             UsageError: it says nothing yet, or what another version of Slipway understood.
         """
-        document = json.loads(self._ask_stack("output", "--json")) if self.exists() else {}
+        document = outputs(self.export())
         if not document:
             raise UsageError(f"Stack {self.name} has no outputs.", fix=f"Run: slipway up {self.name}")
         # Pulumi leaves an output out that is null.
@@ -174,6 +176,8 @@ class Stack:
 
     def export(self) -> dict[str, Any]:
         """Return the state as Pulumi exports it, its secrets encrypted; an empty one where there is none."""
+        if self._backend is not None:
+            return self._backend.export()
         if not self.exists():
             return {"version": 3, "deployment": {}}
         exported: dict[str, Any] = json.loads(self._ask_stack("export"))
@@ -232,7 +236,7 @@ class Stack:
     def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
         if validate:
             self._validate(self.project, self.name)
-        self._clear_remains()
+        adopting = self._clear_remains()
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
             events = EventLog(Path(folder) / "events.json")
@@ -244,6 +248,7 @@ class Stack:
                 f"--event-log={events.path}",
                 *arguments,
                 meanwhile=events.poll,
+                env=_ADOPT if adopting else {},
             )
         if code:
             raise FailedError(
@@ -255,15 +260,21 @@ class Stack:
             )
         return events.summary(time.monotonic() - began)
 
-    def _clear_remains(self) -> None:
-        """Clear what a run that was killed has left behind; a lock of one that lives is refused."""
+    def _clear_remains(self) -> bool:
+        """Clear what a run that was killed has left behind; a lock of one that lives is refused.
+
+        Returns:
+            Whether objects may be there that the state does not know, and that the next run takes over.
+        """
         if self._backend is None:
-            return
+            return False
         self._backend.clear_stale_locks()
-        pending = self._backend.pending()
-        if pending and adoptable(pending):
-            deployment = json.loads(self._ask_stack("export"))
-            self._ask_stack("import", stdin=json.dumps(without_pending(deployment)))
+        exported = self._backend.export()
+        cut_off = pending(exported)
+        if not cut_off or not adoptable(cut_off):
+            return False
+        self._ask_stack("import", stdin=json.dumps(without_pending(exported)))
+        return True
 
     def _write_settings(self, environment: str) -> None:
         template = self.project / "stacks" / f"{environment}.yaml"

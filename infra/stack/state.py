@@ -96,14 +96,17 @@ class FileBackend:
             cleared += 1
         return cleared
 
-    def pending(self) -> list[str]:
-        """Return the types of resources whose operation was begun and never ended."""
+    def export(self) -> dict[str, Any]:
+        """Return the state as `pulumi stack export` prints it; running that takes a second and more.
+
+        It is empty where there is no stack, or nothing was ever done with it.
+        """
         try:
             document = json.loads(self._checkpoint().read_bytes())
         except FileNotFoundError:
-            return []
+            document = {"version": 3}
         latest = (document.get("checkpoint") or {}).get("latest") or {}
-        return [operation["resource"]["type"] for operation in latest.get("pending_operations") or ()]
+        return {"version": document["version"], "deployment": latest}
 
     def _checkpoint(self) -> Path:
         return self._books / "stacks" / self._project / f"{self._stack}.json"
@@ -118,6 +121,19 @@ def read_lock(path: Path) -> Lock:
     except (ValueError, KeyError, TypeError):
         # Cut short by a full disk or a power cut: its writer never got to work.
         return Lock(path, NOBODY, socket.gethostname(), None)
+
+
+def pending(exported: Mapping[str, Any]) -> list[str]:
+    """Return the types of an exported stack's resources whose operation was begun and never ended."""
+    operations = exported["deployment"].get("pending_operations") or ()
+    return [str(operation["resource"]["type"]) for operation in operations]
+
+
+def outputs(exported: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outputs of an exported stack, those that are secret as Pulumi keeps them."""
+    every = exported["deployment"].get("resources") or ()
+    own = [dict(each.get("outputs") or {}) for each in every if each["type"] == "pulumi:pulumi:Stack"]
+    return own[0] if own else {}
 
 
 def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:

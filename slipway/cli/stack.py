@@ -60,7 +60,7 @@ def up(context: typer.Context, stack: StackName, refresh: Refresh = False) -> No
 
 @app.command()
 def preview(context: typer.Context, stack: StackName, refresh: Refresh = False) -> None:
-    """Say what `up` would change. Nothing is changed.
+    """Say what `up` would change. Nothing is changed, and nothing is built.
 
     Example:  slipway preview local
     """

@@ -34,8 +34,12 @@ def up(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
 
 
 def preview(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
-    """Return what `up` would change; nothing is changed."""
-    return workspace.ready(stack, phases).preview(refresh=refresh)
+    """Return what `up` would change; nothing is changed, and nothing is built.
+
+    Raises:
+        UsageError: A tool has to be built first.
+    """
+    return workspace.ready(stack, phases, build=False).preview(refresh=refresh)
 
 
 def destroy(stack: str) -> Summary:

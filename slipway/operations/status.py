@@ -29,7 +29,7 @@ def read(stack: str) -> StackStatus:
     """Return what there is of a stack; UsageError where there is no such stack."""
     local = workspace.environment_of(stack) == "local"
     running = cluster.status(workspace.instance()) if local else None
-    plugins = selection.plugins(workspace.instance()) if local else ()
+    plugins = selection.plugins() if local else ()
     if running is not None and running.state != "running":
         return StackStatus(stack, running, plugins, None, None)
     opened = workspace.open_stack(stack)

@@ -79,31 +79,47 @@ def template(environment: str) -> Path:
 
 
 def tool_environment(
-    stack: str, report: Report = silent, *, environment: str | None = None
+    stack: str, report: Report = silent, *, environment: str | None = None, build: bool = True
 ) -> Mapping[str, str]:
-    """What goes over the environment of a stack's tools; builds those that a local stack lacks."""
+    """What goes over the environment of a stack's tools.
+
+    Args:
+        stack: Its name.
+        report: Told what is built.
+        environment: Which kind of environment it is; by default what its settings say.
+        build: Whether the tools that a local stack needs are built where they are missing.
+
+    Raises:
+        UsageError: Without `build`, something would have to be built.
+    """
     if (environment or environment_of(stack)) != "local":
         return {}
-    # All of them now: later each image would ask for its own, one after the other.
-    toolchain.ensure(report=report)
-    toolchain.kserve_manifests(report)
+    if build:
+        # All of them now: later each image would ask for its own, one after the other.
+        toolchain.ensure(report=report)
+        toolchain.kserve_manifests(report)
+    else:
+        toolchain.require()
     return session.environment(instance(), report)
 
 
-def open_stack(stack: str, report: Report = silent, *, environment: str | None = None) -> Stack:
-    """The stack with the environment that its tools need; of `environment` where it is to be made."""
-    return Stack(stack, project(), tool_environment(stack, report, environment=environment))
+def open_stack(
+    stack: str, report: Report = silent, *, environment: str | None = None, build: bool = True
+) -> Stack:
+    """The stack with the environment that its tools need; the arguments are `tool_environment`'s."""
+    env = tool_environment(stack, report, environment=environment, build=build)
+    return Stack(stack, project(), env)
 
 
-def ready(stack: str, phases: Phases) -> Stack:
+def ready(stack: str, phases: Phases, *, build: bool = True) -> Stack:
     """The stack, initialised and with validated settings; missing tools are built first.
 
     Raises:
-        UsageError: A file has a mistake; nothing was started.
+        UsageError: A file has a mistake, or without `build` a tool is missing; nothing was started.
     """
     check(stack)
     with phases("Preparing the tools") as report:
-        opened = open_stack(stack, report)
+        opened = open_stack(stack, report, build=build)
     opened.init()
     settings(stack)
     return opened

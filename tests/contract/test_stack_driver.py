@@ -16,7 +16,7 @@ from support.platform import outputs
 from support.pulumi_cli import Project
 
 from infra.stack.stack import Stack
-from infra.stack.state import FileBackend
+from infra.stack.state import FileBackend, pending
 from slipway.core.errors import FailedError, UsageError
 
 pytestmark = pytest.mark.contract
@@ -190,6 +190,26 @@ def test_outputs_are_the_contract(stack: Stack) -> None:
     assert stack.outputs().model_dump(mode="json") == OUTPUTS
 
 
+def test_state_read_from_the_file_is_what_the_cli_exports(
+    stack: Stack, folder: Path, env: dict[str, str]
+) -> None:
+    def exported() -> Any:
+        command = ["pulumi", "stack", "export", "-s", "local"]
+        done = subprocess.run(command, cwd=folder, env={**os.environ, **env}, capture_output=True, check=True)
+        return json.loads(done.stdout)
+
+    stack.init()
+    assert stack.export()["deployment"] == {}
+    (folder / "program.py").write_text(
+        "import pulumi\npulumi.export('x', pulumi.Output.secret('shibboleth'))\n"
+    )
+    stack.up()
+    assert stack.export() == exported()
+    assert "shibboleth" not in json.dumps(stack.export())
+    stack.destroy()
+    assert stack.export() == exported()
+
+
 def test_a_stack_that_is_not_up_has_no_outputs(stack: Stack) -> None:
     with pytest.raises(UsageError, match=r"Run: slipway up local$"):
         stack.outputs()
@@ -264,9 +284,9 @@ def test_interrupted_operations_are_forgotten(stack: Stack, folder: Path, env: d
     }
     document["checkpoint"]["latest"]["pending_operations"] = [{"type": "creating", "resource": half_made}]
     checkpoint.write_text(json.dumps(document))
-    assert _backend(env).pending() == ["slipway:embedded:Cluster"]
+    assert pending(stack.export()) == ["slipway:embedded:Cluster"]
     assert not stack.up().changed
-    assert _backend(env).pending() == []
+    assert pending(stack.export()) == []
     assert "shibboleth" not in checkpoint.read_text()
 
 
@@ -275,7 +295,7 @@ def test_an_interrupt_is_handed_on_and_ends_cleanly(folder: Path, env: dict[str,
     script = textwrap.dedent(
         f"""\
         from pathlib import Path
-        from infra.stack import Stack
+        from infra.stack.stack import Stack
         try:
             Stack("local", Path({str(folder)!r}), {env | {"SLEEP": "60"}!r}).up()
         except KeyboardInterrupt:
@@ -303,7 +323,7 @@ def test_a_driver_that_is_killed_takes_the_cli_along(folder: Path, env: dict[str
     script = textwrap.dedent(
         f"""\
         from pathlib import Path
-        from infra.stack import Stack
+        from infra.stack.stack import Stack
         Stack("local", Path({str(folder)!r}), {env | {"SLEEP": "60"}!r}).up()
         """
     )

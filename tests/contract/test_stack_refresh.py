@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from support.apiserver import ApiServer
-from support.pulumi_cli import Project
+from support.pulumi_cli import driven_stack
 
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
@@ -30,23 +30,7 @@ def namespace(server: ApiServer) -> str:
 
 @pytest.fixture
 def stack(server: ApiServer, namespace: str, tmp_path: Path) -> Stack:
-    folder = tmp_path / "project"
-    (folder / "stacks").mkdir(parents=True)
-    (folder / "tenants").mkdir()
-    (folder / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
-    (folder / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
-    (folder / "program.py").write_text(PROGRAM.format(namespace=namespace))
-    (folder / "kubeconfig").write_text(server.kubeconfig)
-    around = tmp_path / "around"
-    around.mkdir()
-    env = dict(Project(around).env)
-    (around / "passphrase").write_text(env.pop("PULUMI_CONFIG_PASSPHRASE"))
-    env |= {
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(around / "passphrase"),
-        "KUBECONFIG": str(folder / "kubeconfig"),
-    }
-    made = Stack("local", folder, env)
-    made.init()
+    made = driven_stack(tmp_path, PROGRAM.format(namespace=namespace), server.kubeconfig)
     made.up()
     return made
 

@@ -1,4 +1,4 @@
-"""The real Pulumi CLI in a project of its own, with the stand-in plugins and nothing of the developer's."""
+"""The real Pulumi CLI in a project of its own, with the plugins of `local` and nothing of the developer's."""
 
 import json
 import os
@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from embedded.toolchain import binary
+from embedded.toolchain.host import KUBERNETES_PROVIDER
+from infra.stack.stack import Stack
 from infra.versions import PULUMI_CLI, PULUMI_KUBERNETES
 
-_PLUGINS = {
-    f"language-python-v{PULUMI_CLI}/pulumi-language-python": "embedded.plugins.language",
-    f"resource-kubernetes-v{PULUMI_KUBERNETES}/pulumi-resource-kubernetes": "embedded.plugins.kubernetes",
-}
 PASSPHRASE = "a passphrase of the tests"
 
 
@@ -45,11 +43,14 @@ class Project:
 
     def __post_init__(self) -> None:
         home = self.folder / "home"
-        for path, module in _PLUGINS.items():
-            launcher = home / "plugins" / path
-            launcher.parent.mkdir(parents=True)
-            launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m {module} "$@"\n')
-            launcher.chmod(0o755)
+        launcher = home / f"plugins/language-python-v{PULUMI_CLI}/pulumi-language-python"
+        launcher.parent.mkdir(parents=True)
+        command = f"{shlex.quote(sys.executable)} -P -m embedded.plugins.language"
+        launcher.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        launcher.chmod(0o755)
+        provider = home / f"plugins/resource-kubernetes-v{PULUMI_KUBERNETES}/{KUBERNETES_PROVIDER}"
+        provider.parent.mkdir()
+        provider.symlink_to(binary(KUBERNETES_PROVIDER))
         (self.folder / "backend").mkdir()
         (self.folder / "Pulumi.yaml").write_text("name: test\nruntime: python\nmain: program.py\n")
         kept = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
@@ -72,9 +73,10 @@ class Project:
             import os, pathlib
             import pulumi
             import pulumi_kubernetes as k8s
+            from infra.cluster.provider import kubernetes_provider
             kubeconfig = pathlib.Path("kubeconfig").read_text()
             kubeconfig = pulumi.Output.secret(kubeconfig)
-            provider = k8s.Provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
+            provider = kubernetes_provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
             def on(**more): return pulumi.ResourceOptions(provider=provider, **more)
         """
         (self.folder / "program.py").write_text(textwrap.dedent(head) + textwrap.dedent(text))
@@ -121,3 +123,28 @@ class Project:
         text = self.run("preview", "-s", "test", "--json", *arguments).fine().text
         summary: dict[str, int] = json.loads(text[text.index("{") :])["changeSummary"]
         return {step: count for step, count in summary.items() if step != "same"}
+
+
+def driven_stack(folder: Path, program: str, kubeconfig: str) -> Stack:
+    """Make a stack `local` of a project whose program is `program`, with its settings and its secret.
+
+    Its environment is as `slipway` gives it: the passphrase in a file, the cluster in KUBECONFIG.
+    """
+    project = folder / "project"
+    (project / "stacks").mkdir(parents=True)
+    (project / "tenants").mkdir()
+    (project / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
+    (project / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
+    (project / "program.py").write_text(program)
+    (project / "kubeconfig").write_text(kubeconfig)
+    around = folder / "around"
+    around.mkdir()
+    env = dict(Project(around).env)
+    (around / "passphrase").write_text(env.pop("PULUMI_CONFIG_PASSPHRASE"))
+    env |= {
+        "PULUMI_CONFIG_PASSPHRASE_FILE": str(around / "passphrase"),
+        "KUBECONFIG": str(project / "kubeconfig"),
+    }
+    made = Stack("local", project, env)
+    made.init()
+    return made

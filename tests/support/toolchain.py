@@ -19,7 +19,13 @@ _FAKE_GO = """\
         print(json.dumps({{"GOVERSION": "go" + (here / "version").read_text(), "GOHOSTARCH": "amd64",
                           "GOTOOLCHAIN": (here / "toolchain").read_text()}}))
         sys.exit()
+    if sys.argv[1:4] == ["mod", "download", "-json"]:
+        print((here / "download").read_text())
+        sys.exit(mode == "offline")
     (here / "environment").write_text(json.dumps(dict(os.environ)))
+    (here / "overlay").write_text("".join(
+        pathlib.Path(each.partition("=")[2]).read_text() for each in sys.argv if each.startswith("-overlay=")
+    ))
     with (here / "builds").open("a") as log:
         log.write(os.getcwd() + "\\n")
     out = pathlib.Path(sys.argv[sys.argv.index("-o") + 1])

@@ -17,6 +17,8 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Instance:
     tools = tmp_path / "tools"
     tools.mkdir()
     monkeypatch.setattr(toolchain, "bin_dir", lambda _report: tools)
+    monkeypatch.setattr(toolchain, "binary", lambda name, _report: tools / name)
+    monkeypatch.setenv("SLIPWAY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HOME", str(tmp_path / "user"))
     monkeypatch.delenv("PULUMI_HOME", raising=False)
     return Instance("test", tmp_path / "data", tmp_path / "run")

@@ -61,6 +61,50 @@ def test_binaries_of_one_tool_are_built_together(go):
     assert all(os.access(path, os.X_OK) for path in paths.values())
 
 
+def _embedding(table: dict[str, Tool], monkeypatch: pytest.MonkeyPatch) -> Tool:
+    tool = dataclasses.replace(table["one"], files={"schema.json": "cmd/one/schema.json"})
+    monkeypatch.setattr(build, "BINARIES", build.BINARIES | {"one": tool})
+    return tool
+
+
+def test_files_of_the_module_are_embedded_from_where_it_is(go, table, monkeypatch):
+    tool = _embedding(table, monkeypatch)
+    (go.folder / "download").write_text(json.dumps({"Dir": "/modules/one@v1.2.3"}, indent=1))
+    build.binary("one")
+    overlay = {str(tool.folder / "schema.json"): "/modules/one@v1.2.3/cmd/one/schema.json"}
+    assert json.loads((go.folder / "overlay").read_text()) == {"Replace": overlay}
+    build.binary("left")
+    assert (go.folder / "overlay").read_text() == "", "only for a tool that embeds"
+
+
+@pytest.mark.parametrize(
+    ("mode", "answer", "why"),
+    [
+        ("offline", "dial tcp: no such host", "could not be reached"),
+        ("works", "{}", "{}"),
+        ("works", "not JSON", "not JSON"),
+    ],
+)
+def test_a_module_that_cannot_be_fetched_is_an_error(go, table, monkeypatch, root, mode, answer, why):
+    _embedding(table, monkeypatch)
+    (go.folder / "download").write_text(answer)
+    go.does(mode)
+    with pytest.raises(FailedError) as failed:
+        build.binary("one")
+    assert "The source of one v1.2.3 could not be fetched." in str(failed.value)
+    assert why in failed.value.why
+    assert (go.builds, _left(root)) == (0, [])
+
+
+def test_what_is_to_build_is_told_without_building(go, root):
+    assert [tool.name for tool in build.to_build()] == ["one", "pair"]
+    build.ensure(["left"])
+    assert [tool.name for tool in build.to_build()] == ["one"]
+    build.ensure(["one"])
+    assert build.to_build() == []
+    assert go.builds == 2
+
+
 def test_only_the_tools_of_the_named_binaries_are_built(go, root):
     build.ensure(["right"])
     assert not (root / "tools" / "one").exists()

@@ -40,6 +40,7 @@ def test_it_changes_with_each_source(tool, go, file):
         {"module": "example.com/other"},
         {"binaries": (Binary("two", "example.com/one"),)},
         {"variables": {"main.version": "v1"}},
+        {"files": {"schema.json": "cmd/schema.json"}},
     ],
     ids=lambda change: next(iter(change)),
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from embedded.toolchain import cache, host
+from embedded.toolchain.host import KUBERNETES_PROVIDER, LAUNCHER_MARK, PROVIDER_FOLDER
 
 
 def _program(folder, name, says):
@@ -23,11 +24,11 @@ def path(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("says", "fits"),
     [
-        ("v3.250.0", True),
-        ("v3.272.0", True),
-        ("v3.249.9", False),
+        ("v3.274.1", True),
+        ("v3.300.0", True),
+        ("v3.274.0", False),
         ("v4.0.0", False),
-        ("v3.250.0-alpha.1", True),
+        ("v3.274.1-alpha.1", True),
         ("nonsense", False),
         ("", False),
     ],
@@ -54,12 +55,12 @@ def test_a_kubectl_that_answers_something_else_is_not_used(path, says):
 
 def test_the_first_on_path_that_fits_is_taken(path):
     _program(path / "first", "pulumi", "v3.1.0")
-    second = _program(path / "second", "pulumi", "v3.260.0")
+    second = _program(path / "second", "pulumi", "v3.280.0")
     assert host.find("pulumi") == second
 
 
 def test_our_own_links_are_not_the_machines(path, monkeypatch):
-    built = _program(cache.root() / "tools" / "pulumi" / ("a" * 16), "pulumi", "v3.250.0")
+    built = _program(cache.root() / "tools" / "pulumi" / ("a" * 16), "pulumi", "v3.274.1")
     (path / "first").mkdir()
     (path / "first" / "pulumi").symlink_to(built)
     assert host.find("pulumi") is None
@@ -68,3 +69,32 @@ def test_our_own_links_are_not_the_machines(path, monkeypatch):
 def test_nothing_else_is_taken_from_the_machine(path):
     _program(path / "first", "etcd", "etcd Version: 3.6.5")
     assert host.find("etcd") is None
+
+
+@pytest.mark.parametrize("place", ["PATH", "PULUMI_HOME", "HOME"])
+def test_provider_is_found_where_the_cli_looks(path, monkeypatch, place):
+    monkeypatch.setenv("PULUMI_HOME", f"{path}/pulumi")
+    monkeypatch.setenv("HOME", f"{path}/user")
+    assert host.find(KUBERNETES_PROVIDER) is None
+    folder = {
+        "PATH": path / "second",
+        "PULUMI_HOME": path / "pulumi/plugins" / PROVIDER_FOLDER,
+        "HOME": path / "user/.pulumi/plugins" / PROVIDER_FOLDER,
+    }[place]
+    program = _program(folder, KUBERNETES_PROVIDER, "")
+    assert host.find(KUBERNETES_PROVIDER) == program
+
+
+@pytest.mark.parametrize("what", ["our build", "a launcher"])
+def test_what_we_put_into_a_pulumi_home_is_not_the_machines(path, monkeypatch, what):
+    place = path / "pulumi/plugins" / PROVIDER_FOLDER / KUBERNETES_PROVIDER
+    monkeypatch.setenv("PULUMI_HOME", f"{path}/pulumi")
+    monkeypatch.setenv("HOME", f"{path}/user")
+    program = _program(place.parent, KUBERNETES_PROVIDER, "")
+    assert host.find(KUBERNETES_PROVIDER) == program, "the control"
+    if what == "a launcher":
+        place.write_text(f"#!/bin/sh\n{LAUNCHER_MARK}\n")
+    else:
+        place.unlink()
+        place.symlink_to(_program(cache.root() / "tools/pulumi-kubernetes/0", KUBERNETES_PROVIDER, ""))
+    assert host.find(KUBERNETES_PROVIDER) is None

@@ -9,6 +9,7 @@ from embedded.toolchain.tools import BINARIES, SOURCES, TOOLS, Binary, Tool, cho
 from infra import versions
 
 UPSTREAM = [tool for tool in TOOLS.values() if tool.name != "pause"]
+OWN = "slipway.dev/toolchain/"
 
 
 def _mod(tool: Tool) -> str:
@@ -27,7 +28,11 @@ def test_go_sum_pins_the_source_and_not_only_the_go_mod(tool):
     assert f"{tool.module} {tool.version} h1:" in (tool.folder / "go.sum").read_text()
 
 
-@pytest.mark.parametrize("tool", UPSTREAM, ids=lambda tool: tool.name)
+@pytest.mark.parametrize(
+    "tool",
+    [tool for tool in UPSTREAM if not tool.binaries[0].package.startswith(OWN)],
+    ids=lambda tool: tool.name,
+)
 def test_go_mod_names_exactly_the_packages_that_are_built(tool):
     block = re.search(r"^tool \((.*?)\)", _mod(tool), re.MULTILINE | re.DOTALL)
     named = block[1].split() if block else re.findall(r"^tool (\S+)$", _mod(tool), re.MULTILINE)
@@ -60,6 +65,7 @@ def test_no_binary_has_two_tools():
     assert set(BINARIES) >= {
         *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
         *("kubectl", "coredns", "minio", "kserve-controller", "controller-gen", "pulumi", "pause"),
+        "pulumi-resource-kubernetes",
     }
 
 
@@ -80,8 +86,21 @@ def test_programs_are_told_their_version():
     kubernetes, pulumi, minio = (TOOLS[name].ldflags.split() for name in ("kubernetes", "pulumi", "minio"))
     assert "-X=k8s.io/component-base/version.gitVersion=v1.34.4" in kubernetes
     assert "-X=k8s.io/component-base/version.gitMinor=34" in kubernetes
-    assert "-X=github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.250.0" in pulumi
+    assert "-X=github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.274.1" in pulumi
     assert "-X=github.com/minio/minio/cmd.Version=2026-02-12T20:18:48Z" in minio
+
+
+def test_provider_claims_the_version_of_its_sdk_and_names_its_commit():
+    flags = TOOLS["pulumi-kubernetes"].ldflags.split()
+    package = "github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version"
+    assert f"-X={package}.Version={versions.PULUMI_KUBERNETES}+f47bc2d6f199" in flags
+
+
+@pytest.mark.parametrize("tool", TOOLS.values(), ids=lambda tool: tool.name)
+def test_embedded_files_are_named_in_the_source_and_not_committed(tool):
+    source = "".join(path.read_text() for path in tool.folder.glob("*.go"))
+    assert sorted(tool.files) == sorted(re.findall(r"^//go:embed (\S+)$", source, re.MULTILINE))
+    assert not [name for name in tool.files if (tool.folder / name).exists()]
 
 
 def test_a_version_made_from_a_commit_is_shown_as_the_commit():

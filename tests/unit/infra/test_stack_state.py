@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack.state import FileBackend, adoptable, read_lock, without_pending
+from infra.stack.state import FileBackend, adoptable, outputs, pending, read_lock, without_pending
 from slipway.core.errors import UsageError
 
 
@@ -106,16 +106,27 @@ def test_only_folders_of_this_machine_are_looked_into(url: str, known: bool) -> 
 
 
 def test_pending_operations_are_found(backend: FileBackend, tmp_path: Path) -> None:
-    assert backend.pending() == []
+    assert backend.export() == {"version": 3, "deployment": {}}
     path = tmp_path / ".pulumi/stacks/slipway/local.json"
     path.parent.mkdir(parents=True)
     operation = {"type": "creating", "resource": {"type": "kubernetes:core/v1:Secret"}}
     path.write_text(json.dumps({"version": 3, "checkpoint": {"latest": {"pending_operations": [operation]}}}))
     assert backend.exists()
-    assert backend.pending() == ["kubernetes:core/v1:Secret"]
+    assert pending(backend.export()) == ["kubernetes:core/v1:Secret"]
     for empty in ({"checkpoint": {"latest": None}}, {"checkpoint": {"latest": {}}}):
-        path.write_text(json.dumps(empty))
-        assert backend.pending() == []
+        path.write_text(json.dumps({"version": 3, **empty}))
+        assert pending(backend.export()) == []
+
+
+def test_outputs_are_those_of_the_stack_itself() -> None:
+    def exported(*resources: dict[str, object]) -> dict[str, object]:
+        return {"version": 3, "deployment": {"resources": [*resources]}}
+
+    own = {"type": "pulumi:pulumi:Stack", "outputs": {"port": 1}}
+    other = {"type": "slipway:test:Part", "outputs": {"port": 2}}
+    assert outputs(exported(other, own)) == {"port": 1}
+    assert outputs(exported(other, {"type": "pulumi:pulumi:Stack"})) == {}
+    assert outputs(exported()) == outputs({"version": 3, "deployment": {}}) == {}
 
 
 def test_only_what_adopts_is_forgotten() -> None:

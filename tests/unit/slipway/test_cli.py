@@ -267,7 +267,7 @@ def test_env_prints_nothing_but_exports_to_standard_output(project, monkeypatch,
         def init(self) -> None:
             (project / "Pulumi.local.yaml").write_text(GOOD)
 
-    monkeypatch.setattr(workspace, "open_stack", lambda stack, report: report("building") or Opened())
+    monkeypatch.setattr(workspace, "open_stack", lambda stack, report, build: report("building") or Opened())
     assert app.main(["env"]) == 0
     said = capsys.readouterr()
     assert all(re.fullmatch(r"export [A-Z_]+=.*|unset [A-Z_]+", line) for line in said.out.splitlines())

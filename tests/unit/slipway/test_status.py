@@ -101,7 +101,7 @@ def test_refresh_is_asked_for_by_name(command, more, monkeypatch):
         return Summary(changes={}, seconds=0.0)
 
     monkeypatch.setattr(Stack, command, done)
-    monkeypatch.setattr(workspace, "ready", lambda stack, phases: Stack.__new__(Stack))
+    monkeypatch.setattr(workspace, "ready", lambda stack, phases, build=True: Stack.__new__(Stack))
     assert app.main([command, "local", *more]) == 0
     assert asked == [bool(more)]
 

@@ -1,0 +1,95 @@
+"""A run that was killed half-way: the next one takes over what it made, and makes nothing twice."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from support.apiserver import ApiServer, api_server, patiently
+from support.pulumi_cli import driven_stack
+
+from infra.stack.stack import Stack
+from infra.stack.state import FileBackend, pending
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
+PROGRAM = """\
+import os, pathlib, pulumi, pulumi_kubernetes as k8s
+from infra.cluster.provider import kubernetes_provider
+pathlib.Path("adopting").write_text(os.environ.get("PULUMI_K8S_UPSERT_EXISTING_OBJECTS", "no"))
+kubeconfig = pulumi.Output.secret(pathlib.Path("kubeconfig").read_text())
+provider = kubernetes_provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
+on = pulumi.ResourceOptions(provider=provider)
+for each in range(6):
+    name = f"map-{{each}}"
+    k8s.core.v1.ConfigMap(name, metadata={{"name": name, "namespace": "{namespace}"}}, opts=on)
+labels = {{"app": "server"}}
+k8s.apps.v1.Deployment("server", metadata={{"name": "server", "namespace": "{namespace}"}}, opts=on,
+    spec={{"selector": {{"matchLabels": labels}}, "template": {{
+        "metadata": {{"labels": labels}},
+        "spec": {{"containers": [{{"name": "main", "image": "{image}"}}]}}}}}})
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(server: ApiServer) -> Iterator[httpx.Client]:
+    with server.http() as http:
+        yield http
+
+
+@pytest.fixture
+def namespace(server: ApiServer) -> str:
+    return server.namespace()
+
+
+@pytest.fixture
+def stack(server: ApiServer, namespace: str, tmp_path: Path) -> Stack:
+    program = PROGRAM.format(namespace=namespace, image="broken:1")
+    return driven_stack(tmp_path, program, server.kubeconfig)
+
+
+def _uids(cluster: httpx.Client, namespace: str) -> dict[str, str]:
+    found = cluster.get(f"/api/v1/namespaces/{namespace}/configmaps").json()["items"]
+    every = {item["metadata"]["name"]: item["metadata"]["uid"] for item in found}
+    return {name: uid for name, uid in every.items() if name.startswith("map-")}
+
+
+def test_kill_9_half_way_and_again(stack: Stack, cluster: httpx.Client, namespace: str) -> None:
+    env = {**os.environ, **stack.env}
+    running = subprocess.Popen(
+        ["pulumi", "up", "-s", "local", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.project, env=env, process_group=0,
+        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/server"
+    patiently(lambda: cluster.get(deployment).status_code == 200, 60)
+    patiently(lambda: len(_uids(cluster, namespace)) == 6, 60)
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+    backend = FileBackend.of(stack.env["PULUMI_BACKEND_URL"], "slipway", "local")
+    assert backend is not None
+    assert list(backend.locks()), "the control: it left its lock"
+    assert "kubernetes:apps/v1:Deployment" in pending(backend.export()), "and an operation cut off"
+    before = _uids(cluster, namespace) | {"server": cluster.get(deployment).json()["metadata"]["uid"]}
+    assert (stack.project / "adopting").read_text() == "no"
+
+    (stack.project / "program.py").write_text(PROGRAM.format(namespace=namespace, image="good"))
+    stack.up()
+
+    after = _uids(cluster, namespace) | {"server": cluster.get(deployment).json()["metadata"]["uid"]}
+    assert after == before, "taken over, and nothing made twice"
+    assert (stack.project / "adopting").read_text() == "true", "a provider that refuses by default is told"
+    assert (list(backend.locks()), pending(backend.export())) == ([], [])
+    stack.up()
+    assert (stack.project / "adopting").read_text() == "no", "only the run after the one that was killed"
+    assert not stack.preview(refresh=True).changed
+    stack.destroy()
+    assert _uids(cluster, namespace) == {}
