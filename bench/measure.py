@@ -1,22 +1,26 @@
 """The measurements: each figure is from the command that a user would run."""
 
+import contextlib
 import json
 import os
 import platform as machine
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from kfp import Client, dsl
 from kfp.compiler import Compiler
 from pydantic import BaseModel
 
 ROOT = Path(__file__).parents[1]
+PROVIDER = "pulumi-resource-kubernetes"
 EMPTY_STEPS = 40
 """Number of steps of the pipeline that measures the overhead of a step."""
 
@@ -40,6 +44,8 @@ class Platform(BaseModel):
     journey: QuickstartTimes
     second_up: list[float]
     preview: list[float]
+    provider_memory: list[int]
+    """Peak bytes of the Kubernetes provider in the quickstart, a second `up` and a preview."""
     cluster_start: list[float]
     resources: int
     empty_steps: int
@@ -78,6 +84,41 @@ def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any,
     return (json.loads(completed.stdout) if completed.stdout.strip() else None), seconds
 
 
+class PeakMemory:
+    """Looks every tenth of a second how much memory processes of one program have had at most."""
+
+    def __init__(self, program: str) -> None:
+        """Name the program as it is called."""
+        self.bytes = 0
+        self._program = program.encode()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End; the figure stays."""
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.1):
+            for process in Path("/proc").glob("[0-9]*"):
+                # A process may end between the two reads.
+                with contextlib.suppress(OSError):
+                    if self._program in (process / "cmdline").read_bytes().partition(b"\0")[0]:
+                        self.bytes = max(self.bytes, _peak((process / "status").read_text()))
+
+
+def _peak(status: str) -> int:
+    """Bytes of the VmHWM line of a process's status; 0 where it has none."""
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
 def journey(env: Mapping[str, str]) -> QuickstartTimes:
     """Run a quickstart with the caches in `env`, and delete the platform afterwards."""
     slipway("local", "delete", "--yes", env=env)
@@ -93,10 +134,13 @@ def platform() -> Platform:
     slipway("local", "delete", "--yes")
     try:
         say("quickstart with full caches")
-        answer, _ = slipway("quickstart", "local")
+        with PeakMemory(PROVIDER) as first:
+            answer, _ = slipway("quickstart", "local")
         say("second up, preview")
-        again = [slipway("up", "local") for _ in range(3)]
-        previews = [slipway("preview", "local")[1] for _ in range(3)]
+        with PeakMemory(PROVIDER) as second:
+            again = [slipway("up", "local") for _ in range(3)]
+        with PeakMemory(PROVIDER) as third:
+            previews = [slipway("preview", "local")[1] for _ in range(3)]
         say("empty pipeline")
         empty = _empty_pipeline(answer["outputs"]["kfp"]["endpoint"])
         say("promotion")
@@ -112,6 +156,7 @@ def platform() -> Platform:
             journey=_journey(answer),
             second_up=[seconds for _, seconds in again],
             preview=previews,
+            provider_memory=[each.bytes for each in (first, second, third)],
             cluster_start=starts,
             resources=sum(again[0][0]["changes"].values()),
             empty_steps=EMPTY_STEPS,

@@ -1,14 +1,17 @@
 """Write the figures to docs/benchmarks.md."""
 
 import datetime
+import re
 from pathlib import Path
+from typing import Final
 
 from bench.measure import Figures, median
 
 BAR = 30
 BEGIN, END = "<!-- transfers: begin -->", "<!-- transfers: end -->"
-SERVING = "<!-- serving: begin -->", "<!-- serving: end -->"
 """Around the section that `python -m bench.transfers` writes."""
+_MARKED: Final = re.compile(r"<!-- (\S+): begin -->.*?<!-- \1: end -->", re.DOTALL)
+"""A section that another command, or a person, measured."""
 
 
 def write(figures: Figures, path: Path) -> None:
@@ -33,6 +36,9 @@ def write(figures: Figures, path: Path) -> None:
         f"| second `up`, nothing to change ({warm.resources} resources) | `slipway up local` | "
         f"{median(warm.second_up):.1f} s |",
         f"| preview | `slipway preview local` | {median(warm.preview):.1f} s |",
+        "| memory of the Kubernetes provider, at most, in a first, a second `up` and a preview | the same | "
+        + ", ".join(f"{each / 2**20:.0f}" for each in warm.provider_memory)
+        + " MiB |",
         f"| cluster start with its data | `slipway local start` | {median(warm.cluster_start):.1f} s |",
         f"| steps of an empty pipeline, one after the other | {warm.empty_steps} steps by `kfp.Client` | "
         f"{warm.empty_steps / warm.empty_seconds:.1f} per second |",
@@ -47,15 +53,8 @@ def write(figures: Figures, path: Path) -> None:
     ]
     if figures.cold:
         lines += _phases("Where the time goes, empty caches", figures.cold.phases)
-    lines += [*_kept(path, BEGIN, END), *_kept(path, *SERVING)]
+    lines += [each.group() + "\n" for each in _MARKED.finditer(path.read_text())]
     path.write_text("\n".join(lines).rstrip() + "\n")
-
-
-def _kept(path: Path, first: str, last: str) -> list[str]:
-    """A section that another command measured, from one mark to the other."""
-    _, begin, rest = path.read_text().partition(first)
-    section, end, _ = rest.partition(last)
-    return [begin + section + end, ""] if end else []
 
 
 def _phases(title: str, seconds_by_name: dict[str, float]) -> list[str]:
