@@ -78,8 +78,6 @@ def create(*, console: bool) -> ClusterHandle:
         kubeconfig=cluster.kubeconfig,
         # A changed port or certificate of the same cluster must not replace the objects in it.
         cluster_identifier=local.name,
-        # The cluster is the stack's own: an object that is there was made by a run that was killed.
-        upsert_existing_objects=True,
     )
     return ClusterHandle(
         provider=provider,

@@ -1,7 +1,17 @@
 """The Kubernetes provider as every environment uses it."""
 
+import os
+from typing import Final
+
 import pulumi
 import pulumi_kubernetes
+
+OF_ONE_RUN: Final = ("PULUMI_K8S_UPSERT_EXISTING_OBJECTS", "PULUMI_K8S_ENABLE_PATCH_FORCE")
+"""What the driver of the command line may set for one run (infra.stack.stack).
+
+The provider reads them from its own environment. The SDK would write them into the state as well, and the
+next run would show a change of the provider.
+"""
 
 
 def kubernetes_provider(
@@ -10,7 +20,6 @@ def kubernetes_provider(
     kubeconfig: pulumi.Input[str] | None,
     context: str | None = None,
     cluster_identifier: str | None = None,
-    upsert_existing_objects: bool | None = None,
 ) -> pulumi_kubernetes.Provider:
     """Declare the provider of one cluster.
 
@@ -23,8 +32,9 @@ def kubernetes_provider(
         context: of the kubeconfig; its current one by default.
         cluster_identifier: names the cluster, where another address of it is no reason to replace
             what runs on it.
-        upsert_existing_objects: take over an object that exists already.
     """
+    for variable in OF_ONE_RUN:
+        os.environ.pop(variable, None)
     return pulumi_kubernetes.Provider(
         name,
         kubeconfig=kubeconfig,
@@ -33,5 +43,4 @@ def kubernetes_provider(
         enable_server_side_apply=True,
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
-        upsert_existing_objects=upsert_existing_objects,
     )

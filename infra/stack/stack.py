@@ -31,8 +31,14 @@ if TYPE_CHECKING:
 __all__ = ["Stack", "Summary", "Timing"]
 
 SECRET_BYTES: Final = 32
-_ADOPT: Final = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
-"""Has the Kubernetes provider take over an object that exists; it refuses one by default."""
+_UPSERT: Final = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
+"""Has the Kubernetes provider take over an object that exists, which it refuses by default."""
+_FORCE: Final = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
+"""Has it set fields that another writer set last, which it refuses by default, naming that writer.
+
+What was changed by hand is another writer's, and so is what a killed run made: an object is applied under a
+name that is made up at its creation.
+"""
 
 Validate = Callable[[Path, str], None]
 """Takes the project's folder and the stack's name; raises UsageError."""
@@ -120,23 +126,21 @@ class Stack:
         """Make the world what the program says.
 
         Args:
-            refresh: look at every resource first, and not only at what the program changes.
+            refresh: look at every resource first, and not only at what the program changes; what another
+                writer changed of what the program declares is put back.
 
         Raises:
             UsageError: the settings are wrong, would make keys valid that were replaced, or want of a
                 volume what it can't become.
         """
         self._refuse_settings(look=refresh)
-        return self._operate("up", "--yes", "--skip-preview", *(["--refresh"] if refresh else []))
+        look = ["--refresh"] if refresh else []
+        return self._operate("up", "--yes", "--skip-preview", *look, force=refresh)
 
     def preview(self, *, refresh: bool = False) -> Summary:
         """Say what `up` with the same arguments would change; raises UsageError where `up` does."""
         self._refuse_settings(look=refresh)
-        return self._operate("preview", *(["--refresh"] if refresh else []))
-
-    def refresh(self) -> Summary:
-        """Bring the state in line with the world."""
-        return self._operate("refresh", "--yes", "--skip-preview")
+        return self._operate("preview", *(["--refresh"] if refresh else []), force=refresh)
 
     def destroy(self) -> Summary:
         """Take away everything that the stack made; its settings and history stay.
@@ -233,10 +237,12 @@ class Stack:
         if (self.project / "tenants").is_dir() and self.exists():
             refuse_settings(self.settings, self.export(), self.live, look=look)
 
-    def _operate(self, operation: str, *arguments: str, validate: bool = True) -> Summary:
+    def _operate(
+        self, operation: str, *arguments: str, validate: bool = True, force: bool = False
+    ) -> Summary:
         if validate:
             self._validate(self.project, self.name)
-        adopting = self._clear_remains()
+        adopt = self._clear_remains()
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
             events = EventLog(Path(folder) / "events.json")
@@ -248,7 +254,7 @@ class Stack:
                 f"--event-log={events.path}",
                 *arguments,
                 meanwhile=events.poll,
-                env=_ADOPT if adopting else {},
+                env=(_UPSERT if adopt else {}) | (_FORCE if adopt or force else {}),
             )
         if code:
             raise FailedError(

@@ -71,10 +71,9 @@ def _apply(cluster: httpx.Client, path: str, body: dict[str, Any], manager: str)
     cluster.patch(path, content=json.dumps(body), headers=headers, params=params).raise_for_status()
 
 
-def _edit(cluster: httpx.Client, path: str, change: dict[str, Any]) -> None:
+def _edit(cluster: httpx.Client, path: str, change: dict[str, Any], manager: str) -> None:
     headers = {"Content-Type": "application/merge-patch+json"}
-    params = {"fieldManager": "kubectl-edit"}
-    cluster.patch(path, json=change, headers=headers, params=params).raise_for_status()
+    cluster.patch(path, json=change, headers=headers, params={"fieldManager": manager}).raise_for_status()
 
 
 def test_create_update_and_delete(project: Project, cluster: httpx.Client) -> None:
@@ -101,12 +100,18 @@ def test_create_update_and_delete(project: Project, cluster: httpx.Client) -> No
     assert cluster.get("/api/v1/namespaces/life").status_code == 404
 
 
-def test_drift_is_shown_and_repaired(project: Project, cluster: httpx.Client, namespace: str) -> None:
+@pytest.mark.parametrize("manager", ["kubectl-edit", "autoscaler"])
+def test_drift_is_shown_and_put_back(
+    project: Project, cluster: httpx.Client, namespace: str, manager: str
+) -> None:
     project.program(_deployment(namespace) + _config_map("lost", namespace, {"a": "1"}))
     project.up().fine()
-    _edit(cluster, _path(namespace, "server", "deployments"), {"spec": {"replicas": 3}})
+    _edit(cluster, _path(namespace, "server", "deployments"), {"spec": {"replicas": 3}}, manager)
     cluster.delete(_path(namespace, "lost")).raise_for_status()
-    assert project.changes("--refresh") == {"update": 1, "create": 1}
+    refused = project.preview("--refresh").failed().text
+    assert f'conflict with "{manager}"' in refused
+    assert ".spec.replicas" in refused
+    project.env["PULUMI_K8S_ENABLE_PATCH_FORCE"] = "true"
     shown = project.preview("--refresh").fine().text
     assert "replicas: 3 => 1" in shown
     project.up("--refresh").fine()
@@ -134,7 +139,7 @@ def test_another_writer_is_named(project: Project, cluster: httpx.Client, namesp
 def test_data_of_another_writer_stay(project: Project, cluster: httpx.Client, namespace: str) -> None:
     project.program(_config_map("kept", namespace, {"a": "1"}))
     project.up().fine()
-    _edit(cluster, _path(namespace, "kept"), {"data": {"other": "x"}})
+    _edit(cluster, _path(namespace, "kept"), {"data": {"other": "x"}}, "slipway-certificates")
     before = cluster.get(_path(namespace, "kept")).json()["metadata"]["uid"]
     project.program(_config_map("kept", namespace, {"a": "2"}))
     assert "1 updated" in project.up().fine().text
@@ -159,11 +164,12 @@ def test_immutable_field_replaces(project: Project, cluster: httpx.Client, names
 def test_failed_readiness_names_object_and_reason(
     project: Project, cluster: httpx.Client, namespace: str
 ) -> None:
-    soon = 'custom_timeouts=pulumi.CustomTimeouts(create="5s", update="60s")'
+    soon = 'custom_timeouts=pulumi.CustomTimeouts(create="8s", update="60s")'
     project.program(_deployment(namespace, "broken:1", soon))
     failed = project.up().failed().text
-    assert f'"{namespace}/server" was created' in failed
-    assert "ImagePullBackOff" in failed
+    assert "'server' timed out waiting to be Ready" in failed
+    assert f"[Pod {namespace}/server-" in failed
+    assert "[ImagePullBackOff] no such image: broken:1" in failed
     assert project.resource("server")["initErrors"]
     project.program(_deployment(namespace, "good", soon))
     project.up().fine()

@@ -13,8 +13,9 @@ from slipway.operations import missing_objects
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PROGRAM = """\
 import pathlib, pulumi, pulumi_kubernetes as k8s
+from infra.cluster.provider import kubernetes_provider
 kubeconfig = pulumi.Output.secret(pathlib.Path("kubeconfig").read_text())
-provider = k8s.Provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
+provider = kubernetes_provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
 on = pulumi.ResourceOptions(provider=provider)
 k8s.networking.v1.NetworkPolicy("allow-dns", metadata={{"name": "allow-dns", "namespace": "{namespace}"}},
     spec={{"podSelector": {{}}, "policyTypes": ["Ingress"]}}, opts=on)

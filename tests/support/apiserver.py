@@ -222,7 +222,13 @@ class Pods:
             waiting = {"reason": "ImagePullBackOff", "message": f"no such image: {image}"}
             broken = {"name": container["name"], "ready": False, "restartCount": 0, "image": image,
                       "imageID": "", "state": {"waiting": waiting}}  # fmt: skip
-            return {"phase": "Pending", "containerStatuses": [broken]}
+            unready = f"containers with unready status: [{container['name']}]"
+            conditions = [
+                *({"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized")),
+                *({"type": kind, "status": "False", "reason": "ContainersNotReady", "message": unready}
+                  for kind in ("Ready", "ContainersReady")),
+            ]  # fmt: skip
+            return {"phase": "Pending", "containerStatuses": [broken], "conditions": conditions}
         if image.startswith(("job", "failing")):
             return {"phase": "Succeeded" if image.startswith("job") else "Failed"}
         ready = [{"type": kind, "status": "True"} for kind in ("Ready", "ContainersReady", "PodScheduled")]

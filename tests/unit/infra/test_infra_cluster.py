@@ -1,9 +1,10 @@
 """The Kubernetes provider that the program declares."""
 
 import pulumi
+import pytest
 from support.engine import Engine, reveal
 
-from infra.cluster.provider import kubernetes_provider
+from infra.cluster.provider import OF_ONE_RUN, kubernetes_provider
 
 
 def _inputs(**options: object) -> dict[str, object]:
@@ -17,9 +18,11 @@ def test_data_of_secrets_and_config_maps_change_in_place():
     assert inputs["enableServerSideApply"] == "true"
 
 
-def test_existing_objects_are_taken_over_only_where_it_is_said():
-    assert "upsertExistingObjects" not in _inputs()
-    assert _inputs(upsert_existing_objects=True)["upsertExistingObjects"] == "true"
+@pytest.mark.parametrize("name", OF_ONE_RUN)
+def test_what_is_set_for_one_run_is_not_written_into_the_state(monkeypatch, name):
+    before = _inputs()
+    monkeypatch.setenv(name, "true")
+    assert _inputs() == before
 
 
 def test_cluster_is_named_by_context_or_identifier():
