@@ -1,5 +1,6 @@
 """A run that was killed half-way: the next one takes over what it made, and makes nothing twice."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -52,9 +53,14 @@ def namespace(server: ApiServer) -> str:
 
 
 @pytest.fixture
-def stack(server: ApiServer, namespace: str, tmp_path: Path) -> Stack:
+def stack(server: ApiServer, namespace: str, tmp_path: Path) -> Iterator[Stack]:
     program = PROGRAM.format(namespace=namespace, image="broken:1")
-    return driven_stack(tmp_path, program, server.kubeconfig)
+    yield driven_stack(tmp_path, program, server.kubeconfig)
+    for process in Path("/proc").glob("[0-9]*"):
+        # The provider of a CLI that was killed looks only every five minutes whether that is still there.
+        with contextlib.suppress(OSError):
+            if str(tmp_path).encode() in (process / "cmdline").read_bytes().partition(b"\0")[0]:
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _uids(cluster: httpx.Client, namespace: str) -> dict[str, str]:
