@@ -148,7 +148,8 @@ def _place(instance: Instance, wanted: _Wanted) -> Path:
     """Return the plugin's folder, the only one of its name: the CLI takes the highest version that fits."""
     place = home(instance) / "plugins" / wanted.folder
     for other in place.parent.glob(f"{wanted.kind}-{wanted.name}-v*"):
-        if other != place:
+        # The CLI notes beside each folder when it last used it; that is a file.
+        if other != place and other.is_dir():
             shutil.rmtree(other)
     return place
 

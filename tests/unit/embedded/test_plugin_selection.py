@@ -160,6 +160,14 @@ def test_plugins_of_another_version_are_removed(instance: Instance, env: dict[st
     assert not old.exists(), "the CLI takes the highest version that fits"
 
 
+def test_what_the_cli_notes_beside_a_plugin_stays(instance: Instance, env: dict[str, str]) -> None:
+    selection.install(instance, env)
+    note = _place(instance).parent.with_name(f"{_place(instance).parent.name}.lastused")
+    note.touch()
+    selection.install(instance, env)
+    assert note.is_file()
+
+
 def test_a_launcher_of_an_earlier_slipway_is_replaced(
     instance: Instance, env: dict[str, str], built: Path
 ) -> None:

@@ -9,8 +9,8 @@ from support.toolchain import FakeGo, small_table
 from embedded import session, toolchain
 from embedded.toolchain import build, kserve
 from infra.cluster import embedded as embedded_cluster
-from slipway import workspace
 from slipway.core.errors import UsageError
+from slipway.operations import workspace
 
 FIX = "Build it first: make tools (or: slipway doctor --fix)"
 
