@@ -62,7 +62,7 @@ def test_up_and_preview_refuse_before_anything_starts(
     exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
     monkeypatch.setattr(Stack, "exists", lambda _: True)
     monkeypatch.setattr(Stack, "_ask_stack", lambda *_: json.dumps(exported))
-    monkeypatch.setattr(Stack, "_operate", lambda *arguments: begun.append(arguments))
+    monkeypatch.setattr(Stack, "_operate", lambda *arguments, **_: begun.append(arguments))
     if begins:
         getattr(stack, command)()
     else:

@@ -55,7 +55,7 @@ def opened(project, monkeypatch):
     made = Opened()
     monkeypatch.setattr(workspace, "open_stack", lambda stack: made)
     monkeypatch.setattr(cluster, "status", lambda instance: Running())
-    monkeypatch.setattr(selection, "plugins", lambda instance: ())
+    monkeypatch.setattr(selection, "plugins", tuple)
     return made
 
 
