@@ -1,9 +1,9 @@
 """The page of benchmarks: a run of `make bench` rewrites its own part and nothing else."""
 
 from bench import measure, page
-from bench.measure import Figures, Journey, Platform
+from bench.measure import Figures, Platform, QuickstartTimes
 
-JOURNEY = Journey(phases={"platform": 30.0, "promote iris": 4.0}, slowest={"KServe kserve": 22.0})
+JOURNEY = QuickstartTimes(phases={"platform": 30.0, "promote iris": 4.0}, slowest={"KServe kserve": 22.0})
 FIGURES = Figures(
     warm=Platform(
         journey=JOURNEY,
