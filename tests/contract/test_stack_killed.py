@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, api_server, patiently
+from support.apiserver import ApiServer, patiently
 from support.pulumi_cli import driven_stack
 
 from infra.cluster.provider import OF_ONE_RUN
@@ -33,18 +33,6 @@ k8s.apps.v1.Deployment("server", metadata={{"name": "server", "namespace": "{nam
         "metadata": {{"labels": labels}},
         "spec": {{"containers": [{{"name": "main", "image": "{image}"}}]}}}}}})
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
-        yield running
-
-
-@pytest.fixture
-def cluster(server: ApiServer) -> Iterator[httpx.Client]:
-    with server.http() as http:
-        yield http
 
 
 @pytest.fixture

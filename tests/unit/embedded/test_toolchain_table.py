@@ -90,14 +90,14 @@ def test_programs_are_told_their_version():
     assert "-X=github.com/minio/minio/cmd.Version=2026-02-12T20:18:48Z" in minio
 
 
-def test_provider_claims_the_version_of_its_sdk_and_names_its_commit():
+def test_provider_has_the_version_of_its_sdk_and_its_commit():
     flags = TOOLS["pulumi-kubernetes"].ldflags.split()
     package = "github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/version"
     assert f"-X={package}.Version={versions.PULUMI_KUBERNETES}+f47bc2d6f199" in flags
 
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=lambda tool: tool.name)
-def test_embedded_files_are_named_in_the_source_and_not_committed(tool):
+def test_embedded_files_are_in_the_source_and_not_committed(tool):
     source = "".join(path.read_text() for path in tool.folder.glob("*.go"))
     assert sorted(tool.files) == sorted(re.findall(r"^//go:embed (\S+)$", source, re.MULTILINE))
     assert not [name for name in tool.files if (tool.folder / name).exists()]
