@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,8 +12,6 @@ from infra.components.kserve import objects
 from infra.components.kserve.manifests import load_crds, load_rules
 from slipway.core.errors import UsageError
 from storage.layout import Buckets
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_the_launcher_config_has_root_endpoint_and_secret():

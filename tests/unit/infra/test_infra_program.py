@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from support.checkout import ROOT
 from support.engine import Engine, reveal, secrets_masked
 from support.recorded_platform import CANARY, KINDS, deploy, reference, write_manifests
 
@@ -15,7 +15,6 @@ from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG
 from infra.settings.models import LocalSettings, TenantSettings
 from storage import keys
 
-ROOT = Path(__file__).parents[3]
 TEAMS = tuple(
     TenantSettings.model_validate_json(json.dumps(values))
     for values in (

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from kfp import compiler, dsl
 from support import kfp_cases as steps
+from support.checkout import ROOT
 
 from embedded.kfp import document, parsing
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
-ROOT = Path(__file__).parents[3]
 
 
 @dsl.pipeline(name="small")

@@ -1,15 +1,13 @@
 """docs/settings.md: up to date, complete, and its examples load."""
 
 import textwrap
-from pathlib import Path
 
 import pytest
 import yaml
+from support.checkout import ROOT
 
 from infra.settings import config, page
 from infra.settings.models import DevSettings, LocalSettings, TenantSettings
-
-ROOT = Path(__file__).parents[3]
 
 
 def rows(text: str) -> list[list[str]]:

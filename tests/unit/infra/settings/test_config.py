@@ -6,13 +6,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from support.checkout import ROOT
 
 from infra.rbac import MemberRole
 from infra.settings import config
 from infra.settings.models import DevSettings, GroupMember, LocalSettings, TenantSettings, UserMember
 from slipway.core.errors import UsageError
 
-ROOT = Path(__file__).parents[3]
 SECRET = "slipway:secret: {secure: 'v1:abc:def'}"
 GOOD = "environment: local"
 

@@ -242,7 +242,7 @@ build.binary("one", lambda line: print(line, flush=True))
 
 def _program(tmp_path) -> subprocess.Popen:
     code = _PROGRAM.format(
-        tests=str(Path(__file__).parents[2]), sources=str(tmp_path / f"sources-{time.monotonic_ns()}")
+        tests=str(Path(__file__).parents[3]), sources=str(tmp_path / f"sources-{time.monotonic_ns()}")
     )
     return subprocess.Popen(
         [sys.executable, "-c", code],
