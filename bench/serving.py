@@ -30,7 +30,7 @@ _TICKS: Final = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
-class Figures:
+class ServerFigures:
     """The measurements of a server, one value per round."""
 
     start: list[float] = field(default_factory=list)
@@ -71,7 +71,7 @@ def main() -> int:
     options = parser.parse_args()
     commands = dict(each.split("=", 1) for each in options.servers)
     body = options.body.read_bytes()
-    figures = {name: Figures() for name in commands}
+    figures = {name: ServerFigures() for name in commands}
     for turn in range(options.rounds):
         names = random.Random(turn).sample(sorted(commands), len(commands))  # noqa: S311 - only an order
         for name in names:
@@ -81,7 +81,7 @@ def main() -> int:
     return 0
 
 
-def _measure(figures: Figures, command: str, body: bytes, seconds: float) -> None:
+def _measure(figures: ServerFigures, command: str, body: bytes, seconds: float) -> None:
     with _started(command, body) as (process, port, start):
         figures.start.append(start)
         figures.start_processor.append(_processor(process.pid))

@@ -31,7 +31,7 @@ RUN_ROOT: Final = Path("/run/slipway")
 _NAME: Final = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?")
 
 
-class Record(BaseModel):
+class Allocation(BaseModel):
     """`instance.json`: the allocation of the first use."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -119,11 +119,11 @@ class Instance:
         """The instance's ports on 127.0.0.1; the first use allocates them."""
         return Ports.of(self.number)
 
-    def recorded(self) -> Record | None:
+    def recorded(self) -> Allocation | None:
         """The record of an earlier allocation, or None; changes nothing."""
         path = self.data / "instance.json"
         try:
-            return Record.model_validate_json(path.read_bytes())
+            return Allocation.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except PermissionError as error:
@@ -139,7 +139,7 @@ class Instance:
                 fix=f"Remove the local cluster with its data: `rm -r {self.data}` once it is stopped.",
             ) from error
 
-    def allocate(self, holder: HolderOf | None = None) -> Record:
+    def allocate(self, holder: HolderOf | None = None) -> Allocation:
         """Return the recorded slice, or allocate a free one and record it.
 
         Args:
@@ -154,7 +154,7 @@ class Instance:
         with _locked(self.data_root, self.name):
             record = self.recorded()
             if record is None:
-                record = Record(name=self.name, slice=self._free_slice(holder or _holder_on_this_machine))
+                record = Allocation(name=self.name, slice=self._free_slice(holder or _holder_on_this_machine))
                 atomic_files.replace(
                     self.data / "instance.json", record.model_dump_json() + "\n", mode=atomic_files.PRIVATE
                 )
@@ -162,7 +162,7 @@ class Instance:
 
     def _free_slice(self, holder_of_slice: HolderOf) -> int:
         others = {
-            record.slice: record.name for record in _records(self.data_root) if record.name != self.name
+            record.slice: record.name for record in _allocations(self.data_root) if record.name != self.name
         }
         holders: list[str] = []
         for number in candidates(self.name):
@@ -197,10 +197,10 @@ def _holder_on_this_machine(number: int) -> str | None:
     return holder_of(Addresses.of(number), Ports.of(number))
 
 
-def _records(root: Path) -> Iterator[Record]:
+def _allocations(root: Path) -> Iterator[Allocation]:
     for path in sorted(root.glob("*/instance.json")):
         try:
-            yield Record.model_validate_json(path.read_bytes())
+            yield Allocation.model_validate_json(path.read_bytes())
         except (ValidationError, FileNotFoundError):
             continue
 

@@ -28,9 +28,9 @@ class NumberColumn:
         self.falling = True
         self.whole = True
         self._last: float | None = None
-        self._distinct = Distinct()
-        self.leak = Ranges()
-        self.codes_leak = Values()
+        self._distinct = UniqueValues()
+        self.leak = RangeSeparation()
+        self.codes_leak = ValueSeparation()
 
     @property
     def constant(self) -> bool:
@@ -79,7 +79,7 @@ class TextColumn:
         self.counts: dict[str, int] = {}
         self._hashes: dict[str, int] = {}
         self._codes: dict[str, int] = {}
-        self.leak = Values()
+        self.leak = ValueSeparation()
 
     @property
     def crowded(self) -> bool:
@@ -124,7 +124,7 @@ class Labels:
         return codes
 
 
-class Ranges:
+class RangeSeparation:
     """Whether the value ranges of the classes are disjoint; stops once two of them overlap."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class Ranges:
         self.alive = bool((self._high[order[:-1]] < self._low[order[1:]]).all())
 
 
-class Values:
+class ValueSeparation:
     """Whether each value occurs in one class only; stops once one doesn't, or if there are too many."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class Values:
         self.alive &= len(self.classes) <= MAX_CATEGORIES
 
 
-class Distinct:
+class UniqueValues:
     """Whether all values are distinct: exact up to a limit, beyond it for a sample of the values.
 
     The sample contains values, not rows: those whose hash ends in enough zero bits. It includes every row

@@ -24,13 +24,13 @@ MISSING: Final = ("", "NA", "N/A", "#N/A", "NaN", "nan", "null", "NULL")
 """Cells that count as missing by default. `None` and `none` are ordinary values."""
 
 
-class Record(BaseModel):
+class StrictModel(BaseModel):
     """Base of the records that are stored in files: strict and frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ReadOptions(Record):
+class ReadOptions(StrictModel):
     """How a file is read; the same bytes and options give the same table."""
 
     target: str = Field(default=TARGET, min_length=1, description="Column to predict.")
@@ -38,14 +38,14 @@ class ReadOptions(Record):
     missing: tuple[str, ...] = Field(default=MISSING, description="Cells that count as missing.")
 
 
-class Split(Record):
+class Split(StrictModel):
     """Which rows are held out; the same table and split give the same rows."""
 
     test_split: float = Field(default=0.2, gt=0, lt=1, description="Share of the rows to hold out.")
     seed: int = Field(default=42, ge=0, le=2**31 - 1, description="Makes the split repeatable.")
 
 
-class Feature(Record):
+class Feature(StrictModel):
     """One input column of the model."""
 
     name: str
@@ -63,14 +63,14 @@ class Feature(Record):
         return self
 
 
-class RowCounts(Record):
+class RowCounts(StrictModel):
     """Number of rows on each side of the split."""
 
     train: int = Field(ge=1)
     held_out: int = Field(ge=1)
 
 
-class TableSchema(Record):
+class TableSchema(StrictModel):
     """The schema that `preprocess` derived from the data."""
 
     schema_version: Literal[2] = 2

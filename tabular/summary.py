@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from tabular.schema import ReadOptions, Record, RowCounts, Split
+from tabular.schema import ReadOptions, RowCounts, Split, StrictModel
 
 
-class ColumnSummary(Record):
+class ColumnSummary(StrictModel):
     """One feature of the table."""
 
     name: str
@@ -17,7 +17,7 @@ class ColumnSummary(Record):
     values: int | None = Field(default=None, description="Distinct values of a category.")
 
 
-class ClassSummary(Record):
+class ClassSummary(StrictModel):
     """One class of the target, and its number of rows."""
 
     label: str
@@ -25,7 +25,7 @@ class ClassSummary(Record):
     held_out: int
 
 
-class Summary(Record):
+class Summary(StrictModel):
     """A table after reading and splitting."""
 
     file: str

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tabular.columns import EXACT_WHOLE, Values
+from tabular.columns import EXACT_WHOLE, ValueSeparation
 from tabular.numbers import BLANKS, is_number
 from tabular.scan import Scan, regression
 from tabular.schema import Split
@@ -136,7 +136,7 @@ def _leaks(scan: Scan) -> Iterator[str]:
         )
 
 
-def _determines_class(values: Values, scan: Scan) -> bool:
+def _determines_class(values: ValueSeparation, scan: Scan) -> bool:
     """Whether each value occurs in one class only; not significant if values rarely repeat."""
     return values.alive and 2 * len(values.classes) <= scan.rows
 

@@ -21,26 +21,26 @@ VARINT, TEXT, FLOAT = 0, 2, 5
 
 
 @dataclass(frozen=True)
-class Field:
+class FieldRule:
     """A permitted field of a message."""
 
     wire: int
     repeated: bool = False
-    message: "Mapping[int, Field] | None" = None
+    message: "Mapping[int, FieldRule] | None" = None
 
 
-def _one(message: Mapping[int, Field]) -> Field:
-    return Field(TEXT, message=message)
+def _one(message: Mapping[int, FieldRule]) -> FieldRule:
+    return FieldRule(TEXT, message=message)
 
 
-def _many(message: Mapping[int, Field]) -> Field:
-    return Field(TEXT, repeated=True, message=message)
+def _many(message: Mapping[int, FieldRule]) -> FieldRule:
+    return FieldRule(TEXT, repeated=True, message=message)
 
 
-_TEXT: Final = Field(TEXT)
-_INT: Final = Field(VARINT)
-_INTS: Final = Field(VARINT, repeated=True)
-_TEXTS: Final = Field(TEXT, repeated=True)
+_TEXT: Final = FieldRule(TEXT)
+_INT: Final = FieldRule(VARINT)
+_INTS: Final = FieldRule(VARINT, repeated=True)
+_TEXTS: Final = FieldRule(TEXT, repeated=True)
 _DIMENSION: Final = {1: _INT, 2: _TEXT}
 _TENSOR_TYPE: Final = {1: _INT, 2: _one({1: _many(_DIMENSION)})}
 _VALUE: Final = {1: _TEXT, 2: _one({1: _one(_TENSOR_TYPE)})}
@@ -49,7 +49,7 @@ _ATTRIBUTE: Final = {
     1: _TEXT,
     3: _INT,
     4: _TEXT,
-    7: Field(FLOAT, repeated=True),
+    7: FieldRule(FLOAT, repeated=True),
     8: _INTS,
     9: _TEXTS,
     20: _INT,
@@ -63,7 +63,7 @@ _GRAPH: Final = {
     11: _many(_VALUE),
     12: _many(_VALUE),
 }
-MODEL: Final[Mapping[int, Field]] = {
+MODEL: Final[Mapping[int, FieldRule]] = {
     1: _INT,
     2: _TEXT,
     3: _TEXT,
@@ -94,20 +94,20 @@ def scan(content: bytes) -> None:
         StructureError: A field is unknown, repeated, of the wrong type or truncated, or there are too many.
     """
     left = MAX_FIELDS
-    waiting: list[tuple[int, int, Mapping[int, Field]]] = [(0, len(content), MODEL)]
-    while waiting:
-        position, end, allowed = waiting.pop()
+    pending: list[tuple[int, int, Mapping[int, FieldRule]]] = [(0, len(content), MODEL)]
+    while pending:
+        position, end, allowed = pending.pop()
         for field, start, stop in _fields(content, position, end, allowed):
             left -= 1
             if left < 0:
                 raise StructureError(f"it has more than {MAX_FIELDS} fields")
             if field.message is not None:
-                waiting.append((start, stop, field.message))
+                pending.append((start, stop, field.message))
 
 
 def _fields(
-    content: bytes, position: int, end: int, allowed: Mapping[int, Field]
-) -> Iterator[tuple[Field, int, int]]:
+    content: bytes, position: int, end: int, allowed: Mapping[int, FieldRule]
+) -> Iterator[tuple[FieldRule, int, int]]:
     """The fields of one message, each with the range of its content."""
     seen: set[int] = set()
     while position < end:

@@ -9,7 +9,7 @@ from typing import Final
 from embedded.images.code import CodeLayer, ProgramLayer
 from embedded.images.debian import DebianLayer
 from embedded.images.layer import NONROOT, Layer, RootLayer, ToolLayer, digest_of
-from embedded.images.oci import Settings, architecture
+from embedded.images.oci import ImageSettings, architecture
 from embedded.images.wheels import Requirements, WheelsLayer
 from embedded.toolchain import BINARIES, binary
 from slipway.core.report import Report
@@ -110,7 +110,7 @@ class Recipe:
     """An image before it is built: its layers, lowest first, and its settings."""
 
     layers: tuple[Layer, ...]
-    settings: Settings
+    settings: ImageSettings
 
     def key(self) -> str:
         """Return the digest of all inputs of the image."""
@@ -145,7 +145,7 @@ class GoTool:
 def _program(tool: str, *, user: int = NONROOT, ports: tuple[int, ...] = (), **env: str) -> Recipe:
     return Recipe(
         (RootLayer(), ToolLayer(tool, GoTool(tool))),
-        Settings(entrypoint=[f"/{tool}"], user=user, env=env, ports=ports),
+        ImageSettings(entrypoint=[f"/{tool}"], user=user, env=env, ports=ports),
     )
 
 
@@ -165,7 +165,7 @@ def _gateway() -> Recipe:
     entry = ProgramLayer("gateway")
     return Recipe(
         (_BASE, _NGINX, entry),
-        Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON, ports=(8080,)),
+        ImageSettings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON, ports=(8080,)),
     )
 
 
@@ -173,7 +173,7 @@ def _pipelines() -> Recipe:
     own = WheelsLayer("Python packages of steps", requirements=_STEPS, other=_SERVING, shared=False)
     return Recipe(
         (_BASE, _SHARED, own, _CODE),
-        Settings(entrypoint=[], command=["python3"], user=NONROOT, env=_PYTHON),
+        ImageSettings(entrypoint=[], command=["python3"], user=NONROOT, env=_PYTHON),
     )
 
 
@@ -182,7 +182,7 @@ def _model_server() -> Recipe:
     entry = ProgramLayer("model_server")
     return Recipe(
         (_BASE, _SHARED, own, _MODEL_CODE, ProgramLayer("storage_initializer"), entry),
-        Settings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON | _ONE_THREAD),
+        ImageSettings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON | _ONE_THREAD),
     )
 
 

@@ -16,7 +16,7 @@ _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ImageSettings:
     """Defaults of a container of the image."""
 
     entrypoint: Sequence[str]
@@ -62,7 +62,7 @@ class ImageContent:
         return _canonical({"schemaVersion": 2, "manifests": [descriptor]})
 
 
-def assemble(reference: str, settings: Settings, layers: Sequence[Blob]) -> ImageContent:
+def assemble(reference: str, settings: ImageSettings, layers: Sequence[Blob]) -> ImageContent:
     """Assemble an image from `layers`, lowest first; the same inputs give the same digest.
 
     Layers are not compressed, because they are never sent over a network.

@@ -59,14 +59,14 @@ class ConditionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Literal:
+class Constant:
     """A value written in the condition."""
 
     value: Scalar
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class ParameterReference:
     """`inputs.parameter_values['name']`."""
 
     name: str
@@ -89,7 +89,7 @@ class Binary:
     right: "Node"
 
 
-Node = Literal | Parameter | Unary | Binary
+Node = Constant | ParameterReference | Unary | Binary
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +167,13 @@ class _Parser:
         kind, token = self._take()
         match kind:
             case "int":
-                return Literal(_integer(token, 16 if token[:2] in ("0x", "0X") else 10))
+                return Constant(_integer(token, 16 if token[:2] in ("0x", "0X") else 10))
             case "double":
-                return Literal(float(token))
+                return Constant(float(token))
             case "raw":
-                return Literal(token[2:-1])
+                return Constant(token[2:-1])
             case "string":
-                return Literal(_unescape(token[1:-1]))
+                return Constant(_unescape(token[1:-1]))
             case "word":
                 return self._word(token, depth)
         self._next -= 1
@@ -181,7 +181,7 @@ class _Parser:
 
     def _word(self, word: str, depth: int) -> Node:
         if word in ("true", "false"):
-            return Literal(word == "true")
+            return Constant(word == "true")
         if word in ("int", "double"):
             self._expect("(")
             node = self.disjunction(depth + 1)
@@ -196,7 +196,7 @@ class _Parser:
                 self._next -= 1
                 raise self._error("expected a quoted parameter name, found")
             self._expect("]")
-            return Parameter(_unescape(token[1:-1]))
+            return ParameterReference(_unescape(token[1:-1]))
         self._next -= 1
         raise self._error("unsupported")
 
@@ -264,7 +264,7 @@ def _integer(text: str, base: int = 10) -> int:
 
 def _names(node: Node) -> set[str]:
     match node:
-        case Parameter(name):
+        case ParameterReference(name):
             return {name}
         case Unary(_, operand):
             return _names(operand)
@@ -275,11 +275,11 @@ def _names(node: Node) -> set[str]:
 
 def _evaluate(node: Node, parameters: Mapping[str, object]) -> Scalar:  # noqa: PLR0911 - one per kind of node
     match node:
-        case Literal(value):
+        case Constant(value):
             return _checked(value)
-        case Parameter(name):
+        case ParameterReference(name):
             return _read(name, parameters)
-        case Unary("-", Literal(value)):
+        case Unary("-", Constant(value)):
             return _negate(value)
         case Unary(op, operand):
             return _UNARY[op](_evaluate(operand, parameters))

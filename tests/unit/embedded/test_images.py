@@ -14,7 +14,7 @@ import pytest
 from embedded import images
 from embedded.images import catalog, code
 from embedded.images.blobs import BlobStore, blob_of
-from embedded.images.oci import Settings, assemble
+from embedded.images.oci import ImageSettings, assemble
 from embedded.images.programs import gateway
 from embedded.images.tree import pack
 from embedded.images.wheels import Requirements
@@ -93,7 +93,7 @@ def test_a_layer_depends_on_names_modes_and_contents(tmp_path: Path) -> None:
 
 def test_an_image_is_reproducible_with_a_numeric_user() -> None:
     layer = blob_of(b"layer")
-    settings = Settings(entrypoint=["/x"], user=65532, env={"B": "2", "A": "1"})
+    settings = ImageSettings(entrypoint=["/x"], user=65532, env={"B": "2", "A": "1"})
     image = assemble("slipway.local/x:1", settings, [layer])
     assert image == assemble("slipway.local/x:1", settings, [layer])
     described = json.loads(image.config)
