@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from slipway.core.errors import FailedError
 
 FIELD_MANAGER: Final = "slipway-embedded"
@@ -27,10 +27,10 @@ _PLURALS: Final = {
 }
 
 
-def tls_context(places: Places, client: str) -> ssl.SSLContext:
+def tls_context(paths: ClusterPaths, client: str) -> ssl.SSLContext:
     """TLS settings that trust the cluster's CA and authenticate as `client`."""
-    context = ssl.create_default_context(cafile=str(places.pki.certificate("ca")))
-    context.load_cert_chain(places.pki.certificate(client), places.pki.key(client))
+    context = ssl.create_default_context(cafile=str(paths.pki.certificate("ca")))
+    context.load_cert_chain(paths.pki.certificate(client), paths.pki.key(client))
     return context
 
 
@@ -45,9 +45,9 @@ def url_of(manifest: Mapping[str, Any]) -> str:
 class Api:
     """Synchronous client."""
 
-    def __init__(self, places: Places, server: str, client: str = "admin") -> None:
+    def __init__(self, paths: ClusterPaths, server: str, client: str = "admin") -> None:
         self._http = httpx.Client(
-            base_url=server, verify=tls_context(places, client), timeout=10.0, trust_env=False
+            base_url=server, verify=tls_context(paths, client), timeout=10.0, trust_env=False
         )
 
     def __enter__(self) -> "Api":
@@ -75,9 +75,9 @@ class Api:
 class AsyncApi:
     """Asynchronous client."""
 
-    def __init__(self, places: Places, server: str, client: str) -> None:
+    def __init__(self, paths: ClusterPaths, server: str, client: str) -> None:
         self._http = httpx.AsyncClient(
-            base_url=server, verify=tls_context(places, client), timeout=10.0, trust_env=False
+            base_url=server, verify=tls_context(paths, client), timeout=10.0, trust_env=False
         )
 
     async def get(self, path: str) -> Object | None:

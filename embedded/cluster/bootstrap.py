@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from embedded.cluster.api import Api, Object
 from embedded.cluster.config import STORAGE_CLASS
-from embedded.cluster.places import DNS_PORT, Places
+from embedded.cluster.paths import DNS_PORT, ClusterPaths
 
 PROVISIONER: Final = "slipway.dev/host-folder"
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -35,16 +35,16 @@ _ROLES: Final[dict[str, list[dict[str, Any]]]] = {
 }
 
 
-def apply(api: Api, places: Places) -> bool:
+def apply(api: Api, paths: ClusterPaths) -> bool:
     """Create or update every object; return whether all were applied."""
-    return all(api.apply(manifest) for manifest in objects(places))
+    return all(api.apply(manifest) for manifest in objects(paths))
 
 
-def objects(places: Places) -> list[Object]:
+def objects(paths: ClusterPaths) -> list[Object]:
     """All objects, in the order to apply."""
     grants = [item for name, rules in _ROLES.items() for item in _grant(name, rules)]
     kubelet_access = _binding("apiserver-kubelet", "system:kubelet-api-admin")
-    return [*grants, kubelet_access, _storage_class(), *_dns(places)]
+    return [*grants, kubelet_access, _storage_class(), *_dns(paths)]
 
 
 def _grant(name: str, rules: list[dict[str, Any]]) -> list[Object]:
@@ -83,9 +83,9 @@ def _storage_class() -> Object:
     }
 
 
-def _dns(places: Places) -> list[Object]:
+def _dns(paths: ClusterPaths) -> list[Object]:
     """The Service and endpoints of CoreDNS, which is not a pod, so no controller creates its endpoints."""
-    addresses = places.instance.addresses
+    addresses = paths.instance.addresses
     ports = [
         {"name": "dns", "port": DNS_PORT, "protocol": "UDP"},
         {"name": "dns-tcp", "port": DNS_PORT, "protocol": "TCP"},

@@ -14,7 +14,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from embedded.cluster.config import INSIDE
-from embedded.cluster.places import API_PORT, ETCD_PEER_PORT, ETCD_PORT, Places
+from embedded.cluster.paths import API_PORT, ETCD_PEER_PORT, ETCD_PORT, ClusterPaths
 
 BINARIES: Final = {
     "etcd": "etcd",
@@ -49,23 +49,23 @@ class Component(BaseModel):
     patience: float = Field(default=10.0, description="Seconds between SIGTERM and SIGKILL at stop.")
 
 
-def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component, ...]:
+def components(paths: ClusterPaths, binaries: Mapping[str, Path]) -> tuple[Component, ...]:
     """The processes of the cluster; `binaries` has the keys of `BINARIES`."""
-    instance = places.instance
+    instance = paths.instance
     return (
-        _etcd(places, binaries["etcd"]),
-        _apiserver(places, binaries["apiserver"]),
+        _etcd(paths, binaries["etcd"]),
+        _apiserver(paths, binaries["apiserver"]),
         Component(
             name="containerd",
-            command=("containerd", "--config", str(places.config / "containerd.toml")),
+            command=("containerd", "--config", str(paths.config / "containerd.toml")),
             socket=instance.containerd_socket,
         ),
-        _controller_manager(places, binaries["controller-manager"]),
+        _controller_manager(paths, binaries["controller-manager"]),
         Component(
             name="scheduler",
             command=(
                 str(binaries["scheduler"]),
-                *_client(places, "scheduler"),
+                *_client(paths, "scheduler"),
                 "--leader-elect=false",
                 "--bind-address=127.0.0.1",
                 "--profiling=false",
@@ -77,8 +77,8 @@ def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component,
             name="kubelet",
             command=(
                 str(binaries["kubelet"]),
-                f"--config={places.config / 'kubelet.yaml'}",
-                f"--kubeconfig={places.kubeconfig('kubelet')}",
+                f"--config={paths.config / 'kubelet.yaml'}",
+                f"--kubeconfig={paths.kubeconfig('kubelet')}",
                 f"--hostname-override={instance.node_name}",
                 f"--node-ip={instance.addresses.node}",
                 f"--root-dir={instance.data / 'kubelet'}",
@@ -88,13 +88,13 @@ def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component,
         ),
         Component(
             name="proxy",
-            command=(str(binaries["proxy"]), f"--config={places.config / 'proxy.yaml'}"),
+            command=(str(binaries["proxy"]), f"--config={paths.config / 'proxy.yaml'}"),
             after=("apiserver",),
             environment=_small_heap(128),
         ),
         Component(
             name="coredns",
-            command=(str(binaries["coredns"]), "-conf", str(places.config / "Corefile")),
+            command=(str(binaries["coredns"]), "-conf", str(paths.config / "Corefile")),
             after=("apiserver",),
             environment=_small_heap(128),
         ),
@@ -103,8 +103,8 @@ def components(places: Places, binaries: Mapping[str, Path]) -> tuple[Component,
     )
 
 
-def _etcd(places: Places, binary: Path) -> Component:
-    pki = places.pki
+def _etcd(paths: ClusterPaths, binary: Path) -> Component:
+    pki = paths.pki
     client, peer = f"https://127.0.0.1:{ETCD_PORT}", f"https://127.0.0.1:{ETCD_PEER_PORT}"
     tls_flags = (
         f"cert-file={pki.certificate('etcd-server')}",
@@ -117,7 +117,7 @@ def _etcd(places: Places, binary: Path) -> Component:
         command=(
             str(binary),
             "--name=slipway",
-            f"--data-dir={places.instance.data / 'etcd'}",
+            f"--data-dir={paths.instance.data / 'etcd'}",
             f"--listen-client-urls={client}",
             f"--advertise-client-urls={client}",
             f"--listen-peer-urls={peer}",
@@ -135,8 +135,8 @@ def _etcd(places: Places, binary: Path) -> Component:
     )
 
 
-def _apiserver(places: Places, binary: Path) -> Component:
-    pki, addresses = places.pki, places.instance.addresses
+def _apiserver(paths: ClusterPaths, binary: Path) -> Component:
+    pki, addresses = paths.pki, paths.instance.addresses
     return Component(
         name="apiserver",
         command=(
@@ -145,7 +145,7 @@ def _apiserver(places: Places, binary: Path) -> Component:
             f"--etcd-cafile={pki.certificate('etcd')}",
             f"--etcd-certfile={pki.certificate('apiserver-etcd')}",
             f"--etcd-keyfile={pki.key('apiserver-etcd')}",
-            f"--encryption-provider-config={places.config / 'encryption.yaml'}",
+            f"--encryption-provider-config={paths.config / 'encryption.yaml'}",
             "--bind-address=0.0.0.0",
             f"--secure-port={API_PORT}",
             f"--advertise-address={addresses.node}",
@@ -186,13 +186,13 @@ def _apiserver(places: Places, binary: Path) -> Component:
     )
 
 
-def _controller_manager(places: Places, binary: Path) -> Component:
-    pki = places.pki
+def _controller_manager(paths: ClusterPaths, binary: Path) -> Component:
+    pki = paths.pki
     return Component(
         name="controller-manager",
         command=(
             str(binary),
-            *_client(places, "controller-manager"),
+            *_client(paths, "controller-manager"),
             f"--service-account-private-key-file={pki.key('service-account')}",
             f"--root-ca-file={pki.certificate('ca')}",
             f"--cluster-signing-cert-file={pki.certificate('ca')}",
@@ -211,8 +211,8 @@ def _controller_manager(places: Places, binary: Path) -> Component:
     )
 
 
-def _client(places: Places, name: str) -> tuple[str, ...]:
-    path = places.kubeconfig(name)
+def _client(paths: ClusterPaths, name: str) -> tuple[str, ...]:
+    path = paths.kubeconfig(name)
     return (
         f"--kubeconfig={path}",
         f"--authentication-kubeconfig={path}",

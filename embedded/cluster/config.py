@@ -11,15 +11,15 @@ from typing import Any, Final
 
 import yaml
 
-from embedded.cluster.places import API_PORT, CNI_PLUGINS, DNS_PORT, Places
+from embedded.cluster.paths import API_PORT, CNI_PLUGINS, DNS_PORT, ClusterPaths
 
 DOMAIN: Final = "cluster.local"
 STORAGE_CLASS: Final = "standard"
 
 
-def containerd(places: Places, sandbox_image: str) -> str:
+def containerd(paths: ClusterPaths, sandbox_image: str) -> str:
     """Containerd's `config.toml`."""
-    instance = places.instance
+    instance = paths.instance
     quote = json.dumps
     return f"""\
 version = 2
@@ -50,11 +50,11 @@ disabled_plugins = [
         SystemdCgroup = false
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {quote(str(CNI_PLUGINS))}
-    conf_dir = {quote(str(places.config / "cni"))}
+    conf_dir = {quote(str(paths.config / "cni"))}
 """
 
 
-def cni(places: Places) -> str:
+def cni(paths: ClusterPaths) -> str:
     """The pod network: each pod has its own link, and everything is routed.
 
     `ptp` instead of `bridge`: on a bridge, replies of a Service's pod to a pod on the same bridge bypass
@@ -66,17 +66,17 @@ def cni(places: Places) -> str:
         "ipMasq": False,
         "ipam": {
             "type": "host-local",
-            "dataDir": str(places.instance.run / "addresses"),
-            "ranges": [[{"subnet": str(places.instance.addresses.pods)}]],
+            "dataDir": str(paths.instance.run / "addresses"),
+            "ranges": [[{"subnet": str(paths.instance.addresses.pods)}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },
     }
     return json.dumps({"cniVersion": "0.4.0", "name": "slipway", "plugins": [plugin]}, indent=2)
 
 
-def kubelet(places: Places, cgroup_root: str) -> str:
+def kubelet(paths: ClusterPaths, cgroup_root: str) -> str:
     """The kubelet's configuration file."""
-    instance, pki = places.instance, places.pki
+    instance, pki = paths.instance, paths.pki
     return _yaml(
         {
             "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -116,16 +116,16 @@ def kubelet(places: Places, cgroup_root: str) -> str:
     )
 
 
-def proxy(places: Places) -> str:
+def proxy(paths: ClusterPaths) -> str:
     """kube-proxy's configuration file."""
     return _yaml(
         {
             "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
             "kind": "KubeProxyConfiguration",
-            "clientConnection": {"kubeconfig": str(places.kubeconfig("proxy"))},
+            "clientConnection": {"kubeconfig": str(paths.kubeconfig("proxy"))},
             "mode": "nftables",
-            "clusterCIDR": str(places.instance.addresses.pods),
-            "hostnameOverride": places.instance.node_name,
+            "clusterCIDR": str(paths.instance.addresses.pods),
+            "hostnameOverride": paths.instance.node_name,
             "healthzBindAddress": "127.0.0.1:10256",
             # The size of the table can only be set in the machine's network namespace.
             "conntrack": {"maxPerCore": 0, "min": 0},
@@ -133,18 +133,18 @@ def proxy(places: Places) -> str:
     )
 
 
-def corefile(places: Places) -> str:
+def corefile(paths: ClusterPaths) -> str:
     """CoreDNS: the cluster's names; all other names get NXDOMAIN, because nothing outside is reachable.
 
     NXDOMAIN instead of REFUSED, which resolvers treat as a temporary failure and retry.
     """
-    node = places.instance.addresses.node
+    node = paths.instance.addresses.node
     return f"""\
 {DOMAIN}:{DNS_PORT} in-addr.arpa:{DNS_PORT} {{
     bind {node}
     errors
     kubernetes {DOMAIN} in-addr.arpa {{
-        kubeconfig {places.kubeconfig("coredns")}
+        kubeconfig {paths.kubeconfig("coredns")}
         pods insecure
         ttl 5
     }}
@@ -179,9 +179,9 @@ def encryption(key: bytes) -> str:
     )
 
 
-def kubeconfig(places: Places, client: str, server: str) -> str:
+def kubeconfig(paths: ClusterPaths, client: str, server: str) -> str:
     """A kubeconfig with embedded certificates and keys, so that it can be copied elsewhere."""
-    pki, name = places.pki, places.instance.name
+    pki, name = paths.pki, paths.instance.name
 
     def embedded(path: Path) -> str:
         return base64.b64encode(path.read_bytes()).decode()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from slipway.core.errors import FailedError
 
 _ERROR_LINE: Final = re.compile(
@@ -37,7 +37,7 @@ def tail(path: Path) -> list[str]:
         return []
 
 
-def failure(places: Places, process: str, what: str) -> FailedError:
+def failure(paths: ClusterPaths, process: str, what: str) -> FailedError:
     """An error that names a process and quotes its log."""
-    log = places.log(process)
+    log = paths.log(process)
     return FailedError(what, why=f"{process}: {useful_line(tail(log))}", fix=f"See the full log in {log}.")

@@ -17,7 +17,7 @@ import httpx
 from embedded.cluster import forwards
 from embedded.cluster.api import AsyncApi
 from embedded.cluster.forwards import Forward
-from embedded.cluster.places import API_PORT, Places
+from embedded.cluster.paths import API_PORT, ClusterPaths
 from embedded.instance import Instance
 from slipway.core.errors import FailedError
 
@@ -110,11 +110,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class Forwarder:
     """Keeps a listener for each entry of the table."""
 
-    def __init__(self, places: Places) -> None:
-        self._places = places
-        node = str(places.instance.addresses.node)
-        self._api = AsyncApi(places, f"https://{node}:{API_PORT}", "forwards")
-        self._own = {places.instance.ports.api: FixedTarget((node, API_PORT))}
+    def __init__(self, paths: ClusterPaths) -> None:
+        self._places = paths
+        node = str(paths.instance.addresses.node)
+        self._api = AsyncApi(paths, f"https://{node}:{API_PORT}", "forwards")
+        self._own = {paths.instance.ports.api: FixedTarget((node, API_PORT))}
         self._open: dict[int, tuple[Forward | None, asyncio.Server]] = {}
 
     async def run(self) -> None:
@@ -155,7 +155,7 @@ def _log(line: str) -> None:
 
 def main(name: str) -> None:
     """Forward for the instance `name` until killed."""
-    asyncio.run(Forwarder(Places(Instance(name))).run())
+    asyncio.run(Forwarder(ClusterPaths(Instance(name))).run())
 
 
 if __name__ == "__main__":

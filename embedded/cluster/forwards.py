@@ -6,7 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from slipway.core import atomic_files
 from slipway.core.errors import UsageError
 
@@ -31,9 +31,9 @@ class Forward(BaseModel):
 _TABLE: Final = TypeAdapter(tuple[Forward, ...])
 
 
-def checked(forwards: Sequence[Forward], places: Places) -> tuple[Forward, ...]:
+def checked(forwards: Sequence[Forward], paths: ClusterPaths) -> tuple[Forward, ...]:
     """Return the table sorted; raise UsageError if two entries use one port, or one uses the API server's."""
-    seen = {places.instance.ports.api: "the API server"}
+    seen = {paths.instance.ports.api: "the API server"}
     for forward in forwards:
         target = f"{forward.namespace}/{forward.service}"
         if forward.port in seen:

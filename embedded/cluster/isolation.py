@@ -2,7 +2,7 @@
 
 Pods, volumes and containerd create dozens of mounts. The kernel removes them with the namespace when its
 last process ends, even after `kill -9`. The namespace also replaces folders whose paths are compiled into
-programs (`places.private_mounts`), and six sysctls that the kubelet requires: it reads plain files with
+programs (`paths.private_mounts`), and six sysctls that the kubelet requires: it reads plain files with
 the required values, and the machine's sysctls are not changed.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from embedded.instance import DATA_ROOT
 from slipway.core.errors import FailedError
 
@@ -38,17 +38,17 @@ CREATED_MOUNT_POINTS: Final = DATA_ROOT / "made-folders"
 """List of the mount points that we created, one per line; the last instance removes them."""
 
 
-def isolate(places: Places) -> None:
+def isolate(paths: ClusterPaths) -> None:
     """Move this process and its future descendants into a new mount namespace."""
     if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS):
         number = ctypes.get_errno()
         raise OSError(number, f"unshare: {os.strerror(number)}")
     _mount("--make-rprivate", "/")
-    for target, source in places.private_mounts().items():
+    for target, source in paths.private_mounts().items():
         source.mkdir(mode=0o711, parents=True, exist_ok=True)
         _mount("--bind", str(source), str(target))
     for sysctl, value in KUBELET_SYSCTLS.items():
-        file = places.instance.run / "sysctls" / sysctl
+        file = paths.instance.run / "sysctls" / sysctl
         file.parent.mkdir(mode=0o700, exist_ok=True)
         file.write_text(f"{value}\n")
         _mount("--bind", str(file), f"/proc/sys/{sysctl.replace('.', '/')}")

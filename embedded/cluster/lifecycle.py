@@ -27,7 +27,7 @@ from embedded.cluster.isolation import (
     remove_mount_points,
     unmount_below,
 )
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from embedded.cluster.preflight import check_commands, check_machine
 from embedded.cluster.probes import listening
 from embedded.cluster.readiness import wait_until_ready
@@ -61,15 +61,15 @@ def start(instance: Instance, *, forwards: Sequence[Forward] = (), report: Repor
     check_machine()
     debian.ensure(report)
     check_commands()
-    places = Places(instance)
+    paths = ClusterPaths(instance)
     with _changing(instance, report):
         try:
-            _start(places, forwards, report)
-            _wait_for_forwards(places)
+            _start(paths, forwards, report)
+            _wait_for_forwards(paths)
         except SlipwayError:
-            if records.supervisor_pid(places.supervisor) is None:
-                clean_up(places)
-                _remove_run_folder(places)
+            if records.supervisor_pid(paths.supervisor) is None:
+                clean_up(paths)
+                _remove_run_folder(paths)
             raise
     report(f"local cluster {instance.name} is ready")
 
@@ -96,22 +96,22 @@ def set_forwards(instance: Instance, forwards: Sequence[Forward]) -> None:
         FailedError: The cluster is running, but its forwarder did not open the ports.
     """
     check_machine()
-    places = Places(instance)
-    _record_forwards(places, forwards)
-    if records.supervisor_pid(places.supervisor) is not None:
-        _wait_for_forwards(places)
+    paths = ClusterPaths(instance)
+    _record_forwards(paths, forwards)
+    if records.supervisor_pid(paths.supervisor) is not None:
+        _wait_for_forwards(paths)
 
 
-def has_leftovers(places: Places) -> bool:
+def has_leftovers(paths: ClusterPaths) -> bool:
     """Whether processes or resources of the instance exist on this machine."""
-    instance = places.instance
+    instance = paths.instance
     return instance.run.exists() or network.exists(instance) or Cgroups.of(instance.name).exists()
 
 
-def clean_up(places: Places) -> None:
+def clean_up(paths: ClusterPaths) -> None:
     """Remove leftovers of the cluster: processes, mounts, namespace, link, cgroups, sockets."""
-    instance, cgroups = places.instance, Cgroups.of(places.instance.name)
-    if pid := records.supervisor_pid(places.supervisor):
+    instance, cgroups = paths.instance, Cgroups.of(paths.instance.name)
+    if pid := records.supervisor_pid(paths.supervisor):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     if not cgroups.end():
@@ -130,15 +130,15 @@ def clean_up(places: Places) -> None:
 
 def _end(instance: Instance, report: Report, *, with_data: bool) -> None:
     check_machine()
-    places = Places(instance)
-    if not instance.data.exists() and not has_leftovers(places):
+    paths = ClusterPaths(instance)
+    if not instance.data.exists() and not has_leftovers(paths):
         return
     with _changing(instance, report):
-        _stop(places, report)
-        clean_up(places)
+        _stop(paths, report)
+        clean_up(paths)
         if with_data:
             _remove_data(instance, report)
-        _remove_run_folder(places)
+        _remove_run_folder(paths)
         if with_data:
             with contextlib.suppress(OSError):
                 instance.data_root.rmdir()
@@ -164,58 +164,58 @@ def _changing(instance: Instance, report: Report) -> Iterator[None]:
         yield
 
 
-def _runs(places: Places, digest: str) -> bool:
+def _runs(paths: ClusterPaths, digest: str) -> bool:
     """Whether a supervisor is running that runs exactly this plan in this version's namespace."""
-    if records.supervisor_pid(places.supervisor) is None or not network.is_current(places.instance):
+    if records.supervisor_pid(paths.supervisor) is None or not network.is_current(paths.instance):
         return False
-    processes = records.read_processes(places.processes)
+    processes = records.read_processes(paths.processes)
     return processes is not None and processes.digest == digest
 
 
-def _start(places: Places, forwards: Sequence[Forward], report: Report) -> None:
-    instance = places.instance
+def _start(paths: ClusterPaths, forwards: Sequence[Forward], report: Report) -> None:
+    instance = paths.instance
     instance.allocate()
     if forwards:
-        _record_forwards(places, forwards)
+        _record_forwards(paths, forwards)
     cgroups = Cgroups.of(instance.name)
-    files, plan = render(places, cgroups, report)
-    if _runs(places, plan.digest):
-        wait_until_ready(places, report, since=0)
+    files, plan = render(paths, cgroups, report)
+    if _runs(paths, plan.digest):
+        wait_until_ready(paths, report, since=0)
         return
-    if records.supervisor_pid(places.supervisor) is not None:
+    if records.supervisor_pid(paths.supervisor) is not None:
         report("the local cluster is stopping or its settings changed; restarting it")
-        _stop(places, report)
-    clean_up(places)
+        _stop(paths, report)
+    clean_up(paths)
     _refuse_conflicts(instance)
-    _launch(places, cgroups, files, plan, report)
+    _launch(paths, cgroups, files, plan, report)
 
 
 def _launch(
-    places: Places, cgroups: Cgroups, files: dict[Path, str], plan: records.Plan, report: Report
+    paths: ClusterPaths, cgroups: Cgroups, files: dict[Path, str], plan: records.Plan, report: Report
 ) -> None:
-    instance = places.instance
+    instance = paths.instance
     report(f"starting local cluster {instance.name} ({instance.addresses.slice})")
     write_all(files)
     instance.log.mkdir(mode=0o700, exist_ok=True)
-    places.volumes.mkdir(mode=0o700, exist_ok=True)
+    paths.volumes.mkdir(mode=0o700, exist_ok=True)
     with locked(instance.data_root, folder=True):
-        make_mount_points(places.private_mounts())
+        make_mount_points(paths.private_mounts())
     cgroups.make()
     network.make(instance)
-    records.write(places.plan, plan)
+    records.write(paths.plan, plan)
     started = time.time()
-    _spawn_supervisor(places)
+    _spawn_supervisor(paths)
     try:
-        wait_until_ready(places, report, since=started)
+        wait_until_ready(paths, report, since=started)
     except FailedError:
-        _stop(places, silent)
+        _stop(paths, silent)
         raise
 
 
-def _spawn_supervisor(places: Places) -> None:
-    command = [sys.executable, "-m", "embedded.cluster.supervisor", places.instance.name]
+def _spawn_supervisor(paths: ClusterPaths) -> None:
+    command = [sys.executable, "-m", "embedded.cluster.supervisor", paths.instance.name]
     environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
-    with places.log("supervisor").open("ab") as log:
+    with paths.log("supervisor").open("ab") as log:
         subprocess.run(
             ["setsid", "--fork", *command],
             stdin=subprocess.DEVNULL,
@@ -225,37 +225,37 @@ def _spawn_supervisor(places: Places) -> None:
             cwd="/",
             check=True,
         )
-    if not poll(lambda: records.supervisor_pid(places.supervisor), seconds=20, interval=0.02):
-        raise failure(places, "supervisor", "The local cluster's supervisor does not start.")
+    if not poll(lambda: records.supervisor_pid(paths.supervisor), seconds=20, interval=0.02):
+        raise failure(paths, "supervisor", "The local cluster's supervisor does not start.")
 
 
-def _wait_for_forwards(places: Places) -> None:
+def _wait_for_forwards(paths: ClusterPaths) -> None:
     """Wait until every port of the table is open."""
-    ports = [forward.port for forward in table.read(places.forwards)]
+    ports = [forward.port for forward in table.read(paths.forwards)]
 
     def opened() -> bool:
-        processes = records.read_processes(places.processes)
+        processes = records.read_processes(paths.processes)
         pid = processes.lives["forwards"].pid if processes else None
         return pid is not None and all(listening(pid, port) for port in ports)
 
     if not poll(opened, seconds=FORWARD_TIMEOUT, interval=0.05):
-        raise failure(places, "forwards", "The local cluster's ports were not opened.")
+        raise failure(paths, "forwards", "The local cluster's ports were not opened.")
 
 
-def _stop(places: Places, report: Report) -> None:
+def _stop(paths: ClusterPaths, report: Report) -> None:
     """Signal the supervisor to stop the components in order, and wait for it."""
-    pid = records.supervisor_pid(places.supervisor)
+    pid = records.supervisor_pid(paths.supervisor)
     if pid is None:
         return
-    report(f"stopping local cluster {places.instance.name}")
+    report(f"stopping local cluster {paths.instance.name}")
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)
-    poll(lambda: records.supervisor_pid(places.supervisor) is None, seconds=STOP_TIMEOUT, interval=0.05)
+    poll(lambda: records.supervisor_pid(paths.supervisor) is None, seconds=STOP_TIMEOUT, interval=0.05)
 
 
-def _remove_run_folder(places: Places) -> None:
+def _remove_run_folder(paths: ClusterPaths) -> None:
     """Remove the run folder, and the shared mount points if this was the last running instance."""
-    instance = places.instance
+    instance = paths.instance
     with locked(instance.data_root, folder=True):
         with contextlib.suppress(OSError):
             instance.run.rmdir()
@@ -275,17 +275,17 @@ def _refuse_conflicts(instance: Instance) -> None:
         )
 
 
-def _record_forwards(places: Places, forwards: Sequence[Forward]) -> None:
-    checked = table.checked(forwards, places)
-    recorded = {forward.port for forward in table.read(places.forwards)}
-    running = records.supervisor_pid(places.supervisor) is not None
+def _record_forwards(paths: ClusterPaths, forwards: Sequence[Forward]) -> None:
+    checked = table.checked(forwards, paths)
+    recorded = {forward.port for forward in table.read(paths.forwards)}
+    running = records.supervisor_pid(paths.supervisor) is not None
     new = tuple(f.port for f in checked if not (running and f.port in recorded))
     if not running:
-        new = tuple(port for port in new if port not in places.instance.ports.all())
+        new = tuple(port for port in new if port not in paths.instance.ports.all())
     if holder := port_holder(new):
         raise UsageError(
             "A forward of the local cluster can't be opened on 127.0.0.1.",
             why=f"In use: {holder}.",
             fix="Stop that process, or choose another port.",
         )
-    table.write(places.forwards, checked)
+    table.write(paths.forwards, checked)

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from embedded.cluster.places import KeyFolder
+from embedded.cluster.paths import KeyFolder
 from slipway.core import atomic_files, certificates
 from slipway.core.certificates import Validity
 

@@ -7,12 +7,12 @@ import ssl
 from pathlib import Path
 
 from embedded.cluster.components import Component
-from embedded.cluster.places import API_PORT, Places
+from embedded.cluster.paths import API_PORT, ClusterPaths
 
 _TIMEOUT = 2.0
 
 
-async def is_ready(component: Component, pid: int | None, places: Places) -> bool:
+async def is_ready(component: Component, pid: int | None, paths: ClusterPaths) -> bool:
     """Whether `component`, running as `pid`, is ready."""
     if pid is None:
         return False
@@ -21,7 +21,7 @@ async def is_ready(component: Component, pid: int | None, places: Places) -> boo
     if component.socket is not None:
         return accepts(component.socket)
     if component.healthy is not None:
-        return await healthy(places, component.healthy)
+        return await healthy(paths, component.healthy)
     return True
 
 
@@ -47,10 +47,10 @@ def accepts(path: Path) -> bool:
     return True
 
 
-async def healthy(places: Places, path: str) -> bool:
+async def healthy(paths: ClusterPaths, path: str) -> bool:
     """Whether the API server returns 200 at `path`; health paths need no credentials."""
-    context = ssl.create_default_context(cafile=str(places.pki.certificate("ca")))
-    node = str(places.instance.addresses.node)
+    context = ssl.create_default_context(cafile=str(paths.pki.certificate("ca")))
+    node = str(paths.instance.addresses.node)
     try:
         async with asyncio.timeout(_TIMEOUT):
             reader, writer = await asyncio.open_connection(node, API_PORT, ssl=context)

@@ -13,7 +13,7 @@ from embedded.cluster import bootstrap, probes, records
 from embedded.cluster.api import Api, Object
 from embedded.cluster.config import DOMAIN
 from embedded.cluster.diagnosis import failure
-from embedded.cluster.places import API_PORT, DNS_PORT, Places
+from embedded.cluster.paths import API_PORT, DNS_PORT, ClusterPaths
 from embedded.images import ensure
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
@@ -29,17 +29,17 @@ _MAX_RESTARTS: Final = 4
 class Waiting:
     """A wait that fails early if a component is restarted repeatedly."""
 
-    places: Places
+    paths: ClusterPaths
     report: Report
     deadline: float
     before: dict[str, int]
 
     @classmethod
-    def begin(cls, places: Places, report: Report) -> "Waiting":
+    def begin(cls, paths: ClusterPaths, report: Report) -> "Waiting":
         """Start the timeout."""
-        processes = records.read_processes(places.processes)
+        processes = records.read_processes(paths.processes)
         before = {name: life.restarts for name, life in processes.lives.items()} if processes else {}
-        return cls(places, report, time.monotonic() + TIMEOUT, before)
+        return cls(paths, report, time.monotonic() + TIMEOUT, before)
 
     def until(self, what: str, process: str, done: Callable[[], bool]) -> None:
         """Wait until `done` returns true; after the timeout, the error quotes the log of `process`.
@@ -50,39 +50,39 @@ class Waiting:
         self.report(f"waiting for {what}")
         left = self.deadline - time.monotonic()
         if not poll(lambda: _succeeds(done), seconds=left, interval=0.05, meanwhile=self._check):
-            raise failure(self.places, process, f"The local cluster has no {what} after {TIMEOUT:.0f} s.")
+            raise failure(self.paths, process, f"The local cluster has no {what} after {TIMEOUT:.0f} s.")
 
     def _check(self, _: bool) -> None:
-        if records.supervisor_pid(self.places.supervisor) is None:
-            raise failure(self.places, "supervisor", "The local cluster's supervisor ended during the start.")
-        processes = records.read_processes(self.places.processes)
+        if records.supervisor_pid(self.paths.supervisor) is None:
+            raise failure(self.paths, "supervisor", "The local cluster's supervisor ended during the start.")
+        processes = records.read_processes(self.paths.processes)
         for name, life in processes.lives.items() if processes else ():
             if life.restarts - self.before.get(name, 0) >= _MAX_RESTARTS:
                 raise failure(
-                    self.places,
+                    self.paths,
                     name,
                     f"{name} of the local cluster can't run: it ended {_MAX_RESTARTS} times.",
                 )
 
 
-def wait_until_ready(places: Places, report: Report, *, since: float) -> None:
+def wait_until_ready(paths: ClusterPaths, report: Report, *, since: float) -> None:
     """Apply the initial objects, and return when pods can run and resolve names.
 
     Args:
-        places: Paths of the cluster.
+        paths: Paths of the cluster.
         report: Receives progress messages.
         since: Start time of the components; older heartbeats of the node are ignored.
     """
-    waiting = Waiting.begin(places, report)
-    instance = places.instance
+    waiting = Waiting.begin(paths, report)
+    instance = paths.instance
     waiting.until("containerd", "containerd", lambda: probes.accepts(instance.containerd_socket))
     ensure("pause", instance, report)
-    with Api(places, f"https://{instance.addresses.node}:{API_PORT}") as api:
+    with Api(paths, f"https://{instance.addresses.node}:{API_PORT}") as api:
         waiting.until(
             "API server", "apiserver", lambda: api.get("/api/v1/namespaces/kube-system") is not None
         )
-        waiting.until("initial objects", "apiserver", lambda: bootstrap.apply(api, places))
-        waiting.until("Ready node", "kubelet", lambda: node_is_ready(_node(api, places), since))
+        waiting.until("initial objects", "apiserver", lambda: bootstrap.apply(api, paths))
+        waiting.until("Ready node", "kubelet", lambda: node_is_ready(_node(api, paths), since))
         waiting.until(
             "service accounts",
             "controller-manager",
@@ -115,8 +115,8 @@ def resolves(server: str, name: str = f"kubernetes.default.svc.{DOMAIN}") -> boo
     return no_error and answers > 0
 
 
-def _node(api: Api, places: Places) -> Object:
-    return api.get(f"/api/v1/nodes/{places.instance.node_name}") or {}
+def _node(api: Api, paths: ClusterPaths) -> Object:
+    return api.get(f"/api/v1/nodes/{paths.instance.node_name}") or {}
 
 
 def _connects(port: int) -> bool:

@@ -12,7 +12,7 @@ from embedded.cluster import forwards, records
 from embedded.cluster.cgroups import Cgroups
 from embedded.cluster.forwards import Forward
 from embedded.cluster.lifecycle import has_leftovers
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from embedded.instance import Instance
 from slipway.core.errors import UsageError
 
@@ -56,19 +56,19 @@ def status(instance: Instance) -> ClusterStatus:
     `running`: the supervisor is running. `broken`: it is not, but left resources behind, which the next
     start removes. `stopped`: only data exists. `absent`: nothing exists.
     """
-    places = Places(instance)
+    paths = ClusterPaths(instance)
     common = {"name": instance.name, "data": instance.data, "kubeconfig": instance.kubeconfig}
     if instance.recorded() is None:
-        return ClusterStatus(state="broken" if has_leftovers(places) else "absent", **common)
+        return ClusterStatus(state="broken" if has_leftovers(paths) else "absent", **common)
     common.update(
         addresses=str(instance.addresses.slice),
         ports=vars(instance.ports),
-        forwards=forwards.read(places.forwards),
+        forwards=forwards.read(paths.forwards),
     )
-    if records.supervisor_pid(places.supervisor) is None:
-        return ClusterStatus(state="broken" if has_leftovers(places) else "stopped", **common)
+    if records.supervisor_pid(paths.supervisor) is None:
+        return ClusterStatus(state="broken" if has_leftovers(paths) else "stopped", **common)
     cgroups = Cgroups.of(instance.name)
-    recorded = records.read_processes(places.processes)
+    recorded = records.read_processes(paths.processes)
     return ClusterStatus(
         state="running",
         processes=tuple(_processes(recorded)) if recorded else (),
@@ -85,15 +85,15 @@ def logs(instance: Instance, name: str | None = None) -> dict[str, Path]:
         UsageError: There is no such log, or the logs belong to another user.
     """
     instance.recorded()
-    paths = {path.stem: path for path in sorted(instance.log.glob("*.log"))}
+    logs_by_name = {path.stem: path for path in sorted(instance.log.glob("*.log"))}
     if name is None:
-        return paths
-    if name not in paths:
+        return logs_by_name
+    if name not in logs_by_name:
         raise UsageError(
             f"The local cluster {instance.name} has no log {name!r}.",
-            why=f"The logs are: {', '.join(paths) or 'none yet'}.",
+            why=f"The logs are: {', '.join(logs_by_name) or 'none yet'}.",
         )
-    return {name: paths[name]}
+    return {name: logs_by_name[name]}
 
 
 def follow(path: Path, *, lines: int = 20, pause: float = 0.3) -> Iterator[str]:

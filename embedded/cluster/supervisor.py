@@ -21,7 +21,7 @@ from embedded.cluster import network, records
 from embedded.cluster.cgroups import Cgroups
 from embedded.cluster.components import Component
 from embedded.cluster.isolation import isolate
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from embedded.cluster.probes import is_ready
 from embedded.instance import Instance
 
@@ -81,7 +81,7 @@ class ComponentRunner:
 
     async def is_ready(self) -> bool:
         """Whether the component is ready."""
-        return await is_ready(self.component, self.state.pid, self._supervisor.places)
+        return await is_ready(self.component, self.state.pid, self._supervisor.paths)
 
     async def _keep(self) -> None:
         while True:
@@ -100,9 +100,9 @@ class ComponentRunner:
             )
 
     async def _run(self) -> int:
-        places = self._supervisor.places
-        prefix = network.enter_command(places.instance) if self.component.network == "cluster" else []
-        with places.log(self.component.name).open("ab") as log:
+        paths = self._supervisor.paths
+        prefix = network.enter_command(paths.instance) if self.component.network == "cluster" else []
+        with paths.log(self.component.name).open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *prefix,
                 *self.component.command,
@@ -120,8 +120,8 @@ class ComponentRunner:
 class Supervisor:
     """Keeps all components of a plan running until it is signalled to stop."""
 
-    def __init__(self, plan: records.Plan, places: Places, cgroups: Cgroups) -> None:
-        self.places = places
+    def __init__(self, plan: records.Plan, paths: ClusterPaths, cgroups: Cgroups) -> None:
+        self.paths = paths
         self._digest = plan.digest
         self._cgroups = cgroups
         self._since = time.time()
@@ -150,7 +150,7 @@ class Supervisor:
         """Write the current state to `processes.json`."""
         lives = {name: runner.state for name, runner in self._runners.items()}
         records.write(
-            self.places.processes,
+            self.paths.processes,
             records.Processes(pid=os.getpid(), since=self._since, digest=self._digest, lives=lives),
         )
 
@@ -163,7 +163,7 @@ class Supervisor:
             await asyncio.gather(*(self._runners[name].end() for name in names))
             if "kubelet" in names:
                 await self._end_pods()
-        self.places.processes.unlink(missing_ok=True)
+        self.paths.processes.unlink(missing_ok=True)
 
     async def _end_pods(self) -> None:
         """Send SIGTERM to all processes of pods, and SIGKILL after a grace period; containerd records it."""
@@ -176,7 +176,7 @@ class Supervisor:
     async def _rotate_logs(self) -> None:
         """Keep one older copy of each log. Copies and truncates, because the writers keep the file open."""
         while True:
-            for log in self.places.instance.log.glob("*.log"):
+            for log in self.paths.instance.log.glob("*.log"):
                 if log.stat().st_size > LOG_LIMIT:
                     shutil.copyfile(log, log.with_suffix(".log.1"))
                     os.truncate(log, 0)
@@ -189,20 +189,20 @@ def _log(line: str) -> None:
 
 def main(name: str) -> None:
     """Supervise the instance `name` in the foreground."""
-    places = Places(Instance(name))
-    lock = records.acquire_lock(places.supervisor)
+    paths = ClusterPaths(Instance(name))
+    lock = records.acquire_lock(paths.supervisor)
     if lock is None:
         _log("another supervisor is running")
         sys.exit(1)
-    plan = records.Plan.model_validate_json(places.plan.read_bytes())
+    plan = records.Plan.model_validate_json(paths.plan.read_bytes())
     cgroups = Cgroups.of(name)
     cgroups.join(os.getpid())
-    isolate(places)
+    isolate(paths)
     _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     if sys.version_info < (3, 12):  # the default in later versions
         asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
-    asyncio.run(Supervisor(plan, places, cgroups).run())
+    asyncio.run(Supervisor(plan, paths, cgroups).run())
     _log("stopped")
 
 

@@ -24,7 +24,7 @@ import httpx
 from embedded.cluster.api import AsyncApi, Object
 from embedded.cluster.bootstrap import PROVISIONER
 from embedded.cluster.config import INSIDE
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from embedded.instance import Instance
 from slipway.core.errors import FailedError
 
@@ -195,9 +195,9 @@ def _log(line: str) -> None:
 
 def main(name: str) -> None:
     """Serve the instance `name` until killed."""
-    places = Places(Instance(name))
-    api = AsyncApi(places, INSIDE, "volumes")
-    asyncio.run(Volumes(api, places.volumes, places.instance.node_name).run())
+    paths = ClusterPaths(Instance(name))
+    api = AsyncApi(paths, INSIDE, "volumes")
+    asyncio.run(Volumes(api, paths.volumes, paths.instance.node_name).run())
 
 
 if __name__ == "__main__":

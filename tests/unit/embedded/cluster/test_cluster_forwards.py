@@ -9,37 +9,37 @@ from pydantic import ValidationError
 from embedded.cluster import forwards
 from embedded.cluster.forwarding import FixedTarget, forward_connection
 from embedded.cluster.forwards import Forward
-from embedded.cluster.places import Places
+from embedded.cluster.paths import ClusterPaths
 from embedded.instance import Instance
 from slipway.core.errors import UsageError
 
 
 @pytest.fixture
-def places(tmp_path):
+def paths(tmp_path):
     instance = Instance("mine", data_root=tmp_path)
     instance.allocate(lambda number: None)
-    return Places(instance)
+    return ClusterPaths(instance)
 
 
-def test_a_table_is_sorted_by_port(places):
-    table = forwards.checked([Forward(3001, "b", "s", 80), Forward(3000, "a", "s", 80)], places)
-    forwards.write(places.forwards, table)
-    assert forwards.read(places.forwards) == table
+def test_a_table_is_sorted_by_port(paths):
+    table = forwards.checked([Forward(3001, "b", "s", 80), Forward(3000, "a", "s", 80)], paths)
+    forwards.write(paths.forwards, table)
+    assert forwards.read(paths.forwards) == table
     assert [f.port for f in table] == [3000, 3001]
 
 
-def test_a_missing_table_is_empty(places):
-    assert forwards.read(places.forwards) == ()
+def test_a_missing_table_is_empty(paths):
+    assert forwards.read(paths.forwards) == ()
 
 
-def test_one_port_for_two_services_is_refused(places):
+def test_one_port_for_two_services_is_refused(paths):
     with pytest.raises(UsageError, match=r"Port 3000 can't be forwarded to b/two.*forwarded to a/one"):
-        forwards.checked([Forward(3000, "a", "one", 80), Forward(3000, "b", "two", 80)], places)
+        forwards.checked([Forward(3000, "a", "one", 80), Forward(3000, "b", "two", 80)], paths)
 
 
-def test_the_api_servers_port_is_reserved(places):
+def test_the_api_servers_port_is_reserved(paths):
     with pytest.raises(UsageError, match="the API server"):
-        forwards.checked([Forward(places.instance.ports.api, "a", "one", 80)], places)
+        forwards.checked([Forward(paths.instance.ports.api, "a", "one", 80)], paths)
 
 
 @pytest.mark.parametrize(

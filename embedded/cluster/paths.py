@@ -30,7 +30,7 @@ class KeyFolder:
 
 
 @dataclass(frozen=True)
-class Places:
+class ClusterPaths:
     """The paths that several modules need."""
 
     instance: Instance
