@@ -55,7 +55,9 @@ def section(figures: list[Figure], where: str) -> list[str]:
         f"Written by `python -m bench.transfers` on {datetime.date.today().isoformat()}: "
         "a new MinIO on loopback for each turn, "
         f"{os.cpu_count()} cores for both, all files and the store's drive in {where}, "
-        f"Linux {platform.release()}, Python {platform.python_version()}.",
+        f"Linux {platform.release()}, Python {platform.python_version()}. "
+        f"Load average at the end: {os.getloadavg()[0]:.0f}; "
+        f"above {os.cpu_count()}, other work shared the cores.",
         f"Medians of {rounds}; the contenders took turns, in another order each round. *Slipway* is the AWS "
         "CRT with our limits and checks; *awscrt* the same library with its own limits; *boto3* one file "
         "after the other. Each has the memory that its files are cached in before the clock starts.",
