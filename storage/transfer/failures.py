@@ -88,11 +88,12 @@ def is_unexplained(error: BaseException) -> bool:
     """Whether one more attempt by boto3's ordinary client may succeed, or give a better reason.
 
     So it is for answers of 500 and above, of which the CRT keeps neither code nor message; for answers that
-    broke off; and for a body that did not arrive whole, which the CRT does not send again.
+    broke off, or did not come within the CRT's 30 s, where the ordinary client waits longer; and for a body
+    that did not arrive whole, which the CRT does not send again.
     """
     if isinstance(error, ClientError):
         return error.response["Error"]["Code"] in ("InternalError", "SlowDown", CUT_SHORT)
-    return isinstance(error, ConnectionClosedError)
+    return isinstance(error, ConnectionClosedError | ReadTimeoutError)
 
 
 def _refusal(error: S3ResponseError) -> ClientError:

@@ -125,6 +125,7 @@ def test_a_file_that_shrinks_is_told(tmp_path):
         (crt("AWS_ERROR_S3_INTERNAL_ERROR"), True),
         (crt("AWS_ERROR_S3_SLOW_DOWN"), True),
         (crt("AWS_IO_SOCKET_CLOSED"), True),
+        (crt("AWS_ERROR_HTTP_CHANNEL_THROUGHPUT_FAILURE"), True),
         (answer(400, b"<Error><Code>IncompleteBody</Code></Error>"), True),
         (answer(507, b"<Error><Code>XMinioStorageFull</Code></Error>"), False),
         (answer(403, b"<Error><Code>AccessDenied</Code></Error>"), False),
