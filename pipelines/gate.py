@@ -46,7 +46,7 @@ def propose_if_passed(
     model_name: str,
     data_uri: str,
     data_sha256: str,
-    pipeline_version: str,
+    pipeline_digest: str,
     git_commit: str,
 ) -> None:
     """Add the gate: `propose` runs only if evaluation on the held-out rows passed."""
@@ -72,7 +72,7 @@ def propose_if_passed(
                 data_uri=data_uri,
                 data_sha256=data_sha256,
                 run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER,
-                pipeline_version=pipeline_version,
+                pipeline_digest=pipeline_digest,
                 git_commit=git_commit,
             )
         )

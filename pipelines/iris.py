@@ -21,7 +21,7 @@ def iris(
     read_options: str = "{}",
     max_depth: int = 4,
     deploy_threshold: float = 0.85,
-    pipeline_version: str = "unknown",
+    pipeline_digest: str = "unknown",
     git_commit: str = "unknown",
 ) -> None:
     """Train a decision tree.
@@ -35,7 +35,7 @@ def iris(
         read_options: How to read the file: `tabular.schema.ReadOptions` as JSON.
         max_depth: Depth of the tree.
         deploy_threshold: Accuracy on held-out rows that makes the model a candidate.
-        pipeline_version: Set by `pipelines.run`: digest of the compiled pipeline.
+        pipeline_digest: Set by `pipelines.run`: digest of the compiled pipeline.
         git_commit: Set by `pipelines.run`: commit from which it was compiled.
     """
     split = split_data(data_uri, data_sha256, test_split=test_split, seed=seed, read_options=read_options)
@@ -55,6 +55,6 @@ def iris(
         model_name=model_name,
         data_uri=data_uri,
         data_sha256=data_sha256,
-        pipeline_version=pipeline_version,
+        pipeline_digest=pipeline_digest,
         git_commit=git_commit,
     )

@@ -21,7 +21,7 @@ PATIENCE_SECONDS: Final = 60.0
 FINAL: Final = frozenset({"SUCCEEDED", "FAILED", "SKIPPED", "CANCELED", "ERROR"})
 """Final states. The client's own wait ignores CANCELED and hangs (kfp 2.17.0)."""
 _NOT_BEGUN: Final = frozenset({"PENDING", "RUNTIME_STATE_UNSPECIFIED"})
-FILLED_IN: Final = ("pipeline_version", "git_commit")
+FILLED_IN: Final = ("pipeline_digest", "git_commit")
 
 Value = str | int | float | bool
 
@@ -118,7 +118,7 @@ def start(
     """
     place = outputs.tenant(tenant)
     values = checked(parameters, uploaded.parameters)
-    known = {"pipeline_version": uploaded.digest, "git_commit": uploaded.git_commit}
+    known = {"pipeline_digest": uploaded.digest, "git_commit": uploaded.git_commit}
     values |= {key: value for key, value in known.items() if key in uploaded.parameters}
     with calling(f"start a run of {uploaded.pipeline}"):
         experiment = client.create_experiment(uploaded.pipeline, namespace=place.namespace)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from serving import artifact, held_out
 from serving.held_out import HeldOut
-from serving.promotion_record import ChampionFigures
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from storage.registry.model_files import stage
+from storage.registry.promotion_record import ChampionFigures
 from storage.registry.records import AliasSnapshot
 from storage.registry.registry import Registry
 from tabular import metrics

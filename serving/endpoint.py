@@ -95,7 +95,7 @@ class ModelEndpoint:
         version = self.registry.show(self.model, held.record.digest)
         entry = self.registry.read_history(self.model, held.record.history)
         try:
-            annotations = entry.details["manifest"]["metadata"]["annotations"] if entry else {}
+            annotations = entry.details.manifest["metadata"]["annotations"] if entry else {}
             served = inference.ServedVersion.recorded(
                 annotations, model=self.model, storage_uri=version.storage_uri
             )

@@ -22,7 +22,7 @@ class ServedVersion:
     storage_uri: str
     promotion: int
     run_id: str
-    pipeline_version: str
+    pipeline_digest: str
     git_commit: str
     data_sha256: str
 
@@ -32,7 +32,7 @@ class ServedVersion:
             DIGEST: self.digest,
             PROMOTION: str(self.promotion),
             f"{DOMAIN}/run-id": self.run_id,
-            f"{DOMAIN}/pipeline-digest": self.pipeline_version,
+            f"{DOMAIN}/pipeline-digest": self.pipeline_digest,
             f"{DOMAIN}/git-commit": self.git_commit,
             f"{DOMAIN}/data-digest": self.data_sha256,
         }
@@ -51,7 +51,7 @@ class ServedVersion:
             storage_uri=storage_uri,
             promotion=int(annotations[PROMOTION]),
             run_id=annotations[f"{DOMAIN}/run-id"],
-            pipeline_version=annotations[f"{DOMAIN}/pipeline-digest"],
+            pipeline_digest=annotations[f"{DOMAIN}/pipeline-digest"],
             git_commit=annotations[f"{DOMAIN}/git-commit"],
             data_sha256=annotations[f"{DOMAIN}/data-digest"],
         )

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from infra.contract import Gates
 from serving import held_out, promotion
 from serving.champion import Champion, Comparison
 from serving.held_out import HeldOut
 from serving.promotion import Decision
-from serving.promotion_record import Evaluation, HeldOutRows
 from serving.smoke import Sample
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
 from storage.registry.author import author
 from storage.registry.candidate import Candidate
+from storage.registry.gates import Gates
+from storage.registry.promotion_record import Evaluation, HeldOutRows
 from tabular import metrics
 from tabular.metrics import Scores
 from tabular.model import Model

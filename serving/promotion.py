@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from infra.contract import Gates
-from serving.promotion_record import ChampionFigures
 from slipway.core.errors import FailedError
 from storage.registry.candidate import Candidate
+from storage.registry.gates import Gates
+from storage.registry.promotion_record import ChampionFigures
 from tabular.metrics import ACCURACY, FEW_ROWS, Scores
 
 TOLERANCE: Final = 1e-9

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.contract import Gates
 from serving.judge import Judgement
-from serving.promotion_record import Evaluation, PromotionRecord, SmokeCheck
 from storage.registry.candidate import Candidate
+from storage.registry.gates import Gates
+from storage.registry.promotion_record import Evaluation, PromotionRecord, SmokeCheck
 from storage.registry.records import AliasSnapshot
 from tabular import v2
 from tabular.schema import ModelSchema

@@ -14,20 +14,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from infra.contract import Gates, PlatformOutputs, TenantOutputs
+from infra.contract import PlatformOutputs, TenantOutputs
 from serving import access, artifact, inference, predict, smoke
 from serving.champion import Champion
 from serving.cluster import Cluster
 from serving.endpoint import CHAMPION, READY_SECONDS, ModelEndpoint, Serving, ServingDrift
 from serving.judge import Judge, Judgement
 from serving.promotion_plan import PromotionPlan, PromotionResult
-from serving.promotion_record import PromotionRecord, SmokeCheck
 from serving.smoke import ANSWER_SECONDS, Ask
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report, silent
 from storage.layout import checked_name
 from storage.registry.candidate import Candidate
+from storage.registry.gates import Gates
 from storage.registry.model_files import stage
+from storage.registry.promotion_record import PromotionRecord, SmokeCheck
 from storage.registry.records import AliasSnapshot, Lineage
 from storage.registry.registry import ConflictError, Registry
 from storage.registry.run_records import find_run, read_candidate, read_evaluation
@@ -193,7 +194,7 @@ class Promoter:
                 storage_uri=uri,
                 promotion=number,
                 run_id=candidate.run_id,
-                pipeline_version=candidate.pipeline_version,
+                pipeline_digest=candidate.pipeline_digest,
                 git_commit=candidate.git_commit,
                 data_sha256=candidate.data_sha256,
             )
@@ -213,8 +214,7 @@ class Promoter:
             self._note_again(record)
         else:
             digest = candidate.model_digest
-            details = record.model_dump(mode="json")
-            entry = self.registry.append_history(candidate.model, "promoted", digest, details)
+            entry = self.registry.append_history(candidate.model, "promoted", digest, record)
             moved = self.registry.move_alias(
                 candidate.model, CHAMPION, digest, expected=held, history=entry.number
             )
@@ -228,9 +228,7 @@ class Promoter:
         history = self.registry.history(candidate.model)
         known = {entry.run_id for entry in history if entry.digest == candidate.model_digest}
         if candidate.run_id not in known:
-            self.registry.append_history(
-                candidate.model, "reproduced", candidate.model_digest, record.model_dump(mode="json")
-            )
+            self.registry.append_history(candidate.model, "reproduced", candidate.model_digest, record)
             self.report(f"run {candidate.run_id} made the same bytes as the champion: logged")
 
     def _reinstate(self, endpoint: ModelEndpoint, cause: BaseException) -> None:

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from serving.held_out import HeldOut, Labels, drawn
 from serving.predict import NotAnsweringError
-from serving.promotion_record import SmokeCheck
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
 from slipway.core.waiting import tries
+from storage.registry.promotion_record import SmokeCheck
 from tabular.predictions import Predictions
 from tabular.schema import ModelSchema
 

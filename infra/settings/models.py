@@ -5,13 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
-from infra.contract import Gates
 from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
 from infra.rbac import MemberRole
 from infra.serving_form import REQUESTS
 from infra.settings.quantity import PATTERN, at_least
 from slipway.core.errors import UsageError
 from storage.layout import checked_name
+from storage.registry.gates import Gates
 from storage.rotation import Phase
 from storage.settings import MinioSettings, StoreSettings, StoreTenant, Strict
 

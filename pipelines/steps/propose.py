@@ -15,7 +15,7 @@ def propose(
     data_uri: str,
     data_sha256: str,
     run_id: str,
-    pipeline_version: str,
+    pipeline_digest: str,
     git_commit: str,
 ) -> None:
     """Write the candidate record that `serving.rollout` reads: `storage.registry.candidate.Candidate`.
@@ -31,7 +31,7 @@ def propose(
         data_uri: URI of the data.
         data_sha256: SHA-256 of the data.
         run_id: Id of this run.
-        pipeline_version: Digest of the compiled pipeline.
+        pipeline_digest: Digest of the compiled pipeline.
         git_commit: Commit from which the pipeline was compiled.
     """
     import json
@@ -50,7 +50,7 @@ def propose(
         "model": model_name,
         "model_digest": model_digest,
         "model_uri": model.uri,
-        "pipeline_version": pipeline_version,
+        "pipeline_digest": pipeline_digest,
         "run_id": run_id,
         "schema_version": 2,
         "threshold": measured["threshold"],

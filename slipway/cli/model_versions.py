@@ -103,7 +103,7 @@ def history(
                 entry.digest[:SHORT_DIGEST],
                 entry.run_id or "-",
                 entry.by or "-",
-                entry.details.get("reason", "-"),
+                entry.details.reason or "-",
             )
             for entry in entries
         ],

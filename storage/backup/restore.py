@@ -234,11 +234,9 @@ class TenantRestore:
     def _move(self, plan: RestorePlan, alias: str) -> None:
         """Append an entry with the details of the snapshot's entry to the log, and move the alias."""
         record, current = plan.aliases[alias], plan.current[alias]
-        details = {
-            **plan.entries[record.history].details,
-            "snapshot": self._snapshot,
-            "previous": current.record.digest if current else None,
-        }
+        details = plan.entries[record.history].details.model_copy(
+            update={"snapshot": self._snapshot, "previous": current.record.digest if current else None}
+        )
         entry = self._registry.append_history(plan.model, "restored", record.digest, details)
         self._registry.move_alias(plan.model, alias, record.digest, expected=current, history=entry.number)
 

@@ -7,7 +7,7 @@ and evaluates for itself. The run's figures are there to be compared.
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -43,7 +43,10 @@ class Candidate(RunRecord):
     data_uri: str
     data_sha256: Digest
     run_id: str = Field(min_length=1, max_length=200)
-    pipeline_version: str
+    pipeline_digest: str = Field(
+        validation_alias=AliasChoices("pipeline_digest", "pipeline_version"),
+        description="SHA-256 of the compiled pipeline; earlier versions wrote it as pipeline_version.",
+    )
     git_commit: str
     metrics: dict[str, float | None]
     threshold: float

@@ -34,8 +34,8 @@ def needed_data(client: "S3Client", registry: Registry, pipeline_root: str) -> d
             if lineage is not None:
                 found.setdefault(lineage.data_uri, []).append(f"version {digest[:12]} of {model}")
         for entry in registry.history(model):
-            uri = entry.details.get("candidate", {}).get("data_uri")
-            if entry.digest in digests and isinstance(uri, str):
+            uri = entry.details.candidate.data_uri
+            if uri and entry.digest in digests:
                 found.setdefault(uri, []).append(f"log entry {entry.number} of {model}")
     for run_id, uri in _candidates(client, pipeline_root):
         found.setdefault(uri, []).append(f"the candidate of run {run_id}")

@@ -1,13 +1,14 @@
-"""What the registry keeps: versions, aliases and the promotion log, as they stand in the store."""
+"""What the registry keeps: versions, aliases and the promotion log, as they stand in the store. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from storage.registry.candidate import Candidate
+from storage.registry.promotion_record import Details
 from storage.registry.version_files import Digest, File
 
 
@@ -21,7 +22,7 @@ class Lineage(Entry):
     """What a version was made from, and by what."""
 
     run_id: str
-    pipeline_digest: str
+    pipeline_digest: str = Field(description="SHA-256 of the compiled pipeline.")
     git_commit: str
     data_uri: str
     data_sha256: str
@@ -35,7 +36,7 @@ class Lineage(Entry):
         """Return what a candidate was made from, with the figures that promotion measured."""
         return cls(
             run_id=candidate.run_id,
-            pipeline_digest=candidate.pipeline_version,
+            pipeline_digest=candidate.pipeline_digest,
             git_commit=candidate.git_commit,
             data_uri=candidate.data_uri,
             data_sha256=candidate.data_sha256,
@@ -97,12 +98,12 @@ class HistoryEntry(Entry):
     at: datetime
     token: str
     by: str = ""
-    details: dict[str, Any]
+    details: Details
 
     @property
     def run_id(self) -> str:
         """The run that the entry speaks of; empty where it speaks of none."""
-        return str(self.details.get("candidate", {}).get("run_id", ""))
+        return self.details.candidate.run_id
 
 
 @dataclass(frozen=True)
@@ -113,18 +114,10 @@ class AliasSnapshot:
     etag: str
 
 
-@dataclass(frozen=True)
-class ModelVersion:
-    """A published version."""
+class ModelVersion(Manifest):
+    """A published version: its manifest, and where the files are."""
 
-    tenant: str
-    model: str
-    digest: str
     storage_uri: str
-    files: tuple[File, ...]
-    lineage: Lineage | None = None
-    by: str = ""
-    at: datetime | None = None
 
     @property
     def size(self) -> int:

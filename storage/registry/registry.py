@@ -14,10 +14,9 @@ storage.registry.collection. So an alias is only moved to a version that its log
 
 import re
 import secrets
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.parallel import in_parallel
@@ -38,6 +37,7 @@ from storage.layout import (
 from storage.lifecycle import require_kept
 from storage.registry.author import author
 from storage.registry.model_files import Staged, listing
+from storage.registry.promotion_record import Details
 from storage.registry.record_store import ABSENT, RecordStore
 from storage.registry.records import Alias, AliasSnapshot, HistoryEntry, Lineage, Manifest, ModelVersion
 from storage.registry.verification import verify
@@ -213,7 +213,7 @@ class Registry:
 
     # History
 
-    def append_history(self, model: str, event: str, digest: str, details: Mapping[str, Any]) -> HistoryEntry:
+    def append_history(self, model: str, event: str, digest: str, details: Details) -> HistoryEntry:
         """Append to the promotion log under the next free number."""
         number = self._last_number(model) + 1
         token = secrets.token_hex(16)
@@ -227,7 +227,7 @@ class Registry:
                 at=datetime.now(UTC),
                 token=token,
                 by=self._by,
-                details=dict(details),
+                details=details,
             )
             if self._records.put(history_key(self._tenant, model, number), entry, ABSENT):
                 return entry
@@ -265,16 +265,7 @@ class Registry:
 
     def _version(self, manifest: Manifest) -> ModelVersion:
         prefix = version_prefix(self._tenant, manifest.model, manifest.digest)
-        return ModelVersion(
-            tenant=self._tenant,
-            model=manifest.model,
-            digest=manifest.digest,
-            storage_uri=f"s3://{self._bucket}/{prefix}files",
-            files=manifest.files,
-            lineage=manifest.lineage,
-            by=manifest.by,
-            at=manifest.at,
-        )
+        return ModelVersion(**dict(manifest), storage_uri=f"s3://{self._bucket}/{prefix}files")
 
     def _manifest(self, model: str, digest: str) -> Manifest | None:
         found = self._records.get(manifest_key(self._tenant, model, digest), Manifest)

@@ -10,6 +10,7 @@ from slipway.core.errors import FailedError, UsageError
 from storage.layout import history_key, version_prefix
 from storage.registry.collection import COLLECT, KEEP, RESTORE, Collector
 from storage.registry.model_files import stage
+from storage.registry.promotion_record import EarlierRecord
 from storage.registry.registry import Registry
 from storage.registry.version_uses import Window
 
@@ -49,7 +50,7 @@ class World:
             return self.registry.publish("iris", staged, lineage()).digest
 
     def promote(self, digest: str) -> None:
-        entry = self.registry.append_history("iris", "promoted", digest, {})
+        entry = self.registry.append_history("iris", "promoted", digest, EarlierRecord())
         held = self.registry.read_alias("iris", "champion")
         self.registry.move_alias("iris", "champion", digest, expected=held, history=entry.number)
 
@@ -226,7 +227,7 @@ def test_a_log_entry_after_hiding_is_noticed_by_any_clock(world, monkeypatch):
 
     def append() -> None:
         # By a machine whose clock is years behind, and not the last of the log.
-        world.registry.append_history("iris", "promoted", digest, {})
+        world.registry.append_history("iris", "promoted", digest, EarlierRecord())
         key = history_key("team-a", "iris", 1)
         entry = world.client.get_object(Bucket=world.bucket, Key=key)["Body"].read().decode()
         at = world.registry.read_history("iris", 1).at.isoformat().replace("+00:00", "Z")
@@ -234,7 +235,7 @@ def test_a_log_entry_after_hiding_is_noticed_by_any_clock(world, monkeypatch):
         world.client.put_object(
             Bucket=world.bucket, Key=key, Body=entry.replace(at, "2001-01-01T00:00:00Z").encode()
         )
-        world.registry.append_history("iris", "promoted", newer, {})
+        world.registry.append_history("iris", "promoted", newer, EarlierRecord())
 
     ends = world.collect(Between(world.client, hides, append))
     assert ends[digest] == KEEP

@@ -14,7 +14,6 @@ from support.promotions import (
     write_run,
 )
 
-from serving.promotion_record import PromotionRecord
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from tabular.schema import Split
 
@@ -204,7 +203,7 @@ def test_a_person_may_accept_a_champion_that_knew_the_rows(promoter, store):
     accepted = promoter.promote_run("run-2", replace=True)
     assert accepted.promoted
     assert "trained on" in accepted.replaced
-    record = PromotionRecord.of(promoter.registry.history("churn")[-1].details)
+    record = promoter.registry.history("churn")[-1].details
     assert record.replaced == accepted.replaced
 
 
@@ -242,7 +241,7 @@ def test_a_model_that_answers_other_questions_needs_replace(promoter, store, con
     assert (models(store), len(promoter.cluster.applied)) == (before, applied)
     result = promoter.promote_run("run-2", replace=True)
     assert (result.digest, result.previous_digest) == (new, old)
-    record = PromotionRecord.of(promoter.registry.history("churn")[-1].details)
+    record = promoter.registry.history("churn")[-1].details
     assert record.replaced == result.replaced
     assert "champion's are" in record.replaced
 

@@ -16,6 +16,7 @@ from slipway.operations import model_removal, workspace
 from storage.client import StoreAccess, open_store
 from storage.layout import version_prefix
 from storage.registry.model_deletion import ModelDeletion
+from storage.registry.promotion_record import EarlierRecord
 from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -278,7 +279,7 @@ def test_an_alias_that_moves_during_a_deletion_stops_it(world, call, monkeypatch
     def moved(self, model, **named):
         contents = plan(self, model, **named)
         held = world.registry.read_alias("churn", "champion")
-        entry = world.registry.append_history("churn", "restored", world.old, {})
+        entry = world.registry.append_history("churn", "restored", world.old, EarlierRecord())
         world.registry.move_alias("churn", "champion", world.old, expected=held, history=entry.number)
         return contents
 
@@ -294,7 +295,7 @@ def test_a_version_promoted_during_a_deletion_stays(world, call, monkeypatch):
 
     def promoted(self, model, **named):
         contents = plan(self, model, **named)
-        world.registry.append_history("churn", "promoted", world.new, {})
+        world.registry.append_history("churn", "promoted", world.new, EarlierRecord())
         return contents
 
     monkeypatch.setattr(ModelDeletion, "plan", promoted)

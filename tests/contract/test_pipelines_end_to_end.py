@@ -95,7 +95,7 @@ def test_training_on_wisconsin_data_is_proposed_and_promoted(stack):
     assert found.evaluation.passed
     assert found.evaluation.metrics["accuracy"] > 0.9
     assert found.candidate.run_id == result.run_id
-    assert len(found.candidate.pipeline_version) == 64
+    assert len(found.candidate.pipeline_digest) == 64
     assert "threshold 0.85 reached" in found.summary
     promoted = stack.promoter().promote_run(result.run_id)
     assert promoted.promoted

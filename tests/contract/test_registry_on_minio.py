@@ -14,6 +14,7 @@ from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
 from storage.layout import alias_key, history_key, version_prefix
 from storage.registry.model_files import stage
+from storage.registry.promotion_record import EarlierCandidate, EarlierRecord
 from storage.registry.records import Manifest
 from storage.registry.registry import ConflictError, Registry
 
@@ -42,7 +43,7 @@ def published(client, registry, content: bytes, model: str = "iris") -> str:
 
 def logged(registry, digest: str, run_id: str = "run-1") -> int:
     """Number of a log entry that names the version, without which no alias moves to it."""
-    details = {"candidate": {"run_id": run_id}}
+    details = EarlierRecord(candidate=EarlierCandidate(run_id=run_id))
     return registry.append_history("iris", "promoted", digest, details).number
 
 
@@ -262,7 +263,7 @@ def test_a_retry_that_meets_its_own_write_is_no_conflict(client, registry, monke
         return put(**arguments)
 
     monkeypatch.setattr(client, "put_object", twice)
-    assert registry.append_history("iris", "promoted", digest, {}).number == 1
+    assert registry.append_history("iris", "promoted", digest, EarlierRecord()).number == 1
     assert registry.move_alias("iris", "champion", digest, expected=None, history=1).number == 1
     monkeypatch.undo()
     assert [entry.number for entry in registry.history("iris")] == [1]
@@ -277,17 +278,17 @@ def test_the_log_keeps_every_entry_of_sixteen_writers(minio, client, registry, b
             bucket,
             "team-a",
         )
-        return mine.append_history("iris", "promoted", digest, {"writer": index}).number
+        return mine.append_history("iris", "promoted", digest, EarlierRecord(reason=str(index))).number
 
     with ThreadPoolExecutor(16) as pool:
         numbers = list(pool.map(append, range(16)))
     assert sorted(numbers) == list(range(1, 17))
-    assert sorted(entry.details["writer"] for entry in registry.history("iris")) == list(range(16))
+    assert sorted(int(entry.details.reason) for entry in registry.history("iris")) == list(range(16))
 
 
 def test_a_log_entry_moved_to_another_number_is_refused(client, registry, bucket):
     digest = published(client, registry, b"entry")
-    registry.append_history("iris", "promoted", digest, {})
+    registry.append_history("iris", "promoted", digest, EarlierRecord())
     content = client.get_object(Bucket=bucket, Key=history_key("team-a", "iris", 1))["Body"].read()
     client.put_object(Bucket=bucket, Key=history_key("team-a", "iris", 2), Body=content)
     with pytest.raises(FailedError, match="another place"):

@@ -21,11 +21,11 @@ from support.promotions import (
     write_run,
 )
 
-from infra.contract import Gates
-from serving.promotion_record import PromotionRecord
 from serving.rollout import ConflictError, Promoter
 from slipway.core.errors import FailedError, UsageError
 from storage.client import StoreAccess, open_store
+from storage.registry.gates import Gates
+from storage.registry.promotion_record import PromotionRecord
 from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
@@ -70,10 +70,10 @@ def test_the_first_promotion_names_the_champion(promoter, store):
     assert champion(promoter) == digest
     assert serves(promoter, digest)
     [entry] = promoter.registry.history("churn")
-    assert entry.details["manifest"]["metadata"]["annotations"]["slipway.dev/run-id"] == "run-1"
+    assert entry.details.manifest["metadata"]["annotations"]["slipway.dev/run-id"] == "run-1"
     assert set(result.seconds) == {"check and copy", "evaluate", "roll out", "first answer"}
-    record = PromotionRecord.of(entry.details)
-    assert record is not None
+    record = entry.details
+    assert isinstance(record, PromotionRecord)
     assert record.candidate.run_id == "run-1"
     assert record.evaluation == result.evaluation
     found = record.evaluation.held_out

@@ -14,6 +14,7 @@ from storage.backup.snapshot import TenantBackup
 from storage.client import StoreAccess, open_store
 from storage.keys import backup_key
 from storage.registry.model_files import Staged
+from storage.registry.promotion_record import EarlierRecord
 from storage.registry.records import Lineage
 from storage.registry.version_files import File
 
@@ -53,7 +54,7 @@ def published(registry, tmp_path, content: bytes, model="iris") -> str:
 
 def promoted(registry, tmp_path, content: bytes, model="iris", alias="champion") -> str:
     digest = published(registry, tmp_path, content, model)
-    entry = registry.append_history(model, "promoted", digest, {"manifest": {"kind": "x"}})
+    entry = registry.append_history(model, "promoted", digest, EarlierRecord(manifest={"kind": "x"}))
     held = registry.read_alias(model, alias)
     registry.move_alias(model, alias, digest, expected=held, history=entry.number)
     return digest

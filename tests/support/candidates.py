@@ -20,7 +20,7 @@ def candidate(**changes: Any) -> Candidate:
         "data_uri": "s3://data/team-a/x.csv",
         "data_sha256": "1" * 64,
         "run_id": "run-1",
-        "pipeline_version": "b" * 64,
+        "pipeline_digest": "b" * 64,
         "git_commit": "c" * 40,
         "metrics": {"accuracy": 0.95, "f1_weighted": 0.95},
         "threshold": 0.85,

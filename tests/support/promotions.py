@@ -17,12 +17,12 @@ from pydantic import SecretStr
 from support.minio import Minio
 from support.platform import outputs
 
-from infra.contract import Gates
 from serving.inference import FIELD_MANAGER
 from serving.rollout import Promoter
 from slipway.core.errors import FailedError
 from storage.client import StoreAccess, open_store, split_uri
 from storage.keys import StoreKey
+from storage.registry.gates import Gates
 from storage.registry.registry import Registry
 from storage.registry.version_files import File, digest_of
 from tabular import metrics, reader, training
@@ -210,7 +210,7 @@ def write_run(
         "data_uri": f"s3://data/{data_key}",
         "data_sha256": sha256,
         "run_id": changes.pop("run", run_id),
-        "pipeline_version": "b" * 64,
+        "pipeline_digest": "b" * 64,
         "git_commit": "c" * 40,
         "metrics": dict(made.metrics),
         "differing_rows": 0,

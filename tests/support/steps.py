@@ -73,7 +73,7 @@ class Workbench:
             "data_uri": "s3://data/team-a/x.csv",
             "data_sha256": "0" * 64,
             "run_id": "run-1",
-            "pipeline_version": "abc",
+            "pipeline_digest": "abc",
             "git_commit": "def",
         }
         propose.python_func(

@@ -8,6 +8,7 @@ from typing import Any
 from support.candidates import lineage, staged_files
 
 from storage.client import StoreAccess, open_store
+from storage.registry.promotion_record import EarlierCandidate, EarlierRecord
 from storage.registry.registry import ConflictError, Registry
 
 MODEL = "iris"
@@ -40,7 +41,7 @@ def write(index: int, access: StoreAccess, folder: Path, together: Barrier, told
     shared = registry.publish(MODEL, same_files, made_from)
     mine = registry.publish(MODEL, own_files, made_from).digest
     together.wait(PATIENCE_SECONDS)
-    details = {"candidate": {"run_id": f"run-{index}"}}
+    details = EarlierRecord(candidate=EarlierCandidate(run_id=f"run-{index}"))
     entry = registry.append_history(MODEL, "promoted", mine, details).number
     held = registry.read_alias(MODEL, "champion")
     together.wait(PATIENCE_SECONDS)

@@ -25,9 +25,9 @@ def test_an_alias_that_differs_is_never_overwritten_in_silence(store, bucket, pl
     assert (held.record.digest, held.record.number, held.record.history) == (old, 3, 3)
     assert [entry.event for entry in registry.history("iris")] == ["promoted", "promoted", "restored"]
     entry = registry.read_history("iris", 3)
-    assert entry.details["snapshot"] == taken.id
-    assert entry.details["previous"] == new
-    assert entry.details["manifest"] == {"kind": "x"}, "the endpoint is made from it"
+    assert entry.details.snapshot == taken.id
+    assert entry.details.previous == new
+    assert entry.details.manifest == {"kind": "x"}, "the endpoint is made from it"
     assert {key: value for key, value in before.items() if "/aliases/" not in key}.items() <= contents(
         store, bucket
     ).items(), "no version and no entry gave way"

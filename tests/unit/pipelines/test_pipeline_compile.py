@@ -60,7 +60,7 @@ def test_training_takes_the_parameters_of_its_contract():
         "n_estimators": 100,
         "max_depth": 10,
         "deploy_threshold": 0.85,
-        "pipeline_version": "unknown",
+        "pipeline_digest": "unknown",
         "git_commit": "unknown",
     }
 

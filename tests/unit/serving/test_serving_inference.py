@@ -23,7 +23,7 @@ def version(**changes: object) -> ServedVersion:
         "storage_uri": URI,
         "promotion": 3,
         "run_id": "run-1",
-        "pipeline_version": "b" * 64,
+        "pipeline_digest": "b" * 64,
         "git_commit": "c" * 40,
         "data_sha256": "d" * 64,
     }
@@ -104,7 +104,7 @@ def test_what_is_not_the_tenants_own_version_is_refused(uri):
 
 
 @pytest.mark.parametrize("value", ["", "two words", "a\n", "<b>", "x" * 201])
-@pytest.mark.parametrize("field", ["run_id", "pipeline_version", "git_commit", "data_sha256"])
+@pytest.mark.parametrize("field", ["run_id", "pipeline_digest", "git_commit", "data_sha256"])
 def test_lineage_that_admission_would_refuse_is_refused(field, value):
     with pytest.raises(UsageError, match="can't stand in the annotation"):
         manifest(outputs(), "team-a", version(**{field: value}))

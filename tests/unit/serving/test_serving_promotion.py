@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.candidates import candidate
 
-from infra.contract import Gates
 from serving.promotion import Decision, decide, require_same_figures
-from serving.promotion_record import ChampionFigures
 from slipway.core.errors import FailedError
+from storage.registry.gates import Gates
+from storage.registry.promotion_record import ChampionFigures
 from tabular.metrics import Scores
 
 

@@ -30,7 +30,13 @@ SCHEMA = ModelSchema(
     frameworks={},
     parameters={},
 )
-VERSION = ModelVersion("team-a", "churn", "d" * 64, "s3://models/team-a/churn/versions/d/files", ())
+VERSION = ModelVersion(
+    tenant="team-a",
+    model="churn",
+    digest="d" * 64,
+    files=(),
+    storage_uri="s3://models/team-a/churn/versions/d/files",
+)
 
 
 class Endpoint:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.registry.author import MAX_AUTHOR, author
+from storage.registry.promotion_record import EarlierRecord
 from storage.registry.records import HistoryEntry
 from storage.registry.version_uses import Facts, Window, announced, reasons
 
@@ -24,7 +25,7 @@ def entry(number: int, digest: str, days: float) -> HistoryEntry:
         digest=digest,
         at=NOW - timedelta(days=days),
         token="t",
-        details={},
+        details=EarlierRecord(),
     )
 
 

@@ -1,12 +1,11 @@
-"""What promotion writes into the log: who evaluated which model on which rows, and what was decided."""
+"""What promotion writes into the log: who evaluated which model on which rows, and what was decided. Pure."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from infra.contract import Gates
 from storage.registry.candidate import Candidate, Digest
+from storage.registry.gates import Gates
 from tabular.schema import ReadOptions, Split
 
 
@@ -68,21 +67,42 @@ class SmokeCheck(Part):
 
 
 class PromotionRecord(Part):
-    """The details of a log entry `promoted` or `reproduced`."""
+    """What the log says of a promotion: the details of an entry `promoted` or `reproduced`.
+
+    An entry `restored` has those of the entry that it restores, with the snapshot.
+    """
 
     candidate: Candidate
     evaluation: Evaluation
     gates: Gates
     reason: str
     replaced: str = Field(default="", description="What `--replace` accepted; empty where it was not needed.")
-    previous: Digest | None
-    manifest: dict[str, Any]
+    previous: Digest | None = Field(description="The champion before; null where there was none.")
+    manifest: dict[str, Any] = Field(description="The InferenceService that was applied.")
     smoke: SmokeCheck
+    snapshot: str | None = Field(default=None, description="The backup that the alias was restored from.")
 
-    @classmethod
-    def of(cls, details: Mapping[str, Any]) -> "PromotionRecord | None":
-        """Return the record in a log entry's details; None where there is none, as before version 2."""
-        try:
-            return cls.model_validate(details)
-        except ValidationError:
-            return None
+
+class EarlierCandidate(BaseModel):
+    """What every version of Slipway recorded of a candidate."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    run_id: str = ""
+    data_uri: str = ""
+
+
+class EarlierRecord(BaseModel):
+    """The details of an entry that an earlier version of Slipway wrote: fields that it had more are kept."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    candidate: EarlierCandidate = EarlierCandidate()
+    reason: str = ""
+    previous: Digest | None = None
+    manifest: dict[str, Any] = {}
+    snapshot: str | None = None
+
+
+Details = Annotated[PromotionRecord | EarlierRecord, Field(union_mode="left_to_right")]
+"""The details of any log entry, by the most that it tells."""
