@@ -12,6 +12,8 @@ from typing import Any, cast
 import pytest
 from pydantic import SecretStr
 from support.minio import Minio, running_minio
+from support.platform import outputs
+from support.reconciled import run_job
 
 from infra.contract import PlatformOutputs
 from infra.settings.config import SECRET_KEY, load_tenant
@@ -23,7 +25,7 @@ from slipway.core.errors import FailedError, UsageError
 from slipway.operations import tenant_rotation
 from slipway.operations.store_administrator import require_own
 from slipway.operations.tenant_rotation import rotate_tenant
-from storage import credential_verifier, external_check, reconcile
+from storage import credential_verifier, external_check
 from storage.administered_store import Store
 from storage.administration import open_admin
 from storage.client import StoreAccess
@@ -111,31 +113,21 @@ class Platform:
 
     def job(self, tenant: StoreTenant) -> None:
         folder = self.project / "job"
-        users = folder / "users"
-        users.mkdir(parents=True, exist_ok=True)
-        (folder / "desired.json").write_text(desired_state(self.store, (tenant,)))
-        for generation in tenant.generations:
-            for role in StoreRole:
-                key = self.of(role, generation)
-                (users / key.access_key).write_text(key.secret_key.get_secret_value())
-        environment = {
-            "S3_ENDPOINT": self.server.url,
-            "MINIO_ROOT_USER": self.server.access_key,
-            "MINIO_ROOT_PASSWORD": self.server.secret_key,
-        }
-        out = io.StringIO()
-        code = reconcile.main(environment, desired=folder / "desired.json", users=users, out=out)
+        keys = [self.of(role, generation) for generation in tenant.generations for role in StoreRole]
+        code, self.said = run_job(self.server, folder, desired_state(self.store, (tenant,)), keys)
         if self.checks and not code:
             current = {role: self.of(role, tenant.key_generation) for role in StoreRole}
             plain = {
                 role: {"access_key": key.access_key, "secret_key": key.secret_key.get_secret_value()}
                 for role, key in current.items()
             }
-            keys = folder / "keys.json"
-            keys.write_text(json.dumps({self.tenant: plain}))
-            desired, ca = folder / "desired.json", folder / "none"
-            code = external_check.main(environment, desired=desired, keys=keys, ca=ca, out=out)
-        self.said = out.getvalue()
+            (folder / "keys.json").write_text(json.dumps({self.tenant: plain}))
+            out = io.StringIO()
+            code = external_check.main(
+                {"S3_ENDPOINT": self.server.url},
+                desired=folder / "desired.json", keys=folder / "keys.json", ca=folder / "none", out=out,
+            )  # fmt: skip
+            self.said += out.getvalue()
         if code:
             raise FailedError("`pulumi up` of stack dev failed.", why=self.said)
 
@@ -143,45 +135,17 @@ class Platform:
         return tenant_key(self.key, self.tenant, role, generation)
 
     def outputs(self) -> PlatformOutputs:
-        place = {
-            "namespace": self.tenant,
-            **dict.fromkeys(("pipeline_root", "models_uri", "data_uri"), "s3://x/y"),
-            **{f"{who}_service_account": who for who in ("editor", "viewer", "runner", "server")},
-            "key_generation": self.held,
-            **{f"{role}_secret": f"store-{role}" for role in StoreRole},
-            "gates": {},
-        }
-        store = {
-            "kind": "external",
-            "endpoint": self.server.url,
-            "internal_endpoint": self.server.url,
-            "region": "us-east-1",
-            "tls": False,
-            "path_style": True,
-            "ca_config_map": None,
-            "keyless": False,
-            **{f"{purpose}_bucket": name for purpose, name in BUCKETS.model_dump().items()},
-        }
-        nowhere = "http://127.0.0.1:1"
-        said = {
-            "contract_version": 3,
-            "stack": self.name,
-            "environment": "dev",
-            "kubeconfig": None,
-            "kfp": {
-                "endpoint": nowhere,
-                "internal_endpoint": nowhere,
-                "auth_mode": "none",
-                "audience": None,
-                "backend": "embedded",
-            },
-            "store": store,
-            "serving": {"mode": "standard", "endpoint": nowhere, "runtime": "x"},
-            "images": {"steps": "x"},
-            "versions": {},
-            "tenants": {self.tenant: place},
-        }
-        return PlatformOutputs.model_validate(said)
+        known = outputs(self.server.url, stack=self.name, environment="dev")
+        place = known.tenants["team-a"].model_copy(
+            update={
+                "namespace": self.tenant,
+                "key_generation": self.held,
+                **{f"{role}_secret": f"store-{role}" for role in StoreRole},
+            }
+        )
+        names = {f"{purpose}_bucket": name for purpose, name in BUCKETS.model_dump().items()}
+        store = known.store.model_copy(update={"kind": "external", **names})
+        return known.model_copy(update={"store": store, "tenants": {self.tenant: place}})
 
     def rotate(self) -> Any:
         return rotate_tenant(cast("Stack", self), cast("PlatformSettings", Settings(self.store)), self.tenant)

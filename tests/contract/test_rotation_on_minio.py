@@ -1,6 +1,5 @@
 """A tenant's keys rotated on a real MinIO: who reads all the way through, and what is dead afterwards."""
 
-import io
 import json
 import secrets
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 from minio.credentials.providers import StaticProvider
 from support.minio import Minio, new_minio, start_minio, stop_minio
+from support.reconciled import run_job
 
 from slipway.core.errors import FailedError
 from storage import credential_verifier
@@ -26,7 +26,6 @@ from storage.credential_verifier import CredentialVerifier
 from storage.keys import StoreKey, StoreRole, root_key, tenant_key
 from storage.layout import Buckets
 from storage.policy import policy, policy_name
-from storage.reconcile import main
 from storage.rotation import KeyState, Phase, rotate
 from storage.settings import MinioSettings, StoreTenant
 
@@ -84,28 +83,13 @@ class Platform:
         self.after_up()
 
     def reconcile(self, tenant: StoreTenant) -> int:
-        desired, users = self.folder / "desired.json", self.folder / "users"
         state = {
             "buckets": [BUCKETS.artifacts, BUCKETS.models, BUCKETS.data],
             "tenants": [tenant.model_dump()],
             "run_retention_days": 90,
         }
-        desired.write_text(json.dumps(state))
-        users.mkdir(exist_ok=True)
-        for old in users.iterdir():
-            old.unlink()
-        for generation in tenant.generations:
-            for role in StoreRole:
-                key = self.key(role, generation)
-                (users / key.access_key).write_text(key.secret_key.get_secret_value())
-        environment = {
-            "S3_ENDPOINT": self.server.url,
-            "MINIO_ROOT_USER": self.server.access_key,
-            "MINIO_ROOT_PASSWORD": self.server.secret_key,
-        }
-        out = io.StringIO()
-        code = main(environment, desired=desired, users=users, out=out)
-        self.said = out.getvalue()
+        keys = [self.key(role, generation) for generation in tenant.generations for role in StoreRole]
+        code, self.said = run_job(self.server, self.folder, json.dumps(state), keys)
         return code
 
     def move(self, state: KeyState) -> None:
