@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
+INTERRUPTED_SECONDS = 120.0
+"""How long an interrupted command may take to end what it began."""
 
 
 @dataclass(frozen=True)
@@ -37,15 +40,25 @@ class Checkout:
         return {**clean, "PYTHONPATH": str(self.path)}
 
     def slipway(self, *arguments: str, timeout: float = 1800, env: dict[str, str] | None = None) -> Finished:
-        done = subprocess.run(  # noqa: PLW1510 - its code is the result
+        process = subprocess.Popen(
             [sys.executable, "-m", "slipway", *arguments],
             cwd=self.path,
             env={**self.env, **(env or {})},
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=timeout,
         )
-        return Finished(done.returncode, done.stdout, done.stderr)
+        try:
+            out, err = process.communicate(timeout=timeout)
+        except KeyboardInterrupt:
+            # Not killed: a drill, for one, deletes the cluster that it has made.
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=INTERRUPTED_SECONDS)
+            raise
+        finally:
+            process.kill()
+            process.communicate()
+        return Finished(process.returncode, out, err)
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """Start a command in a process group of its own, as a terminal would."""
