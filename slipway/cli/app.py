@@ -1,6 +1,6 @@
-"""The command line: parse, call one service, print. `slipway --help` is the map.
+"""The command line: parse, call one operation, print. `slipway --help` lists the commands.
 
-Exit codes: 0 done, 1 failed (a rerun converges), 2 the caller's mistake (nothing changed), 130 interrupted.
+Exit codes: 0 done, 1 failed (a rerun converges), 2 usage error (nothing changed), 130 interrupted.
 """
 
 import sys
@@ -20,19 +20,19 @@ class _Entry:
     module: str
     summary: str
     whole: bool = False
-    """The module's commands are a group of their own, called by this entry's name."""
+    """The module's commands are a group of their own, with this entry's name."""
     alone: frozenset[str] = frozenset()
-    """Commands of the group that have a module each, so that they start without the others' imports."""
+    """Commands of the group with a module of their own, so that they start without the others' imports."""
 
 
 COMMANDS: Final = {
     "quickstart": _Entry("quickstart", "From a bare machine to a served model."),
-    "doctor": _Entry("doctor", "Say what this machine has, what would be built, what is missing."),
-    "init": _Entry("stack", "Make a stack: its settings file and its secret."),
-    "up": _Entry("stack", "Make the platform what the settings say."),
-    "preview": _Entry("stack", "Say what `up` would change."),
-    "destroy": _Entry("stack", "Take away everything that `up` made, with its data."),
-    "status": _Entry("stack", "Show what runs, where it answers, which plugins are in use."),
+    "doctor": _Entry("doctor", "Show what this machine has and what is missing."),
+    "init": _Entry("stack", "Create a stack: its settings file and its secret."),
+    "up": _Entry("stack", "Deploy the platform as the settings describe it."),
+    "preview": _Entry("stack", "Show what `up` would change."),
+    "destroy": _Entry("stack", "Delete everything that `up` created, including data."),
+    "status": _Entry("stack", "Show what runs, its endpoints, which plugins are in use."),
     "outputs": _Entry("stack", "Print the stack's outputs, the contract that CI reads."),
     "env": _Entry("stack", "Print shell exports for pulumi and kubectl."),
     "tenant": _Entry("tenant", "Tenants: list, show, rotate their store keys.", whole=True),
@@ -46,13 +46,13 @@ COMMANDS: Final = {
     ),
     "data": _Entry("data", "A tenant's data: check, upload, download, list, delete.", whole=True),
     "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
-    "restore": _Entry("restore", "Bring back models, settings or state from a backup."),
+    "restore": _Entry("restore", "Restore models, settings or state from a backup."),
     "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),
 }
 
 
 class _Root(TyperGroup):
-    """Loads a command's module when the command is called: `kfp` alone takes a second to import."""
+    """Imports a command's module only when the command is called: `kfp` alone takes a second to import."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - Typer's own context class is private
         return list(COMMANDS)
@@ -79,7 +79,7 @@ class _Root(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            console.err.print("Interrupted. Run the same command again: it goes on from here.")
+            console.err.print("Interrupted. Run the same command again: it continues from here.")
             raise typer.Exit(130) from None
 
 
@@ -105,31 +105,31 @@ def _show_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print results as JSON; may stand anywhere.")
+        bool, typer.Option("--json", help="Print results as JSON; accepted in any position.")
     ] = False,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Print the version.")
     ] = False,
 ) -> None:
-    """Keep what every command needs to know of how it was called."""
+    """Keep the options that apply to every command."""
     context.obj = {"json": as_json}
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the process's exit code. Errors become one message."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    # `--json` is read wherever it stands: scripts put it last, people put it anywhere.
+    # `--json` is accepted in any position.
     as_json = "--json" in arguments
     ordered = ["--json"] * as_json + [word for word in arguments if word != "--json"]
     try:
         code = _run(ordered)
-        # What is still held back is written now: a full disk is a failure, not a remark at the exit.
+        # Flush here, so that a full disk is reported as a failure, and not by Python at its exit.
         sys.stdout.flush()
     except SlipwayError as error:
         console.show_error(error, as_json=as_json)
         return error.exit_code
     except BrokenPipeError:
-        # Who read the output has seen enough: `slipway … | head`.
+        # The reader of the output closed the pipe, as in `slipway … | head`.
         console.give_up_output()
         return 1
     except OSError as error:
@@ -138,15 +138,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _show_system_error(error: OSError, *, as_json: bool) -> int:
-    told = system_errors.message(error)
+    failure = system_errors.message(error)
     try:
-        console.show_error(told, as_json=as_json)
+        console.show_error(failure, as_json=as_json)
         sys.stdout.flush()
     except OSError:
-        # Standard output itself is what can't be written.
+        # Standard output itself can't be written.
         console.give_up_output()
-        console.show_error(told, as_json=False)
-    return told.exit_code
+        console.show_error(failure, as_json=False)
+    return failure.exit_code
 
 
 def _run(arguments: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""`slipway backup`: snapshots of a stack at another store, and whether they would bring it back."""
+"""`slipway backup`: snapshots of a stack at another store, and tests that they can be restored."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +31,7 @@ def create(
     region: Region = "us-east-1",
     ca_file: CaFile = None,
     recheck: Annotated[
-        bool, typer.Option("--recheck", help="Read back what is there, and send anew what was altered.")
+        bool, typer.Option("--recheck", help="Read back what is there, and send again what was changed.")
     ] = False,
 ) -> None:
     """Back up models, aliases, promotion logs, state, settings and tenants of a stack.
@@ -55,17 +55,17 @@ def list_command(
     endpoint: Endpoint = None,
     region: Region = "us-east-1",
     ca_file: CaFile = None,
-    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Of this stack only.")] = None,
+    stack: Annotated[str | None, typer.Option("--stack", "-s", help="Only this stack.")] = None,
 ) -> None:
-    """List the snapshots that there are, oldest first.
+    """List the snapshots, oldest first.
 
     Example:  slipway backup list --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
     from slipway.operations import backup
 
-    found = backup.snapshots(backup.Where(source, endpoint, region, ca_file), stack)
+    snapshots = backup.snapshots(backup.Where(source, endpoint, region, ca_file), stack)
     if context.obj["json"]:
-        console.show_json([_row(each) for each in found])
+        console.show_json([_row(each) for each in snapshots])
         return
     console.show_table(
         ("stack", "snapshot", "complete", "tenants", "objects", "size"),
@@ -78,7 +78,7 @@ def list_command(
                 len(each.index.objects),
                 f"{each.index.size / 2**20:.1f} MiB",
             )
-            for each in found
+            for each in snapshots
         ],
     )
 
@@ -94,7 +94,7 @@ def verify(
     snapshot: SnapshotId = None,
     unsigned: Unsigned = False,
 ) -> None:
-    """Check a snapshot's signature, read every byte of it back, and hold it against its digests.
+    """Check a snapshot's signature, read every byte of it back, and compare it with its digests.
 
     Example:  slipway backup verify local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
@@ -102,15 +102,15 @@ def verify(
 
     where = backup.Where(source, endpoint, region, ca_file)
     with console.phase("Verify the backup") as report:
-        found = backup.verify(stack, where, snapshot, unsigned=unsigned, report=report)
+        verification = backup.verify(stack, where, snapshot, unsigned=unsigned, report=report)
     if context.obj["json"]:
-        faults = [each.model_dump() for each in found.faults]
-        console.show_json({"snapshot": found.snapshot, "faults": faults})
-    elif found.faults:
-        _show_faults(found.faults)
+        faults = [each.model_dump() for each in verification.faults]
+        console.show_json({"snapshot": verification.snapshot, "faults": faults})
+    elif verification.faults:
+        _show_faults(verification.faults)
     else:
-        console.out.print(f"Snapshot {found.snapshot} is whole.", markup=False)
-    if found.faults:
+        console.out.print(f"Snapshot {verification.snapshot} is whole.", markup=False)
+    if verification.faults:
         raise typer.Exit(1)
 
 
@@ -125,10 +125,10 @@ def drill_command(
     snapshot: SnapshotId = None,
     unsigned: Unsigned = False,
     into: Annotated[
-        str | None, typer.Option(help="An existing scratch stack; `local` makes one and takes it away.")
+        str | None, typer.Option(help="An existing scratch stack; with `local`, one is created and deleted.")
     ] = None,
 ) -> None:
-    """Restore a snapshot into a scratch stack, verify every alias's digest, and ask every champion.
+    """Restore a snapshot into a scratch stack, verify every alias's digest, and query every champion.
 
     Example:  slipway backup drill local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
@@ -136,18 +136,18 @@ def drill_command(
 
     where = backup.Where(source, endpoint, region, ca_file)
     with console.phase("Restore drill") as report:
-        done = restore_drill.find_and_drill(
+        drill = restore_drill.find_and_drill(
             stack, where, snapshot, into=into, unsigned=unsigned, report=report
         )
     if context.obj["json"]:
-        console.show_json(done.model_dump(mode="json") | {"passed": done.passed})
+        console.show_json(drill.model_dump(mode="json") | {"passed": drill.passed})
     else:
         console.show_table(
             ("", "what", "found", "seconds"),
-            [("ok" if f.ok else "FAILED", f.what, f.detail, f"{f.seconds:.1f}") for f in done.findings],
-            title=f"Snapshot {done.snapshot}",
+            [("ok" if f.ok else "FAILED", f.what, f.detail, f"{f.seconds:.1f}") for f in drill.findings],
+            title=f"Snapshot {drill.snapshot}",
         )
-    if not done.passed:
+    if not drill.passed:
         # The table is the message: as JSON it must stay the only document.
         raise typer.Exit(1)
 
@@ -161,7 +161,7 @@ def prune(
     region: Region = "us-east-1",
     ca_file: CaFile = None,
     keep: Annotated[
-        int, typer.Option(min=1, help="Keep so many of the newest snapshots, and of the complete ones.")
+        int, typer.Option(min=1, help="Number of newest snapshots, and of newest complete ones, to keep.")
     ] = _DEFAULT.newest,
     keep_days: Annotated[
         int, typer.Option(min=0, help="Keep snapshots up to this age, in days.")
@@ -170,9 +170,11 @@ def prune(
         int, typer.Option(min=1, help="Keep blobs up to this age, in days, needed or not.")
     ] = _DEFAULT.grace_days,
     unsigned: Unsigned = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; else only say what would go.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Remove; without it, only list what would be deleted.")
+    ] = False,
 ) -> None:
-    """Forget a stack's old snapshots and remove the bytes that no snapshot needs; a dry run by default.
+    """Remove a stack's old snapshots and the blobs that no snapshot needs; a dry run by default.
 
     Example:  slipway backup prune local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
@@ -180,15 +182,15 @@ def prune(
 
     retention = Retention(keep, keep_days, grace_days)
     where = backup.Where(source, endpoint, region, ca_file)
-    with console.phase("Prune" if yes else "Look for what nothing needs") as report:
-        done = backup.prune(stack, where, retention, delete=yes, unsigned=unsigned, report=report)
-    decisions, size = done.plan.decisions, sum(done.blobs.values())
+    with console.phase("Prune" if yes else "Find what nothing needs") as report:
+        pruning = backup.prune(stack, where, retention, delete=yes, unsigned=unsigned, report=report)
+    decisions, size = pruning.plan.decisions, sum(pruning.blobs.values())
     if context.obj["json"]:
         rows = [
             {"snapshot": v.snapshot.id, "action": "keep" if v.reasons else "remove", "reasons": v.reasons}
             for v in decisions
         ]
-        console.show_json({"removed": yes, "snapshots": rows, "blobs": len(done.blobs), "bytes": size})
+        console.show_json({"removed": yes, "snapshots": rows, "blobs": len(pruning.blobs), "bytes": size})
         return
     console.show_table(
         ("snapshot", "complete", "action", "why"),
@@ -202,15 +204,16 @@ def prune(
             for v in decisions
         ],
     )
-    total = f"{len(done.plan.to_remove)} of {len(decisions)} snapshots, {len(done.blobs)} blobs, {size} bytes"
+    removed, blobs = len(pruning.plan.to_remove), len(pruning.blobs)
+    total = f"{removed} of {len(decisions)} snapshots, {blobs} blobs, {size} bytes"
     console.show_pairs([("removed" if yes else "would remove", total)])
 
 
-def _row(found: "Snapshot") -> dict[str, object]:
-    index = found.index
+def _row(snapshot: "Snapshot") -> dict[str, object]:
+    index = snapshot.index
     return {
         "stack": index.stack,
-        "snapshot": found.id,
+        "snapshot": snapshot.id,
         "taken_at": index.taken_at,
         "complete": index.complete,
         "tenants": len(index.tenants),

@@ -1,6 +1,6 @@
-"""How the command line speaks: progress to standard error, results to standard output.
+"""Output of the command line: progress to standard error, results to standard output.
 
-On a terminal progress is one live line with a clock; elsewhere plain lines, so that a CI log reads well.
+On a terminal, progress is one live line with a clock; elsewhere it is plain lines, readable in a CI log.
 Results are tables for people or, with `--json`, one document for machines.
 """
 
@@ -20,7 +20,7 @@ from slipway.core.errors import SlipwayError, StoreError
 from slipway.core.report import Report
 
 PIPE_WIDTH = 200
-"""Columns of a table where standard output is no terminal: nothing there has a width to keep to."""
+"""Columns of a table if standard output is not a terminal, and so has no width of its own."""
 
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -28,7 +28,7 @@ err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 @contextmanager
 def phase(title: str) -> Iterator[Report]:
-    """Show that a phase runs, what it is doing and, when it ends, how long it took.
+    """Show that a phase is running, what it is doing and, at its end, how long it took.
 
     Yields the reporter that the phase's work calls with each line of progress.
     """
@@ -52,7 +52,7 @@ def phase(title: str) -> Iterator[Report]:
 
 
 def give_up_output() -> None:
-    """Send the rest of standard output nowhere: Python writes it at its exit, and would fail once more."""
+    """Discard the rest of standard output: Python would write it at its exit, and fail again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

@@ -1,4 +1,4 @@
-"""`slipway data`: what a tenant's pipelines read: up, down and away."""
+"""`slipway data`: check, upload, download, list and delete the data of a tenant's pipelines."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 LINES = 10
-"""Lines of progress where there is no terminal."""
+"""Lines of progress without a terminal."""
 
-Prefix = Annotated[str, typer.Option(help="Folder in the tenant's data; all of it if not given.")]
+Prefix = Annotated[str, typer.Option(help="Folder in the tenant's data; all of it by default.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -38,7 +38,7 @@ def check(
     test_split: TestSplit = 0.2,
     seed: Seed = 42,
 ) -> None:
-    """Say how a pipeline would read a file, or why it can't; it takes no platform.
+    """Show how a pipeline would read a file, or why it can't; needs no platform.
 
     Example:  slipway data check churn.csv --target churned --drop customer
     """
@@ -53,12 +53,12 @@ def check(
 @app.command()
 def upload(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(help="File, or folder with all that is in it.")],
+    source: Annotated[Path, typer.Argument(help="File, or folder with its content.")],
     prefix: Prefix = "",
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Upload a file or a folder to the tenant's data; files of the same names are replaced.
+    """Upload a file or a folder to the tenant's data; existing files are replaced.
 
     Example:  slipway data upload measurements --tenant team-a --prefix 2026
     """
@@ -73,12 +73,12 @@ def upload(
 @app.command()
 def download(
     context: typer.Context,
-    folder: Annotated[Path, typer.Argument(help="Folder to write to; it is made.")],
+    folder: Annotated[Path, typer.Argument(help="Folder to write to; created if missing.")],
     prefix: Prefix = "",
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Download a folder of the tenant's data; files of the same names are replaced.
+    """Download a folder of the tenant's data; existing files are replaced.
 
     Example:  slipway data download here --tenant team-a --prefix 2026
     """
@@ -111,20 +111,22 @@ def list_command(
 def delete(
     context: typer.Context,
     path: Annotated[str, typer.Argument(help="File or folder in the tenant's data.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
+    ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Delete data that no version of a model and no candidate of a run was made from.
+    """Delete data from which no model version and no candidate of a run was made.
 
-    The store keeps what was deleted for 30 days as an old version, as it does with replaced data.
+    The store keeps deleted and replaced data for 30 days, as old versions of the objects.
 
     Example:  slipway data delete 2025 --tenant team-a --yes
     """
     from slipway.operations import tenant_data, workspace
 
     outputs = workspace.outputs(stack)
-    with console.phase("Delete" if yes else "Look for what needs it") as report:
+    with console.phase("Delete" if yes else "Find what needs it") as report:
         files = tenant_data.delete(outputs, tenant, path, delete=yes, report=report)
     if context.obj["json"]:
         console.show_json({"deleted": yes, "files": files})
@@ -134,7 +136,7 @@ def delete(
 
 
 def _progress(report: Report) -> "Progress":
-    """Say how far it is: at each percent on a terminal, ten times elsewhere."""
+    """Report progress: at each percent on a terminal, ten times elsewhere."""
     steps = 100 if console.err.is_terminal else LINES
     last = 0
 

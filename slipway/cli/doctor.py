@@ -21,17 +21,17 @@ def doctor(
     fix: Annotated[
         bool, typer.Option("--fix", help="First install the packages and build the tools that are missing.")
     ] = False,
-    tests: Annotated[
-        bool, typer.Option("--tests", help="Speak also of the tools that only the tests need.")
-    ] = False,
+    tests: Annotated[bool, typer.Option("--tests", help="Include tools that only the tests need.")] = False,
     store: Annotated[
-        bool, typer.Option("--store", help="Test a store instead: the stack's own, or any by --endpoint.")
+        bool, typer.Option("--store", help="Test a store instead: the stack's own, or one at --endpoint.")
     ] = False,
     cluster: Annotated[
-        bool, typer.Option("--cluster", help="Test the stack's cluster instead: how long tokens live there.")
+        bool,
+        typer.Option("--cluster", help="Test the stack's cluster instead: does it limit token lifetime?"),
     ] = False,
     stack: Annotated[
-        str | None, typer.Option("--stack", "-s", help="Whose store or cluster; local by default.")
+        str | None,
+        typer.Option("--stack", "-s", help="Stack whose store or cluster is tested; local by default."),
     ] = None,
     endpoint: Annotated[
         str | None,
@@ -39,18 +39,18 @@ def doctor(
     ] = None,
     region: Region = "us-east-1",
     bucket: Annotated[
-        str | None, typer.Option(help="Stay in this bucket; its settings are not changed nor tested.")
+        str | None, typer.Option(help="Use only this bucket; its settings are neither changed nor tested.")
     ] = None,
     administration: Annotated[
-        PolicyMechanism, typer.Option(help="How a key is limited there, to test policies.")
+        PolicyMechanism, typer.Option(help="How the store limits a key, to test policies.")
     ] = PolicyMechanism.NONE,
     ca: CaFile = None,
 ) -> None:
-    """Say what this machine has, what would be built, and what is missing and how to fix it.
+    """Show what this machine has, what would be built, and what is missing and how to fix it.
 
-    With --store: test whether Slipway can use an S3 store, and say what it refuses to do there. The
-    test works in buckets of its own and removes them. With --cluster: ask for a token of a year for
-    a tenant's account, throw it away, and say whether the cluster bounds how long such tokens live.
+    With --store: test whether Slipway can use an S3 store, and show what it refuses to do there. The
+    test creates its own buckets and removes them. With --cluster: request a token valid for a year
+    for a tenant's ServiceAccount, discard it, and report whether the cluster limits token lifetime.
 
     Example:  slipway doctor --store --endpoint https://s3.example.com:9000 --region us-east-1
     """
@@ -71,7 +71,10 @@ def doctor(
 
     if endpoint is None:
         if any(elsewhere) or administration is not PolicyMechanism.NONE:
-            raise UsageError("A stack's own store needs no more words.", fix="Name another by --endpoint.")
+            raise UsageError(
+                "--bucket, --ca and --administration don't apply to a stack's own store.",
+                fix="Name another store with --endpoint.",
+            )
         under_test = store_test.of_stack(workspace.outputs(stack or "local"))
     else:
         if stack:
@@ -86,30 +89,30 @@ def _machine(context: typer.Context, *, fix: bool, tests: bool) -> None:
     if fix:
         with console.phase("Preparing the tools") as report:
             machine.prepare(report, tests=tests)
-    found = machine.examine(tests=tests)
+    examination = machine.examine(tests=tests)
     if context.obj["json"]:
-        console.show_model(found)
+        console.show_model(examination)
     else:
-        render.doctor(found)
-    if not found.ready:
-        raise FailedError("This machine lacks something that the local environment needs.")
+        render.doctor(examination)
+    if not examination.ready:
+        raise FailedError("Something that the local environment needs is missing on this machine.")
 
 
 def _cluster(context: typer.Context, stack: str) -> None:
     from slipway.operations import tokens, workspace
 
-    found = tokens.examine(workspace.outputs(stack))
+    lifetime = tokens.examine(workspace.outputs(stack))
     if context.obj["json"]:
-        console.show_model(found)
+        console.show_model(lifetime)
     else:
-        lives = "" if found.seconds is None else f"; it would live {found.seconds / 3600:.0f} h"
-        console.show_pairs([("stack", found.stack), ("a token of a year", found.detail + lives)])
-    if found.bounded:
+        hours = "" if lifetime.seconds is None else f"; it would be valid for {lifetime.seconds / 3600:.0f} h"
+        console.show_pairs([("stack", lifetime.stack), ("token for a year", lifetime.detail + hours)])
+    if lifetime.bounded:
         return
     if not context.obj["json"]:
         console.err.print(
-            f"Tokens of the tenants are not bounded. `slipway up {found.stack}` puts the policy in force; or"
-            " start the API server with --service-account-max-token-expiration=24h.",
+            f"The lifetime of tenants' tokens is not limited. `slipway up {lifetime.stack}` enforces the"
+            " policy; or start the API server with --service-account-max-token-expiration=24h.",
             markup=False,
         )
     raise typer.Exit(1)
@@ -119,8 +122,8 @@ def _store(context: typer.Context, under_test: "StoreUnderTest") -> None:
     from slipway.operations import store_test
 
     with console.phase("Testing the store") as report:
-        found = store_test.test(under_test, report)
-    render.store(found, as_json=context.obj["json"])
-    if not found.report.usable:
+        verdict = store_test.test(under_test, report)
+    render.store(verdict, as_json=context.obj["json"])
+    if not verdict.report.usable:
         # The report is the message: as JSON it must stay the only document.
         raise typer.Exit(1)

@@ -18,7 +18,7 @@ app = typer.Typer(
 
 @app.command()
 def start(context: typer.Context) -> None:
-    """Start the cluster with the data it had.
+    """Start the cluster with its existing data.
 
     Example:  slipway local start
     """
@@ -78,11 +78,11 @@ def _show(current: "ClusterStatus", *, as_json: bool) -> None:
 
 @app.command()
 def logs(
-    process: Annotated[str, typer.Argument(help="Which process, for example kubelet.")],
-    lines: Annotated[int, typer.Option("--lines", "-n", help="How many of the last lines.")] = 100,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines.")] = False,
+    process: Annotated[str, typer.Argument(help="Process, for example kubelet.")],
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Number of lines.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow the log.")] = False,
 ) -> None:
-    """Print the last lines that one of the cluster's processes wrote.
+    """Print the last lines of the log of one of the cluster's processes.
 
     Example:  slipway local logs kube-apiserver -n 50
     """
@@ -94,9 +94,9 @@ def logs(
 
 @app.command()
 def delete(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Take away the cluster, its data and the local stack's state.
+    """Delete the cluster, its data and the local stack's state.
 
     Example:  slipway local delete --yes
     """

@@ -1,4 +1,4 @@
-"""`slipway model`: promote what a run proposed, list what is served, ask it; the rest is the registry's."""
+"""`slipway model`: promote a run's candidate and list models; adds the commands of the other modules."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -23,7 +23,7 @@ def promote(
     run: Annotated[str, typer.Option("--run", "-r", help="Run whose candidate to promote.")],
     minimum: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Least accuracy, beyond the run's threshold and the tenant's gates."),
+        typer.Option(min=0, max=1, help="Minimum accuracy, beyond the run's threshold and the gates."),
     ] = None,
     replace: Annotated[
         bool,
@@ -35,9 +35,9 @@ def promote(
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Promote the candidate of a run, if promotion's own evaluation passes; else the old version serves.
+    """Promote the candidate of a run if it passes promotion's own evaluation; else the old version serves.
 
-    Exits with 1 where the gate is closed; the decision is printed, as JSON too.
+    Exits with 1 if the gate is closed; the decision is printed, also with --json.
 
     Example:  slipway model promote --run RUN_ID --tenant team-a
     """
@@ -56,7 +56,7 @@ def promote(
 def list_command(
     context: typer.Context,
     every: Annotated[
-        bool, typer.Option("--all", help="Deleted models too, of which only the log is left.")
+        bool, typer.Option("--all", help="Include deleted models, of which only the log is left.")
     ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
@@ -67,15 +67,15 @@ def list_command(
     """
     from slipway.operations import model_registry, workspace
 
-    found = model_registry.models(workspace.outputs(stack), tenant, deleted=every)
+    models = model_registry.models(workspace.outputs(stack), tenant, deleted=every)
     if context.obj["json"]:
-        console.show_json([asdict(each) for each in found])
+        console.show_json([asdict(each) for each in models])
     else:
         console.show_table(
             ("model", "versions", "champion", "promotion"),
             [
                 (each.model, each.versions, (each.champion or "-")[:SHORT_DIGEST], each.promotion or "-")
-                for each in found
+                for each in models
             ],
         )
 

@@ -1,4 +1,4 @@
-"""`slipway model predict`: what a served model answers for the rows of a file."""
+"""`slipway model predict`: predictions of a served model for the rows of a file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +24,7 @@ def predict(
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Ask a served model for the class of each row of a file.
+    """Get the class of each row of a file from a served model.
 
     Example:  slipway model predict churn --data rows.csv
     """

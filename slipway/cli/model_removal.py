@@ -1,4 +1,4 @@
-"""`slipway model gc` and `delete`: what goes from the registry, for good."""
+"""`slipway model gc` and `delete`: removal of versions from the registry."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +19,7 @@ _DEFAULT = Window()
 
 def gc(
     context: typer.Context,
-    model: Annotated[str | None, typer.Option(help="This model only.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
     keep_history: Annotated[
         int, typer.Option(min=1, help="Keep the versions of a model's last log entries.")
     ] = _DEFAULT.entries,
@@ -29,11 +29,13 @@ def gc(
     grace_days: Annotated[
         int, typer.Option(min=1, help="Keep files up to this age, in days, published or not.")
     ] = _DEFAULT.grace_days,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
+    ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Delete for good the versions that no alias, endpoint or recent log entry needs; a dry run by default.
+    """Delete the versions that no alias, endpoint or recent log entry needs; a dry run by default.
 
     Example:  slipway model gc --tenant team-a --keep-history 5
     """
@@ -41,7 +43,7 @@ def gc(
 
     window = Window(keep_history, keep_days, grace_days)
     outputs = workspace.outputs(stack)
-    with console.phase("Collect" if yes else "Look for what nothing needs") as report:
+    with console.phase("Collect" if yes else "Find what nothing needs") as report:
         outcomes = model_removal.collect(outputs, tenant, window, model=model, delete=yes, report=report)
     if context.obj["json"]:
         console.show_json({"deleted": yes, "versions": [asdict(each) for each in outcomes]})
@@ -53,20 +55,22 @@ def delete(
     context: typer.Context,
     model: Name,
     with_aliases: Annotated[
-        bool, typer.Option("--with-aliases", help="Also where aliases point to it; they go too.")
+        bool, typer.Option("--with-aliases", help="Also if aliases point to it; they are deleted too.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Delete; else only say what would go.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
+    ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Delete all versions of a model that nothing serves, for good; a dry run by default. Its log stays.
+    """Delete all versions of a model that nothing serves; a dry run by default. Its log is kept.
 
     Example:  slipway model delete churn --tenant team-a --yes
     """
     from slipway.operations import model_removal, workspace
 
     outputs = workspace.outputs(stack)
-    with console.phase("Delete" if yes else "Look for what would go") as report:
+    with console.phase("Delete" if yes else "Find what would be deleted") as report:
         contents, outcomes = model_removal.delete_model(
             outputs, tenant, model, with_aliases=with_aliases, delete=yes, report=report
         )
@@ -102,5 +106,5 @@ def _show_outcomes(outcomes: "list[CollectionOutcome]", *, deleted: bool) -> Non
 
 
 def _total(outcomes: "list[CollectionOutcome]") -> str:
-    gone = [outcome for outcome in outcomes if outcome.collected]
-    return f"{len(gone)} of {len(outcomes)} versions, {sum(outcome.size for outcome in gone)} bytes"
+    collected = [outcome for outcome in outcomes if outcome.collected]
+    return f"{len(collected)} of {len(outcomes)} versions, {sum(outcome.size for outcome in collected)} bytes"

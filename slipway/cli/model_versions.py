@@ -1,4 +1,4 @@
-"""`slipway model show`, `versions`, `history`, `verify`: what the registry holds."""
+"""`slipway model show`, `versions`, `history`, `verify`: read and check the registry."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -21,12 +21,12 @@ def show(
     context: typer.Context,
     model: Name,
     version: Annotated[
-        str | None, typer.Option(help="Digest, 12 digits suffice; the champion by default.")
+        str | None, typer.Option(help="Digest, or its first 12 digits; the champion by default.")
     ] = None,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """Show a version: its files, and the run, code and data that it came from.
+    """Show a version: its files, and the run, code and data that produced it.
 
     Example:  slipway model show churn --tenant team-a
     """
@@ -38,25 +38,25 @@ def show(
     if context.obj["json"]:
         console.show_json(_plain(named))
         return
-    found = named.version
+    shown = named.version
     pairs: list[tuple[str, object]] = [
-        ("digest", found.digest),
+        ("digest", shown.digest),
         ("aliases", ", ".join(named.aliases) or "-"),
-        ("uri", found.storage_uri),
-        ("published", f"{found.at or '-'} by {found.by or '-'}"),
+        ("uri", shown.storage_uri),
+        ("published", f"{shown.at or '-'} by {shown.by or '-'}"),
     ]
-    if found.lineage:
-        told = found.lineage.model_dump()
-        metrics = told.pop("metrics")
-        frameworks = told.pop("frameworks")
-        pairs += [(name.replace("_", " "), value) for name, value in told.items()]
+    if shown.lineage:
+        lineage = shown.lineage.model_dump()
+        metrics = lineage.pop("metrics")
+        frameworks = lineage.pop("frameworks")
+        pairs += [(name.replace("_", " "), value) for name, value in lineage.items()]
         pairs += [(name, value) for name, value in (*metrics.items(), *frameworks.items())]
     console.show_pairs(pairs, title=f"Model {model}")
-    console.show_table(("file", "bytes", "sha256"), [(f.path, f.size, f.sha256) for f in found.files])
+    console.show_table(("file", "bytes", "sha256"), [(f.path, f.size, f.sha256) for f in shown.files])
 
 
 def versions(context: typer.Context, model: Name, tenant: Tenant = "team-a", stack: Stack = "local") -> None:
-    """List a model's versions with what they came from.
+    """List a model's versions with the run and code that produced them.
 
     Example:  slipway model versions churn --tenant team-a
     """
@@ -64,24 +64,24 @@ def versions(context: typer.Context, model: Name, tenant: Tenant = "team-a", sta
 
     outputs = workspace.outputs(stack)
     with console.phase("Read the registry") as report:
-        found = model_registry.versions(outputs, tenant, model, report)
+        listed = model_registry.versions(outputs, tenant, model, report)
     if context.obj["json"]:
-        console.show_json([_plain(named) for named in found])
+        console.show_json([_plain(named) for named in listed])
         return
     console.show_table(
         ("version", "aliases", "run", "commit", "metrics", "bytes", "published"),
-        [_row(named) for named in found],
+        [_row(named) for named in listed],
     )
 
 
 def history(
     context: typer.Context,
     model: Name,
-    last: Annotated[int | None, typer.Option(min=1, help="The last entries only.")] = None,
+    last: Annotated[int | None, typer.Option(min=1, help="Only this many of the last entries.")] = None,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """List what was promoted when, by whom and why.
+    """List the promotion log: what was promoted, when, by whom and why.
 
     Example:  slipway model history churn --last 10
     """
@@ -114,19 +114,19 @@ def verify(
     context: typer.Context,
     model: Annotated[str | None, typer.Argument(help="Model; none with --served.")] = None,
     version: Annotated[
-        str | None, typer.Option(help="Digest, 12 digits suffice; the champion by default.")
+        str | None, typer.Option(help="Digest, or its first 12 digits; the champion by default.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every version of the model.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Verify every version of the model.")] = False,
     being_served: Annotated[
-        bool, typer.Option("--served", help="What every InferenceService of the tenant serves.")
+        bool, typer.Option("--served", help="Verify what every InferenceService of the tenant serves.")
     ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
     """Read versions back and hash every byte; exit 1 if one differs.
 
-    With --served also whether each InferenceService loads one of the tenant's versions, and whether
-    that would expire.
+    With --served, also check whether each InferenceService loads one of the tenant's versions, and
+    whether that version would expire.
 
     Example:  slipway model verify churn --all
     """

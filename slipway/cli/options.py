@@ -5,35 +5,36 @@ from typing import Annotated
 
 import typer
 
-Stack = Annotated[str, typer.Option("--stack", "-s", help="Which stack.")]
-Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Whose namespace.")]
+Stack = Annotated[str, typer.Option("--stack", "-s", help="Stack.")]
+Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Tenant.")]
 
-# Of a store that is not the stack's own.
+# For a store other than the stack's own.
 Region = Annotated[str, typer.Option(help="Region to sign requests for.")]
-CaFile = Annotated[
-    Path | None, typer.Option(help="File with the certificate of the authority of a private store.")
-]
+CaFile = Annotated[Path | None, typer.Option(help="CA certificate file of a private store.")]
 
-# Of backups.
+# For backups.
 StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
-To = Annotated[str, typer.Option("--to", help="Where to: s3://bucket/prefix.")]
-From = Annotated[str, typer.Option("--from", help="Where from: s3://bucket/prefix.")]
-Endpoint = Annotated[str | None, typer.Option(help="URL of the backups' store; AWS where absent.")]
-SnapshotId = Annotated[str | None, typer.Option("--snapshot", help="Which; the newest by default.")]
+To = Annotated[str, typer.Option("--to", help="Destination: s3://bucket/prefix.")]
+From = Annotated[str, typer.Option("--from", help="Source: s3://bucket/prefix.")]
+Endpoint = Annotated[str | None, typer.Option(help="URL of the backups' store; AWS by default.")]
+SnapshotId = Annotated[str | None, typer.Option("--snapshot", help="Snapshot id; the newest by default.")]
 Unsigned = Annotated[
     bool,
-    typer.Option("--unsigned", help="Don't check the snapshot's signature: you vouch for it."),
+    typer.Option(
+        "--unsigned",
+        help="Do not check the snapshot's signature; use only if you know that the snapshot is yours.",
+    ),
 ]
 
-# Of tabular data.
+# For tabular data.
 Target = Annotated[str, typer.Option("--target", help="Column to predict.")]
 Drop = Annotated[list[str] | None, typer.Option("--drop", help="Column to leave out; may be repeated.")]
 Missing = Annotated[
     list[str] | None,
     typer.Option(
         "--missing",
-        help="Cell that counts as missing, instead of NA, N/A, #N/A, NaN, nan, null, NULL; may be repeated.",
+        help="Cell for a missing value, instead of NA, N/A, #N/A, NaN, nan, null, NULL; may be repeated.",
     ),
 ]
 TestSplit = Annotated[float, typer.Option("--test-split", help="Share of the rows to hold out.")]
-Seed = Annotated[int, typer.Option("--seed", help="Makes split and model repeatable.")]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed of the split and the model.")]

@@ -1,4 +1,4 @@
-"""`slipway pipeline`: compile, upload, run, look at runs."""
+"""`slipway pipeline`: compile, upload, run, list runs, read logs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,14 +18,17 @@ app = typer.Typer(
 )
 
 NEWEST = 50
-"""How many runs are listed unless more are asked for."""
+"""Default number of runs to list."""
 
 Name = Annotated[str, typer.Argument(help="Pipeline: training or iris.")]
 
 
 @app.command("compile")
 def compile_command(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 1 if they are stale.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Write nothing; exit with 1 if they are out of date."),
+    ] = False,
 ) -> None:
     """Compile every pipeline to pipelines/compiled, the form that is reviewed.
 
@@ -42,18 +45,18 @@ def compile_command(
 
 @app.command()
 def upload(context: typer.Context, name: Name, tenant: Tenant = "team-a", stack: Stack = "local") -> None:
-    """Upload a pipeline; twice the same changes nothing.
+    """Upload a pipeline; a version that exists is not uploaded again.
 
     Example:  slipway pipeline upload training --tenant team-a
     """
     from slipway.operations import pipelines, workspace
 
-    done = pipelines.upload(workspace.outputs(stack), tenant, name)
+    uploaded = pipelines.upload(workspace.outputs(stack), tenant, name)
     if context.obj["json"]:
-        console.show_model(done)
+        console.show_model(uploaded)
     else:
-        word = "uploaded" if done.created else "is there already"
-        console.out.print(f"{done.pipeline} version {done.version} {word}", markup=False)
+        outcome = "uploaded" if uploaded.created else "exists already"
+        console.out.print(f"{uploaded.pipeline} version {uploaded.version} {outcome}", markup=False)
 
 
 @app.command()
@@ -62,19 +65,19 @@ def run(
     name: Name,
     model: Annotated[str, typer.Option("--model", "-m", help="Name to serve the model under.")],
     data: Annotated[
-        Path | None, typer.Option(help="CSV or Parquet file; else a data set of scikit-learn's.")
+        Path | None, typer.Option(help="CSV or Parquet file; a data set of scikit-learn by default.")
     ] = None,
     target: Target = TARGET,
     drop: Drop = None,
     missing: Missing = None,
     test_split: TestSplit = 0.2,
     seed: Seed = 42,
-    threshold: Annotated[float | None, typer.Option(help="Held-out accuracy that the model needs.")] = None,
+    threshold: Annotated[float | None, typer.Option(help="Minimum held-out accuracy.")] = None,
     promote: Annotated[
-        bool, typer.Option("--promote", help="Promote it if its gate passes; else exit with 1.")
+        bool, typer.Option("--promote", help="Promote the model if its gate passes; else exit with 1.")
     ] = False,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Promote it over a champion that it can't be compared with.")
+        bool, typer.Option("--replace", help="Replace a champion that the model can't be compared with.")
     ] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
@@ -111,12 +114,12 @@ def run(
 @app.command("list")
 def list_command(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = NEWEST,
-    every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Number of runs.")] = NEWEST,
+    every: Annotated[bool, typer.Option("--all", help="List all runs.")] = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
-    """List the tenant's runs, newest first; says how many there are where it lists fewer.
+    """List the tenant's runs, newest first; shows the total if it lists fewer.
 
     Example:  slipway pipeline list --tenant team-a --limit 200
     """
@@ -139,10 +142,10 @@ def list_command(
 @app.command()
 def logs(
     run_id: Annotated[str, typer.Argument(help="Run.")],
-    task: Annotated[str, typer.Argument(help="Task, as `slipway pipeline list` or the run names it.")],
+    task: Annotated[str, typer.Argument(help="Task of the run, for example train.")],
     stack: Stack = "local",
 ) -> None:
-    """Print what a task of a run wrote.
+    """Print the log of a task of a run.
 
     Example:  slipway pipeline logs RUN_ID train
     """

@@ -1,4 +1,4 @@
-"""`slipway quickstart`: the main job, in one command."""
+"""`slipway quickstart`: from a bare machine to a served model, in one command."""
 
 from pathlib import Path
 from typing import Annotated
@@ -23,11 +23,11 @@ def quickstart(
     missing: Missing = None,
     test_split: TestSplit = 0.2,
     seed: Seed = 42,
-    threshold: Annotated[float, typer.Option(help="Held-out accuracy that a model needs.")] = 0.85,
+    threshold: Annotated[float, typer.Option(help="Minimum held-out accuracy.")] = 0.85,
 ) -> None:
     """From a bare machine to a served model: platform, training, gate, promotion, prediction.
 
-    Exits with 1 where a model was trained and its gate is closed; the platform stays up.
+    Exits with 1 if a model was trained and its gate is closed; the platform stays up.
 
     Example:  slipway quickstart local --data churn.csv
     """
@@ -43,7 +43,7 @@ def quickstart(
     checked = own.check()
     from slipway.operations import workspace
 
-    workspace.check(stack)  # a mistake in a file is told at once: the next import takes seconds
+    workspace.check(stack)  # reports a mistake in a file at once: the next import takes seconds
     from slipway.operations import quickstart as quickstarts
 
     summary = quickstarts.run(stack, own, checked, console.phase)

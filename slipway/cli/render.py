@@ -1,4 +1,4 @@
-"""What people see: tables and summaries of the models that the services return."""
+"""Tables and summaries of the results of operations."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 
 CLASSES = 20
-"""How many classes a summary of data lists."""
+"""Most classes that a summary of data lists."""
 COLUMNS = 12
-"""How many columns of a kind it names."""
+"""Most columns of one kind that it names."""
 
 
 def _mib(size: float) -> str:
     return f"{size / 2**20:.0f} MiB"
 
 
-def status(found: "StackStatus", *, as_json: bool) -> None:
-    """Print what runs and where it answers."""
-    stack, cluster, platform, missing = found.stack, found.cluster, found.outputs, found.missing
+def status(current: "StackStatus", *, as_json: bool) -> None:
+    """Print what runs, and its endpoints."""
+    stack, cluster, platform, missing = current.stack, current.cluster, current.outputs, current.missing
     if as_json:
         console.show_json(
             {
                 "stack": stack,
                 "cluster": cluster.model_dump(mode="json") if cluster else None,
-                "plugins": [plugin.model_dump(mode="json") for plugin in found.plugins],
+                "plugins": [plugin.model_dump(mode="json") for plugin in current.plugins],
                 "outputs": platform.model_dump(mode="json") if platform else None,
                 "missing": missing.model_dump(mode="json") if missing else None,
             }
@@ -57,10 +57,11 @@ def status(found: "StackStatus", *, as_json: bool) -> None:
         pairs.append(("objects", missing.summary))
     console.show_pairs(pairs)
     if missing is not None and missing.objects:
-        console.out.print(Text(f"→ Put them back: slipway up {stack} --refresh"))
-    if found.plugins:
+        console.out.print(Text(f"→ Restore them: slipway up {stack} --refresh"))
+    if current.plugins:
         console.show_table(
-            ("plugin", "version", "which", "why"), [(p.name, p.version, p.kind, p.why) for p in found.plugins]
+            ("plugin", "version", "which", "why"),
+            [(p.name, p.version, p.kind, p.why) for p in current.plugins],
         )
 
 
@@ -97,7 +98,7 @@ def store(verdict: "StoreVerdict", *, as_json: bool) -> None:
         console.show_json({**report.model_dump(mode="json"), "refusals": refused})
         return
     console.show_table(
-        ("capability", "result", "needed", "what was found"),
+        ("capability", "result", "needed", "details"),
         [
             (
                 result.capability,
@@ -109,14 +110,14 @@ def store(verdict: "StoreVerdict", *, as_json: bool) -> None:
         ],
         title=f"Store {report.endpoint or 'AWS S3'}",
     )
-    for what in report.left_behind:
-        console.out.print(Text(f"✗ left behind: {what}", style="red"))
+    for leftover in report.left_behind:
+        console.out.print(Text(f"✗ left behind: {leftover}", style="red"))
     if refusals:
         console.show_table(
             ("Slipway refuses there", "without", "because"),
             [(refusal.refuses, refusal.capability, refusal.why) for refusal in refusals],
         )
-    usable = "usable" if report.usable else "not usable: it lacks what Slipway always needs"
+    usable = "usable" if report.usable else "not usable: a capability that Slipway always needs is missing"
     console.out.print(Text(usable, style="bold green" if report.usable else "bold red"))
 
 
@@ -156,7 +157,7 @@ def quickstart(summary: "QuickstartSummary") -> None:
 
 
 def trained(model: "TrainedModel", *, as_json: bool = False) -> None:
-    """Print what became of one training job."""
+    """Print the outcome of one training job."""
     if as_json:
         console.show_model(model)
         return
@@ -181,7 +182,7 @@ def trained(model: "TrainedModel", *, as_json: bool = False) -> None:
 
 
 def run(result: "TrainingRun", *, as_json: bool) -> None:
-    """Print the data of a run, and how it went, task by task."""
+    """Print the data of a run, and the state of each task."""
     if as_json:
         console.show_model(result)
         return
@@ -221,7 +222,7 @@ def data(summary: "Summary") -> None:
 
 
 def plain(text: str) -> str:
-    """A name out of a file in one line, without anything that a terminal would act on."""
+    """Return a name from a file in one line, without control characters for the terminal."""
     return text if text.isprintable() and text.strip() == text and text else repr(text)
 
 
@@ -231,23 +232,23 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def promotion(result: "PromotionResult", *, as_json: bool) -> None:
-    """Print how a promotion ended."""
+    """Print the result of a promotion."""
     if as_json:
         console.show_model(result)
         return
     verdict = "promoted" if result.promoted else "not promoted"
     pairs: list[tuple[str, object]] = [(verdict, plain(result.reason))]
-    measured = result.evaluation
-    if measured is not None:
+    evaluation = result.evaluation
+    if evaluation is not None:
         pairs += [
             (
                 name,
-                f"{value:.4f} on {measured.held_out.rows} held-out rows; "
-                f"baseline {measured.baseline[name]:.4f}",
+                f"{value:.4f} on {evaluation.held_out.rows} held-out rows; "
+                f"baseline {evaluation.baseline[name]:.4f}",
             )
-            for name, value in measured.metrics.items()
+            for name, value in evaluation.metrics.items()
         ]
-        pairs += [("warning", plain(text)) for text in measured.held_out.warnings]
+        pairs += [("warning", plain(text)) for text in evaluation.held_out.warnings]
     if result.replaced:
         pairs.append(("replaced", plain(result.replaced)))
     if result.promoted:

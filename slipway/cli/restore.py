@@ -1,4 +1,4 @@
-"""`slipway restore`: from a backup back into a stack."""
+"""`slipway restore`: restore models, settings or state from a backup into a stack."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,19 +24,19 @@ def restore(
     ca_file: CaFile = None,
     snapshot: SnapshotId = None,
     unsigned: Unsigned = False,
-    of: Annotated[str | None, typer.Option("--of", help="Whose backup, if another stack's.")] = None,
-    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="Of this tenant only.")] = None,
+    of: Annotated[str | None, typer.Option("--of", help="Stack that the backup was made of.")] = None,
+    tenant: Annotated[str | None, typer.Option("--tenant", "-t", help="Only this tenant.")] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Move aliases that name another version; the log keeps that.")
+        bool, typer.Option("--replace", help="Move aliases that name another version; the log records it.")
     ] = False,
     settings: Annotated[
-        bool, typer.Option("--settings", help="No models: settings and tenants' files that are missing.")
+        bool, typer.Option("--settings", help="Restore missing settings and tenant files instead of models.")
     ] = False,
     state: Annotated[
-        bool, typer.Option("--state", help="As --settings, and the state of a stack without resources.")
+        bool, typer.Option("--state", help="As --settings, and the state of a stack that has no resources.")
     ] = False,
 ) -> None:
-    """Restore models, aliases and promotion logs into a stack that is up, or what makes it one.
+    """Restore models, aliases and promotion logs into a running stack; or its settings and state.
 
     Example:  slipway restore local --from s3://backups/slipway --endpoint https://s3.example.com:9000
     """
@@ -62,31 +62,33 @@ def restore(
         raise typer.Exit(1)
 
 
-def _show_models(done: "RestoredModels", *, as_json: bool) -> None:
+def _show_models(restored: "RestoredModels", *, as_json: bool) -> None:
     if as_json:
-        rows = [each.model_dump(mode="json") for each in done.outcomes]
-        console.show_json({"snapshot": done.snapshot, "restored": rows})
+        rows = [each.model_dump(mode="json") for each in restored.outcomes]
+        console.show_json({"snapshot": restored.snapshot, "restored": rows})
         return
     console.show_table(
         ("tenant", "model", "alias", "digest", "outcome", "every byte", "why"),
         [
             (r.tenant, r.model, r.alias or "-", r.digest[:12], r.outcome,
              "verified" if r.verified else "-", r.why)
-            for r in done.outcomes
+            for r in restored.outcomes
         ],
-        title=f"Snapshot {done.snapshot}",
+        title=f"Snapshot {restored.snapshot}",
     )  # fmt: skip
 
 
-def _show_files(done: "RestoredFiles", *, as_json: bool) -> None:
+def _show_files(restored: "RestoredFiles", *, as_json: bool) -> None:
     if as_json:
-        rows = [each.model_dump() for each in done.files]
-        console.show_json({"snapshot": done.snapshot, "files": rows, "resources": done.resources})
+        rows = [each.model_dump() for each in restored.files]
+        console.show_json({"snapshot": restored.snapshot, "files": rows, "resources": restored.resources})
         return
-    console.show_table(("file", "outcome"), [(each.name, each.outcome) for each in done.files])
-    if done.resources is not None:
-        console.out.print(f"Stack {done.stack} has its {done.resources} resources again.", markup=False)
+    console.show_table(("file", "outcome"), [(each.name, each.outcome) for each in restored.files])
+    if restored.resources is not None:
+        console.out.print(
+            f"Stack {restored.stack} has its {restored.resources} resources again.", markup=False
+        )
     console.out.print(
-        f"Now run `slipway up {done.stack}`, then `slipway restore {done.stack}` for the models.",
+        f"Now run `slipway up {restored.stack}`, then `slipway restore {restored.stack}` for the models.",
         markup=False,
     )

@@ -10,12 +10,10 @@ if TYPE_CHECKING:
     from slipway.operations.stack import Summary
 
 StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Refresh = Annotated[
     bool,
-    typer.Option(
-        "--refresh", help="Look at every object first, so that one deleted or changed by hand is put back."
-    ),
+    typer.Option("--refresh", help="Read every object first, and restore those deleted or changed by hand."),
 ]
 
 
@@ -37,7 +35,7 @@ def init(
         str | None, typer.Option(help="Kind of environment; the stack's own name by default.")
     ] = None,
 ) -> None:
-    """Make a stack: its settings file from a template of stacks/, and its secret.
+    """Create a stack: its settings file from a template in stacks/, and its secret.
 
     Example:  slipway init local
     """
@@ -49,7 +47,7 @@ def init(
 
 @app.command()
 def up(context: typer.Context, stack: StackName, refresh: Refresh = False) -> None:
-    """Make the platform what the settings say; the same as `pulumi up -s STACK`.
+    """Deploy the platform as the settings describe it; the same as `pulumi up -s STACK`.
 
     Example:  slipway up local --refresh
     """
@@ -60,7 +58,7 @@ def up(context: typer.Context, stack: StackName, refresh: Refresh = False) -> No
 
 @app.command()
 def preview(context: typer.Context, stack: StackName, refresh: Refresh = False) -> None:
-    """Say what `up` would change. Nothing is changed, and nothing is built.
+    """Show what `up` would change. Nothing is changed, and nothing is built.
 
     Example:  slipway preview local
     """
@@ -71,7 +69,7 @@ def preview(context: typer.Context, stack: StackName, refresh: Refresh = False) 
 
 @app.command()
 def destroy(context: typer.Context, stack: StackName, yes: Yes = False) -> None:
-    """Take away everything that `up` made, with its data.
+    """Delete everything that `up` created, including data.
 
     Example:  slipway destroy local --yes
     """
@@ -84,7 +82,7 @@ def destroy(context: typer.Context, stack: StackName, yes: Yes = False) -> None:
 
 @app.command()
 def status(context: typer.Context, stack: Annotated[str, typer.Argument()] = "local") -> None:
-    """Show what runs, where it answers, and which plugins are in use.
+    """Show what runs, its endpoints, and which plugins are in use.
 
     Example:  slipway status
     """

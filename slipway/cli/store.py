@@ -18,14 +18,14 @@ app = typer.Typer(
 
 @app.callback()
 def group() -> None:
-    """Keep `rotate` a command of a group, though it is the only one."""
+    """Make Typer treat `rotate` as a subcommand, although it is the only one."""
 
 
 @app.command()
 def rotate(
     context: typer.Context,
     certificate: Annotated[
-        bool, typer.Option("--certificate", help="The certificate and its authority, in place of the key.")
+        bool, typer.Option("--certificate", help="Replace the certificate and its CA instead of the key.")
     ] = False,
     stack: Stack = "local",
 ) -> None:
@@ -35,22 +35,22 @@ def rotate(
     """
     from slipway.operations import store_rotation
 
-    begun = time.monotonic()
-    done = store_rotation.rotate(stack, console.phase, certificate=certificate)
-    seconds = round(time.monotonic() - begun, 1)
+    started = time.monotonic()
+    rotation = store_rotation.rotate(stack, console.phase, certificate=certificate)
+    seconds = round(time.monotonic() - started, 1)
     if context.obj["json"]:
         console.show_json(
             {
                 "replaced": "certificate" if certificate else "root_key",
-                "generation": done.generation,
-                "continued": done.continued,
+                "generation": rotation.generation,
+                "continued": rotation.continued,
                 "seconds": seconds,
             }
         )
         return
-    what = "certificate" if certificate else "administrator's key"
+    replaced = "certificate" if certificate else "administrator's key"
     console.out.print(
-        f"The store's {what} is of generation {done.generation}, and the one before is refused. "
+        f"The store's {replaced} is of generation {rotation.generation}, and the previous one is refused. "
         f"It took {seconds:.0f} s.",
         markup=False,
     )

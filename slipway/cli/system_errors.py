@@ -1,4 +1,4 @@
-"""What the operating system refuses, as a message: which path, why, and what to do."""
+"""Messages for errors of the operating system: which path, why, and what to do."""
 
 import errno
 import os
@@ -13,7 +13,7 @@ _AGAIN: Final = "and run the same command again."
 
 
 def message(error: OSError) -> FailedError:
-    """Return what a person is told of an error of the system; a rerun converges once it is mended."""
+    """Return the message for an error of the operating system; a rerun converges once it is fixed."""
     place = " -> ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     reason = error.strerror or str(error) or type(error).__name__
     return FailedError(
@@ -36,11 +36,11 @@ def _why(error: OSError, place: str) -> str:
 
 def _fix(error: OSError, place: str) -> str:
     if error.errno in _FULL:
-        return f"Free some space (`df -h` shows where it is short) {_AGAIN}"
+        return f"Free some space (`df -h` shows where) {_AGAIN}"
     if error.errno in _FORBIDDEN:
         return f"See whose it is (`ls -ld {place}`) {_AGAIN}" if place else f"Run as root, {_AGAIN}"
     if error.errno == errno.EROFS:
         return f"Its file system is read-only: mount it for writing {_AGAIN}"
     if isinstance(error, (ConnectionError, TimeoutError, socket.gaierror)):
         return f"Check with `slipway status` that it is up, {_AGAIN}"
-    return f"Mend that {_AGAIN} `slipway doctor` says what this machine has and lacks."
+    return f"Fix that {_AGAIN} `slipway doctor` shows what this machine has and what is missing."

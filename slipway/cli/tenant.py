@@ -1,4 +1,4 @@
-"""`slipway tenant`: who is there, what of the store they hold, and new keys for them."""
+"""`slipway tenant`: list and show tenants, make tokens, rotate store keys."""
 
 import time
 from typing import Annotated
@@ -20,13 +20,13 @@ app = typer.Typer(
 
 @app.command("list")
 def list_command(context: typer.Context) -> None:
-    """List the tenants that the files of tenants/ declare.
+    """List the tenants that the files in tenants/ declare.
 
     Example:  slipway tenant list
     """
     from slipway.operations import tenants
 
-    found = tenants.declared()
+    declared = tenants.declared()
     if context.obj["json"]:
         console.show_json(
             [
@@ -36,7 +36,7 @@ def list_command(context: typer.Context) -> None:
                     "key_generation": tenant.key_generation,
                     "key_rotation": tenant.key_rotation,
                 }
-                for tenant in found
+                for tenant in declared
             ]
         )
         return
@@ -44,40 +44,40 @@ def list_command(context: typer.Context) -> None:
         ("tenant", "members", "keys", "rotation"),
         [
             (tenant.name, len(tenant.members), tenant.key_generation, tenant.key_rotation or "-")
-            for tenant in found
+            for tenant in declared
         ],
     )
 
 
 @app.command()
 def show(context: typer.Context, name: Name, stack: Stack = "local") -> None:
-    """Show a tenant's places and keys, and the service accounts that its users made for themselves.
+    """Show a tenant's namespace, URIs and keys, and the service accounts that its users created.
 
     Example:  slipway tenant show team-a
     """
     from slipway.operations import tenants
 
-    found = tenants.show(stack, name)
-    place = found.outputs
+    details = tenants.show(stack, name)
+    outputs = details.outputs
     if context.obj["json"]:
         console.show_json(
             {
-                **place.model_dump(),
-                "key_rotation": found.rotation,
-                "access_keys": list(found.access_keys),
-                "service_accounts": list(found.service_accounts),
+                **outputs.model_dump(),
+                "key_rotation": details.rotation,
+                "access_keys": list(details.access_keys),
+                "service_accounts": list(details.service_accounts),
             }
         )
         return
     console.show_pairs(
         [
-            ("namespace", place.namespace),
-            ("runs", place.pipeline_root),
-            ("models", place.models_uri),
-            ("data", place.data_uri),
-            ("keys", f"generation {place.key_generation}"),
-            ("rotation", found.rotation or "none under way"),
-            ("service accounts", ", ".join(found.service_accounts) or "none"),
+            ("namespace", outputs.namespace),
+            ("runs", outputs.pipeline_root),
+            ("models", outputs.models_uri),
+            ("data", outputs.data_uri),
+            ("keys", f"generation {outputs.key_generation}"),
+            ("rotation", details.rotation or "none under way"),
+            ("service accounts", ", ".join(details.service_accounts) or "none"),
         ],
         title=name,
     )
@@ -89,26 +89,24 @@ def token(
     name: Name,
     stack: Stack = "local",
     role: Annotated[
-        AccountRole, typer.Option(help="Whose account: the editor's or the viewer's.")
+        AccountRole, typer.Option(help="Role of the ServiceAccount: editor or viewer.")
     ] = "editor",
-    duration: Annotated[str, typer.Option("--for", help="How long it lives: 10m to 24h.")] = "1h",
-    audience: Annotated[
-        str | None, typer.Option(help="Who is to accept it; the Kubernetes API where absent.")
-    ] = None,
+    duration: Annotated[str, typer.Option("--for", help="Lifetime: 10m to 24h.")] = "1h",
+    audience: Annotated[str | None, typer.Option(help="Audience; the Kubernetes API by default.")] = None,
 ) -> None:
-    """Print a short-lived token of a tenant's ServiceAccount, for CI; it is shown once and kept nowhere.
+    """Print a short-lived token of a tenant's ServiceAccount, for CI; it is shown once and not stored.
 
     Example:  slipway tenant token team-a --role editor --for 1h
     """
     from slipway.operations import tokens, workspace
 
     seconds = tokens.lifetime(duration)
-    made = tokens.mint(workspace.outputs(stack), name, role, seconds, audience)
+    minted = tokens.mint(workspace.outputs(stack), name, role, seconds, audience)
     if context.obj["json"]:
-        console.show_json({"token": made.value.get_secret_value(), "ends": made.ends.isoformat()})
+        console.show_json({"token": minted.value.get_secret_value(), "ends": minted.ends.isoformat()})
         return
-    console.out.print(made.value.get_secret_value(), markup=False)
-    console.err.print(f"It ends at {made.ends:%Y-%m-%d %H:%M} UTC.", markup=False)
+    console.out.print(minted.value.get_secret_value(), markup=False)
+    console.err.print(f"It expires at {minted.ends:%Y-%m-%d %H:%M} UTC.", markup=False)
 
 
 @app.command()
@@ -117,32 +115,34 @@ def rotate(
     name: Name,
     stack: Stack = "local",
     wait: Annotated[
-        float, typer.Option(min=0, help="Seconds to wait for runs that began with the old key.")
+        float, typer.Option(min=0, help="Seconds to wait for runs that started with the old key.")
     ] = RUN_SECONDS,
 ) -> None:
-    """Replace a tenant's store keys without an outage; go on where an earlier call was stopped.
+    """Replace a tenant's store keys without an outage; continue an interrupted rotation.
 
     Example:  slipway tenant rotate team-a
     """
     from slipway.operations import tenant_rotation
 
-    begun = time.monotonic()
-    done = tenant_rotation.rotate_keys(stack, name, console.phase, run_seconds=wait)
-    seconds = round(time.monotonic() - begun, 1)
+    started = time.monotonic()
+    rotation = tenant_rotation.rotate_keys(stack, name, console.phase, run_seconds=wait)
+    seconds = round(time.monotonic() - started, 1)
     if context.obj["json"]:
         console.show_json(
             {
                 "tenant": name,
-                "key_generation": done.generation,
-                "continued": done.continued,
-                "service_accounts_removed": list(done.accounts),
+                "key_generation": rotation.generation,
+                "continued": rotation.continued,
+                "service_accounts_removed": list(rotation.accounts),
                 "seconds": seconds,
             }
         )
         return
-    also = f" So are {len(done.accounts)} service accounts: {', '.join(done.accounts)}." * bool(done.accounts)
+    accounts = rotation.accounts
+    also = f" So are {len(accounts)} service accounts: {', '.join(accounts)}." * bool(accounts)
     console.out.print(
-        f"{name} has store keys of generation {done.generation}; those of {done.generation - 1} are dead."
-        f"{also} It took {seconds:.0f} s.\nCommit its file in tenants/: a file put back is refused.",
+        f"{name} has store keys of generation {rotation.generation}; "
+        f"those of {rotation.generation - 1} are revoked.{also} It took {seconds:.0f} s.\n"
+        "Commit its file in tenants/: an older version of it is refused.",
         markup=False,
     )

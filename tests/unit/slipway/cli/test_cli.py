@@ -174,7 +174,7 @@ def test_an_interruption_exits_130(monkeypatch, capsys):
     monkeypatch.setattr(workspace, "outputs", raising(KeyboardInterrupt()))
     assert app.main(["outputs", "local"]) == 130
     said = capsys.readouterr()
-    assert said.err == "Interrupted. Run the same command again: it goes on from here.\n"
+    assert said.err == "Interrupted. Run the same command again: it continues from here.\n"
     assert said.out == ""
 
 
@@ -290,7 +290,7 @@ def test_doctor_fails_without_go_and_says_what_to_do(missing, tmp_path, monkeypa
     assert app.main(["doctor"]) == int(missing)
     shown = capsys.readouterr()
     assert ("Install Go 1.25.4" in shown.out) == missing
-    assert ("This machine lacks something" in shown.err or "missing" in shown.err) == missing
+    assert ("is missing on this machine" in shown.err or "missing" in shown.err) == missing
     assert not (tmp_path / "cache").exists(), "it looks and builds nothing"
 
 

@@ -37,8 +37,8 @@ def slipway(*arguments: str, **more) -> subprocess.CompletedProcess[str]:
         (errno.EACCES, f"See whose it is (`ls -ld {CACHE}`)"),
         (errno.ENOSPC, "Free some space (`df -h`"),
         (errno.EROFS, "read-only: mount it for writing"),
-        (errno.EBUSY, "Mend that"),
-        (errno.EMFILE, "Mend that"),
+        (errno.EBUSY, "Fix that"),
+        (errno.EMFILE, "Fix that"),
     ],
 )
 def test_a_refusal_of_the_system_names_path_and_way_out(number, fix, monkeypatch, capsys):
