@@ -22,7 +22,7 @@ class Store:
         parts = urlsplit(access.endpoint or "")
         if parts.scheme not in ("http", "https") or not parts.netloc:
             raise UsageError(
-                f"S3_ENDPOINT is {access.endpoint!r}, which is no URL.", fix="Give http://host:port."
+                f"S3_ENDPOINT is {access.endpoint!r}, which is not a URL.", fix="Give http://host:port."
             )
         self.endpoint = parts.geturl()
         self._access = access
@@ -44,14 +44,14 @@ class Store:
         )
 
     def wait(self, patience: float = _PATIENCE) -> None:
-        """Return when the store takes the administrator's key.
+        """Return when the store accepts the administrator's key.
 
         Raises:
             FailedError: It does not answer in time, or it refuses the key.
         """
         code = poll(self._not_yet, lambda code: code is None, seconds=patience, interval=1)
         if code is not None:
-            cause = explain(cause_of(code), "it gave no reason that is known")
+            cause = explain(cause_of(code), "it gave no known reason")
             raise FailedError(
                 f"The store at {self.endpoint} did not answer within {patience:.0f} s.",
                 why=f"{code}: {cause.summary}. {cause.why}".strip(),
@@ -59,7 +59,7 @@ class Store:
             )
 
     def _not_yet(self) -> str | None:
-        """Return the code of a refusal that may pass; raises FailedError for one that will not."""
+        """Return the code of a temporary refusal; raises FailedError for a permanent one."""
         try:
             self.objects.list_buckets()
         except ERRORS as error:
@@ -71,14 +71,14 @@ class Store:
                     fix=OTHER_KEY,
                 ) from error
             return code
-        # It serves objects a moment before it knows its users.
+        # It serves objects a moment before it has loaded its users.
         try:
             self.admin.user_list()
         except ERRORS as error:
             code = code_of(error)
             if cause_of(code) is Cause.FORBIDDEN:
                 raise FailedError(
-                    f"The key that the store at {self.endpoint} was opened with is no administrator's.",
+                    f"The key for the store at {self.endpoint} is not an administrator's.",
                     why="It may not list users.",
                     fix="Give the key of a user with the policy consoleAdmin.",
                 ) from error

@@ -1,4 +1,4 @@
-"""A store's administrator, by MinIO's clients: what users made for themselves, and why it was refused."""
+"""MinIO's clients for a store's administrator: users' service accounts, and the causes of errors."""
 
 import json
 import re
@@ -30,14 +30,14 @@ _READ_SECONDS: Final = 20
 _RETRIES: Final = 3
 
 ERRORS: Final = (MinioAdminException, S3Error, ServerError, InvalidResponseError, HTTPError)
-"""What MinIO's clients raise of a store that refuses or can't be asked."""
+"""What MinIO's clients raise when a store refuses or can't be reached."""
 
 OTHER_KEY: Final = (
     "Restart a store of the stack's own, so that it reads its Secret again; "
-    "of an external one set slipway:storeAdmin to its administrator's key."
+    "for an external one set slipway:storeAdmin to its administrator's key."
 )
 OF_THE_KEY: Final = frozenset({Cause.UNKNOWN_KEY, Cause.WRONG_SECRET, Cause.FORBIDDEN})
-"""Causes whose usual remedy is for a tenant's key; here it is the administrator's."""
+"""Causes whose usual fix is for a tenant's key; here the key is the administrator's."""
 
 _NETWORK: Final = {
     ConnectTimeoutError: "ConnectTimeoutError",
@@ -56,7 +56,7 @@ def open_admin(access: StoreAccess, *, retries: int = _RETRIES) -> MinioAdmin:
         UsageError: There is no endpoint or no key to open it with.
     """
     if access.key is None or access.endpoint is None:
-        raise UsageError("The store has no administrator's key that Slipway knows.")
+        raise UsageError("Slipway has no administrator's key for the store.")
     parts = urlsplit(access.endpoint)
     return MinioAdmin(
         endpoint=parts.netloc,
@@ -68,7 +68,7 @@ def open_admin(access: StoreAccess, *, retries: int = _RETRIES) -> MinioAdmin:
 
 
 def http_pool(access: StoreAccess, *, retries: int) -> urllib3.PoolManager:
-    """Return connections for MinIO's clients: their own keep trying for minutes without a word."""
+    """Return connections for MinIO's clients: their default ones retry for minutes without any output."""
     return urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_READ_SECONDS),
         retries=urllib3.Retry(retries, backoff_factor=0.5, redirect=False),
@@ -77,24 +77,24 @@ def http_pool(access: StoreAccess, *, retries: int) -> urllib3.PoolManager:
 
 
 def accounts_of(admin: MinioAdmin, user: str) -> tuple[str, ...]:
-    """Return the access keys of the service accounts that a user made; none for a user that is gone."""
+    """Return the access keys of the service accounts that a user made; none for a deleted user."""
     listed = json.loads(admin.list_service_account(user)).get("accounts") or ()
     return tuple(sorted(str(account["accessKey"]) for account in listed))
 
 
 def code_of(error: Exception) -> str:
-    """Return the code by which `storage.causes` knows what MinIO's clients raised."""
+    """Return the code that `storage.causes` uses for what MinIO's clients raised."""
     match error:
         case S3Error():
             return str(error.code)
         case MinioAdminException():
-            # Of a store without the admin API, S3's own form of an error.
-            found = re.search(r'"Code":"(\w+)"', str(error)) or re.search(r"<Code>(\w+)</Code>", str(error))
-            return found[1] if found else type(error).__name__
+            # A store without the admin API returns an error in S3's form.
+            code = re.search(r'"Code":"(\w+)"', str(error)) or re.search(r"<Code>(\w+)</Code>", str(error))
+            return code[1] if code else type(error).__name__
         case InvalidResponseError():
-            # Of a proxy, or an error without its type: the code if there is one, else the status.
-            found = re.search(r"<Code>(\w+)</Code>", str(error)) or re.search(r"code: (\d+)", str(error))
-            return found[1] if found else type(error).__name__
+            # From a proxy, or an error without its type: the code if there is one, else the status.
+            code = re.search(r"<Code>(\w+)</Code>", str(error)) or re.search(r"code: (\d+)", str(error))
+            return code[1] if code else type(error).__name__
         case ServerError():
             return str(error.status_code)
         case MaxRetryError() if error.reason is not None:
@@ -103,23 +103,23 @@ def code_of(error: Exception) -> str:
 
 
 def status_of(error: Exception) -> int:
-    """Return the HTTP status of what the admin API refused; 0 of any other error."""
-    found = re.search(r"Status: (\d+)", str(error)) if isinstance(error, MinioAdminException) else None
-    return int(found[1]) if found else 0
+    """Return the HTTP status of an error of the admin API; 0 for any other error."""
+    status = re.search(r"Status: (\d+)", str(error)) if isinstance(error, MinioAdminException) else None
+    return int(status[1]) if status else 0
 
 
 @contextmanager
 def administering(what: str) -> Iterator[None]:
-    """Turn the errors of MinIO's clients into a StoreError that says what was wanted and why it failed."""
+    """Turn the errors of MinIO's clients into a StoreError that says what failed and why."""
     try:
         yield
     except ERRORS as error:
         code = code_of(error)
         message = str(error.message) if isinstance(error, S3Error) else ""
-        found = explain(cause_of(code, message), message)
+        known = explain(cause_of(code, message), message)
         raise StoreError(
-            f"Could not {what}: {found.summary}.",
-            cause=found.cause,
-            why=f"{code}: {found.why}".strip(" :"),
-            fix=OTHER_KEY if found.cause in OF_THE_KEY else found.fix,
+            f"Could not {what}: {known.summary}.",
+            cause=known.cause,
+            why=f"{code}: {known.why}".strip(" :"),
+            fix=OTHER_KEY if known.cause in OF_THE_KEY else known.fix,
         ) from error

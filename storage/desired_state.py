@@ -1,6 +1,6 @@
-"""What a store is to hold: buckets, users and policies; written by the program, read by the Jobs.
+"""The desired state of a store: buckets, users and policies; written by the program, read by the Jobs.
 
-No secret is in it.
+It contains no secret.
 """
 
 import json
@@ -17,7 +17,7 @@ from storage.policy import minio_policy, policy_name
 from storage.settings import ExternalSettings, MinioSettings, StoreTenant
 
 DESIRED: Final = Path("/etc/slipway/desired.json")
-"""Where a Job finds it."""
+"""Its path in a Job."""
 
 USERS: Final = Path("/etc/slipway-users")
 """Mount path of the users' secret keys in a Job; one file per access key."""
@@ -30,7 +30,7 @@ CA: Final = Path("/etc/slipway-ca/ca.crt")
 
 
 class DesiredState(BaseModel):
-    """What the store is to hold."""
+    """The desired state of the store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -65,7 +65,7 @@ class DesiredState(BaseModel):
 
 
 def desired_state(settings: MinioSettings | ExternalSettings, tenants: Sequence[StoreTenant]) -> str:
-    """Return buckets and tenants as the Jobs read them. No secret is in it."""
+    """Return buckets and tenants as the Jobs read them. The text contains no secret."""
     buckets = settings.buckets
     wanted = DesiredState(
         buckets=(buckets.artifacts, buckets.models, buckets.data),
@@ -79,7 +79,7 @@ def read_desired(path: Path) -> DesiredState:
     """Read and check the desired state.
 
     Raises:
-        UsageError: It is missing or not what it should be.
+        UsageError: It is missing or not valid.
     """
     try:
         desired = DesiredState.model_validate_json(path.read_bytes())

@@ -1,10 +1,10 @@
-"""Refuses an external store that lacks what Slipway needs of it, before anything relies on it. A Job.
+"""Refuses an external store that does not have what Slipway needs, before anything relies on it. A Job.
 
 S3_ENDPOINT, S3_REGION, S3_PATH_STYLE         where the store answers, and how
-MINIO_ROOT_USER, MINIO_ROOT_PASSWORD          an administrator's key; without one less can be tested
+MINIO_ROOT_USER, MINIO_ROOT_PASSWORD          an administrator's key; fewer checks are possible without one
 /etc/slipway/desired.json                     buckets and tenants (storage.desired_state.DesiredState)
 /etc/slipway-keys/keys.json                   each tenant's keys, by tenant and role
-/etc/slipway-ca/ca.crt                        the authority of the store's certificate, if it has its own
+/etc/slipway-ca/ca.crt                        the CA certificate of the store, if it has its own CA
 """
 
 import os
@@ -38,7 +38,7 @@ _WITH_ADMINISTRATOR: Final = (
     Capability.VERSIONING,
     Capability.LIFECYCLE,
 )
-"""Needed in part by others; here each tenant, old data and old runs depend on it."""
+"""Elsewhere only partly needed; here each tenant, old data and old runs depend on it."""
 
 
 def check(
@@ -52,45 +52,45 @@ def check(
     Args:
         access: The store, with its administrator's key if there is one.
         desired: Buckets and tenants.
-        keys: Of every tenant.
-        report: Told each check before it is made.
+        keys: The keys of every tenant.
+        report: Receives each check before it runs.
 
     Raises:
-        FailedError: It lacks something, or a key has other rights than it should.
+        FailedError: Something is missing, or a key has permissions other than it should.
     """
     buckets = desired.named_buckets()
     tenants = [tenant.name for tenant in desired.tenants]
-    lacking = [*_lacking_by_administrator(access, report)] if access.key else []
+    missing = [*_missing_by_administrator(access, report)] if access.key else []
     if not access.key and tenants:
         own = replace(access, key=keys.of(tenants[0], StoreRole.RUNNER))
-        lacking += _lacking_by_runner(own, buckets, tenants[0], report)
-    if lacking:
+        missing += _missing_by_runner(own, buckets, tenants[0], report)
+    if missing:
         raise FailedError(
-            f"The store at {access.endpoint} lacks what Slipway needs.",
-            why=" ".join(lacking),
-            fix="Use another store, or mend this one; `slipway doctor --store` tests it alone.",
+            f"The store at {access.endpoint} does not have what Slipway needs.",
+            why=" ".join(missing),
+            fix="Use another store, or fix this one; `slipway doctor --store` tests it alone.",
         )
-    report("each tenant's keys: what is granted works, all else is denied")
+    report("each tenant's keys: what is granted works, everything else is denied")
     wrong = [*permission_errors(access, buckets, tenants, keys.keys)]
     if wrong:
         raise FailedError(
-            f"The store at {access.endpoint} does not hold tenants' keys to their rights.",
+            f"The store at {access.endpoint} does not limit tenants' keys to their permissions.",
             why=" ".join(wrong),
             fix="Give each key the policy that docs/stores.md describes.",
         )
 
 
-def _lacking_by_administrator(access: StoreAccess, report: Report) -> Iterator[str]:
+def _missing_by_administrator(access: StoreAccess, report: Report) -> Iterator[str]:
     administration = conformance.MinioAdministration(access)
-    found = conformance.run(access, administration=administration, report=report)
-    for result in found.capabilities:
+    tested = conformance.run(access, administration=administration, report=report)
+    for result in tested.capabilities:
         needed = result.need is Need.ALWAYS or result.capability in _WITH_ADMINISTRATOR
         if needed and result.outcome is not CheckOutcome.PASSED:
             yield _sentence(result)
 
 
-def _lacking_by_runner(access: StoreAccess, buckets: Buckets, tenant: str, report: Report) -> Iterator[str]:
-    """Test by the key of one tenant's runs, in a place of its own among them."""
+def _missing_by_runner(access: StoreAccess, buckets: Buckets, tenant: str, report: Report) -> Iterator[str]:
+    """Test with the key of one tenant's runs, below a prefix of its own among them."""
     context = Context.make(access, open_store, conformance.NoAdministration(), buckets.artifacts)
     context = replace(context, prefix=f"{runs_prefix(tenant)}{context.prefix}")
     try:
@@ -123,8 +123,8 @@ def _empty(context: Context, report: Report) -> None:
 
 
 def _sentence(result: CapabilityResult | CheckResult) -> str:
-    said = f"{result.code}: {result.message}" if result.code else result.message
-    return f"{result.capability} ({result.outcome}): {NEEDS[result.capability].why} [{said}]."
+    answer = f"{result.code}: {result.message}" if result.code else result.message
+    return f"{result.capability} ({result.outcome}): {NEEDS[result.capability].why} [{answer}]."
 
 
 def main(
@@ -144,9 +144,9 @@ def main(
 
     try:
         wanted = read_desired(desired)
-        given = read_tenants(_read(keys), keys.name, [tenant.name for tenant in wanted.tenants])
+        tenant_keys = read_tenants(_read(keys), keys.name, [tenant.name for tenant in wanted.tenants])
         with translated_errors("test the store"):
-            check(_access(environ, ca), wanted, given, report)
+            check(_access(environ, ca), wanted, tenant_keys, report)
     except SlipwayError as error:
         report(f"error: {error}")
         return error.exit_code
@@ -156,7 +156,7 @@ def main(
 
 def _access(environ: Mapping[str, str], ca: Path) -> StoreAccess:
     if not environ.get("S3_ENDPOINT"):
-        raise UsageError("S3_ENDPOINT is not set.", why="The Job says it.")
+        raise UsageError("S3_ENDPOINT is not set.", why="The Job must set it.")
     user, password = environ.get("MINIO_ROOT_USER"), environ.get("MINIO_ROOT_PASSWORD")
     return StoreAccess(
         endpoint=environ["S3_ENDPOINT"],

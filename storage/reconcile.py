@@ -1,13 +1,13 @@
 """Brings a MinIO to its desired state: buckets, policies and users. Run as a Job in the cluster.
 
-    S3_ENDPOINT, S3_REGION, S3_CA_FILE          where the store answers, and the authority it is known by
+    S3_ENDPOINT, S3_REGION, S3_CA_FILE          where the store answers, and its CA certificate
     MINIO_ROOT_USER, MINIO_ROOT_PASSWORD        its administrator's key
-    /etc/slipway/desired.json                   what is to be (DesiredState); no secret is in it
+    /etc/slipway/desired.json                   the desired state (DesiredState); it contains no secret
     /etc/slipway-users/<access key>             a user's secret key
 
 A rerun changes nothing. Users and policies that Slipway made and that are no longer desired are removed,
-and so are access keys that its users made for themselves; what others made, and every bucket with what it
-holds, stays.
+and so are access keys that its users made for themselves. What others made, and every bucket with its
+content, stays.
 """
 
 import io
@@ -45,14 +45,14 @@ _OURS: Final = re.compile(rf"(?P<tenant>.+)-(?P<role>{'|'.join(StoreRole)})-(?P<
 
 
 def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], report: Report) -> int:
-    """Make the store what `desired` says and return how many things were changed.
+    """Make the store what `desired` says and return the number of changes.
 
-    `secrets` are the users' secret keys by access key; they are set each time, because the store
-    does not tell them.
+    `secrets` are the users' secret keys by access key. The store does not reveal secret keys, so each
+    is checked by a request and set where it is not the user's.
 
     Raises:
         UsageError: A user has no secret key, or a tenant was given keys of an earlier generation.
-        StoreError: The store did not do what it was asked; says by its cause why.
+        StoreError: The store did not do what was requested; `cause` says why.
     """
     missing = sorted(desired.users().keys() - secrets.keys())
     if missing:
@@ -74,21 +74,21 @@ def reconcile(store: Store, desired: DesiredState, secrets: Mapping[str, str], r
 
 
 def _refuse_earlier_generations(store: Store, desired: DesiredState) -> None:
-    """Let no key that was replaced come alive again because a tenant's file was put back."""
+    """Refuse to make replaced keys valid again because an older version of a tenant's file was restored."""
     wanted = {tenant.name: tenant.key_generation for tenant in desired.tenants}
     for access_key in _ours(store):
-        found = _OURS.fullmatch(access_key)
-        if found and int(found["generation"]) > wanted.get(found["tenant"], sys.maxsize):
+        parts = _OURS.fullmatch(access_key)
+        if parts and int(parts["generation"]) > wanted.get(parts["tenant"], sys.maxsize):
             raise UsageError(
-                f"The store knows {access_key}, but {found['tenant']} is to have keys of generation "
-                f"{wanted[found['tenant']]}.",
-                why="That would make keys valid that were replaced.",
-                fix=f"Give tenants/{found['tenant']}.yaml key_generation {found['generation']} or higher.",
+                f"The store has {access_key}, but {parts['tenant']} is to have keys of generation "
+                f"{wanted[parts['tenant']]}.",
+                why="That would make replaced keys valid again.",
+                fix=f"Set key_generation to {parts['generation']} or more in tenants/{parts['tenant']}.yaml.",
             )
 
 
 def _ours(store: Store) -> list[str]:
-    """Return the access keys of the users that Slipway made; another's user has no name like ours."""
+    """Return the access keys of the users that Slipway made; other users have no such names and policies."""
     return [
         access_key
         for access_key, user in json.loads(store.admin.user_list()).items()
@@ -131,7 +131,7 @@ def _rule(rule: retention.Rule) -> Rule:
 
 
 def _summary(config: LifecycleConfig | None) -> list[tuple[object, ...]]:
-    """Return what matters of a lifecycle: the store answers with another XML than it was given."""
+    """Return the relevant fields of a lifecycle: the store returns XML other than it was given."""
     return sorted(
         (
             rule.rule_id,
@@ -156,7 +156,7 @@ def _policies(store: Store, desired: DesiredState) -> list[str]:
 
 
 def _canonical(value: object) -> object:
-    """Sort what is a set: the store keeps actions, resources and statements in an order of its own."""
+    """Sort what is a set: the store keeps actions, resources and statements in its own order."""
     if isinstance(value, dict):
         return {key: _canonical(entry) for key, entry in sorted(value.items())}
     if isinstance(value, list):
@@ -180,7 +180,7 @@ def _users(store: Store, desired: DesiredState, secrets: Mapping[str, str]) -> l
 
 
 def _opens(store: Store, access_key: str, secrets: Mapping[str, str]) -> bool:
-    """Say whether the store takes the user's key: no other question answers whether it is current."""
+    """Return whether the store accepts the user's key: nothing else shows whether it is current."""
     try:
         store.opened_by(_key(access_key, secrets[access_key])).list_buckets()
     except S3Error as error:
@@ -193,9 +193,9 @@ def _key(access_key: str, secret_key: str) -> StoreKey:
 
 
 def _leftovers(store: Store, desired: DesiredState) -> list[str]:
-    """Remove the access keys that users made for themselves, and users and policies that nobody is to have.
+    """Remove the access keys that users made for themselves, and users and policies that are not desired.
 
-    No user may make an access key any more; one could before its policy denied that.
+    Policies now deny users to make access keys; earlier ones did not.
     """
     changes = []
     for access_key in _ours(store):

@@ -1,11 +1,11 @@
-"""What a bucket's lifecycle takes away: the rules that Slipway sets, and whether any rule takes a key. Pure.
+"""What a bucket's lifecycle deletes: the rules that Slipway sets, and whether a rule deletes a key. Pure.
 
     artifacts   runs expire by age, from the settings
-    models      nothing ever expires; what is not needed goes by garbage collection
+    models      nothing ever expires; garbage collection deletes what is not needed
     data        replaced versions expire, current ones never
 
-Rules are read as the S3 API gives them. Doubt counts as expiring: a rule that asks for a tag or a
-size may come to match any object.
+Rules are read as the S3 API returns them. In doubt an object counts as expiring: a rule that requires a
+tag or a size may come to match any object.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ _ARCHIVES: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """A lifecycle rule of ours; it covers its whole bucket."""
+    """A lifecycle rule of Slipway; it covers its whole bucket."""
 
     name: str
     days: int | None = None
-    """Age at which current objects go."""
+    """Age in days at which current objects are deleted."""
 
     noncurrent_days: int | None = None
-    """How long after its replacement an old version goes."""
+    """Days after its replacement at which an old version is deleted."""
 
 
 def rules_of(buckets: Buckets, run_retention_days: int) -> dict[str, tuple[Rule, ...]]:
@@ -43,26 +43,26 @@ def rules_of(buckets: Buckets, run_retention_days: int) -> dict[str, tuple[Rule,
 
 
 def expiring_rule(rules: Sequence[Mapping[str, Any]], prefix: str) -> str | None:
-    """Return the id of a rule that takes away objects below `prefix`, now or one day; None if none does.
+    """Return the id of a rule that deletes objects below `prefix`, now or later; None if none does.
 
-    `prefix` may also be a whole key. `rules` are those of the bucket, as the S3 API gives them.
+    `prefix` may also be a whole key. `rules` are those of the bucket, as the S3 API returns them.
     """
     for rule in rules:
         covered = _prefix(rule)
         meets = prefix.startswith(covered) or covered.startswith(prefix)
-        if rule.get("Status") != "Disabled" and meets and _takes_current(rule):
+        if rule.get("Status") != "Disabled" and meets and _removes_current(rule):
             return str(rule.get("ID") or f"of prefix {covered!r}")
     return None
 
 
 def _prefix(rule: Mapping[str, Any]) -> str:
-    """The prefix of a rule, in any of the API's three ways to write it; tags and sizes are no matter."""
-    chosen = rule.get("Filter") or {}
-    return str(chosen.get("And", {}).get("Prefix") or chosen.get("Prefix") or rule.get("Prefix") or "")
+    """The prefix of a rule, in any of the API's three forms; tags and sizes are ignored."""
+    selection = rule.get("Filter") or {}
+    return str(selection.get("And", {}).get("Prefix") or selection.get("Prefix") or rule.get("Prefix") or "")
 
 
-def _takes_current(rule: Mapping[str, Any]) -> bool:
-    """Whether it removes current objects, or moves them to where nobody can read them."""
+def _removes_current(rule: Mapping[str, Any]) -> bool:
+    """Whether it removes current objects, or moves them to where they can't be read."""
     expiration = rule.get("Expiration")
     if expiration is not None and not _marker_only(expiration):
         return True

@@ -1,4 +1,4 @@
-"""How a key is held to a prefix: it takes an administrator, and each store has its own way."""
+"""How a key is limited to a prefix: an administrator does that, and each store has its own way."""
 
 import json
 import secrets
@@ -22,26 +22,26 @@ _OBJECTS = ("s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:Pu
 
 
 class Administration(Protocol):
-    """Somebody who may make keys, or limit those that there are."""
+    """An administrator of the store, who may create keys or limit existing ones."""
 
     name: str
     changes_bucket: bool
     """Whether limiting a key changes the bucket's settings."""
 
     def limited_key(self, bucket: str, prefix: str) -> StoreKey:
-        """Return a key that may do all below the prefix, and nothing elsewhere.
+        """Return a key that may do everything below the prefix, and nothing elsewhere.
 
         Raises:
-            UntestedError: There is no way to have one.
-            WrongError: The store did not do what was asked.
+            UntestedError: There is no way to get such a key.
+            WrongError: The store did not do what was requested.
         """
 
     def remove(self) -> list[str]:
-        """Take away all that was made; return what could not be."""
+        """Remove everything that was created; return what could not be removed."""
 
 
 def statements(bucket: str, prefix: str) -> list[dict[str, Any]]:
-    """Return what a key may do that is held to a prefix; the prefix ends in a slash."""
+    """Return the policy statements of a key that is limited to a prefix; the prefix ends in a slash."""
     return [
         {
             "Effect": "Allow",
@@ -58,14 +58,14 @@ def statements(bucket: str, prefix: str) -> list[dict[str, Any]]:
 
 
 class NoAdministration:
-    """Nobody: what needs an administrator is not tested."""
+    """No administrator: what needs one is not tested."""
 
     name = "none"
     changes_bucket = False
 
     def limited_key(self, bucket: str, prefix: str) -> StoreKey:
         """Raise UntestedError."""
-        raise UntestedError("it takes an administrator of the store, who limits a key to a prefix")
+        raise UntestedError("it needs an administrator of the store, who limits a key to a prefix")
 
     def remove(self) -> list[str]:
         """Return nothing."""
@@ -83,7 +83,7 @@ class MinioAdministration:
         self._users: list[str] = []
 
     def limited_key(self, bucket: str, prefix: str) -> StoreKey:
-        """Make a user and a policy of the same name."""
+        """Create a user and a policy of the same name."""
         name = f"slipway-conformance-{secrets.token_hex(6)}"
         key = StoreKey(access_key=name, secret_key=SecretStr(secrets.token_urlsafe(24)))
         self._users.append(name)
@@ -98,7 +98,7 @@ class MinioAdministration:
         return key
 
     def document(self, bucket: str, prefix: str) -> dict[str, Any]:
-        """Return the user's policy, with the denials of every policy of Slipway's."""
+        """Return the user's policy, with the denials that every policy of Slipway has."""
         return {
             "Version": "2012-10-17",
             "Statement": [*statements(bucket, prefix), *denials.in_minio()],
@@ -118,18 +118,18 @@ class MinioAdministration:
 
 
 class BucketPolicyAdministration:
-    """A user whom somebody else made, with no rights; S3's own bucket policy gives him the prefix."""
+    """A user created by somebody else, without rights; an S3 bucket policy grants it the prefix."""
 
     name = "bucket-policy"
     changes_bucket = True
 
     def __init__(self, client: "S3Client", key: StoreKey, principal: str | None = None) -> None:
-        """Keep who is to be limited.
+        """Keep the user that is to be limited.
 
         Args:
-            client: Of a key that may set a bucket's policy.
-            key: The user's, who has no rights of his own.
-            principal: What a policy calls him; without one his access key.
+            client: Its key may set a bucket's policy.
+            key: The user's key; the user has no rights of its own.
+            principal: The user's name in a policy; its access key by default.
         """
         self._client = client
         self._key = key
@@ -144,8 +144,8 @@ class BucketPolicyAdministration:
 
     def document(self, bucket: str, prefix: str) -> dict[str, Any]:
         """Return the bucket's policy."""
-        who = {"AWS": [self._principal]}
-        granted = [{**statement, "Principal": who} for statement in statements(bucket, prefix)]
+        principal = {"AWS": [self._principal]}
+        granted = [{**statement, "Principal": principal} for statement in statements(bucket, prefix)]
         return {"Version": "2012-10-17", "Statement": granted}
 
     def remove(self) -> list[str]:

@@ -18,7 +18,7 @@ def an_overwritten_object_comes_back(context: Context) -> None:
     else:
         bucket = context.bucket
     if client.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
-        must(not context.whole_bucket, "the store took the setting and did not keep it")
+        must(not context.whole_bucket, "the store accepted the setting and did not keep it")
         raise UntestedError("the given bucket keeps no versions; test without a given bucket")
     first, second = (
         client.put_object(Bucket=bucket, Key=key, Body=body).get("VersionId", "")
@@ -63,14 +63,14 @@ def incomplete_uploads_are_removed(context: Context) -> None:
 
 
 def _kept(context: Context, name: str, *, prefix: str, action: str, value: dict[str, int]) -> None:
-    """Give a bucket a rule, and hold what the bucket then says against it."""
+    """Give a bucket a rule, and compare it with the rule that the bucket then has."""
     bucket = context.own_bucket(name)
     rule: Any = {"ID": name, "Status": "Enabled", "Filter": {"Prefix": prefix}, action: value}
     context.client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [rule]})
     answer = context.client.get_bucket_lifecycle_configuration(Bucket=bucket)
-    found: list[dict[str, Any]] = [{**each} for each in answer["Rules"]]
-    must([each.get("ID") for each in found] == [name], "the bucket has other rules")
-    [only] = found
+    rules: list[dict[str, Any]] = [{**each} for each in answer["Rules"]]
+    must([each.get("ID") for each in rules] == [name], "the bucket has other rules")
+    [only] = rules
     must(only.get("Status") == "Enabled", "the rule is not in force")
     must(only.get("Filter", {}).get("Prefix") == prefix, "the rule has another prefix")
     [(field, days)] = value.items()

@@ -1,4 +1,4 @@
-"""Conditional writes, alone and in a race: what promotion is built on."""
+"""Conditional writes, alone and in a race; promotion relies on them."""
 
 import secrets
 import threading
@@ -103,7 +103,7 @@ def one_replacer_wins(context: Context) -> str:
 def _one_wins(context: Context, name: str, write: Callable[["S3Client", bytes], None]) -> None:
     barrier = threading.Barrier(WRITERS)
 
-    # Of this round alone: two writers of the same bytes write the same ETag, and both may win.
+    # Unique to this round: two writers of the same bytes write the same ETag, and both may win.
     bodies = [f"writer {number} {secrets.token_hex(8)}".encode() for number in range(WRITERS)]
 
     def attempt(number: int) -> str:
@@ -117,12 +117,12 @@ def _one_wins(context: Context, name: str, write: Callable[["S3Client", bytes], 
         return "won"
 
     with ThreadPoolExecutor(WRITERS) as pool:
-        ends = list(pool.map(attempt, range(WRITERS)))
-    winners = [number for number, end in enumerate(ends) if end == "won"]
+        results = list(pool.map(attempt, range(WRITERS)))
+    winners = [number for number, result in enumerate(results) if result == "won"]
     if len(winners) != 1:
-        raise WrongError(f"{len(winners)} of {WRITERS} writers won ({dict(Counter(ends))})")
-    found = context.read(name)
-    must(found == bodies[winners[0]], f"writer {winners[0]} won, and the object says {found!r}")
+        raise WrongError(f"{len(winners)} of {WRITERS} writers won ({dict(Counter(results))})")
+    content = context.read(name)
+    must(content == bodies[winners[0]], f"writer {winners[0]} won, and the object contains {content!r}")
 
 
 CHECKS: Final[tuple[Check, ...]] = (

@@ -1,4 +1,4 @@
-"""Who may do what: wrong keys, and keys held to a prefix."""
+"""Access: wrong keys, and keys limited to a prefix."""
 
 import secrets
 from collections.abc import Iterator
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 _DENIED: Final = "AccessDenied"
 _OWN: Final = "team-a/"
 _FOREIGN: Final = ("team-ab/", "team-b/")
-"""`team-ab` begins as `team-a` does: a policy without the slash would open it."""
+"""`team-ab` begins with `team-a`: a policy without the slash would open it."""
 
 _PROPAGATION: Final = 20.0
-"""Seconds that a new right may take to be in force."""
+"""Seconds that a new permission may take to become effective."""
 
 
 @check(Capability.WRONG_KEY)
@@ -38,7 +38,7 @@ def a_wrong_secret_is_refused(context: Context) -> None:
     """A known access key with another secret is refused as such."""
     key = context.access.key
     if key is None:
-        raise UntestedError("it takes an access key, and the test has the identity of its surroundings")
+        raise UntestedError("it needs an access key, and the test uses the default credential chain")
     wrong = StoreKey(access_key=key.access_key, secret_key=SecretStr(secrets.token_urlsafe(24)))
     context.put("guarded")
     with refused("a read with a wrong secret", "SignatureDoesNotMatch", status=403):
@@ -83,7 +83,7 @@ def _read(client: "S3Client", bucket: str, key: str) -> bytes:
 
 @check(Capability.POLICY)
 def a_key_keeps_to_its_prefix(context: Context) -> None:
-    """A key held to team-a/ does all there, and is denied all in team-ab/, team-b/ and the bucket itself."""
+    """A key limited to team-a/ may do all there, and nothing in team-ab/, team-b/ or the bucket itself."""
     administration = context.administration
     bucket = context.own_bucket("policy") if administration.changes_bucket else context.bucket
     own, foreign = context.key(_OWN), [context.key(prefix) for prefix in _FOREIGN]
@@ -107,13 +107,13 @@ def _wait_for_right(limited: "S3Client", bucket: str, key: str) -> None:
             break
         except ClientError as error:
             if last:
-                raise WrongError("the key was not let into its own prefix", error_code(error)) from error
+                raise WrongError("the key was denied its own prefix", error_code(error)) from error
 
 
 def _own_is_allowed(limited: "S3Client", bucket: str, own: str) -> None:
     limited.put_object(Bucket=bucket, Key=f"{own}new", Body=b"new")
     limited.copy_object(Bucket=bucket, Key=f"{own}copy", CopySource={"Bucket": bucket, "Key": f"{own}new"})
-    must(_read(limited, bucket, f"{own}copy") == b"new", "a copy holds something else")
+    must(_read(limited, bucket, f"{own}copy") == b"new", "a copy contains something else")
     listed = limited.list_objects_v2(Bucket=bucket, Prefix=own)
     names = [entry["Key"].removeprefix(own) for entry in listed.get("Contents", ())]
     must(names == ["copy", "new", "there"], f"the own prefix is listed as {names}")
@@ -156,7 +156,7 @@ def _bucket_is_denied(limited: "S3Client", bucket: str, context: Context) -> Non
 
 @check(Capability.FIXED_KEYS)
 def a_key_stays_as_it_is(context: Context) -> str:
-    """A key held to a prefix can't change itself or make another one, and no token of it opens anything."""
+    """A key limited to a prefix can't change itself or create another, and no token of it opens anything."""
     administration = context.administration
     bucket = context.own_bucket("fixed-keys") if administration.changes_bucket else context.bucket
     there = context.key(f"{_OWN}there")
@@ -164,19 +164,19 @@ def a_key_stays_as_it_is(context: Context) -> str:
     key = administration.limited_key(bucket, context.key(_OWN))
     with _opened(context, key) as limited:
         _wait_for_right(limited, bucket, there)
-        tried = [*attempts(replace(context.access, key=key), lambda client: _read(client, bucket, there))]
-        for each in tried:
+        results = [*attempts(replace(context.access, key=key), lambda client: _read(client, bucket, there))]
+        for each in results:
             if each.answer in (Answer.GRANTED, Answer.UNCLEAR):
                 raise WrongError(f"a key {each.what}: {each.answer}", each.code or None)
         must(_read(limited, bucket, there) == b"there", "the key opens something else afterwards")
-    if all(each.answer is Answer.ABSENT for each in tried):
+    if all(each.answer is Answer.ABSENT for each in results):
         return "no such API"
-    return "a token opens nothing" if any("token of" in each.what for each in tried) else "refused"
+    return "a token opens nothing" if any("token of" in each.what for each in results) else "refused"
 
 
 @check(Capability.LISTING_BY_HEADER)
 def a_header_opens_no_listing(context: Context) -> None:
-    """A key held to a prefix lists no other one by a header or a parameter that names its own."""
+    """A key limited to a prefix lists no other prefix by a header or a parameter that names its own."""
     administration = context.administration
     bucket = context.own_bucket("listing") if administration.changes_bucket else context.bucket
     own, foreign = context.key(_OWN), context.key(_FOREIGN[1])

@@ -14,12 +14,12 @@ _PAGE: Final = 7
 
 
 def _listed(context: Context, folder: str, page: int = 1000) -> list[str]:
-    """Return the names below a folder of the test's own, page by page, in the store's order."""
+    """Return the names below a folder of the test, page by page, in the store's order."""
     root = context.key(folder)
     pages = context.client.get_paginator("list_objects_v2").paginate(
         Bucket=context.bucket, Prefix=root, PaginationConfig={"PageSize": page}
     )
-    return [entry["Key"].removeprefix(root) for found in pages for entry in found.get("Contents", ())]
+    return [entry["Key"].removeprefix(root) for answer in pages for entry in answer.get("Contents", ())]
 
 
 @check(Capability.LIST_CONSISTENCY)
@@ -31,8 +31,8 @@ def writes_are_seen_at_once(context: Context) -> None:
             etag = context.put(name, body)
             must(context.read(name) == body, "a read after a write gave something else")
             root = context.key(name)
-            found = context.client.list_objects_v2(Bucket=context.bucket, Prefix=root)
-            listed = [entry["ETag"] for entry in found.get("Contents", ())]
+            answer = context.client.list_objects_v2(Bucket=context.bucket, Prefix=root)
+            listed = [entry["ETag"] for entry in answer.get("Contents", ())]
             must(listed == [etag], "a listing after a write showed another object or none")
         context.client.delete_object(Bucket=context.bucket, Key=context.key(name))
         must(_listed(context, name) == [], "a listing after a delete showed the object")
@@ -40,18 +40,18 @@ def writes_are_seen_at_once(context: Context) -> None:
 
 @check(Capability.LIST_CONSISTENCY)
 def pages_are_whole_and_in_order(context: Context) -> None:
-    """Pages together hold every key once, in order of their bytes, and may be begun behind a key."""
+    """Pages together list every key once, in order of their bytes, and may start after a key."""
     names = sorted(f"{number:02}" for number in range(_COUNT))
     for name in reversed(names):
         context.put(f"pages/{name}")
-    must(_listed(context, "pages/", _PAGE) == names, "the pages hold other keys, or another order")
+    must(_listed(context, "pages/", _PAGE) == names, "the pages list other keys, or another order")
     root = context.key("pages/")
-    behind = context.client.list_objects_v2(
+    after = context.client.list_objects_v2(
         Bucket=context.bucket, Prefix=root, StartAfter=f"{root}{names[9]}", MaxKeys=3
     )
-    found = [entry["Key"].removeprefix(root) for entry in behind.get("Contents", ())]
-    must(found == names[10:13], f"a listing behind a key began elsewhere: {found}")
-    must(behind["IsTruncated"], "a listing that is cut says that it is whole")
+    listed = [entry["Key"].removeprefix(root) for entry in after.get("Contents", ())]
+    must(listed == names[10:13], f"a listing after a key started elsewhere: {listed}")
+    must(after["IsTruncated"], "an incomplete listing says that it is complete")
 
 
 @check(Capability.LIST_CONSISTENCY)
@@ -60,9 +60,9 @@ def folders_are_common_prefixes(context: Context) -> None:
     for name in ("a/1", "a/2", "ab/1", "b"):
         context.put(f"folders/{name}")
     root = context.key("folders/")
-    found = context.client.list_objects_v2(Bucket=context.bucket, Prefix=root, Delimiter="/")
-    folders = [entry["Prefix"].removeprefix(root) for entry in found.get("CommonPrefixes", ())]
-    objects = [entry["Key"].removeprefix(root) for entry in found.get("Contents", ())]
+    answer = context.client.list_objects_v2(Bucket=context.bucket, Prefix=root, Delimiter="/")
+    folders = [entry["Prefix"].removeprefix(root) for entry in answer.get("CommonPrefixes", ())]
+    objects = [entry["Key"].removeprefix(root) for entry in answer.get("Contents", ())]
     must(folders == ["a/", "ab/"], f"the folders are {folders}")
     must(objects == ["b"], f"the objects are {objects}")
 
@@ -83,7 +83,7 @@ _NAMES: Final = (
 
 @check(Capability.KEYS)
 def names_come_back(context: Context) -> None:
-    """An object is read, listed and deleted under the very name it was given."""
+    """An object is read, listed and deleted under exactly the name it was given."""
     for number, name in enumerate(_NAMES):
         context.put(f"names/{name}", b"object %d" % number)
     for number, name in enumerate(_NAMES):
@@ -96,7 +96,7 @@ def names_come_back(context: Context) -> None:
 
 @check(Capability.KEYS)
 def a_key_of_1024_bytes(context: Context) -> None:
-    """A key may be 1024 bytes long, in parts that a file system takes too."""
+    """A key may be 1024 bytes long, in parts that a file system accepts too."""
     name = _long(context, KEY_BYTES)
     context.put(name, b"far down")
     must(context.read(name) == b"far down", "it gave another object")

@@ -1,4 +1,4 @@
-"""What was found of several stores as a page for people: docs/store-conformance.md. Pure: reports -> text."""
+"""The results of several stores as a page: docs/store-conformance.md. Pure: reports -> text."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
@@ -16,9 +16,9 @@ _WHAT: Final[Mapping[Capability, str]] = {
     Capability.LIST_CONSISTENCY: "reads and listings show the last write; pages, order, folders",
     Capability.KEYS: "spaces, Unicode, `+`, `%`, dots and 1024 bytes come back as they were given",
     Capability.WRONG_KEY: "a wrong secret, an unknown key and no key are refused, each with its own code",
-    Capability.POLICY: "a key held to `team-a/` is denied everything in `team-ab/`, `team-b/` and the bucket",
-    Capability.FIXED_KEYS: "a key held to a prefix can't change itself or make keys, and a token of it opens "
-    "nothing; a store without such APIs passes",
+    Capability.POLICY: "a key limited to `team-a/` is denied all in `team-ab/`, `team-b/` and the bucket",
+    Capability.FIXED_KEYS: "a key limited to a prefix can't change itself or make keys, and its tokens "
+    "open nothing; a store without such APIs passes",
     Capability.LISTING_BY_HEADER: "no header or parameter `Prefix` opens the listing of another prefix",
     Capability.VERSIONING: "overwritten and deleted objects are read by their version",
     Capability.LIFECYCLE: "rules that expire objects below a prefix, and replaced versions",
@@ -28,8 +28,8 @@ _WHAT: Final[Mapping[Capability, str]] = {
 _BEGIN: Final = """\
 # What a store must do
 
-Slipway keeps artifacts, models and data in any S3 endpoint that does what it relies on. Whether one does
-is tested, not believed:
+Slipway keeps artifacts, models and data in any S3 endpoint that does what it relies on. A test shows
+whether one does:
 
 ```sh
 slipway doctor --store                                        # the store of stack local
@@ -37,41 +37,40 @@ export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…            # a key that m
 slipway doctor --store --endpoint https://s3.example.com --region us-east-1
 ```
 
-The test works in buckets that it makes for itself, or with `--bucket` below a prefix of its own in a given
-one, and takes everything away again; what it could not take away is named. With `--bucket` no setting of
-the bucket is touched, so what needs one is not tested. `--json` gives the whole report and what
-Slipway refuses there (`refusals`). The exit code is
-0 where the store is usable, 1 where it is not, and 2 where the test could not be begun for want of a key
-or a URL.
+The test creates its own buckets, or with `--bucket` uses a prefix of its own in a given bucket, and deletes
+everything again; it names what it could not delete. With `--bucket` no setting of the bucket is changed, so
+what needs one is not tested. `--json` gives the whole report and what Slipway refuses there (`refusals`).
+The exit code is 0 where the store is usable, 1 where it is not, and 2 where the test could not start
+because a key or a URL is missing.
 
 Policies are tested where somebody can limit a key to a prefix:
 
 | `--administration` | who limits a key |
 |---|---|
-| `minio` | the key of the test is MinIO's administrator: a user and a policy are made and removed |
-| `bucket-policy` | you made a user without rights, and set SLIPWAY_LIMITED_ACCESS_KEY_ID and \
-SLIPWAY_LIMITED_SECRET_ACCESS_KEY to his key (and SLIPWAY_LIMITED_PRINCIPAL where a policy calls him \
-otherwise); a bucket of the test's own gets a policy for him |
+| `minio` | the test's key is MinIO's administrator's: a user and a policy are created and removed |
+| `bucket-policy` | you created a user without permissions, and set SLIPWAY_LIMITED_ACCESS_KEY_ID and \
+SLIPWAY_LIMITED_SECRET_ACCESS_KEY to its key (and SLIPWAY_LIMITED_PRINCIPAL where its name in a policy \
+is different); a bucket of the test gets a policy for it |
 | `none` | nobody: the policy counts as missing |
 
-Four results are told apart. *passed*: it does what it should. *absent*: the store says that it does not
-do this. *failed*: it does something else, such as taking a condition and ignoring it; an error that is
+There are four results. *passed*: the store does what it should. *absent*: the store says that it does not
+do this. *failed*: it does something else, such as accepting a condition and ignoring it; an error that is
 not the expected refusal is a failure, too. *untested*: it could not be tried, and counts as missing.
 """
 
 _HOW: Final = """\
-## How three stores did
+## Results of three stores
 
 Measured by the contract tests, which start each server and fail when one of these results changes. MinIO
 is tested with its administrator's key, versitygw over a folder with a versioning folder and a user
-without rights, moto as `moto_server`, which knows no users. moto looks and then writes: a race as short as
-the test's mostly passes there, but now and then two writers win, so a passed race makes it likely and not
-certain that a store is sound.
+without rights, moto as `moto_server`, which has no users. moto reads and then writes: a race as short as the
+test's mostly passes there, but now and then two writers win, so a passed race makes it likely and not
+certain that a store is correct.
 """
 
 
 def page(stores: Mapping[str, StoreReport]) -> str:
-    """Return the whole page; `stores` by what they are called."""
+    """Return the whole page; `stores` are the reports by the store's name."""
     return "\n".join([_BEGIN, *_needs(), "", _HOW, *_results(stores), "", *_verdicts(stores), ""])
 
 
@@ -105,7 +104,7 @@ def _refused(need: Need, refuses: Sequence[str]) -> str:
 
 def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:
     by_name = {
-        name: {found.capability: found for found in report.capabilities} for name, report in stores.items()
+        name: {result.capability: result for result in report.capabilities} for name, report in stores.items()
     }
     yield from _table(
         ("capability", "needed", *stores),
@@ -113,18 +112,18 @@ def _results(stores: Mapping[str, StoreReport]) -> Iterator[str]:
             (
                 f"`{capability}`",
                 NEEDS[capability].need,
-                *(_cell(found[capability]) for found in by_name.values()),
+                *(_cell(results[capability]) for results in by_name.values()),
             )
             for capability in Capability
         ],
     )
 
 
-def _cell(found: CapabilityResult) -> str:
-    if found.outcome is CheckOutcome.PASSED:
-        return f"passed: {found.message}" if found.capability is Capability.FIXED_KEYS else "passed"
-    what = f"`{found.code}`" if found.code else found.message
-    return f"**{found.outcome}**: {what}".replace("\\", "\\\\").replace("|", "\\|")
+def _cell(result: CapabilityResult) -> str:
+    if result.outcome is CheckOutcome.PASSED:
+        return f"passed: {result.message}" if result.capability is Capability.FIXED_KEYS else "passed"
+    what = f"`{result.code}`" if result.code else result.message
+    return f"**{result.outcome}**: {what}".replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _verdicts(stores: Mapping[str, StoreReport]) -> Iterator[str]:

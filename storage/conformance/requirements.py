@@ -1,4 +1,4 @@
-"""What Slipway refuses to do at a store that lacks something. Pure, and the only place that says so."""
+"""What Slipway refuses to do at a store without a capability. Pure, and the only place that defines it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
         Capability.CONDITIONAL_REPLACE: _Entry(
             Need.ALWAYS,
             ("every promotion and rollback",),
-            "an alias is replaced by compare-and-set, else one of two promotions is lost",
+            "an alias is replaced by compare-and-set; otherwise one of two promotions is lost",
         ),
         Capability.RACE: _Entry(
             Need.ALWAYS,
@@ -49,17 +49,17 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
         Capability.RANGE_READ: _Entry(
             Need.ALWAYS,
             ("large downloads",),
-            "they read ranges side by side, which must be of one and the same object",
+            "they read ranges in parallel, which must belong to the same object",
         ),
         Capability.CHECKSUM: _Entry(
             Need.ALWAYS,
             ("every upload of a model or of data",),
-            "the store must refuse bytes that were changed on their way",
+            "the store must refuse bytes that were changed in transit",
         ),
         Capability.LIST_CONSISTENCY: _Entry(
             Need.ALWAYS,
             ("publishing and collecting model versions",),
-            "a listing that lacks an object, or shows a deleted one, yields a wrong manifest",
+            "a listing that omits an object, or shows a deleted one, leads to a wrong manifest",
         ),
         Capability.KEYS: _Entry(
             Need.ALWAYS,
@@ -68,18 +68,18 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
         ),
         Capability.WRONG_KEY: _Entry(
             Need.ALWAYS,
-            ("keeping anything of worth",),
-            "whoever can name an access key could read and write all that it opens",
+            ("keeping anything of value",),
+            "anyone who knows an access key could read and write everything that it opens",
         ),
         Capability.POLICY: _Entry(
             Need.PARTLY,
             ("more than one tenant", "separate keys of runs, serving and promotion"),
-            "a key can't be held to a prefix, so tenants would read and write one another's objects",
+            "a key can't be limited to a prefix, so tenants would read and write one another's objects",
         ),
         Capability.FIXED_KEYS: _Entry(
             Need.IF_TESTED,
             ("more than one tenant",),
-            "whoever holds a key could lock the platform out, or keep a key that outlives a rotation",
+            "anyone who has a key could lock the platform out, or keep a key that survives a rotation",
         ),
         Capability.LISTING_BY_HEADER: _Entry(
             Need.PARTLY,
@@ -99,17 +99,17 @@ NEEDS: Final[Mapping[Capability, _Entry]] = MappingProxyType(
         Capability.ABANDONED_UPLOADS: _Entry(
             Need.PARTLY,
             ("a rule about incomplete uploads",),
-            "the store takes none, so it must remove them by itself, as MinIO does, or somebody else must",
+            "the store accepts none, so it must remove them by itself, as MinIO does, or somebody else must",
         ),
     }
 )
-"""Of every capability how far it is needed, what is refused without it, and why."""
+"""For every capability: how far it is needed, what is refused without it, and why."""
 
 
 def capabilities(checks: Iterable[CheckResult]) -> tuple[CapabilityResult, ...]:
-    """Bring the checks together by capability; one without any check counts as untested."""
-    found = tuple(checks)
-    return tuple(_result(capability, found) for capability in Capability)
+    """Combine the checks by capability; a capability without any check counts as untested."""
+    results = tuple(checks)
+    return tuple(_result(capability, results) for capability in Capability)
 
 
 def _result(capability: Capability, checks: tuple[CheckResult, ...]) -> CapabilityResult:
@@ -128,7 +128,7 @@ def _result(capability: Capability, checks: tuple[CheckResult, ...]) -> Capabili
 
 
 def requirements(report: StoreReport) -> tuple[Refusal, ...]:
-    """Return all that Slipway refuses to do at the store; what was not tested counts as missing."""
+    """Return everything that Slipway refuses to do at the store; what was not tested counts as missing."""
     return tuple(
         Refusal(
             capability=result.capability,

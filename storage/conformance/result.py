@@ -1,4 +1,4 @@
-"""What a conformance test found: checks, the capabilities they speak for, and what follows. Pure."""
+"""The results of a conformance test: checks, the capabilities they test, and the consequences. Pure."""
 
 from enum import StrEnum
 
@@ -30,13 +30,13 @@ class CheckOutcome(StrEnum):
 
     PASSED = "passed"
     UNTESTED = "untested"
-    """It could not be tried here; whoever decides by it must take it for missing."""
+    """It could not be tried here; a decision must treat it as missing."""
 
     ABSENT = "absent"
-    """The store says itself that it doesn't do this."""
+    """The store itself says that it doesn't do this."""
 
     FAILED = "failed"
-    """The store does something else than it should."""
+    """The store does not do what it should."""
 
 
 _WORSE = tuple(CheckOutcome)
@@ -56,7 +56,7 @@ class Need(StrEnum):
 
 
 class Frozen(BaseModel):
-    """Strict and unchangeable, as what crosses a border is."""
+    """Strict and immutable."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -78,7 +78,7 @@ class CheckResult(Frozen):
 
 
 class CapabilityResult(Frozen):
-    """What the checks of one capability come to."""
+    """The combined result of one capability's checks."""
 
     capability: Capability
     outcome: CheckOutcome
@@ -86,11 +86,11 @@ class CapabilityResult(Frozen):
     message: str
     need: Need
     refuses: tuple[str, ...]
-    """What Slipway refuses to do at this store; nothing where the capability is there."""
+    """What Slipway refuses to do at this store; empty where the store has the capability."""
 
     @property
     def fatal(self) -> bool:
-        """Whether the store is not usable for want of it."""
+        """Whether the store is not usable without it."""
         match self.need:
             case Need.ALWAYS:
                 return self.outcome is not CheckOutcome.PASSED
@@ -111,15 +111,15 @@ class Refusal(Frozen):
 
 
 class StoreReport(Frozen):
-    """The whole answer about one store."""
+    """The complete result of testing one store."""
 
-    # `usable` is written for whoever reads the JSON, and worked out again when it is read back.
+    # `usable` is written for readers of the JSON, and computed again when it is read back.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     endpoint: str | None
     region: str
     administration: str
-    """By which means tenants' keys were limited for the test; `none` where there was no way."""
+    """How tenants' keys were limited for the test; `none` where that was not possible."""
 
     checks: tuple[CheckResult, ...]
     left_behind: tuple[str, ...] = ()
@@ -135,5 +135,5 @@ class StoreReport(Frozen):
 
 
 def worst(checks: tuple[CheckResult, ...]) -> CheckResult:
-    """Return the check that decides; of equals the first."""
+    """Return the worst check, which decides; the first of equal ones."""
     return max(checks, key=lambda check: _WORSE.index(check.outcome))

@@ -1,4 +1,4 @@
-"""Who is at work, in one line: what a conflict and the log name. Told, not proven."""
+"""The author of a change, in one line, as conflicts and the log name it. A claim, not a proof."""
 
 import getpass
 import os
@@ -13,10 +13,10 @@ MAX_AUTHOR: Final = 120
 def author(environ: Mapping[str, str] = os.environ, person: Callable[[], str] | None = None) -> str:
     """Return who runs this: the job and the person who started it in CI, else `user@host`.
 
-    The store's key says which tenant and role wrote a record; this tells the people behind it apart.
+    The store's key shows which tenant and role wrote a record; the author shows which person or job used it.
     """
-    found = _github(environ) or _gitlab(environ) or (person or _person)()
-    return "".join(letter if letter.isprintable() else "?" for letter in found)[:MAX_AUTHOR]
+    name = _github(environ) or _gitlab(environ) or (person or _person)()
+    return "".join(letter if letter.isprintable() else "?" for letter in name)[:MAX_AUTHOR]
 
 
 def _github(environ: Mapping[str, str]) -> str:
@@ -37,6 +37,6 @@ def _person() -> str:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):
-        # A container may run as a number that no name belongs to.
+        # A container may run under a user number without a name.
         user = str(os.getuid())
     return f"{user}@{socket.gethostname()}"

@@ -1,8 +1,8 @@
 """What a run leaves for promotion: its evaluation and, past the gate, its candidate. Pure.
 
-The pipelines write these as JSON, promotion reads them; both sides meet here. A run's files are the
-word of whoever could write them: promotion takes the model and the name of its data from a candidate,
-and evaluates for itself. The run's figures are there to be compared.
+The pipelines write these as JSON, promotion reads them; both use these types. Anyone who can write to the
+run's prefix can change a run's files. So promotion takes only the model and the name of its data from a
+candidate and evaluates the model itself. The run's figures are only compared with its own.
 """
 
 from typing import Annotated, Literal

@@ -1,19 +1,19 @@
-"""Garbage collection: versions that nothing needs, and what torn uploads left, go for good.
+"""Garbage collection: deletes versions that nothing needs, and what incomplete uploads left, for good.
 
-A promotion may be under way with a version that is just being collected. Nobody locks anything; two
-rules let at least one of the two notice:
+A promotion may be using a version that is being collected. There are no locks; two rules let at least
+one of the two notice the other:
 
     promotion:  write the log entry, then read the manifest, then move the alias
     collector:  hide the manifest (a delete marker), then read aliases, log and endpoints again
 
 If promotion read the manifest before it was hidden, its log entry was there before the collector
-read the log: the collector takes its marker back and leaves the version. Else promotion finds no
-manifest, moves no alias and fails. Between the two everything that is deleted is deleted by version
-id, from a listing made before the manifest was hidden: files that a promotion publishes anew meanwhile
-have other ids and stay. So this needs a bucket that keeps versions.
+read the log: the collector deletes its marker and keeps the version. Otherwise promotion finds no
+manifest, moves no alias and fails. Objects are deleted by version id, from a listing made before the
+manifest was hidden: files that a promotion publishes again meanwhile have other ids and stay. So this
+needs a bucket that keeps versions.
 
-Whoever is killed on the way leaves a hidden manifest. The next collection goes on with it, or takes
-the marker away where the version turns out to be needed.
+A collector that is killed leaves a hidden manifest. The next collection continues with it, or deletes
+the marker if the version is needed.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,18 +33,18 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Served = Callable[[], Mapping[str, Mapping[str, str]]]
-"""Asks the cluster what is served: by model, the digest by InferenceService. Raises where it can't."""
+"""Returns what the cluster serves: by model, the digest by InferenceService. Raises if it can't find out."""
 
 COLLECT: Final = "collect"
 RESTORE: Final = "restore"
 KEEP: Final = "keep"
 ABANDONED: Final = timedelta(minutes=15)
-"""No collector is still at work with a manifest that was hidden so long ago."""
+"""After this time no collector is still working on a manifest that it hid."""
 
 
 @dataclass(frozen=True)
 class CollectionVerdict:
-    """What is to become of one version, and why."""
+    """What is to be done with one version, and why."""
 
     stored: Stored
     action: str
@@ -52,12 +52,12 @@ class CollectionVerdict:
 
     reasons: tuple[str, ...]
     facts: Facts
-    """What was known when this was decided."""
+    """The facts that this decision is based on."""
 
 
 @dataclass(frozen=True)
 class CollectionOutcome:
-    """What became of one version."""
+    """What was done with one version."""
 
     model: str
     digest: str
@@ -69,12 +69,12 @@ class CollectionOutcome:
 
     @property
     def collected(self) -> bool:
-        """Whether it went, or would."""
+        """Whether it was deleted, or would be."""
         return self.action == COLLECT
 
 
 class Collector:
-    """Collects the garbage of one tenant's models. `served` closes the gate where it raises."""
+    """Collects the garbage of one tenant's models. Nothing is deleted if `served` raises."""
 
     def __init__(
         self,
@@ -96,30 +96,30 @@ class Collector:
         """Decide about every stored version, and change nothing.
 
         Raises:
-            FailedError: The bucket keeps no versions, or something can't be asked.
+            FailedError: The bucket keeps no versions, or a fact can't be read.
         """
         self._require_versioning()
         served = self._served()
-        found = stored_versions(self._client, self._bucket, tenant_prefix(self._tenant))
-        chosen = [stored for stored in found if model in (None, stored.model)]
+        versions = stored_versions(self._client, self._bucket, tenant_prefix(self._tenant))
+        chosen = [stored for stored in versions if model in (None, stored.model)]
         facts = {name: self._facts(name, served) for name in {stored.model for stored in chosen}}
         return [self._verdict(stored, facts[stored.model], window) for stored in chosen]
 
     def plan_deletion(self, model: str) -> list[CollectionVerdict]:
-        """Decide that every stored version of a model goes, whatever its age and the log; changes nothing.
+        """Decide to delete every stored version of a model, whatever its age and the log; changes nothing.
 
         Raises:
-            FailedError: The bucket keeps no versions, or something can't be asked.
+            FailedError: The bucket keeps no versions, or a fact can't be read.
         """
         self._require_versioning()
         facts = self._facts(model, self._served())
-        found = stored_versions(self._client, self._bucket, model_prefix(self._tenant, model))
-        return [CollectionVerdict(stored, COLLECT, ("the model is deleted",), facts) for stored in found]
+        versions = stored_versions(self._client, self._bucket, model_prefix(self._tenant, model))
+        return [CollectionVerdict(stored, COLLECT, ("the model is deleted",), facts) for stored in versions]
 
     def carry_out(
         self, verdicts: Iterable[CollectionVerdict], report: Report = silent
     ) -> list[CollectionOutcome]:
-        """Do what was decided; each version is looked at again before it goes."""
+        """Do what was decided; each version is checked again before it is deleted."""
         return [self._carry_out(verdict, report) for verdict in verdicts]
 
     def _verdict(self, stored: Stored, facts: Facts, window: Window) -> CollectionVerdict:
@@ -142,12 +142,12 @@ class Collector:
             self._unhide(stored, (marker.version_id for marker in stored.markers))
             report(f"{name}: its manifest was hidden, and is back")
             return outcome(verdict, RESTORE, verdict.reasons)
-        # One of our own, even where another collector hid it already: that one may take its own back.
+        # A marker of our own, even if another collector has hidden it: that one may delete its marker.
         markers = (self._hide(stored),) if stored.published or stored.hidden else ()
         try:
             needed = announced(stored.digest, self._facts(stored.model, self._served()), verdict.facts)
         except BaseException:
-            # Nobody knows: as it was.
+            # Whether it is needed is unknown: restore the previous state.
             self._unhide(stored, markers)
             raise
         if needed:
@@ -161,10 +161,10 @@ class Collector:
     def _facts(self, model: str, served: Mapping[str, Mapping[str, str]]) -> Facts:
         aliases = {}
         for alias in self._registry.list_aliases(model):
-            held = self._registry.read_alias(model, alias)
-            if held is not None:
-                aliases[alias] = held.record.digest
-        # The log after the aliases: it is written before them.
+            snapshot = self._registry.read_alias(model, alias)
+            if snapshot is not None:
+                aliases[alias] = snapshot.record.digest
+        # Read the log after the aliases, because it is written before them.
         return Facts(aliases, self._registry.history(model), served.get(model, {}))
 
     def _hide(self, stored: Stored) -> str:
@@ -179,7 +179,7 @@ class Collector:
             self._delete(stored.prefix + MANIFEST, marker)
 
     def _delete_for_good(self, stored: Stored, markers: Iterable[str]) -> None:
-        """Delete by id: the manifest first, so that none is ever without its files, what hides it last."""
+        """Delete by id: the manifest first, so that it never exists without its files; its markers last."""
         for each in sorted(stored.objects, key=lambda each: (each.path != MANIFEST, each.path)):
             if not (each.path == MANIFEST and each.marker):
                 self._delete(stored.prefix + each.path, each.version_id)
@@ -195,12 +195,12 @@ class Collector:
         if status != "Enabled":
             raise FailedError(
                 f"Nothing is collected in bucket {self._bucket}: it keeps no versions.",
-                why="Without them a promotion that goes on meanwhile could lose its model.",
+                why="Without them a promotion that runs meanwhile could lose its model.",
                 fix="Run `slipway up`, which turns versioning on.",
             )
 
 
 def outcome(verdict: CollectionVerdict, action: str, why: tuple[str, ...]) -> CollectionOutcome:
-    """Say what was, or is to be, done with a version."""
+    """Return what was, or is to be, done with a version."""
     stored = verdict.stored
     return CollectionOutcome(stored.model, stored.digest, action, why, len(stored.objects), stored.size)

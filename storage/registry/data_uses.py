@@ -1,7 +1,7 @@
 """What a tenant's data is needed for: the versions that were made from it, and candidates of runs.
 
 Promotion reads the data again to evaluate a candidate, and later to compare its version with the
-next one; who asks where a model comes from is told its data.
+next one. The lineage of a model names its data.
 """
 
 import json
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 def needed_data(client: "S3Client", registry: Registry, pipeline_root: str) -> dict[str, list[str]]:
     """Return what needs each file of data, by its URI.
 
-    A file that is called `candidate` and holds none can't be promoted, so it needs nothing.
+    A file that is called `candidate` but is not one can't be promoted, so it needs nothing.
 
     Raises:
-        FailedError: The registry or a run can't be read: nobody can say.
+        FailedError: The registry or a run can't be read, so what is needed is unknown.
     """
-    found: dict[str, list[str]] = {}
+    uses: dict[str, list[str]] = {}
     for model in registry.list_models():
         digests = set(registry.list_versions(model))
         for digest in sorted(digests):
             lineage = registry.show(model, digest).lineage
             if lineage is not None:
-                found.setdefault(lineage.data_uri, []).append(f"version {digest[:12]} of {model}")
+                uses.setdefault(lineage.data_uri, []).append(f"version {digest[:12]} of {model}")
         for entry in registry.history(model):
             uri = entry.details.candidate.data_uri
             if uri and entry.digest in digests:
-                found.setdefault(uri, []).append(f"log entry {entry.number} of {model}")
+                uses.setdefault(uri, []).append(f"log entry {entry.number} of {model}")
     for run_id, uri in _candidates(client, pipeline_root):
-        found.setdefault(uri, []).append(f"the candidate of run {run_id}")
-    return found
+        uses.setdefault(uri, []).append(f"the candidate of run {run_id}")
+    return uses
 
 
 def _candidates(client: "S3Client", pipeline_root: str) -> list[tuple[str, str]]:

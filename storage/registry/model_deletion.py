@@ -1,9 +1,9 @@
-"""Deleting a model: its aliases, and all its versions for good. The log stays, as the record of what was.
+"""Deleting a model: its aliases, and all its versions for good. The log stays as a record.
 
-The rules are those of garbage collection (storage.registry.collection), only that neither age nor log keeps a
-version. What is served is never deleted, and what an alias points to by order alone. The aliases go
-first: without them a version that a promotion is just working on is still noticed, by its log entry or
-its InferenceService, and stays.
+The rules are those of garbage collection (storage.registry.collection), except that neither age nor log keeps
+a version. A served version is never deleted; one that an alias points to only on request. The aliases are
+deleted first: a version that a promotion is using is still noticed, by its log entry or its
+InferenceService, and stays.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contents:
-    """What goes with a model."""
+    """What is deleted with a model."""
 
     model: str
     aliases: Mapping[str, str]
@@ -42,12 +42,12 @@ class ModelDeletion:
         self._registry = Registry(client, bucket, tenant)
 
     def plan(self, model: str, *, with_aliases: bool) -> Contents:
-        """Say what would go, and change nothing.
+        """Return what would be deleted; changes nothing.
 
         Raises:
             UsageError: There is no such model, it is served, or an alias points to it and
                 `with_aliases` was not given.
-            FailedError: Something can't be asked.
+            FailedError: A fact can't be read.
         """
         verdicts = tuple(self._collector.plan_deletion(model))
         aliases = self._aliases(model)
@@ -72,17 +72,17 @@ class ModelDeletion:
         return Contents(model, aliases, verdicts)
 
     def carry_out(self, contents: Contents, report: Report = silent) -> list[CollectionOutcome]:
-        """Delete what was planned; each version is looked at again before it goes.
+        """Delete what was planned; each version is checked again before it is deleted.
 
         Raises:
-            FailedError: An alias was moved meanwhile, or something can't be asked; a rerun converges.
+            FailedError: An alias was moved meanwhile, or a fact can't be read; a rerun converges.
         """
         for alias, digest in sorted(contents.aliases.items()):
-            held = self._registry.read_alias(contents.model, alias)
-            if held is not None and held.record.digest != digest:
+            snapshot = self._registry.read_alias(contents.model, alias)
+            if snapshot is not None and snapshot.record.digest != digest:
                 raise FailedError(
                     f"{contents.model}@{alias} was moved meanwhile; the model was not deleted.",
-                    why=f"{held.record}.",
+                    why=f"{snapshot.record}.",
                 )
             key = alias_key(self._tenant, contents.model, alias)
             with translated_errors(f"delete {key}"):
@@ -91,7 +91,7 @@ class ModelDeletion:
         return self._collector.carry_out(contents.verdicts, report)
 
     def _aliases(self, model: str) -> dict[str, str]:
-        held = {
+        snapshots = {
             alias: self._registry.read_alias(model, alias) for alias in self._registry.list_aliases(model)
         }
-        return {alias: each.record.digest for alias, each in held.items() if each is not None}
+        return {alias: each.record.digest for alias, each in snapshots.items() if each is not None}

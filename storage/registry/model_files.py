@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 MAX_VERSION_BYTES: Final = 2 << 30
 CHUNK: Final = 1 << 20
 RESUMPTIONS: Final = 4
-"""How often the download of one file goes on after it broke off."""
+"""How often the download of one file is resumed after the connection broke."""
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A version's files on this disk: what is checked here is, byte for byte, what is published."""
+    """A version's files on this disk: the bytes that are checked here are those that are published."""
 
     folder: Path
     files: tuple[File, ...]
@@ -40,17 +40,17 @@ class Staged:
 
 def listed(folder: Path) -> tuple[File, ...]:
     """List the files of a folder on this disk, hashed."""
-    found = []
+    files = []
     for path in sorted(each for each in folder.rglob("*") if each.is_file()):
         with path.open("rb") as file:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        found.append(File(path=path.relative_to(folder).as_posix(), sha256=sha256, size=path.stat().st_size))
-    return tuple(found)
+        files.append(File(path=path.relative_to(folder).as_posix(), sha256=sha256, size=path.stat().st_size))
+    return tuple(files)
 
 
 @contextmanager
 def stage(client: "S3Client", uri: str) -> Iterator[Staged]:
-    """Copy a model's folder to a private folder on this disk, hashing it on the way.
+    """Copy a model's folder to a private folder on this disk, and hash it while copying.
 
     Raises:
         UsageError: A key could escape, or the folder is empty or too large.
@@ -87,7 +87,7 @@ def listing(client: "S3Client", bucket: str, prefix: str) -> dict[str, int]:
 
 
 def download(client: "S3Client", bucket: str, key: str, path: str, write: Callable[[bytes], object]) -> File:
-    """Stream an object through `write`, counting and hashing what really came."""
+    """Stream an object through `write`, counting and hashing the bytes that arrive."""
     hasher = hashlib.sha256()
     size = 0
     with translated_errors(f"read {key}"):
@@ -101,10 +101,10 @@ def download(client: "S3Client", bucket: str, key: str, path: str, write: Callab
 
 
 def _chunks(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
-    """Stream an object and, where an answer breaks off, ask for the rest.
+    """Stream an object and, if an answer is cut short, request the rest.
 
-    A store that can't read on from its drive breaks off at the same byte again, before the first of
-    the rest has come: it has no status left to say why, so that is said here.
+    A store that can't read further from its drive cuts the answer short at the same byte again, before
+    any of the rest has arrived. It has already sent its status and can't report why, so this does.
     """
     answer = client.get_object(Bucket=bucket, Key=key)
     size = 0
@@ -125,5 +125,5 @@ def _chunks(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
 
 
 def discard(chunk: bytes) -> int:
-    """A sink for `download` where only the hash is wanted."""
+    """Discard a chunk: for `download` where only the hash is wanted."""
     return len(chunk)

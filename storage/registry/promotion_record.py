@@ -41,7 +41,7 @@ class ChampionFigures(Part):
 
 
 class Evaluation(Part):
-    """What promotion measured for itself."""
+    """What promotion itself measured."""
 
     by: str = Field(description="Who ran the promotion that measured it.")
     software: dict[str, str] = Field(description="Library -> version that measured it.")
@@ -67,7 +67,7 @@ class SmokeCheck(Part):
 
 
 class PromotionRecord(Part):
-    """What the log says of a promotion: the details of an entry `promoted` or `reproduced`.
+    """What the log records of a promotion: the details of an entry `promoted` or `reproduced`.
 
     An entry `restored` has those of the entry that it restores, with the snapshot.
     """
@@ -93,7 +93,7 @@ class EarlierCandidate(BaseModel):
 
 
 class EarlierRecord(BaseModel):
-    """The details of an entry that an earlier version of Slipway wrote: fields that it had more are kept."""
+    """The details of an entry that an earlier version of Slipway wrote; its additional fields are kept."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -105,4 +105,4 @@ class EarlierRecord(BaseModel):
 
 
 Details = Annotated[PromotionRecord | EarlierRecord, Field(union_mode="left_to_right")]
-"""The details of any log entry, by the most that it tells."""
+"""The details of any log entry, read as the most complete type that fits."""

@@ -1,4 +1,4 @@
-"""Records in a bucket: read whole and validated, written under a condition."""
+"""Records in a bucket: read whole and validated, written conditionally."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES: Final = 4 << 20
 ABSENT: Final[Mapping[str, Any]] = {"IfNoneMatch": "*"}
-"""The condition that nothing is there yet."""
+"""The condition that the object does not exist yet."""
 
 E = TypeVar("E", bound=Entry)
 
@@ -29,7 +29,7 @@ class RecordStore:
     bucket: str
 
     def put(self, key: str, entry: Entry, condition: Mapping[str, Any]) -> bool:
-        """Write a record under a condition; False if the condition did not hold."""
+        """Write a record conditionally; False if the condition did not hold."""
         with translated_errors(f"write {key}"):
             try:
                 self.client.put_object(
@@ -40,7 +40,7 @@ class RecordStore:
                     **condition,
                 )
             except ClientError as error:
-                # If-Match on an object that is gone answers 404: the condition did not hold either.
+                # If-Match on a deleted object returns 404: the condition did not hold either.
                 if is_precondition(error) or (is_missing(error) and "IfMatch" in condition):
                     return False
                 raise
@@ -67,10 +67,10 @@ class RecordStore:
             raise FailedError(f"{key} is not a valid record.", why=str(problem["msg"])) from error
 
     def folders(self, prefix: str) -> list[str]:
-        """Return the names of the folders right below a prefix, sorted."""
+        """Return the names of the folders directly below a prefix, sorted."""
         with translated_errors(f"list {prefix}"):
             pages = self.client.get_paginator("list_objects_v2").paginate(
                 Bucket=self.bucket, Prefix=prefix, Delimiter="/"
             )
-            found = [str(entry.get("Prefix")) for page in pages for entry in page.get("CommonPrefixes", [])]
-        return sorted(folder.removeprefix(prefix).rstrip("/") for folder in found)
+            folders = [str(entry.get("Prefix")) for page in pages for entry in page.get("CommonPrefixes", [])]
+        return sorted(folder.removeprefix(prefix).rstrip("/") for folder in folders)

@@ -1,4 +1,4 @@
-"""What the registry keeps: versions, aliases and the promotion log, as they stand in the store. Pure."""
+"""What the registry keeps: versions, aliases and the promotion log, as they are stored. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from storage.registry.version_files import Digest, File
 
 
 class Entry(BaseModel):
-    """A version, an alias or a log entry; strict, as it crosses the store."""
+    """A version, an alias or a log entry; strict, because it is read from the store."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,8 +48,8 @@ class Lineage(Entry):
 class Manifest(Entry):
     """What a version consists of; its presence is what makes it a version.
 
-    A digest names bytes: two runs that make the same ones made one version. The lineage is that of
-    the run that came first; every later one is in the log. Records of schema 1 have none.
+    A digest identifies bytes: two runs that produce the same bytes produce one version. The lineage is
+    that of the first run; every later one is in the log. Records of schema 1 have none.
     """
 
     schema_version: Literal[1, 2] = 2
@@ -71,14 +71,14 @@ class Alias(Entry):
     alias: str
     digest: Digest
     number: int = Field(ge=1)
-    history: int = Field(ge=1, description="Number of the log entry that tells why.")
+    history: int = Field(ge=1, description="Number of the log entry that records why.")
     moved_at: datetime
-    token: str = Field(description="Random; tells our own write from another's after a lost answer.")
+    token: str = Field(description="Random; identifies our own write after a lost answer.")
     run_id: str = Field(default="", description="The run whose candidate was promoted.")
     by: str = Field(default="", description="Who moved it; empty in schema 1.")
 
     def __str__(self) -> str:
-        """Tell who moved it where, for the one who came too late."""
+        """Return who moved it where, for the message of a conflict."""
         run = f" of run {self.run_id}" if self.run_id else ""
         return (
             f"{self.by or 'somebody'} pointed it at {self.digest[:12]}{run}"
@@ -102,7 +102,7 @@ class HistoryEntry(Entry):
 
     @property
     def run_id(self) -> str:
-        """The run that the entry speaks of; empty where it speaks of none."""
+        """The run that the entry names; empty where it names none."""
         return self.details.candidate.run_id
 
 

@@ -1,15 +1,15 @@
 """Model versions and aliases in the models bucket: immutable, addressed by content, moved atomically.
 
-    files/…        written first; nobody looks at them before the manifest is there
-    manifest.json  written last and only once (If-None-Match), so a torn upload is never a version
+    files/…        written first; not read before the manifest exists
+    manifest.json  written last and only once (If-None-Match), so an incomplete upload is never a version
     history        appended with If-None-Match on the next number
     aliases        replaced by compare-and-set (If-Match), with a counter that only grows
 
 Every record names its tenant and model and is refused under any other. Nothing relies on If-Match
-for DELETE, which MinIO ignores. Which files a model may hold is promotion's business, not ours.
+for DELETE, which MinIO ignores. Promotion decides which files a model may contain, not the registry.
 
-The log comes before the alias: its entry is what a garbage collection on its way must notice, see
-storage.registry.collection. So an alias is only moved to a version that its log entry names.
+The log is written before the alias is moved: its entry is what a concurrent garbage collection must
+notice, see storage.registry.collection. So an alias is only moved to a version that its log entry names.
 """
 
 import re
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
 
 
 class ConflictError(FailedError):
-    """Somebody else moved the alias since it was read; they won, and nothing of ours is visible."""
+    """Somebody else moved the alias since it was read; their move holds, and ours was not made."""
 
 
 class Registry:
-    """The models of one tenant. `by` is who writes, by default whoever runs this."""
+    """The models of one tenant. `by` is the author of changes, by default the current user or CI job."""
 
     def __init__(self, client: "S3Client", bucket: str, tenant: str, *, by: str | None = None) -> None:
         self._client = client
@@ -66,10 +66,10 @@ class Registry:
     def publish(self, model: str, staged: Staged, lineage: Lineage) -> ModelVersion:
         """Publish staged files as an immutable version. Publishing it again changes nothing.
 
-        The lineage is kept where these bytes are published for the first time.
+        The lineage is that of the first publication of these bytes.
 
         Raises:
-            FailedError: The store failed, or holds another thing under this digest.
+            FailedError: The store failed, or has other files under this digest.
         """
         digest = staged.digest
         prefix = version_prefix(self._tenant, model, digest)
@@ -88,7 +88,7 @@ class Registry:
                 by=self._by,
                 at=datetime.now(UTC),
             )
-            # A loser of this race wrote the same bytes to the same keys: verify decides, not the winner.
+            # Who loses this race wrote the same bytes to the same keys: so verify, whoever won.
             self._records.put(prefix + MANIFEST, manifest, ABSENT)
         return self.verify(model, digest)
 
@@ -103,17 +103,17 @@ class Registry:
         """Read every byte of a version back and compare it with its digest.
 
         Raises:
-            FailedError: A file is missing, foreign or differs.
+            FailedError: A file is missing, unexpected or differs.
         """
         version = self.show(model, digest)
         verify(self._client, self._bucket, version)
         return version
 
     def require_kept(self, model: str, digest: str) -> None:
-        """Refuse a version that the bucket's lifecycle would take away, published yet or not.
+        """Refuse a version that the bucket's lifecycle would delete, whether published yet or not.
 
         Raises:
-            FailedError: A rule would, or the rules can't be read.
+            FailedError: A rule would delete it, or the rules can't be read.
         """
         require_kept(self._client, f"s3://{self._bucket}/{version_prefix(self._tenant, model, digest)}")
 
@@ -128,34 +128,34 @@ class Registry:
                 f"{digest!r} is not a model digest.",
                 why=f"It takes {SHORT_DIGEST} to 64 hexadecimal digits.",
             )
-        found = [each for each in self.list_versions(model) if each.startswith(digest)]
-        if len(found) != 1:
-            several = ", ".join(each[:20] for each in found)
+        matches = [each for each in self.list_versions(model) if each.startswith(digest)]
+        if len(matches) != 1:
+            several = ", ".join(each[:20] for each in matches)
             raise UsageError(
-                f"Model {model!r} of {self._tenant} has {'several versions' if found else 'no version'}"
-                f" {digest[:SHORT_DIGEST]}{f': {several}' if found else ''}.",
+                f"Model {model!r} of {self._tenant} has {'several versions' if matches else 'no version'}"
+                f" {digest[:SHORT_DIGEST]}{f': {several}' if matches else ''}.",
                 fix=f"See `slipway model versions {model}`.",
             )
-        return found[0]
+        return matches[0]
 
     def list_models(self) -> list[str]:
         """Names of the tenant's models."""
         return self._records.folders(tenant_prefix(self._tenant))
 
     def list_versions(self, model: str) -> list[str]:
-        """Digests of the published versions, sorted; torn uploads are not among them."""
-        found = self._records.folders(model_prefix(self._tenant, model) + "versions/")
-        return [digest for digest in found if self._manifest(model, digest) is not None]
+        """Digests of the published versions, sorted; incomplete uploads are not among them."""
+        digests = self._records.folders(model_prefix(self._tenant, model) + "versions/")
+        return [digest for digest in digests if self._manifest(model, digest) is not None]
 
     # Aliases
 
     def read_alias(self, model: str, alias: str) -> AliasSnapshot | None:
         """The alias as it is now, or None if it was never moved."""
         key = alias_key(self._tenant, model, alias)
-        found = self._records.get(key, Alias)
-        if found is None:
+        stored = self._records.get(key, Alias)
+        if stored is None:
             return None
-        record, etag = found
+        record, etag = stored
         if (record.tenant, record.model, record.alias) != (self._tenant, model, alias):
             raise FailedError(
                 f"The record of {self._tenant}/{model}@{alias} was made for another alias.",
@@ -173,18 +173,18 @@ class Registry:
     ) -> Alias:
         """Point the alias at a published version, if it still is what `expected` says.
 
-        `history` is the number of the log entry that tells why.
+        `history` is the number of the log entry that records why.
 
         Raises:
-            ConflictError: It is not; another promotion won.
+            ConflictError: It is not: another promotion moved it first.
             UsageError: There is no such version, or it was collected meanwhile.
             FailedError: The log entry is missing or names another version.
         """
         entry = self.read_history(model, history)
         if entry is None or entry.digest != digest:
             raise FailedError(f"Entry {history} of {model}'s log does not name {digest[:12]}.")
-        # After the log was written, not before: a collector that hid the version before this line is
-        # seen here; one that hides it later reads the log after that, and sees us.
+        # After the log was written, not before: if a collector hid the version before this line, we notice
+        # it here; if it hides the version later, it reads the log after that and notices our entry.
         self.show(model, digest)
         record = Alias(
             tenant=self._tenant,
@@ -201,13 +201,13 @@ class Registry:
         condition = {"IfMatch": expected.etag} if expected else ABSENT
         if self._records.put(alias_key(self._tenant, model, alias), record, condition):
             return record
-        # A retried request may have met its own first attempt: then the token is ours.
-        now = self.read_alias(model, alias)
-        if now is not None and now.record.token == record.token:
-            return now.record
+        # The first attempt of a retried request may have succeeded: then the token is ours.
+        current = self.read_alias(model, alias)
+        if current is not None and current.record.token == record.token:
+            return current.record
         raise ConflictError(
             f"{model}@{alias} moved meanwhile; this change was not made.",
-            why=f"{now.record}." if now else "It is gone.",
+            why=f"{current.record}." if current else "It was deleted.",
             fix="Look at what is served now, then promote again if it is still wanted.",
         )
 
@@ -231,19 +231,21 @@ class Registry:
             )
             if self._records.put(history_key(self._tenant, model, number), entry, ABSENT):
                 return entry
-            there = self.read_history(model, number)
-            if there is not None and there.token == token:
-                return there
+            existing = self.read_history(model, number)
+            if existing is not None and existing.token == token:
+                return existing
             number += 1
 
     def read_history(self, model: str, number: int) -> HistoryEntry | None:
         """One entry of the log, or None."""
-        found = self._records.get(history_key(self._tenant, model, number), HistoryEntry)
-        if found is None:
+        stored = self._records.get(history_key(self._tenant, model, number), HistoryEntry)
+        if stored is None:
             return None
-        entry, _ = found
+        entry, _ = stored
         if (entry.tenant, entry.model, entry.number) != (self._tenant, model, number):
-            raise FailedError(f"Log entry {number} of {self._tenant}/{model} was made for another place.")
+            raise FailedError(
+                f"Log entry {number} of {self._tenant}/{model} belongs to another log or number."
+            )
         return entry
 
     def history(self, model: str, *, last: int | None = None) -> list[HistoryEntry]:
@@ -268,12 +270,12 @@ class Registry:
         return ModelVersion(**dict(manifest), storage_uri=f"s3://{self._bucket}/{prefix}files")
 
     def _manifest(self, model: str, digest: str) -> Manifest | None:
-        found = self._records.get(manifest_key(self._tenant, model, digest), Manifest)
-        if found is None:
+        stored = self._records.get(manifest_key(self._tenant, model, digest), Manifest)
+        if stored is None:
             return None
-        manifest, _ = found
-        bound = (manifest.tenant, manifest.model, manifest.digest) == (self._tenant, model, digest)
-        if not bound or digest_of(manifest.files) != digest:
+        manifest, _ = stored
+        same = (manifest.tenant, manifest.model, manifest.digest) == (self._tenant, model, digest)
+        if not same or digest_of(manifest.files) != digest:
             raise FailedError(f"The manifest of {self._tenant}/{model} {digest[:12]} is not of this version.")
         checked_paths(file.path for file in manifest.files)
         return manifest

@@ -1,7 +1,7 @@
 """Reading what a finished run left below the pipeline root.
 
-A run's files are the word of whoever could write the run prefix, so they are bounded, validated,
-and bound to the run.
+Anyone who can write to the run's prefix can change a run's files. So their size is limited, they are
+validated, and they must name the run.
 """
 
 import json
@@ -35,8 +35,8 @@ def find_run(client: "S3Client", root: str, run_id: str, pipeline: str | None = 
     prefix = prefix.rstrip("/") + "/"
     with translated_errors(f"list {root}"):
         if pipeline is None:
-            found = client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
-            pipelines = [str(entry.get("Prefix")) for entry in found.get("CommonPrefixes", [])]
+            folders = client.list_objects_v2(Bucket=bucket, Prefix=prefix, Delimiter="/")
+            pipelines = [str(entry.get("Prefix")) for entry in folders.get("CommonPrefixes", [])]
         else:
             pipelines = [f"{prefix}{pipeline}/"]
         for folder in pipelines:
@@ -82,7 +82,7 @@ def read_candidate(client: "S3Client", run_uri: str) -> Candidate | None:
     """The run's candidate, or None where the gate did not let one through.
 
     Raises:
-        FailedError: It is malformed, or names another run than the one that holds it.
+        FailedError: It is malformed, or names a run other than its own.
     """
     uri = find_artifact(client, run_uri, "candidate")
     if uri is None:

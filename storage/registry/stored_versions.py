@@ -1,4 +1,4 @@
-"""What lies below each version's prefix in the store, with all that is old or hidden."""
+"""What is stored below each version's prefix, including old and hidden objects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ObjectVersion:
 
 @dataclass(frozen=True)
 class Stored:
-    """All that the store holds below one digest."""
+    """Everything that is stored below one digest."""
 
     tenant: str
     model: str
@@ -55,7 +55,7 @@ class Stored:
 
     @property
     def written_at(self) -> datetime | None:
-        """When its youngest file was written; a delete marker is no file."""
+        """When its newest file was written; a delete marker is not a file."""
         return max((each.written_at for each in self.objects if not each.marker), default=None)
 
     @property
@@ -65,18 +65,18 @@ class Stored:
 
 
 def stored_versions(client: "S3Client", bucket: str, prefix: str) -> list[Stored]:
-    """Return what lies below every version's prefix below `prefix`, torn and hidden versions included.
+    """Return what is stored of every version below `prefix`, including incomplete and hidden versions.
 
     Keys that belong to no version, such as aliases, are left out.
     """
-    found: dict[tuple[str, str, str], list[ObjectVersion]] = {}
+    by_version: dict[tuple[str, str, str], list[ObjectVersion]] = {}
     with translated_errors(f"list the versions below {prefix}"):
         for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
             read = [_read(entry, marker=False) for entry in page.get("Versions", [])]
             read += [_read(entry, marker=True) for entry in page.get("DeleteMarkers", [])]
             for place, each in filter(None, read):
-                found.setdefault(place, []).append(each)
-    return [Stored(*place, tuple(objects)) for place, objects in sorted(found.items())]
+                by_version.setdefault(place, []).append(each)
+    return [Stored(*place, tuple(objects)) for place, objects in sorted(by_version.items())]
 
 
 def _read(entry: Mapping[str, Any], *, marker: bool) -> tuple[tuple[str, str, str], ObjectVersion] | None:

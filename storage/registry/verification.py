@@ -1,4 +1,4 @@
-"""A version held against its manifest, byte by byte, as the store gives it now."""
+"""Compares a version with its manifest, byte by byte, as the store returns it now."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
     """Read every byte of a version back and hash it.
 
     Raises:
-        FailedError: A file is missing, foreign, can't be read or differs; names the file.
+        FailedError: A file is missing, unexpected, can't be read or differs; names the file.
     """
     prefix = version_prefix(version.tenant, version.model, version.digest) + "files/"
     named = f"version {version.digest[:12]} of {version.model}"
@@ -27,20 +27,20 @@ def verify(client: "S3Client", bucket: str, version: ModelVersion) -> None:
     if listed != expected:
         raise StoreError(
             f"{named.capitalize()} is not what its manifest says.",
-            why=f"Missing: {sorted(expected - listed)}; foreign: {sorted(listed - expected)}.",
+            why=f"Missing: {sorted(expected - listed)}; unexpected: {sorted(listed - expected)}.",
             fix="Restore the version from a backup, or train the model again.",
             cause=Cause.DAMAGED,
         )
 
     def compare(file: File) -> None:
-        found = download(client, bucket, prefix + file.path, file.path, discard)
-        if found != file:
+        stored = download(client, bucket, prefix + file.path, file.path, discard)
+        if stored != file:
             raise StoreError(
                 f"{file.path} of {named} was altered in the store.",
                 cause=Cause.DAMAGED,
-                why=f"It has {found.size} bytes of SHA-256 {found.sha256[:12]}; "
+                why=f"It has {stored.size} bytes of SHA-256 {stored.sha256[:12]}; "
                 f"{file.size} of {file.sha256[:12]} were published.",
-                fix="Restore the object, or train the model again: no byte of it can be trusted.",
+                fix="Restore the object, or train the model again: its content can't be trusted.",
             )
 
     in_parallel(compare, version.files)

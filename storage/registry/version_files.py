@@ -1,7 +1,7 @@
 """The files of a model version: what they may be called and what their digest is. Pure.
 
-KServe's downloader joins object keys to its folder unchecked, so no key that could escape is ever
-accepted, whatever the store would take.
+KServe's downloader joins object keys to its folder unchecked, so a key that could escape from it is
+never accepted, even where the store would accept it.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from slipway.core.errors import UsageError
 MAX_KEY_BYTES: Final = 1024
 MAX_FILES: Final = 64
 SHORT_DIGEST: Final = 12
-"""Least digits of a digest that stand for all of it."""
+"""Fewest digits by which a digest can be named."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -33,7 +33,7 @@ class File(BaseModel):
 
 
 def digest_of(files: Iterable[File]) -> str:
-    """SHA-256 over the canonical list of path, size and SHA-256; the order of files is no matter."""
+    """SHA-256 over the canonical list of path, size and SHA-256; the order of files does not matter."""
     listed = [file.model_dump() for file in sorted(files, key=lambda file: file.path)]
     canonical = json.dumps(listed, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -42,9 +42,9 @@ def digest_of(files: Iterable[File]) -> str:
 def checked_path(path: str, *, below: str = "", colons: bool = False) -> str:
     """Return a file's path relative to its version if it can't escape; UsageError otherwise.
 
-    KServe's downloader joins keys to its folder unchecked, so this is decided here, whatever the
+    KServe's downloader joins keys to its folder unchecked, so the path is checked here, whatever the
     store would accept. `below` is the prefix that the path will be appended to; `colons` says whether
-    a name may hold them, as those of data may, which only Slipway reads.
+    the name may contain colons, as names of data may, which only Slipway reads.
     """
     reason = ""
     if not path:

@@ -1,7 +1,7 @@
 """The AWS CRT's S3 client for one store: its address, certificates, key and limits, and its requests.
 
-The CRT splits large objects into parts, signs, tries again and computes checksums in C, on threads of
-its own. What it reports of a failure is turned into botocore's exceptions in `storage.transfer.failures`.
+The CRT splits large objects into parts, signs, retries and computes checksums in C, on its own threads.
+`storage.transfer.failures` turns its errors into botocore's exceptions.
 """
 
 import socket
@@ -24,19 +24,19 @@ PART: Final = 8 << 20
 """Bytes of a part of a large object; a smaller object goes in one request."""
 
 MEMORY: Final = 256 << 20
-"""Most bytes that the CRT keeps for the bodies of requests; it takes no lower limit."""
+"""Most bytes that the CRT keeps for the bodies of requests; it accepts no lower limit."""
 
 CONNECTIONS: Final = 8
-"""Requests at a time: enough to keep two cores or a long line busy, few enough for one small store."""
+"""Requests at a time: enough for two cores or high latency, few enough for one small store."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket, where its store listens, and who asks."""
+    """A bucket, the URL of its store, and the credentials."""
 
     access: StoreAccess
     url: str
-    """The store's: the access's own, or the one that AWS has for its region."""
+    """The store's URL: that of `access`, or the one that AWS has for the region."""
 
     name: str
 
@@ -52,13 +52,13 @@ class Bucket:
 
 
 def require_trusted(bucket: Bucket, seconds: float) -> None:
-    """Compare the store's certificate with the trusted ones, by a handshake of Python's own TLS.
+    """Check that the store's certificate is trusted, by a handshake of Python's own TLS.
 
     The CRT delays each failed handshake by 10 to 30 seconds, tries it six times and does not say what is
     wrong with the certificate (awscrt 0.38.0, measured 2026-11-29).
 
     Raises:
-        SSLError: It is not trusted, and why; or the store does not use TLS.
+        SSLError: It is not trusted, with the reason; or the store does not use TLS.
     """
     parts = urlsplit(f"{urlsplit(bucket.url).scheme}://{bucket.host}")
     if parts.scheme != "https":
@@ -75,7 +75,7 @@ def require_trusted(bucket: Bucket, seconds: float) -> None:
         return
     except ssl.SSLError as error:
         raise SSLError(endpoint_url=bucket.url, error=error) from error
-    except OSError:  # a store that can't be reached is the CRT's to wait for
+    except OSError:  # the CRT waits for a store that can't be reached
         return
 
 
@@ -83,7 +83,7 @@ def opened(bucket: Bucket, *, connect_seconds: float, retries: int) -> s3.S3Clie
     """Return a client of the store; nothing is sent yet.
 
     Raises:
-        NoCredentialsError: There is no key, and the process has no identity of its own.
+        NoCredentialsError: There is no key, and the default credential chain has none.
     """
     access, secure = bucket.access, urlsplit(bucket.url).scheme == "https"
     return s3.S3Client(
@@ -123,7 +123,7 @@ def _credentials(access: StoreAccess) -> auth.AwsCredentialsProvider:
 def _tls(access: StoreAccess) -> io.TlsConnectionOptions:
     options = io.TlsContextOptions()
     if access.ca is not None:
-        # Nothing but the given certificate is trusted where one is given.
+        # Only the given CA certificate is trusted where one is given.
         options.override_default_trust_store(access.ca.encode())
     return io.ClientTlsContext(options).new_connection_options()
 
@@ -134,7 +134,7 @@ def put(bucket: Bucket, key: str, path: Path, size: int, headers: Mapping[str, s
         "type": s3.S3RequestType.PUT_OBJECT,
         "request": _request("PUT", bucket, key, {"Content-Length": str(size), **headers}),
         "send_filepath": str(path),
-        # In a header, which every store understands; some know no trailer.
+        # In a header, which every store understands; some don't support trailers.
         "checksum_config": s3.S3ChecksumConfig(
             algorithm=s3.S3ChecksumAlgorithm.CRC64NVME, location=s3.S3ChecksumLocation.HEADER
         ),
@@ -146,13 +146,13 @@ def put(bucket: Bucket, key: str, path: Path, size: int, headers: Mapping[str, s
 def get(bucket: Bucket, key: str, path: Path, size: int, sha256: str | None) -> dict[str, Any]:
     """Return the request that downloads an object to a file, for `S3Client.make_request`.
 
-    `sha256` is in base64, as S3 writes it; where it is given, the CRT compares with it and not with the
-    store's own checksum.
+    `sha256` is in base64, as S3 writes it; where it is given, the CRT checks it instead of the store's own
+    checksum.
     """
     known: dict[str, Any] = {}
-    if sha256 is not None and size:  # of an empty object the CRT can't compare it (416)
+    if sha256 is not None and size:  # the CRT can't check it for an empty object (416)
         known = {"expected_checksum": sha256, "expected_checksum_algorithm": s3.S3ChecksumAlgorithm.SHA256}
-    # In one plain request the answer has the whole object's checksum; as GET_OBJECT it takes a HEAD before.
+    # In a single request the answer has the whole object's checksum; GET_OBJECT sends a HEAD before.
     kind = (
         {"type": s3.S3RequestType.GET_OBJECT}
         if size > PART

@@ -1,4 +1,4 @@
-"""What the AWS CRT reports of a request that failed, as botocore's exceptions.
+"""Errors of the AWS CRT as botocore's exceptions.
 
 `storage.client.translated_errors` then gives both clients the same messages.
 """
@@ -23,7 +23,7 @@ from botocore.exceptions import (
 from storage.causes import CUT_SHORT
 
 _ANSWERS: Final = {
-    # It keeps neither code nor message of an answer that it tried again.
+    # The CRT keeps neither code nor message of an answer after which it retried.
     "AWS_ERROR_S3_SLOW_DOWN": (503, "SlowDown"),
     "AWS_ERROR_S3_INTERNAL_ERROR": (500, "InternalError"),
     "AWS_ERROR_S3_REQUEST_TIMEOUT": (400, "RequestTimeout"),
@@ -31,7 +31,7 @@ _ANSWERS: Final = {
 }
 
 _UNANSWERED: Final[dict[str, type[BotoCoreError]]] = {
-    # By how the name begins; the first that fits is taken.
+    # By prefix of the name; the first match is used.
     "AWS_IO_SOCKET_TIMEOUT": ConnectTimeoutError,
     "AWS_IO_TLS_NEGOTIATION_TIMEOUT": ConnectTimeoutError,
     "AWS_IO_TLS_ERROR_NEGOTIATION_FAILURE": SSLError,
@@ -59,12 +59,12 @@ def name_of(error: BaseException) -> str:
     """Return the CRT's own name of an error, such as `AWS_IO_SOCKET_CLOSED`; empty if it has none."""
     if isinstance(error, AwsCrtError):
         return str(error.name)
-    found = re.search(r"\((AWS_[A-Z0-9_]+)\)", str(error)) if isinstance(error, RuntimeError) else None
-    return found[1] if found else ""
+    name = re.search(r"\((AWS_[A-Z0-9_]+)\)", str(error)) if isinstance(error, RuntimeError) else None
+    return name[1] if name else ""
 
 
 def disk_reason(error: BaseException) -> str:
-    """Return what is wrong with the file on this machine; empty if it is the store that failed."""
+    """Return what is wrong with the file on this machine; empty if the store failed."""
     return _ON_DISK.get(name_of(error), "")
 
 
@@ -87,9 +87,9 @@ def as_botocore(error: BaseException, url: str) -> BaseException:
 def is_unexplained(error: BaseException) -> bool:
     """Whether one more attempt by boto3's ordinary client may succeed, or give a better reason.
 
-    So it is for answers of 500 and above, of which the CRT keeps neither code nor message; for answers that
-    broke off, or did not come within the CRT's 30 s, where the ordinary client waits longer; and for a body
-    that did not arrive whole, which the CRT does not send again.
+    That is so for answers of 500 and above, of which the CRT keeps neither code nor message; for answers that
+    were cut short, or did not arrive within the CRT's 30 s, as the ordinary client waits longer; and for a
+    body that did not arrive whole, which the CRT does not send again.
     """
     if isinstance(error, ClientError):
         return error.response["Error"]["Code"] in ("InternalError", "SlowDown", CUT_SHORT)
@@ -100,8 +100,8 @@ def _refusal(error: S3ResponseError) -> ClientError:
     text = (error.body or b"").decode(errors="replace")
 
     def element(name: str) -> str:
-        found = re.search(f"<{name}>([^<]*)</{name}>", text)
-        return found[1] if found else ""
+        content = re.search(f"<{name}>([^<]*)</{name}>", text)
+        return content[1] if content else ""
 
     headers = {name.lower(): value for name, value in error.headers or ()}
     answer = _answer(

@@ -46,7 +46,7 @@ class UploadJob:
         """See Job; raises FailedError if the file is not what its SHA-256 says."""
         if self._sha256 is not None:
             self._crc = _checked(self._path, self._sha256)
-        # With it the store compares what comes with the bytes that were hashed, even if the file changes.
+        # With it the store compares what arrives with the bytes that were hashed, even if the file changes.
         known = {"x-amz-checksum-crc64nvme": self._crc} if self._crc and self.size <= crt.PART else {}
         return crt.put(self._bucket, self._key, self._path, self.size, known)
 
@@ -54,7 +54,7 @@ class UploadJob:
         """See Job; raises FailedError if the file changed between its SHA-256 and its upload."""
         if not self._crc or self.size <= crt.PART:
             return
-        # Of an object in parts MinIO does not take the checksum in advance, as the CRT would send it.
+        # For an object in parts MinIO does not accept the checksum in advance, as the CRT would send it.
         client, bucket, key = _ordinary_client(self._bucket), self._bucket.name, self._key
         with translated_errors(f"write {key}"):
             kept = client.head_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED")
@@ -87,12 +87,12 @@ class UploadJob:
 
 
 class DownloadJob:
-    """The download of one object to a file, which has another name until it is complete."""
+    """The download of one object to a file, which has a temporary name until it is complete."""
 
     def __init__(self, bucket: crt.Bucket, key: str, path: Path, size: int, sha256: str | None) -> None:
         self.size = size
         self._bucket, self._key, self._path, self._sha256 = bucket, key, path, sha256
-        # A name that nobody can have put a link at; beside the final one, so that it is a rename.
+        # A random name, at which nobody can have put a link; in the same folder, so that a rename suffices.
         self._part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
 
     def request(self) -> dict[str, Any]:
@@ -101,10 +101,10 @@ class DownloadJob:
         return crt.get(self._bucket, self._key, self._part, self.size, sha256)
 
     def finish(self) -> None:
-        """See Job; raises StoreError if the object is another than was expected."""
+        """See Job; raises StoreError if the object is not the expected one."""
         with on_disk("write", self._path):
             if self._part.stat().st_size != self.size:
-                raise _altered(self._key, "It has another size than it was listed with.")
+                raise _altered(self._key, "Its size differs from the size in the listing.")
             if not self.size and self._sha256 not in (None, _EMPTY):
                 raise _altered(self._key, "It is empty.")
             self._part.replace(self._path)
@@ -123,18 +123,18 @@ class DownloadJob:
             if not is_unexplained(known) or self.size > MAX_VERSION_BYTES:
                 raise known
         with on_disk("write", self._path), self._part.open("wb") as file:
-            found = download(
+            received = download(
                 _ordinary_client(self._bucket), self._bucket.name, self._key, self._key, file.write
             )
-        if self._sha256 not in (None, found.sha256):
-            raise _altered(self._key, f"Its SHA-256 is not {self._sha256}, as was expected.")
+        if self._sha256 not in (None, received.sha256):
+            raise _altered(self._key, f"Its SHA-256 is not {self._sha256}, as expected.")
 
 
 def _ordinary_client(bucket: crt.Bucket) -> "S3Client":
-    """Open boto3's ordinary client, which repeats what the CRT gave up on without a reason.
+    """Open boto3's ordinary client, which repeats a request that the CRT gave up without a reason.
 
     The CRT keeps neither code nor message of an answer of 500 and above, so a store that is full, busy or
-    damaged would get the same message; and a store that can't read an object back breaks off its answer.
+    damaged would get the same message; and a store that can't read an object back cuts its answer short.
     """
     return open_store(bucket.access, retries=0)
 
@@ -147,10 +147,10 @@ def _checked(path: Path, sha256: str) -> str:
             hasher.update(chunk)
             crc = checksums.crc64nvme(chunk, crc)
     if hasher.hexdigest() != sha256:
-        raise FailedError(f"{path} was not uploaded.", why=f"Its SHA-256 is not {sha256}, as was expected.")
+        raise FailedError(f"{path} was not uploaded.", why=f"Its SHA-256 is not {sha256}, as expected.")
     return b64encode(crc.to_bytes(8, "big")).decode()
 
 
 def _altered(key: str, why: str) -> StoreError:
-    found = explain(Cause.ALTERED)
-    return StoreError(f"Could not read {key}: {found.summary}.", cause=Cause.ALTERED, why=why, fix=found.fix)
+    known = explain(Cause.ALTERED)
+    return StoreError(f"Could not read {key}: {known.summary}.", cause=Cause.ALTERED, why=why, fix=known.fix)

@@ -7,13 +7,13 @@ from typing import Any, Final, Protocol
 from awscrt.s3 import S3Client, S3Request
 
 WINDOW: Final = 64
-"""Requests that are begun at a time; an iterator of a million files costs no more memory."""
+"""Requests that are started at a time; an iterator of a million files costs no more memory."""
 
 Progress = Callable[[int, int], None]
-"""Takes the bytes that are done, which never shrink, and the bytes of all."""
+"""Takes the bytes that are done, which never decrease, and the bytes of all jobs."""
 
 _Event = tuple[int, int, BaseException | None, bool]
-"""Number of the job, bytes more that are done, the failure, and whether the job is done."""
+"""Number of the job, additional bytes done, the failure, and whether the job is done."""
 
 
 class Job(Protocol):
@@ -22,7 +22,7 @@ class Job(Protocol):
     size: int
 
     def request(self) -> dict[str, Any]:
-        """Return the arguments of `S3Client.make_request`; called once, when it is the job's turn."""
+        """Return the arguments of `S3Client.make_request`; called once, when the job starts."""
 
     def finish(self) -> None:
         """The request succeeded; raises if the result is not what it should be."""
@@ -31,7 +31,7 @@ class Job(Protocol):
         """Remove what an unsuccessful request left on this machine."""
 
     def fail(self, error: BaseException) -> None:
-        """The request failed: do it in another way, or raise the error that the user gets."""
+        """The request failed: do it in another way, or raise the error for the user."""
 
 
 def run(client: S3Client, jobs: Iterator[Job], total: int, progress: Progress) -> None:
@@ -66,7 +66,7 @@ class _Run:
             self._cancel()
 
     def _start(self) -> bool:
-        """Begin the next job; False if there is none."""
+        """Start the next job; False if there is none."""
         number, job = next(self._jobs, (0, None))
         if job is None:
             return False
@@ -99,7 +99,7 @@ class _Run:
             job.finish()
         finally:
             job.abandon()
-        # What is tried again is not counted twice, and an empty file counts as one step too.
+        # A retry is not counted twice, and an empty file counts as one step too.
         self._count(number, job.size - self._counted.pop(number))
 
     def _count(self, number: int, size: int) -> None:
@@ -109,7 +109,7 @@ class _Run:
         self._progress(self._done, self._total)
 
     def _cancel(self) -> None:
-        """End what still runs, and wait for it: an upload in parts removes them from the store."""
+        """Cancel what still runs, and wait for it: an upload in parts removes them from the store."""
         for _, request in self._running.values():
             if request is not None:
                 request.cancel()

@@ -1,11 +1,11 @@
-"""Files to a store and back: many at once, streamed, checked from end to end.
+"""Transfers files to a store and back: many at once, streamed, checked from end to end.
 
     small objects   one request each, several at a time
     large objects   in parts of 8 MiB, several at a time
 
 Every upload carries a CRC-64/NVME of all its bytes, which the store checks before anything is visible
 and keeps with the object; every download is compared with it. Where the caller knows the SHA-256, that
-is checked instead on the way down, and before anything is sent on the way up.
+is checked instead after a download, and before an upload sends anything.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ class Upload:
     path: Path
     key: str
     sha256: str | None = None
-    """In hexadecimal, if it is known: a file that differs is not uploaded."""
+    """In hexadecimal, if known: a file that differs is not uploaded."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Download:
     """Bytes, as a listing says."""
 
     sha256: str | None = None
-    """In hexadecimal, if it is known: an object that differs leaves no file."""
+    """In hexadecimal, if known: an object that differs leaves no file."""
 
 
 def unwatched(done: int, total: int) -> None:
@@ -48,12 +48,12 @@ def unwatched(done: int, total: int) -> None:
 
 
 class Transfers:
-    """Moves files from and to one store; `storage.client.StoreAccess` says which, and whose."""
+    """Transfers files from and to one store, with the credentials of a `storage.client.StoreAccess`."""
 
     def __init__(
         self, access: StoreAccess, *, connect_seconds: float = CONNECT_SECONDS, retries: int = RETRIES
     ) -> None:
-        """Open nothing yet.
+        """Keep the settings; no connection is opened.
 
         Args:
             access: what `storage.client.open_store` takes.
@@ -66,10 +66,10 @@ class Transfers:
         self._retries = retries
 
     def upload(self, bucket: str, files: Sequence[Upload], progress: Progress = unwatched) -> int:
-        """Write files to the store; return their bytes. An object is there whole or not at all.
+        """Write files to the store; return their bytes. An object appears whole or not at all.
 
-        Objects that were at the keys are replaced. After an error some of the files may be there, and
-        running it again ends well.
+        Existing objects at the keys are replaced. After an error some of the files may have been written;
+        it can be run again.
 
         Raises:
             StoreError: The store refused or can't be reached; `cause` says why.
@@ -89,12 +89,12 @@ class Transfers:
         return sum(sizes)
 
     def download(self, bucket: str, files: Sequence[Download], progress: Progress = unwatched) -> int:
-        """Read objects into files; return their bytes. A file has its name only when it is whole.
+        """Read objects into files; return their bytes. A file gets its name only when it is whole.
 
-        Files that were there are replaced.
+        Existing files are replaced.
 
         Raises:
-            StoreError: The store refused, can't be reached, or an object is not what it should be.
+            StoreError: The store refused, can't be reached, or an object is not the expected one.
             FailedError: A file can't be written.
         """
         for folder in {file.path.parent for file in files}:

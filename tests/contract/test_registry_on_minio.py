@@ -291,7 +291,7 @@ def test_a_log_entry_moved_to_another_number_is_refused(client, registry, bucket
     registry.append_history("iris", "promoted", digest, EarlierRecord())
     content = client.get_object(Bucket=bucket, Key=history_key("team-a", "iris", 1))["Body"].read()
     client.put_object(Bucket=bucket, Key=history_key("team-a", "iris", 2), Body=content)
-    with pytest.raises(FailedError, match="another place"):
+    with pytest.raises(FailedError, match="another log"):
         registry.history("iris")
 
 

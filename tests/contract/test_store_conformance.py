@@ -383,7 +383,7 @@ def test_an_unlimited_key_refuses_a_second_tenant(minio: Minio) -> None:
     [
         (OpenToAll, "reading in team-ab: not refused"),
         (WithoutSlash, "reading in team-ab: not refused"),
-        (ClosedToAll, "the key was not let into its own prefix"),
+        (ClosedToAll, "the key was denied its own prefix"),
     ],
 )
 def test_a_policy_that_holds_nothing_is_found_out(

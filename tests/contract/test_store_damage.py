@@ -188,7 +188,7 @@ def test_a_byte_flipped_on_the_drive_is_found_by_verify(store, tmp_path, size, a
 
 @pytest.mark.parametrize(
     ("name", "says"),
-    [("manifest.json", DAMAGED), ("files/0.bin", "Missing: ['0.bin']; foreign: [].")],
+    [("manifest.json", DAMAGED), ("files/0.bin", "Missing: ['0.bin']; unexpected: [].")],
 )
 def test_an_object_with_a_damaged_record_is_not_missing(store, tmp_path, name, says):
     minio, registry = store.server, registry_on(store.server)

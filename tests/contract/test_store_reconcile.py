@@ -144,7 +144,7 @@ def test_a_store_that_is_down_is_waited_for_and_then_named(job: Job, monkeypatch
     ("code", "status", "words"),
     [
         ("XMinioStorageFull", 507, "the store is out of space"),
-        ("AccessDenied", 403, "of an external one set slipway:storeAdmin"),
+        ("AccessDenied", 403, "for an external one set slipway:storeAdmin"),
         ("OfNoKnownCause", 400, "the store gave no reason. OfNoKnownCause"),
     ],
 )
