@@ -162,10 +162,10 @@ def test_keys_with_other_rights_are_refused_by_name(by_hand: tuple[Job, Store]) 
     store.admin.policy_set("hand-editor-team-a", user="hand-editor-team-ab")
     assert job.check() == 1
     for refused in (
-        "team-a.server: to list ext-models/team-ab/ must be denied, and is allowed.",
-        "team-a.server: to write in ext-models/team-a/ must be denied, and is allowed.",
-        "team-a.promoter: to write in ext-models/team-a/ must be allowed, and is denied.",
-        "team-ab.editor: to read in ext-data/team-a/ must be denied, and is allowed.",
+        "team-a.server: to list ext-models/team-ab/ must be denied, but is allowed.",
+        "team-a.server: to write in ext-models/team-a/ must be denied, but is allowed.",
+        "team-a.promoter: to write in ext-models/team-a/ must be allowed, but is denied.",
+        "team-ab.editor: to read in ext-data/team-a/ must be denied, but is allowed.",
     ):
         assert refused in job.said
     for fine in ("team-a.runner", "team-ab.runner", "team-ab.server"):
@@ -186,7 +186,7 @@ def test_a_store_that_knows_no_policies_is_refused_by_name(tmp_path: Path) -> No
             root.create_bucket(Bucket=name)
         job = Job(tmp_path / "job", moto.url, None).wants(keys_of(secrets.token_hex(16)))
         assert job.check() == 1
-    assert "team-a.server: to list ext-models/team-ab/ must be denied, and is allowed." in job.said or (
+    assert "team-a.server: to list ext-models/team-ab/ must be denied, but is allowed." in job.said or (
         "does not have what Slipway needs" in job.said
     )
 
@@ -196,7 +196,7 @@ def test_a_wrong_key_is_told_apart(server: Minio, by_hand: tuple[Job, Store]) ->
     store.admin.user_add("hand-server-team-ab", secrets.token_urlsafe(20))
     store.admin.policy_set("hand-server-team-ab", user="hand-server-team-ab")
     assert job.check() == 1
-    assert "team-ab.server: to list ext-models/team-ab/ must be allowed, and is answered with" in job.said
+    assert "team-ab.server: to list ext-models/team-ab/ must be allowed, but is answered with" in job.said
     assert "SignatureDoesNotMatch" in job.said
 
 

@@ -56,11 +56,17 @@ def with_feature(**changes: Any) -> bytes:
 
 
 BAD = {
-    "a graph that can't be read": ({"files": {"model.onnx": b"\x80\x04N."}}, "model.onnx is refused"),
+    "a graph that can't be read": (
+        {"files": {"model.onnx": b"\x80\x04N."}},
+        "model.onnx is not a permitted model",
+    ),
     "a file that a server would import": ({"files": {"model-settings.json": b"{}"}}, "model-settings"),
     "a pickle beside the model": ({"files": {"model.pkl": b"\x80\x04N."}}, "pickles are not served"),
-    "an empty schema": ({"files": {"schema.json": b"{}"}}, "not the schema of a model"),
-    "a schema of other classes": ({"files": {"schema.json": schema(classes=["a", "b"])}}, "refused"),
+    "an empty schema": ({"files": {"schema.json": b"{}"}}, "not a valid model schema"),
+    "a schema of other classes": (
+        {"files": {"schema.json": schema(classes=["a", "b"])}},
+        "not a permitted model",
+    ),
     "a schema of other names": ({"files": {"schema.json": with_feature(name="z")}}, "does not describe"),
     "a schema of other rows": (
         {"files": {"schema.json": schema(rows={"train": 199, "held_out": 1})}},

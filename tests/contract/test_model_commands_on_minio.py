@@ -166,7 +166,7 @@ def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "team-a/"}, "Expiration": {"Days": 9}}
     world.store.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration={"Rules": [rule]})
     code, text = call("verify", "--served")
-    assert (code, "Rule 'tidy' of the lifecycle" in text) == (1, True)
+    assert (code, "Lifecycle rule 'tidy' of bucket" in text) == (1, True)
     world.store.delete_bucket_lifecycle(Bucket="models")
     world.cluster.down = True
     assert call("verify", "--served")[0] == 1

@@ -110,7 +110,7 @@ def test_a_version_that_a_lifecycle_would_take_is_not_promoted(promoter, store):
     rule = {"ID": "tidy-up", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 30}}
     rules = {"Rules": [rule]}
     store.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration=rules)
-    refused(promoter, store, "Rule 'tidy-up' of the lifecycle of bucket models")
+    refused(promoter, store, "Lifecycle rule 'tidy-up' of bucket models")
     store.delete_bucket_lifecycle(Bucket="models")
     assert promoter.promote_run("run-1").digest == digest
 

@@ -105,7 +105,7 @@ def test_each_cause_at_the_target_has_words_of_its_own(target, place):
     nobody = StoreKey(access_key="nobody", secret_key=key_of(target).secret_key)
     wrong = StoreKey(access_key=target.access_key, secret_key=nobody.access_key * 3)
     missing = BackupPlace(place.client, "no-such-bucket", "")
-    cases = [(missing, "bucket no-such-bucket does not exist", "Make the bucket")]
+    cases = [(missing, "bucket no-such-bucket does not exist", "Create the bucket")]
     for key, words in (
         (nobody, "does not know the access key"),
         (wrong, "does not belong to the access key"),
