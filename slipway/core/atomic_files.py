@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, also when the process is killed or the power fails."""
+"""Atomic writes: a file is written whole or not at all, even if the process is killed or the power fails."""
 
 import os
 import secrets
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Final
 
 PRIVATE: Final = 0o600
-"""The mode of a file that its owner alone may read."""
+"""Mode of a file that only its owner may read."""
 
 
 def replace(path: Path, content: str | bytes, *, mode: int | None = None) -> None:
-    """Put `content` in the place of the file, or make it; a reader sees the old file or the new one.
+    """Create the file or replace its content; a reader sees the old file or the new one.
 
     Args:
-        path: Its folder has to exist.
-        content: Text is written as UTF-8, its line ends as they are.
-        mode: Of the file, from its first moment; None is what the process's umask leaves of 0666.
+        path: The file; its folder must exist.
+        content: Text is written as UTF-8, with unchanged line ends.
+        mode: Mode of the file from its creation; None means 0666 less the process's umask.
     """
     with _draft(path, content, mode) as draft:
         draft.replace(path)
@@ -25,10 +25,10 @@ def replace(path: Path, content: str | bytes, *, mode: int | None = None) -> Non
 
 
 def create(path: Path, content: str | bytes, *, mode: int | None = None) -> bool:
-    """Make the file unless it exists; of two processes at once, one makes it. Arguments as in `replace`.
+    """Create the file unless it exists; only one of several processes does. Arguments as in `replace`.
 
     Returns:
-        Whether this call made it.
+        Whether this call created it.
     """
     with _draft(path, content, mode) as draft:
         try:
@@ -40,7 +40,7 @@ def create(path: Path, content: str | bytes, *, mode: int | None = None) -> bool
 
 
 def sync(path: Path) -> None:
-    """Return when the file's content, or the folder's list of names, is on the disk."""
+    """Flush the file's content, or the folder's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -50,7 +50,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def _draft(path: Path, content: str | bytes, mode: int | None) -> Iterator[Path]:
-    """Write a file beside `path`, on the same file system; what is left of it is removed at the end."""
+    """Write a temporary file beside `path`, on the same file system; it is removed at the end."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     descriptor = os.open(draft, flags, 0o666 if mode is None else mode)
@@ -59,7 +59,7 @@ def _draft(path: Path, content: str | bytes, mode: int | None) -> Iterator[Path]
             file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             if mode is not None:
-                os.fchmod(descriptor, mode)  # whatever the umask is
+                os.fchmod(descriptor, mode)  # regardless of the umask
             os.fsync(descriptor)
         yield draft
     finally:

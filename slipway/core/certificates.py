@@ -1,4 +1,4 @@
-"""X.509 certificates on P-256: what signs others, and what is signed. Pure.
+"""X.509 certificates on P-256: CA certificates, and certificates that a CA signs. Pure.
 
 The same key, names and dates give the same bytes: serial numbers come from the content, signatures are
 deterministic (RFC 6979).
@@ -23,7 +23,7 @@ CLIENT: Final = ExtendedKeyUsageOID.CLIENT_AUTH
 
 @dataclass(frozen=True)
 class Validity:
-    """From when to when a certificate is valid, in UTC."""
+    """Period in which a certificate is valid, in UTC."""
 
     begin: datetime
     end: datetime
@@ -35,7 +35,7 @@ def new_key() -> Key:
 
 
 def subject(common_name: str, organization: str = "") -> x509.Name:
-    """Return who a certificate is for."""
+    """Return the subject of a certificate."""
     parts = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
     if organization:
         parts.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization))
@@ -43,20 +43,20 @@ def subject(common_name: str, organization: str = "") -> x509.Name:
 
 
 def hosts(names: Iterable[str]) -> list[x509.GeneralName]:
-    """Return each host once: DNS names, `*.` before them allowed, and IP addresses."""
+    """Return each host once: DNS names, also with a leading `*.`, and IP addresses."""
     return [_host(name) for name in dict.fromkeys(names)]
 
 
 def authority(
     name: x509.Name, key: Key, validity: Validity, only: Sequence[x509.GeneralName] = ()
 ) -> x509.Certificate:
-    """Return a CA certificate signed by itself, which signs no other CA.
+    """Return a self-signed CA certificate, which can't sign other CAs.
 
     Args:
-        name: Of the CA.
-        key: Its key.
-        validity: When it is valid.
-        only: The hosts that it can sign for, if not for all.
+        name: Name of the CA.
+        key: Key of the CA.
+        validity: Period of validity.
+        only: The only hosts that it can sign for; all by default.
     """
     builder = (
         _builder(name, name, key.public_key(), validity, only)
@@ -81,12 +81,12 @@ def signed(
     """Return a certificate that a CA signed.
 
     Args:
-        name: Whom it is for.
-        key: The public key of that one.
-        validity: When it is valid.
+        name: Subject.
+        key: Public key of the subject.
+        validity: Period of validity.
         by: The CA's certificate.
         by_key: The CA's key.
-        names: The hosts that it proves to be.
+        names: The subject's hosts.
         purposes: SERVER, CLIENT or both.
     """
     builder = (
@@ -103,19 +103,19 @@ def signed(
 
 
 def pem(certificate: x509.Certificate) -> bytes:
-    """Return the certificate as text."""
+    """Return the certificate as PEM."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def key_pem(key: Key) -> bytes:
-    """Return the private key as text, not encrypted."""
+    """Return the private key as PEM, not encrypted."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
 def public_der(key: ec.EllipticCurvePublicKey) -> bytes:
-    """Return a public key as bytes."""
+    """Return a public key as DER."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -126,7 +126,7 @@ def _builder(
     validity: Validity,
     names: Sequence[x509.GeneralName],
 ) -> x509.CertificateBuilder:
-    # An issuer uses a serial number once: other content, other number.
+    # An issuer may use a serial number only once, so it is derived from the content.
     content = repr((name.rfc4514_string(), public_der(key), [str(each.value) for each in names]))
     serial = int.from_bytes(hashlib.sha256(content.encode()).digest()[:19], "big") + 1
     return (
@@ -159,7 +159,7 @@ def _constraints(names: Sequence[x509.GeneralName]) -> x509.NameConstraints:
 
 
 def _key_usage(*, sign: bool) -> x509.KeyUsage:
-    """Return what a key is for: to sign certificates, or to prove who its holder is; never both."""
+    """Return the key usage: to sign certificates, or to identify its holder; never both."""
     return x509.KeyUsage(
         digital_signature=not sign,
         key_cert_sign=sign,

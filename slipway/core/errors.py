@@ -1,24 +1,24 @@
-"""What a person is told when Slipway refuses or fails.
+"""Errors that the user sees when Slipway refuses or fails.
 
     SlipwayError
-    ├── UsageError    the user can mend it: exit code 2, nothing changed, no traceback
-    └── FailedError   the world did not do what was asked: exit code 1, rerun converges
-        └── StoreError    the artifact store did not, for a cause that has a name
+    ├── UsageError    the user can fix it: exit code 2, nothing changed, no traceback
+    └── FailedError   something outside Slipway failed: exit code 1, a rerun converges
+        └── StoreError    the artifact store failed, with a named cause
 
-`storage` is the lowest package, so the tree is rooted here; every other package builds on it.
+Every other package imports these classes.
 """
 
 
 class SlipwayError(Exception):
-    """A message for a person: what happened, why, and what to do about it."""
+    """A message for the user: what happened, why, and what to do about it."""
 
     exit_code = 1
 
     def __init__(self, what: str, *, why: str = "", fix: str = "") -> None:
-        """Keep the three parts apart, so that `--json` can print them apart.
+        """Keep the three parts separate, so that `--json` can print them separately.
 
-        `what` is one sentence; `why` the cause; `fix` the command or edit that mends it.
-        None of them may hold a secret.
+        `what` is one sentence; `why` the cause; `fix` the command or edit that fixes it.
+        None of them may contain a secret.
         """
         self.what = what
         self.why = why
@@ -33,15 +33,15 @@ class UsageError(SlipwayError):
 
 
 class FailedError(SlipwayError):
-    """Something outside did not work; the old state is kept and a rerun converges."""
+    """Something outside Slipway failed; the old state is kept and a rerun converges."""
 
     exit_code = 1
 
 
 class StoreError(FailedError):
-    """The store did not do what it was asked; `cause` is the reason in one word, for machines."""
+    """A request to the store failed; `cause` is the reason in one word, for machines."""
 
     def __init__(self, what: str, *, cause: str, why: str = "", fix: str = "") -> None:
-        """Keep the cause beside the words."""
+        """Keep the cause besides the message."""
         super().__init__(what, why=why, fix=fix)
         self.cause = cause

@@ -1,7 +1,7 @@
-"""Locks between processes: the kernel's own (flock), which end with their holder, however that ends.
+"""Locks between processes: the kernel's own (flock), released when their holder ends for any reason.
 
-On folders as well as on files, so that nothing is left in a user's folder. The library `filelock` takes
-files alone: it would put a lock file into a checkout's `tenants/`, and beside folders that are deleted.
+Folders can be locked as well as files, so that no lock file is left in a user's folder. The library
+`filelock` locks only files: it would put one into a checkout's `tenants/`, and beside deleted folders.
 """
 
 import fcntl
@@ -28,19 +28,19 @@ def locked(
     on_wait: Callable[[], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Iterator[None]:
-    """Hold the lock on a file or folder, which is made if missing, to the end of the block.
+    """Hold the lock on a file or folder, created if missing, to the end of the block.
 
-    The holder may delete it: a process that waited then makes and locks another in its place.
+    The holder may delete it: a waiting process then creates and locks a new one.
 
     Args:
-        path: What is locked.
+        path: The file or folder to lock.
         folder: Whether it is a folder.
-        wait: False refuses at once where somebody holds it.
+        wait: False raises at once if the lock is held.
         on_wait: Called when a wait begins.
-        cancelled: Asked several times a second during a wait; True ends it.
+        cancelled: Called several times a second during a wait; True ends the wait.
 
     Raises:
-        LockHeldError: Somebody holds it, and there was no wait, or it was cancelled.
+        LockHeldError: The lock is held, and `wait` is false or the wait was cancelled.
     """
     descriptor = _acquired(path, folder, wait, on_wait, cancelled)
     try:
@@ -69,7 +69,7 @@ def _acquired(
         try:
             descriptor = _opened(path, folder)
         except FileNotFoundError:
-            continue  # deleted by a holder since it was made
+            continue  # a holder deleted it after its creation
         try:
             if not try_lock(descriptor):
                 _wait(path, descriptor, on_wait, cancelled if wait else lambda: True)

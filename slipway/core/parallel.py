@@ -1,4 +1,4 @@
-"""The same work for many things, several at a time."""
+"""Runs the same function for many items in parallel."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -6,16 +6,16 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, as_completed
 from typing import Final, TypeVar
 
 WORKERS: Final = 5
-"""Work that is itself parallel has as many again: 25 requests at once, of the 32 that a client can have."""
+"""Number of threads. Nested use gives 25 concurrent requests, of the 32 that a client allows."""
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Do the work for every item; return what it gave, in the order of the items.
+    """Call `work` for every item; return the results in the order of the items.
 
-    The first failure ends it all: what has begun is waited for, nothing else begins.
+    After the first failure no more calls are started; running calls are waited for.
     """
     failed = threading.Event()
 

@@ -1,13 +1,13 @@
-"""How long-running work tells its caller what it is doing, without knowing what a terminal is."""
+"""How long-running work reports progress, independent of a terminal."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 Report = Callable[[str], None]
-"""Takes one short line for a person, such as `building etcd v3.6.5`. Never a secret."""
+"""Takes one short line of progress for the user, such as `building etcd v3.6.5`. Never a secret."""
 Phases = Callable[[str], AbstractContextManager[Report]]
-"""Opens a named phase of the work and gives the report for what happens in it."""
+"""Opens a named phase of the work and returns the reporter for its progress."""
 
 
 def silent(line: str) -> None:
-    """Say nothing: the default where nobody watches."""
+    """Discard a line of progress: the default."""

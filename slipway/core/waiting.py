@@ -1,4 +1,4 @@
-"""Waiting by looking again and again: the one way to do it, with an end."""
+"""Polling with a time limit."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ T = TypeVar("T")
 
 
 def tries(seconds: float, interval: float) -> Iterator[bool]:
-    """Give a turn now and every `interval` seconds, and a last one when `seconds` are over.
+    """Yield now and every `interval` seconds, and a last time when `seconds` are over.
 
-    Each turn is told whether it is the last, so that it can say what it still missed.
+    Yields whether it is the last try, so that the caller can report what is still missing.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -29,17 +29,17 @@ def poll(
     interval: float,
     meanwhile: Callable[[T], None] | None = None,
 ) -> T:
-    """Look until `done` of what is seen, or until `seconds` are over.
+    """Call `look` until `done` accepts its result, or until `seconds` are over.
 
     Args:
-        look: What it raises ends the wait.
-        done: Whether it is what is waited for; where it isn't given, any value that counts as true is.
-        seconds: After them it looks once more.
-        interval: Seconds between two looks.
-        meanwhile: Is given what is seen as long as it is not what is waited for.
+        look: Returns the current state; its exceptions end the wait.
+        done: Whether the state is the expected one; by default any true value is.
+        seconds: Time limit; `look` is called once more after it.
+        interval: Seconds between two calls.
+        meanwhile: Called with each state that `done` does not accept.
 
     Returns:
-        What was seen last.
+        The last state.
     """
     turns = tries(seconds, interval)
     while True:
@@ -52,7 +52,7 @@ def poll(
 
 
 def tolerating(look: Callable[[], T], error: type[Exception], *, seconds: float) -> Callable[[], T | None]:
-    """Return `look` with None in place of an error, until it fails for so many seconds without a break."""
+    """Return `look` with None instead of an error, until it fails for `seconds` without interruption."""
     answered = time.monotonic()
 
     def tolerant() -> T | None:
@@ -70,7 +70,7 @@ def tolerating(look: Callable[[], T], error: type[Exception], *, seconds: float)
 
 
 def changes(report: Report) -> Report:
-    """Return a report that passes a line on only where it differs from the one before."""
+    """Return a report that drops a line equal to the one before."""
     before = ""
 
     def changed(line: str) -> None:

@@ -1,8 +1,8 @@
 """Backups of a whole stack: its models, its settings and its state.
 
-Models are read with each tenant's own reading key, so it takes no administrator. Nothing secret leaves in
-clear: the state and the settings carry their secrets as Pulumi encrypted them, and what opens them (a
-passphrase, a key of a cloud) is never part of a backup.
+Models are read with each tenant's editor key, so no administrator is needed. No secret is backed up in
+plain text: the state and the settings contain their secrets as Pulumi encrypted them, and what decrypts
+them (a passphrase, a key of a cloud) is never part of a backup.
 """
 
 import json
@@ -42,7 +42,7 @@ SECRET_KEY: Final = "SLIPWAY_BACKUP_SECRET_ACCESS_KEY"
 
 @dataclass(frozen=True)
 class Where:
-    """The address of backups, as a person gives it; the key comes from the environment."""
+    """The address of backups, as the user gives it; the key comes from the environment."""
 
     uri: str
     endpoint: str | None = None
@@ -52,7 +52,7 @@ class Where:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A snapshot that was found, and where."""
+    """A snapshot, and the place that holds it."""
 
     place: BackupPlace
     id: str
@@ -63,31 +63,31 @@ def open_place(where: Where, environment: Mapping[str, str] | None = None) -> Ba
     """Open the store of backups.
 
     Raises:
-        UsageError: No key is in the environment, or the address is none.
+        UsageError: There is no key in the environment, or the address is invalid.
     """
-    surroundings = os.environ if environment is None else environment
-    key, secret = surroundings.get(ACCESS_KEY), surroundings.get(SECRET_KEY)
+    variables = os.environ if environment is None else environment
+    key, secret = variables.get(ACCESS_KEY), variables.get(SECRET_KEY)
     if bool(key) != bool(secret) or (where.endpoint and not key):
         raise UsageError(
             "There is no key for the backups' store.",
             why=f"{ACCESS_KEY if not key else SECRET_KEY} is not set.",
-            fix=f"Set {ACCESS_KEY} and {SECRET_KEY}; a command line is no place for a key.",
+            fix=f"Set {ACCESS_KEY} and {SECRET_KEY}; a key is never a command-line argument.",
         )
     if where.endpoint and (urlsplit(where.endpoint).scheme not in ("http", "https") or "@" in where.endpoint):
-        raise UsageError("--endpoint is not an address.", fix="Give one such as https://s3.example.com:9000.")
+        raise UsageError("--endpoint is not a URL.", fix="Give one such as https://s3.example.com:9000.")
     try:
         ca = where.ca.read_text() if where.ca else None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{where.ca} can't be read.", why=type(error).__name__) from error
-    given = StoreKey(access_key=key, secret_key=SecretStr(secret)) if key and secret else None
-    reached = StoreAccess(
+    store_key = StoreKey(access_key=key, secret_key=SecretStr(secret)) if key and secret else None
+    store_access = StoreAccess(
         endpoint=where.endpoint,
         region=where.region,
-        key=given,
+        key=store_key,
         ca=ca,
         path_style=where.endpoint is not None,
     )
-    return BackupPlace.at(open_store(reached), where.uri)
+    return BackupPlace.at(open_store(store_access), where.uri)
 
 
 def find(
@@ -101,15 +101,15 @@ def find(
     """Read the index of a stack's snapshot.
 
     Args:
-        stack: whose.
-        where: its backups are kept.
-        snapshot: which; the newest by default.
-        unsigned: whether to take one without looking at its signature.
-        report: takes progress.
+        stack: Name of the stack.
+        where: Address of its backups.
+        snapshot: Id of the snapshot; the newest by default.
+        unsigned: Whether to skip the check of its signature.
+        report: Takes lines of progress.
 
     Raises:
         UsageError: There is no such snapshot.
-        FailedError: It was altered, or is not signed with the stack's secret.
+        FailedError: It was changed, or is not signed with the stack's secret.
     """
     place = open_place(where)
     identity = snapshot or place.newest(stack)
@@ -118,14 +118,14 @@ def find(
 
 
 def snapshots(where: Where, stack: str | None = None) -> list[Snapshot]:
-    """Return what backups there are, oldest first."""
+    """Return the snapshots, oldest first."""
     place = open_place(where)
     return [Snapshot(place, each, place.index(name, each)) for name, each in place.snapshots(stack)]
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A snapshot that was read back, and what is wrong with it."""
+    """A snapshot that was read back, and its faults."""
 
     snapshot: str
     faults: list[Fault]
@@ -140,13 +140,13 @@ def verify(
     report: Report = silent,
 ) -> Verified:
     """Read every byte of a snapshot back; raises as `find`."""
-    found = find(stack, where, snapshot, unsigned=unsigned, report=report)
-    return Verified(found.id, check(found.place, found.index, report))
+    verified = find(stack, where, snapshot, unsigned=unsigned, report=report)
+    return Verified(verified.id, check(verified.place, verified.index, report))
 
 
 @dataclass(frozen=True)
 class Pruned:
-    """What a prune removed, or would."""
+    """What a prune removed, or would remove."""
 
     plan: PrunePlan
     blobs: dict[str, int]
@@ -162,11 +162,11 @@ def prune(
     unsigned: bool = False,
     report: Report = silent,
 ) -> Pruned:
-    """Forget the stack's old snapshots and remove what no snapshot needs; without `delete` only say so.
+    """Remove the stack's old snapshots and the blobs that no snapshot needs; without `delete`, only plan it.
 
     Raises:
         UsageError: The stack has no snapshot there.
-        FailedError: A snapshot can't be counted, another prune is under way, or the store failed.
+        FailedError: A snapshot can't be read, another prune is running, or the store failed.
     """
     place = open_place(where)
     newest = place.newest(stack)
@@ -180,14 +180,14 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
     """Take a snapshot of the stack.
 
     Args:
-        stack: which.
-        where: its backups are kept.
-        recheck: read what is there from earlier backups, and write anew what was altered.
-        report: takes progress.
+        stack: Name of the stack.
+        where: Address of its backups.
+        recheck: Whether to read back what earlier backups wrote, and write again what was changed.
+        report: Takes lines of progress.
 
     Raises:
         UsageError: The stack is not up, or the address is the stack's own store.
-        FailedError: A store failed; there is no new snapshot, and the next try goes on from there.
+        FailedError: A store failed; there is no new snapshot, and a rerun continues.
     """
     opened = workspace.open_stack(stack, report)
     outputs = opened.outputs()
@@ -199,8 +199,8 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
     damaged: list[Damage] = []
     for tenant in sorted(outputs.tenants):
         client = access.open_store(outputs, tenant, "editor")
-        found, faults = TenantBackup(client, outputs.store.models_bucket, tenant, pool, report).take()
-        objects += found
+        taken, faults = TenantBackup(client, outputs.store.models_bucket, tenant, pool, report).take()
+        objects += taken
         damaged += faults
     return finish(
         pool,
@@ -216,17 +216,17 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
 
 def _require_elsewhere(outputs: PlatformOutputs, where: Where) -> None:
     own = {urlsplit(each).netloc for each in (outputs.store.endpoint, outputs.store.internal_endpoint)}
-    # All of AWS has a few addresses; there another bucket, of another account at best, is elsewhere.
+    # AWS has the same address for all buckets; there, another bucket counts as another store.
     if outputs.store.kind != "s3" and where.endpoint and urlsplit(where.endpoint).netloc in own:
         raise UsageError(
             f"{where.endpoint} is the store of stack {outputs.stack} itself.",
-            why="A backup that is in it is lost with it.",
+            why="A backup in it would be lost together with the store.",
             fix="Give the --endpoint of another store.",
         )
 
 
 def _stack_files(opened: Stack) -> dict[str, bytes]:
-    """State, settings and tenants, by their names in a snapshot; refused if a secret in them is in clear."""
+    """State, settings and tenants, by their names in a snapshot; refused with a secret in plain text."""
     load_file(opened.settings)
     exported = opened.export()
     if plain := plain_secrets(exported):

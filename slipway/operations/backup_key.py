@@ -1,8 +1,8 @@
-"""The key that signs a stack's backups, from what the operator has: the stack, or what opens its settings.
+"""The key that signs a stack's backups, derived from the stack's secret.
 
-It derives from the stack's secret. Where the stack is lost, the snapshot's own settings hold that secret,
-encrypted: only who has the passphrase can make settings that open here, so what they hold can be trusted.
-ADR 0008 says how far.
+If the stack is lost, the secret is read from the snapshot's own settings, where it is encrypted. Only
+somebody with the passphrase can make settings that can be decrypted here, so they can be trusted. ADR 0008
+describes the limits.
 """
 
 import re
@@ -27,16 +27,16 @@ from storage.backup.place import BackupPlace
 from storage.keys import backup_key
 
 _MADE: Final = re.compile(r"[A-Za-z0-9_-]{43,}")
-"""A secret as `slipway init` makes it. What is encrypted in a stack's state is JSON, so it begins otherwise;
-and a store's secret key has 40 characters. Neither can be put in the place of the stack's secret."""
+"""A secret as `slipway init` makes it. Encrypted values in a stack's state are JSON, so they start otherwise;
+a store's secret key has 40 characters. Neither can be passed off as the stack's secret."""
 
 
 def signing_key(stack: str, place: BackupPlace, snapshot: str, report: Report = silent) -> SecretStr:
-    """Return what a snapshot's index must be signed with.
+    """Return the key that a snapshot's index must be signed with.
 
     Raises:
-        UsageError: The stack's settings are not here, and those of the snapshot can't vouch for it.
-        FailedError: The secrets can't be decrypted; the passphrase is another, for one.
+        UsageError: The stack's settings are missing, and the snapshot's settings can't be trusted.
+        FailedError: The secrets can't be decrypted, for example because the passphrase is wrong.
     """
     path = workspace.project() / settings_file(stack)
     if path.is_file():
@@ -50,16 +50,17 @@ def signing_key(stack: str, place: BackupPlace, snapshot: str, report: Report = 
         raise UsageError(
             f"The settings of snapshot {snapshot} can't vouch for it.",
             why="Their secret is not one that `slipway init` made.",
-            fix=f"Put {path.name} back from where you keep it; or, if you know that it is yours, --unsigned.",
+            fix=f"Restore {path.name} from your own copy; "
+            "or, if you know that the snapshot is yours, add --unsigned.",
         )
     return backup_key(secret.get_secret_value())
 
 
 @contextmanager
 def bare_stack(name: str, settings: bytes, report: Report = silent) -> Iterator[Stack]:
-    """Yield a stack of that name in a folder and a backend of its own, which go at the end."""
-    with tempfile.TemporaryDirectory(prefix="slipway-stack-") as made:
-        folder = Path(made)
+    """Yield a stack of that name in a temporary folder and backend, which are deleted at the end."""
+    with tempfile.TemporaryDirectory(prefix="slipway-stack-") as temporary:
+        folder = Path(temporary)
         (folder / "backend").mkdir()
         shutil.copy(workspace.project() / "Pulumi.yaml", folder)
         path = folder / settings_file(name)
@@ -74,11 +75,11 @@ def _decrypted(stack: str, settings: bytes, report: Report) -> SecretStr:
     document = yaml.safe_load(settings)
     provider = document.get("secretsprovider") if isinstance(document, dict) else None
     if provider not in (None, "", "default", "passphrase"):
-        # A snapshot could name a key that its maker shares with everybody.
+        # A forged snapshot could name a key that its author shares with everybody.
         raise UsageError(
             f"The snapshot's signature can't be checked: stack {stack} is not here.",
-            why="Its settings are opened by a key outside, and a snapshot may name any key.",
-            fix=f"Put {settings_file(stack)} back and run `slipway init {stack}`; "
+            why="Its settings are encrypted with an external key, and a snapshot may name any key.",
+            fix=f"Restore {settings_file(stack)} and run `slipway init {stack}`; "
             "or, if you know that the snapshot is yours, add --unsigned.",
         )
     with bare_stack(stack, settings, report) as bare:
@@ -91,5 +92,5 @@ def _decrypted(stack: str, settings: bytes, report: Report) -> SecretStr:
             raise FailedError(
                 "The snapshot's signature can't be checked: its settings can't be read here.",
                 why=error.why,
-                fix="Put the passphrase back that was kept apart from the backup; see docs/backup.md.",
+                fix="Restore the passphrase, which is kept apart from the backup; see docs/backup.md.",
             ) from error

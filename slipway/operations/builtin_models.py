@@ -1,4 +1,4 @@
-"""The built-in models, of data sets that scikit-learn ships: they never take a user's name."""
+"""The built-in models, trained on data sets of scikit-learn. They never replace a user's model."""
 
 import tempfile
 from pathlib import Path
@@ -15,25 +15,25 @@ SAMPLES: Final[tuple[Sample, ...]] = ("iris", "wisconsin")
 
 
 def is_taken(outputs: PlatformOutputs, job: Job) -> bool:
-    """Whether a model of other data than the built-in job's serves under the job's name."""
+    """Whether the champion with the job's name was trained on other data than the built-in job's."""
     served = _data_of_champion(outputs, job)
     return served is not None and served != _digests()[job.sample]
 
 
 def is_served(outputs: PlatformOutputs, job: Job) -> bool:
-    """Whether a built-in model serves under the name of a user's job."""
+    """Whether a built-in model is the champion with the name of a user's job."""
     return _data_of_champion(outputs, job) in _digests().values()
 
 
 def _data_of_champion(outputs: PlatformOutputs, job: Job) -> str | None:
-    """SHA-256 of the data of what serves under a job's name, if anything does."""
+    """SHA-256 of the data of the champion with a job's name; None without champion, empty if unknown."""
     client = access.open_store(outputs, job.tenant, "editor")
     try:
         registry = Registry(client, outputs.store.models_bucket, job.tenant)
-        held = registry.read_alias(job.model, CHAMPION)
-        if held is None:
+        champion = registry.read_alias(job.model, CHAMPION)
+        if champion is None:
             return None
-        lineage = registry.show(job.model, held.record.digest).lineage
+        lineage = registry.show(job.model, champion.record.digest).lineage
         return lineage.data_sha256 if lineage else ""
     finally:
         client.close()

@@ -1,6 +1,6 @@
-"""What options of the command line can be, apart from the code that carries them out. Pure.
+"""Allowed values and defaults of command-line options. Pure.
 
-A command reads these when it is parsed; what it calls is imported when it is called.
+The command line needs them for parsing; operations are imported only when a command is called.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ AccountRole = Literal["editor", "viewer"]
 """Roles of a tenant that have a ServiceAccount for people and CI."""
 
 RUN_SECONDS: Final = 1800.0
-"""How long a rotation waits for runs that began with the old key."""
+"""How long a rotation waits for runs that started with the old key, in seconds."""
 
 
 class PolicyMechanism(StrEnum):

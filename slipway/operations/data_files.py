@@ -1,6 +1,6 @@
-"""A person's file of rows: refused, or read for a summary, before a platform is asked.
+"""A user's table: refused, or read for a summary, before the platform is contacted.
 
-A refusal imports as little as can be: numpy and pyarrow only where there is something to read.
+A refusal imports as little as possible: numpy and pyarrow only if there is something to read.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ __all__ = ["Summary", "inspect", "require_table"]
 
 
 def require_table(path: Path) -> None:
-    """Refuse what is not the text or the Parquet file of a table.
+    """Refuse a file that is neither a text table nor a Parquet file.
 
     Raises:
         UsageError: It can't be read, or is something else.

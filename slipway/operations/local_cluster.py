@@ -15,7 +15,7 @@ def name() -> str:
 
 
 def start(report: Report = silent) -> ClusterStatus:
-    """Start the cluster with the data it had; raises as `embedded.cluster.start`."""
+    """Start the cluster with its existing data; raises as `embedded.cluster.start`."""
     cluster.start(workspace.instance(), report=report)
     return status()
 
@@ -31,7 +31,7 @@ def status() -> ClusterStatus:
 
 
 def log(process: str, *, lines: int, follow: bool) -> Iterator[str]:
-    """Yield the last lines that one of the cluster's processes wrote; with `follow` the new ones too.
+    """Yield the last lines of the log of one of the cluster's processes; with `follow`, new ones too.
 
     Raises:
         UsageError: There is no such process.
@@ -44,7 +44,7 @@ def log(process: str, *, lines: int, follow: bool) -> Iterator[str]:
 
 
 def delete(report: Report = silent) -> Path:
-    """Take away the cluster, its data and the local stack's state; return the tool cache, which stays."""
+    """Delete the cluster, its data and the local stack's state; return the tool cache, which is kept."""
     instance = workspace.instance()
     cluster.delete(instance, report=report)
     session.remove(instance)

@@ -1,4 +1,4 @@
-"""What the local environment needs of this machine."""
+"""What the local environment needs on this machine."""
 
 from embedded import toolchain
 from embedded.toolchain import Examination
@@ -6,18 +6,18 @@ from slipway.core.report import Report, silent
 
 
 def prepare(report: Report = silent, *, tests: bool = False) -> None:
-    """Install the packages and build the tools that are missing; with `tests` those of the tests too.
+    """Install the packages and build the tools that are missing; with `tests`, those of the tests too.
 
     Raises:
         UsageError: Something is missing that only the user can install.
-        FailedError: A package or a tool could not be had.
+        FailedError: A package could not be installed, or a tool not built.
     """
     toolchain.ensure(report=report, tests=tests)
     toolchain.kserve_manifests(report)
 
 
 def examine(*, tests: bool = False) -> Examination:
-    """Return what there is, what would be built and what is missing."""
+    """Return what is installed, what would be built and what is missing."""
     return toolchain.examine(tests=tests)
 
 

@@ -1,4 +1,4 @@
-"""What a stack's state holds and its cluster doesn't: objects that somebody deleted by hand."""
+"""Finds objects that are in a stack's state but not in its cluster, because they were deleted by hand."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -7,7 +7,7 @@ from infra.stack.stack import Stack
 from slipway.core.errors import SlipwayError
 
 SHOWN = 5
-"""How many are named to a person; a machine gets all."""
+"""Number of objects named in the summary; JSON output has all."""
 
 
 class MissingObjects(BaseModel):
@@ -16,13 +16,13 @@ class MissingObjects(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     checked: int | None
-    """How many were looked for; None where the cluster doesn't say."""
+    """Number of objects that were looked for; None if the cluster can't be asked."""
 
     objects: tuple[str, ...] = ()
     """Kind, namespace and name of each."""
 
     unknown: str = ""
-    """Why the cluster doesn't say."""
+    """Why the cluster can't be asked."""
 
     @property
     def summary(self) -> str:
@@ -39,9 +39,9 @@ def find(stack: Stack) -> MissingObjects:
     """Look for every object of a stack's state in its cluster, by name alone: contents are not compared."""
     declared = list(declared_objects(stack.export()))
     try:
-        gone = stack.live().missing(declared)
+        missing = stack.live().missing(declared)
     except SlipwayError as error:
         return MissingObjects(
             checked=None, unknown=" ".join(part for part in (error.what, error.why) if part)
         )
-    return MissingObjects(checked=len(declared), objects=tuple(str(each) for each in gone))
+    return MissingObjects(checked=len(declared), objects=tuple(str(each) for each in missing))

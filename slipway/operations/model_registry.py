@@ -1,4 +1,4 @@
-"""What a tenant's registry of models holds, read with the key of its people."""
+"""A tenant's model registry, read with the editor's key."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,64 +14,64 @@ from storage.registry.registry import Registry
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A model with what is served of it."""
+    """A model, its number of versions, and its champion."""
 
     model: str
     versions: int
     champion: str | None
-    """Digest of the version that the alias `champion` names."""
+    """Digest of the version that the alias `champion` points to."""
     promotion: int | None
-    """How often that alias was moved."""
+    """Number of times that the alias was moved."""
 
 
 @dataclass(frozen=True)
 class NamedVersion:
-    """A version with the aliases that name it."""
+    """A version with the aliases that point to it."""
 
     version: ModelVersion
     aliases: tuple[str, ...]
 
 
 def open_registry(outputs: PlatformOutputs, tenant: str) -> Registry:
-    """Open the tenant's registry with the key of its people, who read it only."""
+    """Open the tenant's registry with the editor's key, which can only read it."""
     return Registry(access.open_store(outputs, tenant, "editor"), outputs.store.models_bucket, tenant)
 
 
 def models(outputs: PlatformOutputs, tenant: str, *, deleted: bool = False) -> list[RegisteredModel]:
     """Return the tenant's models; with `deleted` also those of which only the log is left."""
     registry = open_registry(outputs, tenant)
-    found = []
+    listed = []
     for name in registry.list_models():
-        held = registry.read_alias(name, CHAMPION)
+        champion = registry.read_alias(name, CHAMPION)
         model = RegisteredModel(
             name,
             len(registry.list_versions(name)),
-            held.record.digest if held else None,
-            held.record.number if held else None,
+            champion.record.digest if champion else None,
+            champion.record.number if champion else None,
         )
         if deleted or model.versions or model.champion:
-            found.append(model)
-    return found
+            listed.append(model)
+    return listed
 
 
 def show(
     outputs: PlatformOutputs, tenant: str, model: str, version: str | None, report: Report = silent
 ) -> NamedVersion:
-    """Return a version by the first digits of its digest; the champion where none are given.
+    """Return a version by the first digits of its digest; the champion by default.
 
     Raises:
         UsageError: There is no such version, or no champion.
     """
     registry = open_registry(outputs, tenant)
     report(f"version {version or CHAMPION} of {model}")
-    found = registry.show(model, digest_of(registry, model, version))
-    return NamedVersion(found, _aliases(registry, model).get(found.digest, ()))
+    shown = registry.show(model, digest_of(registry, model, version))
+    return NamedVersion(shown, _aliases(registry, model).get(shown.digest, ()))
 
 
 def versions(
     outputs: PlatformOutputs, tenant: str, model: str, report: Report = silent
 ) -> list[NamedVersion]:
-    """Return all versions of a model; UsageError where there are none."""
+    """Return all versions of a model; UsageError if there are none."""
     registry = open_registry(outputs, tenant)
     report(f"versions of {model}")
     aliases = _aliases(registry, model)
@@ -84,42 +84,43 @@ def versions(
 def history(
     outputs: PlatformOutputs, tenant: str, model: str, *, last: int | None = None, report: Report = silent
 ) -> list[HistoryEntry]:
-    """Return a model's log, or its last entries only."""
+    """Return a model's promotion log, or only its last entries."""
     registry = open_registry(outputs, tenant)
     report(f"log of {model}")
     return registry.history(model, last=last)
 
 
 def digest_of(registry: Registry, model: str, version: str | None) -> str:
-    """Return the digest of the version that `version` begins, or of the champion.
+    """Return the digest that starts with `version`, or the champion's.
 
     Raises:
         UsageError: There is no such version, or no champion.
     """
     if version is not None:
         return registry.find_version(model, version)
-    held = registry.read_alias(model, CHAMPION)
-    if held is None:
+    champion = registry.read_alias(model, CHAMPION)
+    if champion is None:
         raise UsageError(
             f"Model {model!r} has no champion.",
             fix=f"Name a version: `slipway model versions {model}` lists them.",
         )
-    return held.record.digest
+    return champion.record.digest
 
 
 def known_digests(registry: Registry, model: str) -> list[str]:
-    """Return the digests of a model's versions; UsageError where there are none."""
-    found = registry.list_versions(model)
-    if not found:
+    """Return the digests of a model's versions; UsageError if there are none."""
+    digests = registry.list_versions(model)
+    if not digests:
         raise UsageError(f"There is no version of a model {model!r}.", fix="See `slipway model list`.")
-    return found
+    return digests
 
 
 def _aliases(registry: Registry, model: str) -> Mapping[str, tuple[str, ...]]:
-    """Return the aliases by the digest that they name."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Return the aliases by the digest that they point to."""
+    aliases: dict[str, tuple[str, ...]] = {}
     for alias in registry.list_aliases(model):
-        held = registry.read_alias(model, alias)
-        if held is not None:
-            found[held.record.digest] = (*found.get(held.record.digest, ()), alias)
-    return found
+        snapshot = registry.read_alias(model, alias)
+        if snapshot is not None:
+            digest = snapshot.record.digest
+            aliases[digest] = (*aliases.get(digest, ()), alias)
+    return aliases

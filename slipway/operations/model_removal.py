@@ -24,7 +24,7 @@ def collect(
     delete: bool = False,
     report: Report = silent,
 ) -> list[CollectionOutcome]:
-    """Delete the versions that nothing needs, or only say which.
+    """Delete the versions that nothing needs; without `delete`, only return which.
 
     Raises:
         UsageError: No such tenant.
@@ -47,10 +47,10 @@ def delete_model(
     delete: bool = False,
     report: Report = silent,
 ) -> tuple[Contents, list[CollectionOutcome]]:
-    """Delete a model that nothing serves, or only say what would go.
+    """Delete a model that nothing serves; without `delete`, only return what would be deleted.
 
     Raises:
-        UsageError: No such tenant or model, or it may not be deleted so; nothing was changed.
+        UsageError: No such tenant or model, or it may not be deleted; nothing was changed.
         FailedError: The cluster can't be asked what is served, or the store failed.
     """
     client, collector = _collector(outputs, tenant)
@@ -63,12 +63,12 @@ def delete_model(
 
 
 def _collector(outputs: PlatformOutputs, tenant: str) -> tuple["S3Client", Collector]:
-    """The store opened with the collector's key, and a collector that asks the cluster what is served."""
-    place, bucket = outputs.tenant(tenant), outputs.store.models_bucket
+    """Return a store client with the collector's key, and a collector that uses it and asks the cluster."""
+    namespace, bucket = outputs.tenant(tenant).namespace, outputs.store.models_bucket
     cluster = Cluster.of(outputs)
 
     def ask() -> Mapping[str, Mapping[str, str]]:
-        services = [service_check.Service.of(isvc) for isvc in cluster.services(place.namespace)]
+        services = [service_check.Service.of(isvc) for isvc in cluster.services(namespace)]
         return service_check.needed(services, bucket, tenant)
 
     client = access.open_store(outputs, tenant, "collector")

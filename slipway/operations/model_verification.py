@@ -1,4 +1,4 @@
-"""Versions read back from the store, by their names or as they are served."""
+"""Reads versions back from the store and checks them, by name or as they are served."""
 
 from infra.contract import PlatformOutputs
 from serving import access, service_check
@@ -18,9 +18,9 @@ def verify_model(
     every: bool = False,
     report: Report = silent,
 ) -> list[Checked]:
-    """Read a version of a model back and hash every byte; with `every` all versions.
+    """Read a version of a model back and hash every byte; with `every`, all versions.
 
-    `version` is the first digits of its digest; without it the champion is read.
+    `version` is the first digits of its digest; the champion is read by default.
 
     Raises:
         UsageError: No such tenant, model or version.
@@ -39,7 +39,7 @@ def verify_served(outputs: PlatformOutputs, tenant: str, report: Report = silent
 
     Raises:
         UsageError: No such tenant.
-        FailedError: The cluster can't be asked, or a Secret can't be read.
+        FailedError: The cluster can't be reached, or a Secret can't be read.
     """
     place = outputs.tenant(tenant)
     store = access.open_store(outputs, tenant, "editor")

@@ -1,4 +1,4 @@
-"""Pipelines as they are compiled and uploaded, and a tenant's runs of them."""
+"""Compiling and uploading pipelines, and listing a tenant's runs."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def write_compiled() -> list[Path]:
 
 
 def check_compiled() -> None:
-    """Refuse compiled pipelines that are not those of the code; raises as `pipelines.compile.check`."""
+    """Refuse compiled pipelines that differ from the code; raises as `pipelines.compile.check`."""
     golden.check()
 
 
@@ -26,7 +26,7 @@ def upload(outputs: PlatformOutputs, tenant: str, pipeline: str) -> Uploaded:
 
 
 def newest_runs(outputs: PlatformOutputs, tenant: str, limit: int | None) -> Runs:
-    """Return the tenant's newest runs, at most `limit` of them; all where that is None."""
+    """Return the tenant's newest runs, at most `limit` of them; all if it is None."""
     opened = client.open_client(outputs, tenant)
     return listing.newest_runs(opened, outputs.tenant(tenant).namespace, limit)
 

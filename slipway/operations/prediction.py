@@ -1,4 +1,4 @@
-"""Ask a served model about the rows of a file, in batches: all rows are checked before the first is sent."""
+"""Query a served model for the rows of a file, in batches; all rows are checked before the first is sent."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
 
 Ask = Callable[[str, ModelSchema, pa.Table], Predictions]
 REQUEST_BYTES: Final = 2 << 20
-"""About how much a request may have: the model server takes 8 MiB."""
+"""Approximate maximum size of a request, in bytes; the model server accepts 8 MiB."""
 NUMBER_BYTES: Final = 24
-"""What a number takes in JSON at most."""
+"""Most bytes of a number in JSON."""
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model answered for each row of a file."""
+    """A model's predictions for the rows of a file."""
 
     model: str
     version: str
     classes: tuple[str, ...]
     labels: NDArray[np.uint16]
-    """Place of each row's class among the classes."""
+    """Index of each row's class in `classes`."""
     probabilities: NDArray[np.float32]
-    """What the model gives the class of each row."""
+    """Probability of each row's class."""
     notes: tuple[str, ...]
-    """What a person should know: columns that were ignored, categories that the model does not know."""
+    """Notes for the user: columns that were ignored, categories that the model does not know."""
 
 
 def ask_rows(
@@ -57,10 +57,10 @@ def ask_rows(
     report: Report = silent,
     ask: Ask = predict.ask,
 ) -> Answers:
-    """Ask about every row of a file.
+    """Query the model for every row of a file.
 
     Raises:
-        UsageError: Nothing serves under that name, or the file does not fit it; nothing was asked.
+        UsageError: No such model is served, or the file does not fit it; no request was sent.
         FailedError: The model did not answer.
     """
     version, schema = _served(outputs, tenant, model)
@@ -68,12 +68,12 @@ def ask_rows(
     count = rows.check()
     notes = _notes(rows)
     url = predict.url_of(outputs, tenant, model)
-    place = {name: index for index, name in enumerate(schema.classes)}
+    index_of = {name: index for index, name in enumerate(schema.classes)}
     labels, probabilities = [], []
     done = 0
     for table in _requests(rows.batches()):
         answer = _answer(ask, url, schema, table)
-        codes = np.array([place[label] for label in answer.labels], dtype=np.uint16)
+        codes = np.array([index_of[label] for label in answer.labels], dtype=np.uint16)
         labels.append(codes)
         probabilities.append(answer.probabilities[np.arange(len(codes)), codes])
         done += table.num_rows
@@ -98,26 +98,26 @@ def _answer(ask: Ask, url: str, schema: ModelSchema, table: pa.Table) -> Predict
 
 
 def _served(outputs: PlatformOutputs, tenant: str, model: str) -> tuple[ModelVersion, ModelSchema]:
-    """The version that serves under a name, and its schema."""
+    """Return the version that is served under a name, and its schema."""
     client = access.open_store(outputs, tenant, "editor")
     try:
         registry = Registry(client, outputs.store.models_bucket, tenant)
-        held = registry.read_alias(model, CHAMPION)
-        if held is None:
+        champion = registry.read_alias(model, CHAMPION)
+        if champion is None:
             raise UsageError(
                 f"No model {model!r} of {tenant} is served.", fix="See `slipway model list` for what is."
             )
-        version = registry.show(model, held.record.digest)
+        version = registry.show(model, champion.record.digest)
         return version, read_schema(client, version)
     finally:
         client.close()
 
 
 def read_schema(client: "S3Client", version: ModelVersion) -> ModelSchema:
-    """Read the schema of a published version, and nothing else of it.
+    """Read only the schema of a published version.
 
     Raises:
-        FailedError: It is not what the version's manifest says, or is none.
+        FailedError: It is missing, or not the one in the version's manifest.
     """
     bucket, prefix = split_uri(version.storage_uri)
     listed = {file.path: file for file in version.files}
@@ -139,7 +139,7 @@ def read_schema(client: "S3Client", version: ModelVersion) -> ModelSchema:
 
 
 def _requests(batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Cut batches into tables that fit a request."""
+    """Split batches into tables that fit a request."""
     for batch in batches:
         waiting = [batch]
         while waiting:
@@ -152,7 +152,7 @@ def _requests(batches: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _size(table: pa.Table) -> int:
-    """Bytes of a request at most, unless its text is full of characters that JSON has to escape."""
+    """Return the most bytes of a request, unless its text has many characters that JSON must escape."""
     return int(NUMBER_BYTES * table.num_rows * table.num_columns + 2 * table.nbytes)
 
 

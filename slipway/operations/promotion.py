@@ -15,7 +15,7 @@ def promote(
     replace: bool = False,
     report: Report = silent,
 ) -> PromotionResult:
-    """Promote the candidate of a run, if promotion's own evaluation passes; raises as `rollout.promote`."""
+    """Promote the candidate of a run if promotion's own evaluation passes; raises as `rollout.promote`."""
     return rollout.promote(outputs, tenant, run_id, minimum=minimum, replace=replace, report=report)
 
 

@@ -1,4 +1,4 @@
-"""The quickstart: one platform, two training jobs, and where the time went."""
+"""The quickstart: one platform, two training jobs, and the time of each phase."""
 
 import time
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from tabular.summary import Summary
 
 T = TypeVar("T")
 SLOWEST: int = 8
-"""How many of the slowest resources the summary names."""
+"""Number of the slowest resources that the summary names."""
 
 
 class Phase(BaseModel):
-    """One step of the quickstart and how long it took."""
+    """One step of the quickstart and its duration."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,15 +44,15 @@ class QuickstartSummary(BaseModel):
 
     @property
     def promoted(self) -> bool:
-        """Whether every model that was trained serves."""
+        """Whether every model that was trained is served."""
         return all(model.promoted for model in self.models)
 
 
 class QuickstartRun:
-    """A quickstart on its way; keeps the time of each phase."""
+    """A running quickstart; keeps the time of each phase."""
 
     def __init__(self, *, stack: str, own: Job, checked: Summary | None, phases: Phases) -> None:
-        """Remember what to do; nothing is started.
+        """Keep the arguments; nothing is started.
 
         Args:
             stack: Name of the stack.
@@ -68,7 +68,7 @@ class QuickstartRun:
         self._slowest: tuple[Phase, ...] = ()
 
     def time(self, name: str, work: Callable[[], T]) -> T:
-        """Do the work and keep how long it took under `name`."""
+        """Do the work and keep its duration under `name`."""
         started = time.monotonic()
         try:
             return work()
@@ -76,11 +76,11 @@ class QuickstartRun:
             self._phases.append(Phase(name=name, seconds=round(time.monotonic() - started, 2)))
 
     def platform(self, stack: Stack) -> PlatformOutputs:
-        """Bring the platform up, keeping which resources took longest; return its outputs."""
-        done = self.time("platform", stack.up)
+        """Bring the platform up and keep its slowest resources; return its outputs."""
+        summary = self.time("platform", stack.up)
         self._slowest = tuple(
             Phase(name=_short(timing.urn), seconds=round(timing.seconds, 2))
-            for timing in done.timings
+            for timing in summary.timings
             if not timing.urn.endswith("pulumi:pulumi:Stack::slipway-" + stack.name)
         )[:SLOWEST]
         return stack.outputs()
@@ -88,7 +88,7 @@ class QuickstartRun:
     def run(self, outputs: PlatformOutputs) -> QuickstartSummary:
         """Train and promote the user's model (or the Wisconsin one) and iris on a platform that is up.
 
-        A built-in model is left out where a model of the user's has its name.
+        A built-in model is left out if a model of the user has its name.
         """
         tenant = self._tenant(outputs)
         own = replace(self.own, tenant=tenant)
@@ -112,7 +112,7 @@ class QuickstartRun:
     def _one(self, outputs: PlatformOutputs, job: Job) -> training.TrainedModel:
         checked = self.checked if job.data is not None else None
         if job.data is not None and builtin_models.is_served(outputs, job):
-            # A built-in model has given way to the user's of the same name, whatever its columns are.
+            # The user's model replaces a built-in model of the same name, whatever its columns are.
             job = replace(job, replace=True)
         result = self._shown(
             f"train {job.model}", lambda report: training.train(outputs, job, checked, report)
@@ -135,7 +135,7 @@ class QuickstartRun:
 
 
 def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> QuickstartSummary:
-    """Bring a platform up, train the user's model and iris, promote and ask both.
+    """Bring a platform up, then train, promote and query the user's model and iris.
 
     Args:
         stack: Name of the stack.
@@ -145,14 +145,14 @@ def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> Quicks
 
     Raises:
         UsageError: A file has a mistake, or there is no tenant.
-        FailedError: Something did not work; a rerun goes on from there.
+        FailedError: A step failed; a rerun continues.
     """
-    started = QuickstartRun(stack=stack, own=own, checked=checked, phases=phases)
-    opened = started.time("tools", lambda: workspace.ready(stack, phases))
-    return started.run(started.platform(opened))
+    quickstart = QuickstartRun(stack=stack, own=own, checked=checked, phases=phases)
+    opened = quickstart.time("tools", lambda: workspace.ready(stack, phases))
+    return quickstart.run(quickstart.platform(opened))
 
 
 def _short(urn: str) -> str:
-    """Kind and name of a resource, out of its URN `urn:pulumi:<stack>::<project>::<types>::<name>`."""
+    """Kind and name of a resource, from its URN `urn:pulumi:<stack>::<project>::<types>::<name>`."""
     *_, types, name = urn.split("::")
     return f"{types.rpartition(':')[2]} {name}"

@@ -1,6 +1,6 @@
-"""The way back: models into a stack that is up, settings and state into a checkout that has none.
+"""Restore: models into a running stack, settings and state into a checkout that has none.
 
-Models are restored with each tenant's promoter's key, so it takes no administrator.
+Models are restored with each tenant's promoter key, so no administrator is needed.
 """
 
 import json
@@ -23,7 +23,7 @@ from storage.backup.restore import Restored, TenantRestore, conflict_error
 
 
 class StackFileOutcome(BaseModel):
-    """What became of one of the stack's files."""
+    """The outcome for one of the stack's files."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,26 +33,26 @@ class StackFileOutcome(BaseModel):
 
 @dataclass(frozen=True)
 class RestoredModels:
-    """What became of each model and alias of a snapshot."""
+    """The outcome for each model and alias of a snapshot."""
 
     snapshot: str
     outcomes: list[Restored]
 
     @property
     def refused(self) -> bool:
-        """Whether something was left as it was, as it names another version."""
+        """Whether an alias was left unchanged because it points to another version."""
         return any(each.outcome == "refused" for each in self.outcomes)
 
 
 @dataclass(frozen=True)
 class RestoredFiles:
-    """What became of the files of a stack, and how many resources its state has again."""
+    """The outcome for each file of a stack, and the number of resources in its restored state."""
 
     snapshot: str
     stack: str
     files: list[StackFileOutcome]
     resources: int | None
-    """None where the state was not asked for."""
+    """None if the state was not requested."""
 
 
 def find_and_restore_models(
@@ -66,14 +66,15 @@ def find_and_restore_models(
     replace: bool = False,
     report: Report = silent,
 ) -> RestoredModels:
-    """Restore models of a snapshot into a stack that is up.
+    """Restore models of a snapshot into a running stack.
 
-    `of` is the stack whose backup it is, if another's; raises as `backup.find` and `restore_models`.
+    `of` is the stack that the backup was made of, by default the same one.
+    Raises as `backup.find` and `restore_models`.
     """
     outputs = workspace.outputs(stack)
-    found = find(of or stack, where, snapshot, unsigned=unsigned, report=report)
-    outcomes = restore_models(outputs, found, tenant=tenant, replace=replace, report=report)
-    return RestoredModels(found.id, outcomes)
+    source = find(of or stack, where, snapshot, unsigned=unsigned, report=report)
+    outcomes = restore_models(outputs, source, tenant=tenant, replace=replace, report=report)
+    return RestoredModels(source.id, outcomes)
 
 
 def find_and_restore_files(
@@ -85,15 +86,15 @@ def find_and_restore_files(
     state: bool = False,
     report: Report = silent,
 ) -> RestoredFiles:
-    """Put back a stack's files that are missing, and with `state` its state.
+    """Restore a stack's missing files, and with `state` its state.
 
     Raises as `backup.find` and `restore_state`.
     """
-    found = find(stack, where, snapshot, unsigned=unsigned, report=report)
-    name = found.index.stack
-    files = restore_files(found, workspace.project())
-    resources = restore_state(found, workspace.open_stack(name, report)) if state else None
-    return RestoredFiles(found.id, name, files, resources)
+    source = find(stack, where, snapshot, unsigned=unsigned, report=report)
+    name = source.index.stack
+    files = restore_files(source, workspace.project())
+    resources = restore_state(source, workspace.open_stack(name, report)) if state else None
+    return RestoredFiles(source.id, name, files, resources)
 
 
 def restore_models(
@@ -104,18 +105,18 @@ def restore_models(
     replace: bool = False,
     report: Report = silent,
 ) -> list[Restored]:
-    """Restore models into a stack that is up.
+    """Restore models into a running stack.
 
     Args:
-        outputs: of the stack.
-        snapshot: of this or another stack.
-        tenant: whose models; of all tenants by default.
-        replace: whether aliases that name another version are moved.
-        report: takes progress.
+        outputs: Outputs of the stack.
+        snapshot: A snapshot of this or another stack.
+        tenant: Only this tenant's models; all tenants by default.
+        replace: Whether aliases that point to another version are moved.
+        report: Takes lines of progress.
 
     Raises:
-        UsageError: The stack has something else, or lacks a tenant; nothing was changed.
-        FailedError: A store failed; running it again goes on from there.
+        UsageError: An alias points to another version, or a tenant is missing; nothing was changed.
+        FailedError: A store failed; a rerun continues.
     """
     if tenant is not None and tenant not in snapshot.index.tenants:
         known = ", ".join(snapshot.index.tenants) or "no tenant"
@@ -136,7 +137,7 @@ def restore_models(
         )
         for name in names
     ]
-    # Of all tenants, before the first is written.
+    # Check all tenants before anything is written.
     conflicts = [line for each in restores for line in each.conflicts()]
     if conflicts and not replace:
         raise conflict_error(conflicts)
@@ -144,7 +145,7 @@ def restore_models(
 
 
 def restore_files(snapshot: Snapshot, project: Path) -> list[StackFileOutcome]:
-    """Put the stack's settings and its tenants' files back where they are missing; replace none."""
+    """Restore the stack's settings and tenant files that are missing; existing ones are not replaced."""
     places = {SETTINGS: settings_file(snapshot.index.stack)}
     contents = {
         places.get(each.name, each.name): snapshot.place.read(each)
@@ -165,11 +166,11 @@ def restore_files(snapshot: Snapshot, project: Path) -> list[StackFileOutcome]:
 
 
 def restore_state(snapshot: Snapshot, stack: Stack) -> int:
-    """Give a stack without resources the state of the snapshot; return how many resources that has.
+    """Import the snapshot's state into a stack without resources; return its number of resources.
 
     Raises:
         UsageError: The stack has resources, or other settings than the snapshot.
-        FailedError: Pulumi refused; the passphrase is another, for one.
+        FailedError: Pulumi refused, for example because the passphrase is wrong.
     """
     index = snapshot.index
     if not stack.settings.is_file() or stack.settings.read_bytes() != snapshot.place.read(
@@ -178,7 +179,7 @@ def restore_state(snapshot: Snapshot, stack: Stack) -> int:
         raise UsageError(
             f"{stack.settings.name} is not the one of the snapshot.",
             why="The state's secrets are encrypted together with those of the settings.",
-            fix="Move it away and run the command again, which puts the snapshot's there.",
+            fix="Move it away and run the command again, which restores the snapshot's.",
         )
     exported = json.loads(snapshot.place.read(index.file(STATE)))
     try:
@@ -189,6 +190,6 @@ def restore_state(snapshot: Snapshot, stack: Stack) -> int:
         raise FailedError(
             "The state's secrets can't be read here.",
             why=error.why,
-            fix="Put the passphrase back that was kept apart from the backup; see docs/backup.md.",
+            fix="Restore the passphrase, which is kept apart from the backup; see docs/backup.md.",
         ) from error
     return len(exported["deployment"].get("resources") or ())

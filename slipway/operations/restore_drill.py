@@ -1,8 +1,8 @@
-"""The restore drill: a backup is as good as its last restore into something that can be thrown away.
+"""The restore drill: proves that a backup can be restored, by restoring it into a scratch stack.
 
-For a stack `local` the drill makes a cluster of its own beside the stack's: another instance, a project
-folder made of the snapshot's settings and tenants, a secret of its own. It goes whatever happens; what a
-drill that was killed left is cleared by the next. For other environments the scratch stack is named.
+For environment `local`, the drill creates a second cluster: another instance, a project folder made of
+the snapshot's settings and tenants, a secret of its own. It is deleted in any case; what a killed drill
+left is removed by the next one. For other environments the user names an existing scratch stack.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ ANSWER_SECONDS: Final = 60.0
 
 
 class Finding(BaseModel):
-    """One thing that the drill looked at."""
+    """One check of the drill and its result."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -63,7 +63,7 @@ class Finding(BaseModel):
 
 
 class Drill(BaseModel):
-    """How a drill ended."""
+    """The result of a drill."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,7 +74,7 @@ class Drill(BaseModel):
 
     @property
     def passed(self) -> bool:
-        """Whether everything was found as it should be."""
+        """Whether every check passed."""
         return all(each.ok for each in self.findings)
 
 
@@ -92,16 +92,16 @@ def find_and_drill(
 
 
 def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
-    """Restore a snapshot into a scratch stack and look at what is there then.
+    """Restore a snapshot into a scratch stack and check the result.
 
     Args:
-        snapshot: which.
-        into: an existing scratch stack; None makes one and takes it away again, for `local` only.
-        report: takes progress.
+        snapshot: The snapshot.
+        into: An existing scratch stack; None creates one and deletes it at the end, for `local` only.
+        report: Takes lines of progress.
 
     Raises:
         UsageError: There is no scratch stack to restore into.
-        FailedError: The scratch stack can't be made, or a store failed.
+        FailedError: The scratch stack can't be created, or a store failed.
     """
     begun = time.monotonic()
     settings = yaml.safe_load(snapshot.place.read(snapshot.index.file(SETTINGS)))
@@ -117,9 +117,9 @@ def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
             findings += rehearse(outputs, snapshot, report)
     else:
         raise UsageError(
-            f"A drill for a stack of environment {environment!r} takes a scratch stack.",
-            why="Only for `local` one is made on the spot.",
-            fix="Make one with the same tenants, and name it with --into.",
+            f"A drill for a stack of environment {environment!r} needs a scratch stack.",
+            why="The drill creates one only for environment `local`.",
+            fix="Create one with the same tenants, and name it with --into.",
         )
     return Drill(
         stack=snapshot.index.stack,
@@ -130,7 +130,7 @@ def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
 
 
 def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> list[Finding]:
-    """Restore every tenant's models, and have every champion answer."""
+    """Restore every tenant's models, and query every champion."""
     begun = time.monotonic()
     findings = []
     outcomes = restore_models(outputs, snapshot, report=report)
@@ -144,11 +144,11 @@ def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> li
     return findings
 
 
-# --- what is looked at -----------------------------------------------------------------------------------
+# --- checks ----------------------------------------------------------------------------------------------
 
 
 def _state(snapshot: Snapshot, report: Report) -> Finding:
-    """Have Pulumi take the state over in a folder of its own: it needs the passphrase that is here."""
+    """Import the state with Pulumi in a temporary folder: this needs the right passphrase."""
     begun = time.monotonic()
     report("reading the stack's state")
     settings = snapshot.place.read(snapshot.index.file(SETTINGS))
@@ -157,11 +157,11 @@ def _state(snapshot: Snapshot, report: Report) -> Finding:
             count = restore_state(snapshot, bare)
         except SlipwayError as error:
             return _finding(STATE, False, str(error), begun)
-    return _finding(STATE, True, f"{count} resources, taken over by Pulumi", begun)
+    return _finding(STATE, True, f"{count} resources, imported by Pulumi", begun)
 
 
 def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Finding:
-    """Make the champion's endpoint from its log entry, and ask it for one row."""
+    """Create the champion's endpoint from its log entry, and query it for one row."""
     begun = time.monotonic()
     what = f"{restored.tenant}/{restored.model} served"
     client = access.open_store(outputs, restored.tenant, "promoter")
@@ -203,16 +203,16 @@ def _finding(what: str, ok: bool, detail: str, begun: float) -> Finding:
 
 @contextmanager
 def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> Iterator[PlatformOutputs]:
-    """Make a local platform from a snapshot's settings and tenants; take it away at the end.
+    """Create a local platform from a snapshot's settings and tenants; delete it at the end.
 
     Raises:
-        UsageError: Another drill of this checkout is under way.
+        UsageError: Another drill of this checkout is running.
     """
     own = workspace.instance()
     instance = Instance(
         f"drill-{hashlib.sha256(own.name.encode()).hexdigest()[:12]}", own.data_root, own.run_root
     )
-    with _alone(), tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
+    with _exclusive(), tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
         folder = Path(name)
         _lay_out(folder, snapshot, settings)
         _clear(instance, report)
@@ -221,19 +221,19 @@ def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> 
             path = os.pathsep.join(filter(None, (str(workspace.project()), os.environ.get("PYTHONPATH"))))
             stack = Stack(SCRATCH, folder, {**env, "PYTHONPATH": path})
             stack.init("local")
-            report("making the scratch stack")
+            report("creating the scratch stack")
             stack.up()
             yield stack.outputs()
         finally:
-            report("taking the scratch stack away")
+            report("deleting the scratch stack")
             _clear(instance, report)
 
 
 def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> None:
-    """Make a project folder: the checkout's program, the snapshot's settings and tenants."""
+    """Create a project folder: the checkout's program, the snapshot's settings and tenants."""
     project = workspace.project()
     (folder / "infra").mkdir()
-    # The program looks for tenants beside itself, so it is a copy and no link.
+    # A copy, not a link: the program looks for tenants beside itself.
     shutil.copy(project / "infra" / "__main__.py", folder / "infra")
     shutil.copy(project / "Pulumi.yaml", folder)
     for name in (".venv", "pyproject.toml", "uv.lock"):
@@ -255,12 +255,12 @@ def _clear(instance: Instance, report: Report) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Hold the checkout's folder: a second drill would clear the first one's scratch stack."""
+def _exclusive() -> Iterator[None]:
+    """Lock the checkout's folder: a second drill would delete the first one's scratch stack."""
     try:
         with locked(workspace.project(), folder=True, wait=False):
             yield
     except LockHeldError:
         raise UsageError(
-            "Another restore drill of this checkout is under way.", fix="Wait for it to end."
+            "Another restore drill of this checkout is running.", fix="Wait for it to end."
         ) from None

@@ -1,4 +1,4 @@
-"""What the tasks of a run wrote."""
+"""Logs of the tasks of a run."""
 
 import httpx
 
@@ -7,7 +7,7 @@ from slipway.core.errors import FailedError, UsageError
 
 
 def read(outputs: PlatformOutputs, run_id: str, task: str) -> str:
-    """Return what a task of a run wrote, as the embedded pipelines API keeps it.
+    """Return the log of a task of a run from the embedded pipelines API.
 
     Raises:
         UsageError: There is no such log, or another backend has it.
@@ -15,18 +15,18 @@ def read(outputs: PlatformOutputs, run_id: str, task: str) -> str:
     """
     if outputs.kfp.backend != "embedded":
         raise UsageError(
-            "This command reads the logs of the embedded pipelines API only.",
+            "This command reads only the logs of the embedded pipelines API.",
             fix="Use kubectl logs on the run's pods, or the Kubeflow Pipelines UI.",
         )
     url = f"{outputs.kfp.endpoint}/apis/v2beta1/runs/{run_id}/tasks/{task}/log"
     try:
-        answer = httpx.get(url, timeout=30)
+        response = httpx.get(url, timeout=30)
     except httpx.HTTPError as error:
         raise FailedError("The Pipelines API does not answer.", why=str(error)) from error
-    if answer.status_code in (400, 404):  # 400: what was given as the run's id isn't one
+    if response.status_code in (400, 404):  # 400: the run id is malformed
         raise UsageError(f"Run {run_id} has no log of a task {task!r}.")
-    if answer.status_code != 200:
+    if response.status_code != 200:
         raise FailedError(
-            "The Pipelines API refused the log.", why=f"{answer.status_code} {answer.text[:200]}"
+            "The Pipelines API refused the log.", why=f"{response.status_code} {response.text[:200]}"
         )
-    return answer.text
+    return response.text

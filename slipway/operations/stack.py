@@ -1,4 +1,4 @@
-"""A whole stack: made, brought up, taken away, and what it tells the outside."""
+"""A whole stack: create, deploy, preview, destroy, and read its outputs."""
 
 from embedded import session
 from infra.names import settings_file
@@ -9,27 +9,27 @@ from slipway.operations import workspace
 
 
 def init(stack: str, environment: str | None, phases: Phases) -> str:
-    """Make a stack: its settings file from the template of `environment`, and its secret.
+    """Create a stack: its settings file from the template of `environment`, and its secret.
 
     Returns:
         Name of the settings file.
 
     Raises:
-        UsageError: There is no such kind of environment, or the stack is of another.
+        UsageError: There is no such kind of environment, or the stack has another.
     """
     if environment is not None:
         workspace.template(environment)
     file = settings_file(stack)
-    made = (workspace.project() / file).is_file()
+    exists = (workspace.project() / file).is_file()
     with phases("Preparing the tools") as report:
-        # The file of a stack that is made already says what kind it is.
-        opened = workspace.open_stack(stack, report, environment=None if made else environment)
+        # An existing settings file already names the kind of environment.
+        opened = workspace.open_stack(stack, report, environment=None if exists else environment)
     opened.init(environment)
     return file
 
 
 def up(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
-    """Make the platform what the settings say; with `refresh` look at every object first."""
+    """Deploy the platform as the settings describe it; with `refresh`, read every object first."""
     return workspace.ready(stack, phases).up(refresh=refresh)
 
 
@@ -43,12 +43,12 @@ def preview(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
 
 
 def destroy(stack: str) -> Summary:
-    """Take away everything that `up` made, with its data."""
+    """Delete everything that `up` created, including data."""
     return workspace.open_stack(stack).destroy()
 
 
 def output(stack: str, name: str) -> object:
-    """Return one output by its dotted path; all of them where that is empty.
+    """Return one output by its dotted path; all of them if it is empty.
 
     Raises:
         UsageError: The stack is not up, or has no such output.
@@ -63,7 +63,7 @@ def output(stack: str, name: str) -> object:
 
 
 def shell_exports(stack: str, phases: Phases) -> str:
-    """Return what a shell evaluates so that `pulumi`, `kubectl` and `slipway` work on the stack."""
+    """Return shell exports with which `pulumi`, `kubectl` and `slipway` work on the stack."""
     return session.shell_exports(workspace.ready(stack, phases).env)
 
 

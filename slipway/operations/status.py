@@ -1,4 +1,4 @@
-"""What of a stack runs, where it answers, and which plugins are in use."""
+"""What runs of a stack, its endpoints, and which plugins are in use."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,19 @@ from slipway.operations.missing_objects import MissingObjects
 
 @dataclass(frozen=True)
 class StackStatus:
-    """What there is of a stack."""
+    """The current state of a stack."""
 
     stack: str
     cluster: ClusterStatus | None
-    """The embedded cluster; None where the stack has another."""
+    """The embedded cluster; None if the stack has another."""
     plugins: tuple[Plugin, ...]
     outputs: PlatformOutputs | None
-    """None where the stack is not up, or its cluster does not run."""
+    """None if the stack is not up, or its cluster is not running."""
     missing: MissingObjects | None
 
 
 def read(stack: str) -> StackStatus:
-    """Return what there is of a stack; UsageError where there is no such stack."""
+    """Return the current state of a stack; UsageError if there is no such stack."""
     local = workspace.environment_of(stack) == "local"
     running = cluster.status(workspace.instance()) if local else None
     plugins = selection.plugins() if local else ()

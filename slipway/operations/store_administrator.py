@@ -1,4 +1,4 @@
-"""Who administers a stack's store: Slipway, in the cluster or elsewhere, or somebody else."""
+"""Who administers a stack's store: Slipway, or the operator of an external store."""
 
 from dataclasses import replace
 
@@ -14,11 +14,11 @@ from storage.keys import StoreKey, StoreRole, root_key
 from storage.settings import ExternalSettings, MinioSettings
 
 Administered = MinioSettings | ExternalSettings
-"""Settings of a store whose users Slipway makes."""
+"""Settings of a store whose users Slipway creates."""
 
 
 def administered(settings: PlatformSettings) -> Administered | None:
-    """Return the settings of the store if its users are Slipway's to make, else None."""
+    """Return the settings of the store if Slipway creates its users, else None."""
     store = settings.store
     if isinstance(store, MinioSettings):
         return store
@@ -26,20 +26,20 @@ def administered(settings: PlatformSettings) -> Administered | None:
 
 
 def require_administered(settings: PlatformSettings, stack: str) -> Administered:
-    """Return the settings of a store whose users Slipway makes.
+    """Return the settings of a store whose users Slipway creates.
 
     Raises:
-        UsageError: Somebody else makes them, or there are none; says how their keys are replaced.
+        UsageError: The store's operator creates them, or there are none; says how to replace keys.
     """
-    if (found := administered(settings)) is not None:
-        return found
+    if (store := administered(settings)) is not None:
+        return store
     if isinstance(settings.store, ExternalSettings):
         raise UsageError(
             "The tenants' keys of this store are made by who runs it, not by Slipway.",
-            why="With `administration: none` an old key can't be ended from here.",
-            fix="Make new users beside the old ones. "
+            why="With `administration: none`, Slipway can't revoke an old key.",
+            fix="Create new users beside the old ones. "
             f"{operator_secrets.how_to_set(operator_secrets.TENANTS_KEY, stack)} "
-            f"Then run `slipway up {stack}`, wait for the runs that began before, and remove the old users.",
+            f"Then run `slipway up {stack}`, wait for runs that started before, and remove the old users.",
         )
     raise UsageError("A store on AWS has no keys: there is nothing to rotate.")
 
@@ -51,7 +51,7 @@ def require_own(settings: PlatformSettings) -> MinioSettings:
     raise UsageError(
         f"A store of kind {settings.store.kind!r} has no administrator or certificate of Slipway's.",
         why="They are replaced by who runs it.",
-        fix="Of an external store set slipway:storeAdmin to the new key, and ca_file to the new authority.",
+        fix="For an external store, set slipway:storeAdmin to the new key, and ca_file to the new CA's file.",
     )
 
 
@@ -59,26 +59,26 @@ def administrator(stack: Stack, store: Administered) -> StoreKey:
     """Return the administrator's key: derived for the stack's own store, else as the operator set it.
 
     Raises:
-        UsageError: What the operator set is no key.
+        UsageError: The operator did not set a valid key.
     """
     if isinstance(store, MinioSettings):
         return root_key(stack.secret().get_secret_value(), store.root_key_generation)
-    said = stack.secret(operator_secrets.ADMIN_KEY).get_secret_value()
-    found = operator_secrets.read(store, said, stack.settings.name, ()).admin
-    if found is None:
-        raise UsageError("Nobody administers this store by Slipway.")
-    return found
+    secret = stack.secret(operator_secrets.ADMIN_KEY).get_secret_value()
+    key = operator_secrets.read(store, secret, stack.settings.name, ()).admin
+    if key is None:
+        raise UsageError("Slipway has no administrator's key for this store.")
+    return key
 
 
 def as_administrator(outputs: PlatformOutputs, key: StoreKey, tenant: str) -> StoreAccess:
-    """Return the administrator's way to the store; a tenant's namespace tells which authority to trust."""
+    """Return the administrator's access to the store; the CA certificate is from a tenant's namespace."""
     return replace(store_access(outputs, tenant, "editor"), key=key)
 
 
 def service_accounts(
     outputs: PlatformOutputs, administrator: StoreKey, tenant: str, generation: int
 ) -> tuple[str, ...]:
-    """Return the access keys that a tenant's users of one generation made for themselves."""
+    """Return the access keys that a tenant's users of one generation created themselves."""
     admin = open_admin(as_administrator(outputs, administrator, tenant))
     with administering(f"list the service accounts of {tenant}"):
         return tuple(

@@ -1,7 +1,7 @@
-"""The store's own key and certificate, replaced: a number in the stack's file, an `up`, and a proof.
+"""Replaces the store's own key or certificate: a number in the stack's file, an `up`, and a check.
 
-Both take effect when the store's server restarts, so it is away for seconds: clients try again, what is
-served goes on. Whether an earlier call was stopped is seen at the store, not kept anywhere.
+Both take effect when the store's server restarts, which takes seconds: clients retry, and models are
+served meanwhile. Whether an earlier call was interrupted is read from the store, not recorded anywhere.
 """
 
 import socket
@@ -34,11 +34,11 @@ _CONNECT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True)
 class Replaced:
-    """How a replacement ended."""
+    """The result of a replacement."""
 
     generation: int
     continued: bool
-    """Whether an earlier call had begun it."""
+    """Whether it continued an interrupted call."""
 
 
 def rotate(stack: str, phases: Phases, *, certificate: bool = False) -> Replaced:
@@ -46,18 +46,18 @@ def rotate(stack: str, phases: Phases, *, certificate: bool = False) -> Replaced
     settings = workspace.settings(stack)
     with phases("Preparing the tools") as report:
         opened = workspace.open_stack(stack, report)
-    what = "certificate" if certificate else "administrator's key"
-    with phases(f"Replace the store's {what}") as report:
+    replaced = "certificate" if certificate else "administrator's key"
+    with phases(f"Replace the store's {replaced}") as report:
         replace = rotate_certificate if certificate else rotate_root
         return replace(opened, settings, report)
 
 
 def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silent) -> Replaced:
-    """Replace the administrator's key, or go on with what was stopped.
+    """Replace the administrator's key, or continue an interrupted replacement.
 
     Raises:
-        UsageError: The store's administrator is not ours.
-        FailedError: The store does not answer, or answers to the wrong key; a rerun continues.
+        UsageError: Slipway does not manage the store's administrator.
+        FailedError: The store does not answer, or accepts the wrong key; a rerun continues.
     """
     store, outputs = require_own(settings), stack.outputs()
     tenant = _any_tenant(outputs)
@@ -67,18 +67,18 @@ def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silen
     def opens(generation: int) -> str:
         return answer(as_administrator(outputs, root_key(secret, generation), tenant), bucket, "")()
 
-    said = opens(store.root_key_generation)
-    if said not in (OPEN, UNKNOWN):
-        raise _silent_store(said)
-    continued = said == UNKNOWN
+    access = opens(store.root_key_generation)
+    if access not in (OPEN, UNKNOWN):
+        raise _unexpected_answer(access)
+    continued = access == UNKNOWN
     generation = store.root_key_generation + (0 if continued else 1)
     report(f"{'continuing' if continued else 'beginning'}: administrator's key {generation}")
     _set(stack, "root_key_generation", generation, report)
     report("bringing the platform up")
     stack.up()
-    for each, wanted in ((generation, OPEN), (generation - 1, UNKNOWN)):
+    for each, expected in ((generation, OPEN), (generation - 1, UNKNOWN)):
         expect(
-            wanted,
+            expected,
             as_administrator(outputs, root_key(secret, each), tenant),
             bucket,
             "",
@@ -90,48 +90,55 @@ def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silen
 
 
 def rotate_certificate(stack: Stack, settings: PlatformSettings, report: Report = silent) -> Replaced:
-    """Replace the store's authority and certificate, or go on with what was stopped.
+    """Replace the store's CA and certificate, or continue an interrupted replacement.
 
-    Readers trust an authority one generation before it signs, so none of them is interrupted.
+    Clients trust a CA one generation before it signs, so none of them is interrupted.
 
     Raises:
-        UsageError: The store's certificate is not ours.
-        FailedError: The store does not answer, or shows the wrong certificate; a rerun continues.
+        UsageError: Slipway does not manage the store's certificate.
+        FailedError: The store does not answer, or presents the wrong certificate; a rerun continues.
     """
     store, outputs = require_own(settings), stack.outputs()
     tenant = _any_tenant(outputs)
     trusted = _access(outputs, tenant).ca
     if trusted is None:
-        raise UsageError("The store speaks no TLS: it has no certificate.")
+        raise UsageError("The store does not use TLS: it has no certificate.")
     shown = shown_generation(outputs.store.endpoint, trusted)
     continued = shown < store.certificate_generation
     generation = store.certificate_generation + (0 if continued else 1)
-    report(f"{'continuing' if continued else 'beginning'}: certificate {generation}, {shown} is shown")
+    report(
+        f"{'continuing' if continued else 'beginning'}: certificate {generation}, the store presents {shown}"
+    )
     _set(stack, "certificate_generation", generation, report)
     report("bringing the platform up")
     stack.up()
     renewed = _access(stack.outputs(), tenant).ca
     if renewed is None or (now := shown_generation(outputs.store.endpoint, renewed)) != generation:
         raise FailedError(
-            f"The store does not show certificate {generation}.",
-            why="It shows another, although `up` has succeeded.",
+            f"The store does not present certificate {generation}.",
+            why="It presents another, although `up` has succeeded.",
             fix="Check with `slipway status` that the store is up, and run the command again.",
         )
     former = first_certificate(trusted)
     if generation > shown and _is_trusted(outputs.store.endpoint, former):
         raise FailedError(
-            f"The store still shows what authority {shown} signed.", fix="Run the command again."
+            f"The store still presents a certificate that CA {shown} signed.", fix="Run the command again."
         )
-    report(f"the store shows certificate {now}, which authority {shown} did not sign")
+    report(f"the store presents certificate {now}, which CA {shown} did not sign")
     _tenants_still_open(stack, store, stack.outputs(), report)
     return Replaced(generation, continued)
 
 
 def shown_generation(endpoint: str, trusted: str) -> int:
-    """Return the generation of the certificate that the store shows to who trusts `trusted`.
+    """Return the generation of the certificate that the store presents.
+
+    Args:
+        endpoint: URL of the store.
+        trusted: CA certificates in PEM.
 
     Raises:
-        FailedError: It does not answer, or shows what none of these authorities signed.
+        UsageError: Slipway did not make the certificate.
+        FailedError: The store does not answer, or none of these CAs signed its certificate.
     """
     parts = urlsplit(endpoint)
     host, port = parts.hostname or "", parts.port or 443
@@ -143,7 +150,7 @@ def shown_generation(endpoint: str, trusted: str) -> int:
         ):
             shown = wrapped.getpeercert(binary_form=True)
     except OSError as error:
-        raise _silent_store(type(error).__name__) from error
+        raise _unexpected_answer(type(error).__name__) from error
     subject = x509.load_der_x509_certificate(shown or b"").subject.rfc4514_string()
     with suppress(ValueError):
         return int(subject.rpartition(" ")[2])
@@ -151,14 +158,14 @@ def shown_generation(endpoint: str, trusted: str) -> int:
 
 
 def first_certificate(bundle: str) -> str:
-    """Return the first certificate of a bundle: the authority that signs now; the next one follows."""
+    """Return the first certificate of a bundle: the CA that signs now; the next CA follows."""
     end = "-----END CERTIFICATE-----\n"
     return bundle.partition(end)[0] + end
 
 
-def _is_trusted(endpoint: str, authority: str) -> bool:
+def _is_trusted(endpoint: str, ca: str) -> bool:
     try:
-        shown_generation(endpoint, authority)
+        shown_generation(endpoint, ca)
     except FailedError:
         return False
     return True
@@ -171,9 +178,10 @@ def _tenants_still_open(stack: Stack, store: MinioSettings, outputs: PlatformOut
 
 
 def _set(stack: Stack, setting: str, generation: int, report: Report) -> None:
-    held = yaml_edit.read(stack.settings)
+    original = yaml_edit.read(stack.settings)
     path = ("config", PLATFORM_KEY, "store", setting)
-    yaml_edit.write(stack.settings, held, yaml_edit.edited(held, path, generation, stack.settings.name))
+    edited = yaml_edit.edited(original, path, generation, stack.settings.name)
+    yaml_edit.write(stack.settings, original, edited)
     load_file(stack.settings)
     report(f"{stack.settings.name}: store.{setting} {generation}")
 
@@ -183,17 +191,17 @@ def _access(outputs: PlatformOutputs, tenant: str) -> StoreAccess:
 
 
 def _any_tenant(outputs: PlatformOutputs) -> str:
-    """Return a tenant, whose namespace tells which authority to trust."""
+    """Return a tenant, whose namespace holds the CA certificate to trust."""
     if not outputs.tenants:
         raise UsageError(
-            "The stack has no tenant, so nothing tells this machine whom to trust.",
+            "The stack has no tenant, so there is no CA certificate to trust.",
             fix=f"Add tenants/<name>.yaml and run `slipway up {outputs.stack}`.",
         )
     return min(outputs.tenants)
 
 
-def _silent_store(said: str) -> FailedError:
+def _unexpected_answer(reply: str) -> FailedError:
     return FailedError(
-        f"The store did not answer as it should: {said}.",
+        f"The store did not answer as expected: {reply}.",
         fix="Check with `slipway status` that it is up, and run the command again.",
     )

@@ -1,4 +1,4 @@
-"""Which store `slipway doctor --store` tests, and with whose keys: none of them is ever an argument."""
+"""The store that `slipway doctor --store` tests, and its keys, which are never command-line arguments."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -28,20 +28,20 @@ from storage.conformance import (
 from storage.keys import StoreKey
 
 KEY: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-"""The environment variables of the key that the test works with."""
+"""Environment variables of the key that the test uses."""
 
 LIMITED_KEY: Final = ("SLIPWAY_LIMITED_ACCESS_KEY_ID", "SLIPWAY_LIMITED_SECRET_ACCESS_KEY")
-"""Those of the user whom the test may hold to a prefix by a bucket policy."""
+"""Environment variables of the user whom the test may limit to a prefix by a bucket policy."""
 
 LIMITED_PRINCIPAL: Final = "SLIPWAY_LIMITED_PRINCIPAL"
-"""What a bucket policy calls that user; without it his access key."""
+"""Environment variable of that user's name in a bucket policy; the access key by default."""
 
 _ROOT_KEY: Final = ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreUnderTest:
-    """A store, where in it the test may work, and how it limits a key."""
+    """A store, the bucket that the test may use (None: any), and how the store limits a key."""
 
     access: StoreAccess
     bucket: str | None
@@ -64,22 +64,22 @@ class StoreVerdict:
 
 def test(under_test: StoreUnderTest, report: Report) -> StoreVerdict:
     """Test a store; raises as `storage.conformance.run`."""
-    found = under_test.run(report)
-    return StoreVerdict(found, requirements(found))
+    result = under_test.run(report)
+    return StoreVerdict(result, requirements(result))
 
 
 def of_stack(outputs: PlatformOutputs) -> StoreUnderTest:
     """Return the stack's own store with its administrator's key.
 
     Raises:
-        UsageError: The stack has no such key: its store is not its own.
-        FailedError: The cluster doesn't tell the key.
+        UsageError: The stack has no such key, because it did not create its store.
+        FailedError: The key can't be read from the cluster.
     """
     store = outputs.store
     if store.kind != "minio":
         raise UsageError(
-            f"Stack {outputs.stack!r} holds no administrator's key of its store.",
-            why=f"The store is of kind {store.kind!r} and was there before the stack.",
+            f"Stack {outputs.stack!r} has no administrator's key of its store.",
+            why=f"The store is of kind {store.kind!r} and was not created by the stack.",
             fix=f"Set {KEY[0]} and {KEY[1]}, and name the store by --endpoint and --region.",
         )
     cluster = Cluster.of(outputs)
@@ -91,22 +91,22 @@ def of_stack(outputs: PlatformOutputs) -> StoreUnderTest:
         endpoint=store.endpoint,
         region=store.region,
         key=key,
-        ca=_authority(cluster, outputs),
+        ca=_ca_certificate(cluster, outputs),
         path_style=store.path_style,
     )
     return StoreUnderTest(access=access, bucket=None, administration=MinioAdministration(access))
 
 
-def _authority(cluster: Cluster, outputs: PlatformOutputs) -> str | None:
-    """Return the certificate of the store's authority, which each tenant's namespace has."""
+def _ca_certificate(cluster: Cluster, outputs: PlatformOutputs) -> str | None:
+    """Return the store's CA certificate, which is in each tenant's namespace."""
     name = outputs.store.ca_config_map
     if name is None:
         return None
     for tenant in outputs.tenants.values():
         return cluster.read_config_map(tenant.namespace, name)[CA_KEY]
     raise UsageError(
-        "The certificate of the store's authority is not to be had.",
-        why=f"It is in the namespace of each tenant, and stack {outputs.stack!r} has none.",
+        "The store's CA certificate is not available.",
+        why=f"It is stored in the namespace of each tenant, and stack {outputs.stack!r} has none.",
         fix="Add tenants/<name>.yaml and bring the stack up.",
     )
 
@@ -160,9 +160,9 @@ def _administration(
             limited = _key(environ, LIMITED_KEY)
             if limited is None:
                 raise UsageError(
-                    "There is no user to hold to a prefix.",
-                    why=f"{LIMITED_KEY[0]} and {LIMITED_KEY[1]} are the key of one without any right.",
-                    fix="Make such a user at the store and set both.",
+                    "There is no user whose key can be limited to a prefix.",
+                    why=f"{LIMITED_KEY[0]} and {LIMITED_KEY[1]} must be a key without permissions.",
+                    fix="Create such a user in the store and set both variables.",
                 )
             principal = environ.get(LIMITED_PRINCIPAL)
             return BucketPolicyAdministration(open_store(access), limited, principal)

@@ -1,4 +1,4 @@
-"""A tenant's data at the store: up, down and away."""
+"""Upload, download, list and delete a tenant's data in the store."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,21 +31,21 @@ def download(
 
 
 def list_files(outputs: PlatformOutputs, tenant: str, prefix: str) -> dict[str, int]:
-    """Return the bytes of each file below a folder of the data, by its path relative to that."""
+    """Return the size in bytes of each file in a folder of the data, by its path relative to the folder."""
     return _data(outputs, tenant).list_files(prefix)
 
 
 def delete(
     outputs: PlatformOutputs, tenant: str, path: str, *, delete: bool, report: Report = silent
 ) -> dict[str, int]:
-    """Delete data that no version and no candidate needs, or only say what would go.
+    """Delete data that no version and no candidate needs; without `delete`, only return its files.
 
     Returns:
-        Bytes of each file, by its path.
+        Size in bytes of each file, by its path.
 
     Raises:
         UsageError: Something needs it, or there is none; nothing was deleted.
-        FailedError: Nobody can say what needs it.
+        FailedError: It can't be determined what needs it.
     """
     report("reading the registry and the candidates of runs")
 

@@ -1,6 +1,6 @@
-"""A tenant's keys, replaced on a running platform: files, Pulumi, cluster, pipelines and store in one place.
+"""Replaces a tenant's keys on a running platform: in files, Pulumi, cluster, pipelines and store.
 
-`storage.rotation` says in which order; here is what each step does.
+`storage.rotation` defines the order of the steps; this module carries out each step.
 """
 
 from collections.abc import Iterator
@@ -39,12 +39,12 @@ from storage.layout import Buckets
 from storage.rotation import KeyState, Rotated, rotate
 
 _GRANULE: Final = timedelta(seconds=5)
-"""A Secret's time has whole seconds, and two machines' clocks differ a little."""
+"""Margin for a Secret's time, which has whole seconds, and for clocks that differ."""
 
 
 def rotate_keys(stack: str, tenant: str, phases: Phases, *, run_seconds: float = RUN_SECONDS) -> Rotated:
     """Replace the keys of one of the project's tenants; raises as `rotate_tenant`."""
-    tenant_file(workspace.project() / "tenants", tenant)  # a name that nobody has is refused at once
+    tenant_file(workspace.project() / "tenants", tenant)  # refuses an unknown name at once
     settings = workspace.settings(stack)
     with phases("Preparing the tools") as report:
         opened = workspace.open_stack(stack, report)
@@ -60,14 +60,14 @@ def rotate_tenant(
     *,
     run_seconds: float = RUN_SECONDS,
 ) -> Rotated:
-    """Replace a tenant's keys, or go on with a rotation that was stopped.
+    """Replace a tenant's keys, or continue an interrupted rotation.
 
     Raises:
-        UsageError: The store has no keys of ours, or the platform is not what the files say.
-        FailedError: A step failed; what serves goes on, and a rerun continues.
+        UsageError: Slipway does not manage the store's keys, or the platform differs from the files.
+        FailedError: A step failed; models are still served, and a rerun continues.
     """
     path = tenant_file(stack.project / "tenants", tenant)
-    with _alone(path.parent):
+    with _exclusive(path.parent):
         store = require_administered(settings, stack.name)
         steps = TenantSteps(stack, store, tenant, path, report, run_seconds)
         steps.check()
@@ -88,69 +88,71 @@ class TenantSteps:
     _outputs: PlatformOutputs | None = field(default=None, repr=False)
 
     def check(self) -> None:
-        """Refuse to begin where the platform has other keys than the file says."""
-        state, held = self.state(), self._platform().tenant(self.tenant).key_generation
-        if state.phase is None and state.generation != held:
+        """Refuse to begin if the platform has other keys than the file says."""
+        state, deployed = self.state(), self._platform().tenant(self.tenant).key_generation
+        if state.phase is None and state.generation != deployed:
             raise UsageError(
-                f"{self.path.name} says key_generation {state.generation}, the platform has {held}.",
+                f"{self.path.name} says key_generation {state.generation}, the platform has {deployed}.",
                 fix=f"Run: slipway up {self.stack.name}",
             )
 
     def state(self) -> KeyState:
-        """Return what the tenant's file says."""
-        found = load_tenant(self.path)
-        return KeyState(found.key_generation, found.key_rotation)
+        """Return the state in the tenant's file."""
+        settings = load_tenant(self.path)
+        return KeyState(settings.key_generation, settings.key_rotation)
 
     def record(self, before: KeyState, after: KeyState) -> None:
         """Write `after` to the tenant's file, if it still says `before`."""
-        held = yaml_edit.read(self.path)
+        original = yaml_edit.read(self.path)
         if self.state() != before:
-            raise FailedError(f"{self.path.name} was changed meanwhile.", fix="Run the command again.")
+            raise FailedError(
+                f"{self.path.name} was changed during the rotation.", fix="Run the command again."
+            )
         name = f"tenants/{self.path.name}"
-        text = yaml_edit.edited(held, ("key_generation",), after.generation, name)
-        # Two keys of one file, in one step: `write` puts the whole text in place.
+        text = yaml_edit.edited(original, ("key_generation",), after.generation, name)
+        # Both fields change in one step: `write` replaces the whole file.
         text = yaml_edit.edited(text, ("key_rotation",), after.phase, name)
-        yaml_edit.write(self.path, held, text)
+        yaml_edit.write(self.path, original, text)
         self.report(f"{name}: key_generation {after.generation}, {after.phase or 'no rotation'}")
 
     def bring_up(self) -> None:
-        """Make the platform what the files say."""
+        """Deploy the platform as the files describe it."""
         self.report("bringing the platform up")
         self.stack.up()
         self._outputs = None
 
     def move(self, state: KeyState) -> None:
-        """Roll the predictors, then wait for runs that began with the old key."""
+        """Roll the predictors, then wait for runs that started with the old key."""
         outputs = self._platform()
-        place, cluster = outputs.tenant(self.tenant), Cluster.of(outputs)
-        if place.server_secret is None or place.runner_secret is None:
+        tenant, cluster = outputs.tenant(self.tenant), Cluster.of(outputs)
+        if tenant.server_secret is None or tenant.runner_secret is None:
             raise UsageError("The store is keyless: there is nothing to rotate.")
-        self._held(cluster, StoreRole.SERVER, state.generation)
-        checksum = credentials.checksum(cluster.read_secret(place.namespace, place.server_secret))
-        moved = credentials.roll(cluster, place.namespace, checksum, report=self.report)
-        self.report(f"{len(moved)} predictors hold generation {state.generation}")
+        self._deployed_key(cluster, StoreRole.SERVER, state.generation)
+        checksum = credentials.checksum(cluster.read_secret(tenant.namespace, tenant.server_secret))
+        predictors = credentials.roll(cluster, tenant.namespace, checksum, report=self.report)
+        self.report(f"{len(predictors)} predictors hold generation {state.generation}")
         wait_for_earlier(
             open_client(outputs, self.tenant),
-            place.namespace,
-            cluster.changed_at(place.namespace, place.runner_secret) + _GRANULE,
+            tenant.namespace,
+            cluster.changed_at(tenant.namespace, tenant.runner_secret) + _GRANULE,
             report=self.report,
             timeout=self.run_seconds,
         )
 
     def verify_valid(self, generation: int) -> None:
-        """Use the key that each role's Secret holds."""
+        """Test the key in each role's Secret: it must open what its role allows."""
         cluster, verifier = Cluster.of(self._platform()), self._verifier()
         for role in StoreRole:
-            verifier.verify_valid(role, self._held(cluster, role, generation))
-        self.report(f"generation {generation} opens what it should, in every role")
+            verifier.verify_valid(role, self._deployed_key(cluster, role, generation))
+        self.report(f"generation {generation} has the expected access, in every role")
 
     def accounts(self, generation: int) -> tuple[str, ...]:
-        """Return the access keys that users of the generation made for themselves."""
+        """Return the access keys that users of the generation created themselves."""
         key = administrator(self.stack, self.store)
         return service_accounts(self._platform(), key, self.tenant, generation)
 
     def verify_revoked(self, generation: int, accounts: tuple[str, ...]) -> None:
-        """Use each role's old key, and each of the accounts'."""
+        """Test each role's old key and each account's: the store must refuse them."""
         verifier = self._verifier()
         for role in StoreRole:
             verifier.verify_revoked(role, tenant_key(self._stack_secret(), self.tenant, role, generation))
@@ -158,21 +160,21 @@ class TenantSteps:
         also = f", and {len(accounts)} service accounts" if accounts else ""
         self.report(f"generation {generation} is unknown to the store, in every role{also}")
 
-    def _held(self, cluster: Cluster, role: StoreRole, generation: int) -> StoreKey:
-        """Return the key in the role's Secret; raises FailedError where it is of another generation."""
+    def _deployed_key(self, cluster: Cluster, role: StoreRole, generation: int) -> StoreKey:
+        """Return the key in the role's Secret; FailedError if it is of another generation."""
         place = self._platform().tenant(self.tenant)
         name = str(getattr(place, f"{role}_secret"))
-        held = cluster.read_secret(place.namespace, name)
-        wanted = tenant_key(self._stack_secret(), self.tenant, role, generation)
+        secret = cluster.read_secret(place.namespace, name)
+        expected = tenant_key(self._stack_secret(), self.tenant, role, generation)
         key = StoreKey(
-            access_key=held.get("AWS_ACCESS_KEY_ID", ""),
-            secret_key=SecretStr(held.get("AWS_SECRET_ACCESS_KEY", "")),
+            access_key=secret.get("AWS_ACCESS_KEY_ID", ""),
+            secret_key=SecretStr(secret.get("AWS_SECRET_ACCESS_KEY", "")),
         )
-        if key != wanted:
+        if key != expected:
             raise FailedError(
                 f"Secret {place.namespace}/{name} does not hold the key of generation {generation}.",
                 why=f"It holds {key.access_key or 'none'}.",
-                fix="Run the command again; if it stays so, run `slipway up` and look at what it changes.",
+                fix="Run the command again; if it fails again, run `slipway up` and check what it changes.",
             )
         return key
 
@@ -200,8 +202,8 @@ def buckets_of(outputs: PlatformOutputs) -> Buckets:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one rotation at a time work on the tenants' files of this checkout."""
+def _exclusive(folder: Path) -> Iterator[None]:
+    """Allow one rotation at a time on the tenants' files of this checkout."""
     try:
         with locked(folder, folder=True, wait=False):
             yield

@@ -1,4 +1,4 @@
-"""The tenants that the files of tenants/ declare, and what each holds of the store."""
+"""The tenants that the files in tenants/ declare, and their places and keys in the store."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ class TenantKeys:
 
     outputs: TenantOutputs
     rotation: str | None
-    """Phase of a rotation that is under way."""
+    """Phase of a running rotation."""
     access_keys: tuple[str, ...]
-    """Those that Slipway made; empty where somebody else makes them."""
+    """Access keys that Slipway created; empty if the store's operator creates them."""
     service_accounts: tuple[str, ...]
-    """Access keys that the tenant's users made for themselves."""
+    """Access keys that the tenant's users created themselves."""
 
 
 def declared() -> tuple[TenantSettings, ...]:
-    """Return the declared tenants, in order of their names; UsageError where a file is wrong."""
+    """Return the declared tenants, in order of their names; UsageError if a file has a mistake."""
     return load_tenants(workspace.project() / "tenants")
 
 

@@ -1,4 +1,4 @@
-"""One training job from data to an answer: upload, run, gate, promote, ask. Calls services only."""
+"""One training job from data to a prediction: upload, run, gate, promote, query."""
 
 import json
 import shlex
@@ -21,7 +21,7 @@ from tabular.summary import Summary
 
 
 class TrainedModel(BaseModel):
-    """What became of one training job."""
+    """The outcome of one training job."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -40,19 +40,19 @@ class TrainedModel(BaseModel):
     """Accuracy of always answering the most frequent class."""
     most_frequent: str = ""
     asked: int = 0
-    """Held-out rows that the endpoint was asked; it answered all of them as evaluated."""
+    """Held-out rows that were sent to the endpoint; it answered all of them as evaluated."""
     expected: str = ""
     predicted: str = ""
     curl: str | None = None
 
     @property
     def promoted(self) -> bool:
-        """Whether the model serves: promoted now, or the champion already."""
+        """Whether the model is served: promoted now, or the champion already."""
         return self.version is not None
 
 
 class TrainingRun(run.RunResult):
-    """How a run went, and the data that it was given."""
+    """The result of a run, and its data."""
 
     data: Summary
 
@@ -107,35 +107,35 @@ def _store_data(
 
 
 def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Report = silent) -> TrainedModel:
-    """Promote what the run proposed, or say why not; the figures are promotion's own."""
+    """Promote the run's candidate, or say why not; the figures are those of promotion's own evaluation."""
     promoter = rollout.open_promoter(outputs, job.tenant, report)
-    left = outcome.read(promoter.store, outputs, job.tenant, result.run_id, job.pipeline)
-    told: dict[str, Any] = {
+    proposal = outcome.read(promoter.store, outputs, job.tenant, result.run_id, job.pipeline)
+    fields: dict[str, Any] = {
         "name": job.model,
         "pipeline": job.pipeline,
         "run_id": result.run_id,
         "run_state": result.state,
         "data": result.data,
     }
-    if left.candidate is None:
-        return TrainedModel(**told, decision=f"not promoted: {left.summary}")
+    if proposal.candidate is None:
+        return TrainedModel(**fields, decision=f"not promoted: {proposal.summary}")
     try:
         promoted = promoter.promote_run(result.run_id, pipeline=job.pipeline, replace=job.replace)
     except OtherQuestionsError as error:
-        # The run is done and the platform is up: what is left to a person is part of the result.
-        return TrainedModel(**told, decision=f"not promoted: {error}")
-    measured = promoted.evaluation
-    if measured is not None:
-        told |= {
-            "rows": measured.held_out.rows,
-            "accuracy": measured.metrics["accuracy"],
-            "baseline": measured.baseline["accuracy"],
-            "most_frequent": measured.most_frequent,
+        # The run succeeded and the platform is up, so this is a result and no failure: the user decides.
+        return TrainedModel(**fields, decision=f"not promoted: {error}")
+    evaluation = promoted.evaluation
+    if evaluation is not None:
+        fields |= {
+            "rows": evaluation.held_out.rows,
+            "accuracy": evaluation.metrics["accuracy"],
+            "baseline": evaluation.baseline["accuracy"],
+            "most_frequent": evaluation.most_frequent,
         }
     if promoted.smoke is None:
-        return TrainedModel(**told, decision=f"not promoted: {promoted.reason}")
+        return TrainedModel(**fields, decision=f"not promoted: {promoted.reason}")
     return TrainedModel(
-        **told,
+        **fields,
         decision=f"promoted: {promoted.reason}",
         version=promoted.digest,
         endpoint=f"{promoted.endpoint}/infer",
@@ -149,7 +149,7 @@ def promote(outputs: PlatformOutputs, job: Job, result: TrainingRun, report: Rep
 def train_and_promote(
     outputs: PlatformOutputs, job: Job, checked: Summary | None, phases: Phases
 ) -> TrainedModel:
-    """Train, then promote what the run proposed; raises as `train` and `promote`."""
+    """Train, then promote the run's candidate; raises as `train` and `promote`."""
     with phases(f"Train {job.model}") as report:
         result = train(outputs, job, checked, report)
     with phases(f"Promote {job.model}") as report:

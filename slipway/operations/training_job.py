@@ -1,4 +1,4 @@
-"""What to train, for whom; what is wrong with it is said before anything else is imported or started."""
+"""A training job: what to train, for which tenant. It is checked before anything is started."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ class Job:
     pipeline: Pipeline
     model: str
     data: Path | None = None
-    """CSV or Parquet file; None takes a data set of scikit-learn's: iris, or Wisconsin for training."""
+    """CSV or Parquet file; None takes a data set of scikit-learn: iris, or Wisconsin for `training`."""
     read: ReadOptions = field(default_factory=ReadOptions)
     split: Split = field(default_factory=Split)
     threshold: float | None = None
@@ -36,11 +36,11 @@ class Job:
 
     @property
     def sample(self) -> Literal["iris", "wisconsin"]:
-        """The data set that is taken where the user brings none."""
+        """The data set that is used if the user gives none."""
         return "iris" if self.pipeline == "iris" else "wisconsin"
 
     def check(self) -> "Summary | None":
-        """Refuse what can be known to be wrong; return the user's data as read, if there is any.
+        """Refuse a job that can't work; return the summary of the user's data, if there is any.
 
         Raises:
             UsageError: The name, the threshold or the data can't be used.
@@ -51,7 +51,7 @@ class Job:
         if self.data is None:
             if self.read != ReadOptions():
                 raise UsageError(
-                    "--target, --drop and --missing say how to read a file, and there is none.",
+                    "--target, --drop and --missing say how to read a file, and no file is given.",
                     fix="Name it with --data.",
                 )
             return None
@@ -68,14 +68,14 @@ def pipeline_named(name: str) -> Pipeline:
 
 
 def model_name(data: Path) -> str:
-    """Name to serve a model of a file under, if no other was asked for."""
+    """Return the default name of a model that is trained on a file."""
     plain = "".join(c if c.isascii() and c.isalnum() else "-" for c in data.stem.lower()).strip("-")
-    named = plain if plain[:1].isalpha() else f"model-{plain}"
-    return named[:40].rstrip("-")
+    name = plain if plain[:1].isalpha() else f"model-{plain}"
+    return name[:40].rstrip("-")
 
 
 def read_options(target: str, drop: list[str], missing: list[str] | None) -> ReadOptions:
-    """The options of a command as the reader takes them; UsageError if they can't be."""
+    """Return a command's options for the reader; UsageError if they are invalid."""
     if not target.strip():
         raise UsageError("--target is empty.", fix="Name the column to predict.")
     words = {} if missing is None else {"missing": tuple(missing)}
@@ -83,7 +83,7 @@ def read_options(target: str, drop: list[str], missing: list[str] | None) -> Rea
 
 
 def split_options(test_split: float, seed: int) -> Split:
-    """The options of a command as the split takes them; UsageError if they can't be."""
+    """Return a command's options for the split; UsageError if they are invalid."""
     try:
         return Split(test_split=test_split, seed=seed)
     except ValidationError as error:

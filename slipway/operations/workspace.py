@@ -1,4 +1,4 @@
-"""Where a command works: the project's folder, one stack's settings and the environment of its tools."""
+"""The project's folder, a stack's settings and the environment of its tools."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ from slipway.core.report import Phases, Report, silent
 
 
 def project() -> Path:
-    """The folder that holds Pulumi.yaml: this one or the nearest above it."""
+    """Return the folder with Pulumi.yaml: the current one or the nearest above it; UsageError if none."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "Pulumi.yaml").is_file() and (folder / "infra" / "program.py").is_file():
@@ -55,9 +55,9 @@ def settings(stack: str) -> PlatformSettings:
 
 
 def check(stack: str) -> None:
-    """Refuse what is wrong in the files that are there; what `init` makes may lack still.
+    """Refuse mistakes in existing files; files that `init` creates may be missing.
 
-    So may the secret: an `up` that was stopped just after it wrote the file is continued by the next.
+    So may the secret: an `up` that was interrupted just after it wrote the file is continued by the next.
     """
     path = project() / settings_file(stack)
     if path.is_file():
@@ -66,7 +66,7 @@ def check(stack: str) -> None:
 
 
 def template(environment: str) -> Path:
-    """What a new stack begins with; raises UsageError where there is no such kind of environment."""
+    """Return the template of a new stack's settings; UsageError if the kind of environment is unknown."""
     folder = project() / "stacks"
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if environment not in known:
@@ -81,21 +81,21 @@ def template(environment: str) -> Path:
 def tool_environment(
     stack: str, report: Report = silent, *, environment: str | None = None, build: bool = True
 ) -> Mapping[str, str]:
-    """What goes over the environment of a stack's tools.
+    """Return the environment variables that a stack's tools need in addition.
 
     Args:
         stack: Its name.
-        report: Told what is built.
-        environment: Which kind of environment it is; by default what its settings say.
-        build: Whether the tools that a local stack needs are built where they are missing.
+        report: Takes lines of progress.
+        environment: Kind of environment; by default the one in the stack's settings.
+        build: Whether missing tools of a local stack are built.
 
     Raises:
-        UsageError: Without `build`, something would have to be built.
+        UsageError: `build` is false, and a tool would have to be built.
     """
     if (environment or environment_of(stack)) != "local":
         return {}
     if build:
-        # All of them now: later each image would ask for its own, one after the other.
+        # Build all of them now: later, each image would request its own tools one after the other.
         toolchain.ensure(report=report)
         toolchain.kserve_manifests(report)
     else:
@@ -106,16 +106,16 @@ def tool_environment(
 def open_stack(
     stack: str, report: Report = silent, *, environment: str | None = None, build: bool = True
 ) -> Stack:
-    """The stack with the environment that its tools need; the arguments are `tool_environment`'s."""
+    """Return the stack with the environment that its tools need; arguments as in `tool_environment`."""
     env = tool_environment(stack, report, environment=environment, build=build)
     return Stack(stack, project(), env)
 
 
 def ready(stack: str, phases: Phases, *, build: bool = True) -> Stack:
-    """The stack, initialised and with validated settings; missing tools are built first.
+    """Return the stack, initialised and with validated settings; missing tools are built first.
 
     Raises:
-        UsageError: A file has a mistake, or without `build` a tool is missing; nothing was started.
+        UsageError: A file has a mistake, or `build` is false and a tool is missing; nothing was started.
     """
     check(stack)
     with phases("Preparing the tools") as report:
@@ -126,5 +126,5 @@ def ready(stack: str, phases: Phases, *, build: bool = True) -> Stack:
 
 
 def outputs(stack: str) -> PlatformOutputs:
-    """What the stack tells the outside; raises UsageError where it is not up."""
+    """Return the stack's outputs; UsageError if it is not up."""
     return open_stack(stack).outputs()

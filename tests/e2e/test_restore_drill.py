@@ -113,7 +113,7 @@ def test_the_drill_restores_every_alias_and_leaves_nothing(
     assert done.code == 0, f"{done.out[-3000:]}\n{done.err[-3000:]}"
     assert done.json["passed"]
     found = {each["what"]: each["detail"] for each in done.json["findings"]}
-    assert "taken over by Pulumi" in found["state.json"]
+    assert "imported by Pulumi" in found["state.json"]
     for model in ("wisconsin", "iris"):
         assert "verified" in found[f"team-a/{model}@champion"]
         assert "for a row of zeros" in found[f"team-a/{model} served"]

@@ -69,7 +69,7 @@ def test_a_usable_store_is_exit_0_with_what_is_refused_there(keys, answers, caps
     assert (tested.access.endpoint, tested.access.region, tested.bucket) == (URL, "eu", None)
 
 
-def test_a_store_that_lacks_what_is_needed_is_exit_1(keys, answers, capsys):
+def test_a_store_without_what_is_needed_is_exit_1(keys, answers, capsys):
     answers["report"] = found(race=CheckOutcome.FAILED)
     assert app.main(["doctor", "--store", "--endpoint", URL]) == 1
     shown = capsys.readouterr().out
@@ -159,7 +159,7 @@ class Cluster:
         return self.secret
 
     def read_config_map(self, namespace: str, name: str) -> dict[str, str]:
-        return {"ca.crt": f"the authority in {namespace}/{name}"}
+        return {"ca.crt": f"the CA in {namespace}/{name}"}
 
 
 @pytest.fixture
@@ -188,10 +188,10 @@ def test_the_stacks_store_is_tested_as_administrator(outputs, answers, monkeypat
     assert "hidden-away" not in "".join(capsys.readouterr())
 
 
-def test_its_authority_is_that_of_the_tenants(outputs):
+def test_its_ca_certificate_is_that_of_the_tenants(outputs):
     own = store_test.of_stack(outputs("team-a", ca_config_map="store-ca"))
-    assert own.access.ca == "the authority in team-a/store-ca"
-    with pytest.raises(UsageError, match="authority is not to be had"):
+    assert own.access.ca == "the CA in team-a/store-ca"
+    with pytest.raises(UsageError, match="CA certificate is not available"):
         store_test.of_stack(outputs(ca_config_map="store-ca"))
 
 

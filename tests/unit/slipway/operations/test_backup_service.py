@@ -19,7 +19,7 @@ SECRET = "1b47061264138c4ac30d75fd1eb44270"
 def test_a_key_comes_from_the_environment_or_not_at_all(environment):
     with pytest.raises(UsageError, match="SLIPWAY_BACKUP_") as caught:
         open_place(Where("s3://backups", "http://127.0.0.1:9"), environment)
-    assert "no place for a key" in caught.value.fix
+    assert "never a command-line argument" in caught.value.fix
     opened = open_place(Where("s3://backups/a/b/", "http://127.0.0.1:9"), KEY)
     assert (opened.bucket, opened.prefix) == ("backups", "a/b/")
 
@@ -28,8 +28,8 @@ def test_a_key_comes_from_the_environment_or_not_at_all(environment):
     ("where", "words"),
     [
         (Where("backups", "http://127.0.0.1:9"), "not an S3 URI"),
-        (Where("s3://backups", "127.0.0.1:9"), "not an address"),
-        (Where("s3://backups", "http://key:secret@127.0.0.1:9"), "not an address"),
+        (Where("s3://backups", "127.0.0.1:9"), "not a URL"),
+        (Where("s3://backups", "http://key:secret@127.0.0.1:9"), "not a URL"),
     ],
 )
 def test_an_address_that_is_none_is_refused(where, words):
