@@ -4,7 +4,6 @@ Deliberately strict: a setting that the scheduler would ignore is an error at up
 image of a step and its CPU and memory limits, which are documented in the package.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
@@ -13,18 +12,14 @@ from typing import Any, Final
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from embedded.kfp import condition, ir, lightweight, values
+from embedded.kfp import ir, lightweight, task_parsing, values
 from embedded.kfp.document import Document
+from embedded.kfp.unsupported import UnsupportedError, check_name
 
 _SCHEMA_VERSIONS: Final = ("2.0.0", "2.1.0")
 _PIPELINE_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?")
-_TASK_NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,126}[a-z0-9])?")
 _OUTPUT_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_ -]{0,254}")
 _MAX_NESTING: Final = 30
-
-
-class UnsupportedError(ValueError):
-    """The pipeline is not valid, or uses an unsupported feature."""
 
 
 def parse(document: Document) -> ir.Pipeline:
@@ -38,7 +33,7 @@ def parse(document: Document) -> ir.Pipeline:
             "compile with the kfp 2 SDK"
         )
     name = spec.get("pipelineInfo", {}).get("name", "")
-    _check_name("pipeline", name, _PIPELINE_NAME)
+    check_name("pipeline", name, _PIPELINE_NAME)
     executors = spec.get("deploymentSpec", {}).get("executors", {})
     components = {key: _component(key, body, executors) for key, body in spec.get("components", {}).items()}
     if "dag" not in spec.get("root", {}):
@@ -95,7 +90,7 @@ def _component(name: str, body: Mapping[str, Any], executors: Mapping[str, Any])
     inputs, outputs = body.get("inputDefinitions", {}), body.get("outputDefinitions", {})
     parameters = {key: _parameter(name, key, value) for key, value in inputs.get("parameters", {}).items()}
     for key in (*outputs.get("parameters", {}), *outputs.get("artifacts", {})):
-        _check_name(f"output of {name}", key, _OUTPUT_NAME)
+        check_name(f"output of {name}", key, _OUTPUT_NAME)
     return ir.Component(
         name=name,
         body=_dag(name, body["dag"], parameters) if "dag" in body else _executor(name, body, executors),
@@ -166,7 +161,7 @@ def _importer(name: str, body: Mapping[str, Any]) -> ir.Importer:
 
 
 def _dag(name: str, body: Mapping[str, Any], inputs: Mapping[str, ir.Parameter]) -> ir.Dag:
-    tasks = {key: _task(key, value) for key, value in body.get("tasks", {}).items()}
+    tasks = {key: task_parsing.task(key, value) for key, value in body.get("tasks", {}).items()}
     for task in tasks.values():
         sources = {
             source.task for source in (*task.parameters.values(), *task.artifacts.values()) if source.task
@@ -221,112 +216,6 @@ def _choice(body: Mapping[str, Any], key: str) -> tuple[str, str]:
     return body.get("producerSubtask", ""), body.get(key, "")
 
 
-def _task(name: str, body: Mapping[str, Any]) -> ir.Task:
-    _check_name("task", name, _TASK_NAME)
-    inputs = body.get("inputs", {})
-    parameters = {
-        key: _parameter_source(name, key, value) for key, value in inputs.get("parameters", {}).items()
-    }
-    artifacts = {
-        key: _artifact_source(name, key, value) for key, value in inputs.get("artifacts", {}).items()
-    }
-    trigger = body.get("triggerPolicy", {})
-    strategy = trigger.get("strategy", "ALL_UPSTREAM_TASKS_SUCCEEDED")
-    sources = {source.task for source in (*parameters.values(), *artifacts.values()) if source.task}
-    caching = body.get("cachingOptions", {})
-    return ir.Task(
-        name=name,
-        component=body.get("componentRef", {}).get("name", ""),
-        after=frozenset(body.get("dependentTasks", ())) | sources,
-        parameters=parameters,
-        artifacts=artifacts,
-        condition=_condition(name, trigger.get("condition", ""), parameters),
-        always=strategy == "ALL_UPSTREAM_TASKS_COMPLETED",
-        loop=_loop(name, body),
-        retry=_retry(body.get("retryPolicy", {})),
-        cached=caching.get("enableCache", False),
-        cache_key=caching.get("cacheKey", ""),
-    )
-
-
-def _condition(task: str, text: str, parameters: Mapping[str, object]) -> condition.Condition | None:
-    if not text:
-        return None
-    try:
-        parsed = condition.parse(text)
-    except condition.ConditionError as error:
-        raise UnsupportedError(
-            f"task {task!r}: {error}. A known cause is a quote in a compared string"
-        ) from error
-    missing = sorted(parsed.parameters - parameters.keys())
-    if missing:
-        raise UnsupportedError(
-            f"task {task!r}: its condition reads {missing[0]!r}, which is not one of its inputs"
-        )
-    return parsed
-
-
-def _parameter_source(task: str, name: str, body: Mapping[str, Any]) -> ir.Source:
-    selector = body.get("parameterExpressionSelector", "")
-    if selector:
-        try:
-            values.check_selector(selector)
-        except values.BadValueError as error:
-            raise UnsupportedError(f"input {name!r} of task {task!r}: {error}") from error
-    if "taskOutputParameter" in body:
-        output = body["taskOutputParameter"]
-        return ir.Source("output", output["outputParameterKey"], output["producerTask"], selector=selector)
-    if "componentInputParameter" in body:
-        return ir.Source("input", body["componentInputParameter"], selector=selector)
-    if "taskFinalStatus" in body:
-        return ir.Source("status", task=body["taskFinalStatus"]["producerTask"])
-    value = body.get("runtimeValue", {})
-    if "constant" not in value:
-        raise UnsupportedError(f"input {name!r} of task {task!r} has no supported source")
-    return ir.Source("constant", value=value["constant"], selector=selector)
-
-
-def _artifact_source(task: str, name: str, body: Mapping[str, Any]) -> ir.Source:
-    if "taskOutputArtifact" in body:
-        output = body["taskOutputArtifact"]
-        return ir.Source("output", output["outputArtifactKey"], output["producerTask"])
-    if "componentInputArtifact" in body:
-        return ir.Source("input", body["componentInputArtifact"])
-    raise UnsupportedError(f"artifact {name!r} of task {task!r} has no supported source")
-
-
-def _loop(task: str, body: Mapping[str, Any]) -> ir.Loop | None:
-    parallelism = body.get("iteratorPolicy", {}).get("parallelismLimit", 0)
-    if "artifactIterator" in body:
-        iterator = body["artifactIterator"]
-        return ir.Loop(iterator["itemInput"], iterator["items"]["inputArtifact"], (), True, parallelism)
-    if "parameterIterator" not in body:
-        return None
-    iterator = body["parameterIterator"]
-    items = iterator.get("items", {})
-    if "inputParameter" in items:
-        return ir.Loop(iterator["itemInput"], items["inputParameter"], parallelism=parallelism)
-    try:
-        fixed = json.loads(items.get("raw", ""))
-    except ValueError as error:
-        raise UnsupportedError(f"task {task!r}: the items of the loop are not JSON") from error
-    if not isinstance(fixed, list):
-        raise UnsupportedError(f"task {task!r}: the items of the loop are not a list")
-    return ir.Loop(iterator["itemInput"], items=tuple(fixed), parallelism=parallelism)
-
-
-def _retry(body: Mapping[str, Any]) -> ir.Retry:
-    def seconds(key: str, default: float) -> float:
-        return float(str(body.get(key, default)).removesuffix("s"))
-
-    return ir.Retry(
-        times=max(0, int(body.get("maxRetryCount", 0))),
-        backoff=max(0.0, seconds("backoffDuration", 0.0)),
-        factor=max(1.0, float(body.get("backoffFactor", 2.0) or 2.0)),
-        longest=seconds("backoffMaxDuration", 3600.0),
-    )
-
-
 def _check_references(pipeline: ir.Pipeline) -> None:
     def visit(component: ir.Component, above: tuple[str, ...]) -> None:
         if component.name in above or len(above) > _MAX_NESTING:
@@ -360,12 +249,6 @@ def _check_use(task: ir.Task, target: ir.Component) -> None:
         loop_item = task.loop is not None and task.loop.item == name
         if name not in task.parameters and not parameter.optional and not loop_item:
             raise UnsupportedError(f"task {task.name!r}: input {name!r} has no source")
-
-
-def _check_name(kind: str, name: str, pattern: re.Pattern[str]) -> None:
-    # Names become object keys and folders, so they must not contain path components.
-    if not pattern.fullmatch(name):
-        raise UnsupportedError(f"invalid name {name[:80]!r} for {kind}")
 
 
 def _short(error: Exception) -> str:

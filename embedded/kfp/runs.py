@@ -23,6 +23,7 @@ from embedded.kfp.objects import ArtifactStore, ArtifactStoreError, Location
 from embedded.kfp.outcome import FAILED
 from embedded.kfp.processes import StepProcesses
 from embedded.kfp.scheduler import RunContext, RunScheduler
+from embedded.kfp.unsupported import UnsupportedError
 
 _log: Final = logging.getLogger("embedded.kfp")
 _STOP_SECONDS: Final = 20
@@ -120,7 +121,7 @@ class Runs:
             state, error = await self._run(row)
         except asyncio.CancelledError:
             raise
-        except (LauncherConfigError, ArtifactStoreError, parsing.UnsupportedError) as error_raised:
+        except (LauncherConfigError, ArtifactStoreError, UnsupportedError) as error_raised:
             state, error = FAILED, str(error_raised)
         except Exception as error_raised:  # noqa: BLE001 - a run must always end
             _log.exception("run %s failed with an internal error", run_id)

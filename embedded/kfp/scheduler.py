@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from embedded.kfp import ir, values, wiring
-from embedded.kfp.condition import ConditionError
+from embedded.kfp.condition_syntax import ConditionError
 from embedded.kfp.database import Database, new_id, now
 from embedded.kfp.launcher import Launcher, TaskPaths
 from embedded.kfp.objects import ArtifactStoreError

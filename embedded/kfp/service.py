@@ -12,6 +12,7 @@ from embedded.kfp.failures import INVALID_ARGUMENT, ApiError, duplicate, invalid
 from embedded.kfp.objects import ArtifactStoreError, Location
 from embedded.kfp.requests import NewExperiment, NewRun, RuntimeConfig, VersionReference
 from embedded.kfp.runs import Runs
+from embedded.kfp.unsupported import UnsupportedError
 
 AVAILABLE: Final = "AVAILABLE"
 ARCHIVED: Final = "ARCHIVED"
@@ -230,7 +231,7 @@ def _accepted_file(data: bytes) -> tuple[ir.Pipeline, Document]:
 def _accepted(checked: Document) -> ir.Pipeline:
     try:
         return parsing.parse(checked)
-    except parsing.UnsupportedError as error:
+    except UnsupportedError as error:
         raise invalid(f"pipeline: {error}") from error
 
 

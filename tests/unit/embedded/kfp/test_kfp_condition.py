@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from embedded.kfp.condition import ConditionError, parse
+from embedded.kfp.condition import parse
+from embedded.kfp.condition_syntax import ConditionError
 
 P = "inputs.parameter_values['p']"
 INTS = st.integers(-(2**63), 2**63 - 1)

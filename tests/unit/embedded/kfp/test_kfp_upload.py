@@ -12,6 +12,7 @@ from support import kfp_cases as steps
 from support.checkout import ROOT
 
 from embedded.kfp import document, parsing
+from embedded.kfp.unsupported import UnsupportedError
 
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 
@@ -119,7 +120,7 @@ INNER = ("components", "comp-condition-1")
     ],
 )  # fmt: skip
 def test_unsupported_features_are_refused_by_name(good: bytes, path: Any, value: Any, message: str) -> None:
-    with pytest.raises(parsing.UnsupportedError, match=message):
+    with pytest.raises(UnsupportedError, match=message):
         parsing.parse(changed(good, *path, value=value))
 
 
@@ -147,15 +148,13 @@ def one_step(component: Any, folder: Path) -> document.Document:
 
 
 def test_a_container_component_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(parsing.UnsupportedError, match=r"container: a container component"):
+    with pytest.raises(UnsupportedError, match=r"container: a container component"):
         parsing.parse(one_step(container, tmp_path))
 
 
 def test_packages_must_be_in_the_image(tmp_path: Path) -> None:
     parsing.parse(one_step(with_installed_packages, tmp_path))
-    with pytest.raises(
-        parsing.UnsupportedError, match=r"left-pad-of-python is not in the image; pyyaml==0\.0\.1"
-    ):
+    with pytest.raises(UnsupportedError, match=r"left-pad-of-python is not in the image; pyyaml==0\.0\.1"):
         parsing.parse(one_step(with_missing_packages, tmp_path))
 
 
@@ -165,11 +164,11 @@ def test_platform_settings_are_refused_by_name(good: bytes, setting: str) -> Non
         "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-number": {setting: [{}]}}}}}
     }
     wrapped = document.from_api({"pipeline_spec": yaml.safe_load(good), "platform_spec": platform})
-    with pytest.raises(parsing.UnsupportedError, match=f"{setting} on number"):
+    with pytest.raises(UnsupportedError, match=f"{setting} on number"):
         parsing.parse(wrapped)
 
 
 def test_a_workspace_is_refused_by_name(good: bytes) -> None:
     platform = {"platforms": {"kubernetes": {"pipelineConfig": {"workspace": {"size": "1Gi"}}}}}
-    with pytest.raises(parsing.UnsupportedError, match="workspace on the pipeline"):
+    with pytest.raises(UnsupportedError, match="workspace on the pipeline"):
         parsing.parse(document.from_api({"pipeline_spec": yaml.safe_load(good), "platform_spec": platform}))
