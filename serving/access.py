@@ -1,4 +1,4 @@
-"""Opening the store as one of a tenant's roles: the key comes from the role's Secret in the cluster."""
+"""Opens the store as one of a tenant's roles, with the key in the role's Secret in the cluster."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -19,17 +19,17 @@ Person = Literal["editor", "promoter", "collector"]
 
 
 def open_store(outputs: PlatformOutputs, tenant: str, role: Person) -> "S3Client":
-    """Open the store as one of the tenant's roles, whoever may read that role's Secret.
+    """Open the store as one of the tenant's roles; requires read access to that role's Secret.
 
     Raises:
-        UsageError: the stack has no such tenant.
-        FailedError: the Secret can't be read, or holds no key.
+        UsageError: The stack has no such tenant.
+        FailedError: The Secret can't be read, or holds no key.
     """
     return client.open_store(store_access(outputs, tenant, role))
 
 
 def store_access(outputs: PlatformOutputs, tenant: str, role: Person) -> StoreAccess:
-    """Return what it takes to speak to the store as one of the tenant's roles; raises as `open_store`."""
+    """Return address, key and CA certificate of the store for a role; raises as `open_store`."""
     place, store = outputs.tenant(tenant), outputs.store
     secrets = {
         "editor": place.editor_secret,

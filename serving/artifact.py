@@ -1,4 +1,4 @@
-"""Whether staged files are a model that may be served: which files, and what is in them."""
+"""Checks that staged files are a model that may be served: file names and content."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,14 +9,14 @@ from tabular.files import FILES
 from tabular.model import Model
 
 PICKLE: Final = "model.pkl"
-"""What versions held that were published before models were ONNX."""
+"""File of versions that were published before models were ONNX."""
 
 
 def load(staged: Staged, digest: str) -> Model:
     """Check staged files and load the model in them.
 
     Raises:
-        FailedError: They are not the version that was named, or may not be loaded.
+        FailedError: They are not the version with this digest, or may not be loaded.
     """
     if staged.digest != digest:
         raise FailedError(
@@ -29,21 +29,21 @@ def load(staged: Staged, digest: str) -> Model:
 
 
 def require_servable(paths: Iterable[str]) -> None:
-    """Refuse a version that consists of other files than a model does. An extra file may be code.
+    """Refuse a version with other files than those of a model. An extra file may be code.
 
     Raises:
-        FailedError: It does; where it is a pickle, the message says what to do.
+        FailedError: It has; for a pickle, the message says what to do.
     """
-    found = frozenset(paths)
-    if PICKLE in found:
+    names = frozenset(paths)
+    if PICKLE in names:
         raise FailedError(
             "The model is a pickle, and pickles are not served.",
             why="A pickle is a program. Models are ONNX, which can't execute.",
             fix="Run the pipeline again, and promote its model.",
         )
-    if found != FILES:
+    if names != FILES:
         raise FailedError(
             "The model does not consist of the files that it should.",
-            why=f"Missing: {sorted(FILES - found)}; unknown: {sorted(found - FILES)}.",
+            why=f"Missing: {sorted(FILES - names)}; unknown: {sorted(names - FILES)}.",
             fix="Run the pipeline again.",
         )

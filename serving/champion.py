@@ -1,8 +1,8 @@
-"""The champion as a candidate meets it: its own model, evaluated on the candidate's held-out rows.
+"""The champion in a comparison: its own model, evaluated on the candidate's held-out rows.
 
-Rows that the champion was trained on would flatter it, as it may know them by heart. Where its data
-or its split is another, both models are compared on the held-out rows that it has not seen; where
-those are too few, on all of them, and the decision says so.
+Rows that the champion was trained on would favour it. If its data or split differs, both models are
+compared on the held-out rows that it was not trained on; if those are too few, on all of them, and the
+decision says so.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 NAMED: Final = 5
-"""How many features or classes a message names."""
+"""Most features or classes that a message names."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How the champion did, or why it was not asked."""
+    """The champion's metrics, or why it was not compared."""
 
     figures: ChampionFigures | None
     not_compared: str = ""
@@ -43,7 +43,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Champion:
-    """What serves a model now, and what it takes to evaluate it."""
+    """The version that is served now, and access to evaluate it."""
 
     client: "S3Client"
     registry: Registry
@@ -51,26 +51,26 @@ class Champion:
 
     @property
     def digest(self) -> str:
-        """Digest of the version that the alias names."""
+        """Digest of the version that the alias points to."""
         return self.held.record.digest
 
     @cached_property
     def model(self) -> Model:
-        """Its model, checked like a candidate's; raises FailedError where it can't be read."""
+        """Its model, checked like a candidate's; raises FailedError if it can't be read."""
         version = self.registry.show(self.held.record.model, self.digest)
         with stage(self.client, version.storage_uri) as staged:
             return artifact.load(staged, self.digest)
 
     def require_replaceable(self, schema: ModelSchema, run_id: str, *, replace: bool) -> str:
-        """Refuse a model that answers other questions than the champion, unless a person accepts it.
+        """Refuse a model with other features or classes than the champion, unless the user accepts it.
 
         Args:
-            schema: Of the model.
+            schema: Schema of the model.
             run_id: The run that made it; for the message.
-            replace: Whether a person accepts it.
+            replace: Whether the user accepts it.
 
         Returns:
-            What was accepted; empty where both take the same features and answer the same classes.
+            What was accepted; empty if both have the same features and classes.
 
         Raises:
             OtherQuestionsError: They differ, or the champion can't be read, and `replace` was not given.
@@ -110,9 +110,9 @@ class Champion:
         )
 
     def _unseen(self, rows: HeldOut, schema: ModelSchema) -> NDArray[np.bool_] | None:
-        """Say of each row whether the champion was not trained on it; None where nobody can say."""
-        mine = rows.schema
-        if (schema.data_sha256, schema.read, schema.split) == (mine.data_sha256, mine.read, mine.split):
+        """Return for each row whether the champion was not trained on it; None if that is unknown."""
+        own = rows.schema
+        if (schema.data_sha256, schema.read, schema.split) == (own.data_sha256, own.read, own.split):
             return np.ones(rows.table.num_rows, dtype=bool)
         lineage = self.registry.show(self.held.record.model, self.digest).lineage
         if lineage is None:
@@ -125,13 +125,13 @@ class Champion:
 
 
 class OtherQuestionsError(UsageError):
-    """The model takes other features or answers other classes than the champion, or that can't be read."""
+    """The model's features or classes differ from the champion's, or the champion can't be read."""
 
 
 def difference(champion: TableSchema, schema: TableSchema) -> str:
-    """Return in words how a model's interface differs from the champion's; empty where it doesn't.
+    """Describe how a model's interface differs from the champion's; empty if it doesn't.
 
-    The order counts: a client may send its numbers by position.
+    The order matters: a client may send values by position.
     """
     theirs = [(each.name, each.kind) for each in champion.features]
     mine = [(each.name, each.kind) for each in schema.features]

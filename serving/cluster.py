@@ -1,4 +1,4 @@
-"""The only caller of the Kubernetes API in serving."""
+"""Calls the Kubernetes API; the only module of `serving` that does."""
 
 import base64
 import json
@@ -24,7 +24,7 @@ from slipway.core.waiting import changes, tries
 POLL_SECONDS: Final = 0.5
 REQUEST_SECONDS: Final = 15
 BLOCKED_SECONDS: Final = 5.0
-"""A pod that could not be created for so long won't be: ReplicaSets retry within milliseconds at first."""
+"""A pod that could not be created for this long won't be: ReplicaSets first retry within milliseconds."""
 LOG_LINES: Final = 50
 _ISVC: Final = ("serving.kserve.io", "v1beta1", "inferenceservices")
 
@@ -70,50 +70,50 @@ class Cluster:
             return cls(config.new_client_from_config(config_file=outputs.kubeconfig))
         except (ConfigException, OSError) as error:
             raise UsageError(
-                f"There is no way to the cluster of stack {outputs.stack!r}.",
+                f"There is no usable kubeconfig for the cluster of stack {outputs.stack!r}.",
                 why=str(error),
-                fix="Set KUBECONFIG to a kubeconfig that reaches it.",
+                fix="Set KUBECONFIG to a kubeconfig for it.",
             ) from error
 
     def read_secret(self, namespace: str, name: str) -> dict[str, str]:
-        """The decoded values of a Secret."""
+        """Return the decoded values of a Secret."""
         with _calling(f"read Secret {namespace}/{name}"):
             secret = self._core.read_namespaced_secret(name, namespace, _request_timeout=REQUEST_SECONDS)
         return {key: base64.b64decode(value).decode() for key, value in (secret.data or {}).items()}
 
     def read_config_map(self, namespace: str, name: str) -> dict[str, str]:
-        """The values of a ConfigMap."""
+        """Return the values of a ConfigMap."""
         with _calling(f"read ConfigMap {namespace}/{name}"):
-            found = self._core.read_namespaced_config_map(name, namespace, _request_timeout=REQUEST_SECONDS)
-        return dict(found.data or {})
+            answer = self._core.read_namespaced_config_map(name, namespace, _request_timeout=REQUEST_SECONDS)
+        return dict(answer.data or {})
 
     def request_token(self, namespace: str, account: str, seconds: int, audience: str | None) -> SecretStr:
-        """A new token of a ServiceAccount; the API server may let it live shorter than is asked for."""
+        """Request a token of a ServiceAccount; the API server may shorten the requested lifetime."""
         spec = client.V1TokenRequestSpec(audiences=[audience] if audience else [], expiration_seconds=seconds)
         with _calling(f"make a token of ServiceAccount {namespace}/{account}"):
-            made = self._core.create_namespaced_service_account_token(
+            answer = self._core.create_namespaced_service_account_token(
                 account,
                 namespace,
                 client.AuthenticationV1TokenRequest(spec=spec),
                 _request_timeout=REQUEST_SECONDS,
             )
-        return SecretStr(made.status.token)
+        return SecretStr(answer.status.token)
 
     def get(self, namespace: str, name: str) -> Object | None:
-        """The InferenceService, or None."""
+        """Return the InferenceService, or None."""
         with _calling(f"read InferenceService {namespace}/{name}"):
             try:
-                found: Object = self._custom.get_namespaced_custom_object(
+                isvc: Object = self._custom.get_namespaced_custom_object(
                     _ISVC[0], _ISVC[1], namespace, _ISVC[2], name, _request_timeout=REQUEST_SECONDS
                 )
             except ApiException as error:
                 if error.status == 404:
                     return None
                 raise
-        return found
+        return isvc
 
     def changed_at(self, namespace: str, name: str) -> datetime:
-        """When a Secret was changed last, to the second."""
+        """Return when a Secret was last changed, to the second."""
         with _calling(f"read Secret {namespace}/{name}"):
             secret = self._core.read_namespaced_secret(name, namespace, _request_timeout=REQUEST_SECONDS)
         known = (entry.time for entry in secret.metadata.managed_fields or () if entry.time)
@@ -121,19 +121,19 @@ class Cluster:
         return latest
 
     def list_names(self, namespace: str) -> tuple[str, ...]:
-        """The names of the namespace's InferenceServices."""
+        """Return the names of the namespace's InferenceServices."""
         return tuple(sorted(str(item["metadata"]["name"]) for item in self.services(namespace)))
 
     def services(self, namespace: str) -> list[Object]:
-        """The InferenceServices of a namespace."""
+        """Return the InferenceServices of a namespace."""
         with _calling(f"list the InferenceServices of {namespace}"):
-            found = self._custom.list_namespaced_custom_object(
+            listing = self._custom.list_namespaced_custom_object(
                 _ISVC[0], _ISVC[1], namespace, _ISVC[2], _request_timeout=REQUEST_SECONDS
             )
-        return [dict(item) for item in found["items"]]
+        return [dict(item) for item in listing["items"]]
 
     def apply(self, manifest: Mapping[str, Any], *, manager: str = FIELD_MANAGER) -> None:
-        """Apply an InferenceService server-side: what the manager applied before and leaves out goes."""
+        """Apply an InferenceService server-side; fields that the manager omits now are removed."""
         namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
         # The generated client offers no apply patch for custom objects (kubernetes 30).
         with _calling(f"apply InferenceService {namespace}/{name}"):
@@ -169,10 +169,10 @@ class Cluster:
     ) -> None:
         """Wait until every ready pod serves `storage_uri` and the InferenceService says Ready.
 
-        Ready alone is not enough: right after an apply it still speaks of the old version.
+        Ready alone is not enough: right after an apply it still refers to the old version.
 
         Raises:
-            FailedError: It didn't come so far; with the cause from pods, events and conditions.
+            FailedError: It failed or timed out; with the cause from pods, events and conditions.
         """
         report, blocked_since = changes(report), None
         for last in tries(timeout, POLL_SECONDS):
@@ -195,7 +195,7 @@ class Cluster:
                     pods,
                     storage_uri,
                     events=self._events(namespace),
-                    logs=self._last_words(namespace, diagnosis.failed_containers(pods, storage_uri)),
+                    logs=self._log_ends(namespace, diagnosis.failed_containers(pods, storage_uri)),
                 )
                 waited = "can't become ready" if hopeless else f"is not ready after {timeout:.0f} s"
                 raise FailedError(
@@ -203,9 +203,9 @@ class Cluster:
                     why="; ".join(causes) or state.summary,
                 )
 
-    def _last_words(self, namespace: str, failed: Mapping[diagnosis.Log, bool]) -> dict[diagnosis.Log, str]:
-        """The ends of these logs, as far as they can be reached: they only add to a diagnosis."""
-        words = {}
+    def _log_ends(self, namespace: str, failed: Mapping[diagnosis.Log, bool]) -> dict[diagnosis.Log, str]:
+        """Return the ends of these logs, as far as they can be read: they only add to a diagnosis."""
+        ends = {}
         for (pod, container), previous in failed.items():
             with suppress(ApiException, urllib3.exceptions.HTTPError):
                 # Undecoded: the client would read a line of JSON as an object.
@@ -218,37 +218,37 @@ class Cluster:
                     _request_timeout=REQUEST_SECONDS,
                     _preload_content=False,
                 )
-                words[pod, container] = answer.data.decode(errors="replace")
-        return words
+                ends[pod, container] = answer.data.decode(errors="replace")
+        return ends
 
     def pods(self, namespace: str, name: str) -> list[Object]:
-        """The pods of an InferenceService."""
+        """Return the pods of an InferenceService."""
         selector = f"serving.kserve.io/inferenceservice={name}"
         with _calling(f"list the pods of {namespace}/{name}"):
-            found = self._core.list_namespaced_pod(
+            listing = self._core.list_namespaced_pod(
                 namespace, label_selector=selector, _request_timeout=REQUEST_SECONDS
             )
-        return [self._plain(pod) for pod in found.items]
+        return [self._plain(pod) for pod in listing.items]
 
     def deployment(self, namespace: str, name: str) -> Object | None:
-        """The Deployment of an InferenceService's predictor; None where it has none."""
+        """Return the Deployment of an InferenceService's predictor, or None."""
         with _calling(f"read the Deployment of {namespace}/{name}"):
             try:
-                found = self._apps.read_namespaced_deployment(
+                deployment = self._apps.read_namespaced_deployment(
                     f"{name}-predictor", namespace, _request_timeout=REQUEST_SECONDS
                 )
             except ApiException as error:
                 if error.status == 404:
                     return None
                 raise
-        return self._plain(found)
+        return self._plain(deployment)
 
     def _events(self, namespace: str) -> list[Object]:
         try:
-            found = self._core.list_namespaced_event(namespace, _request_timeout=REQUEST_SECONDS)
+            listing = self._core.list_namespaced_event(namespace, _request_timeout=REQUEST_SECONDS)
         except (ApiException, urllib3.exceptions.HTTPError):
-            return []  # They only add to a diagnosis; the failure itself is being told.
-        return [self._plain(event) for event in found.items]
+            return []  # Events only add to a diagnosis; the failure itself is being reported.
+        return [self._plain(event) for event in listing.items]
 
     def _plain(self, typed: Any) -> Object:  # noqa: ANN401 - the client has no types
         plain: Object = self._api.sanitize_for_serialization(typed)

@@ -1,8 +1,8 @@
-"""Predictors that load their model with the store key of today: they are rolled by its checksum.
+"""Rolls predictors to a new store key by an annotation with the key's checksum.
 
-A predictor reads its tenant's Secret when its pod starts. A checksum of the Secret on the pod's template
-makes another key another template, so Kubernetes brings the new pod up beside the old one, as it does
-for another model. The annotation has a field manager of its own: a promotion neither sets nor drops it.
+A predictor reads its tenant's Secret when its pod starts. With a checksum of the Secret in the pod's
+template, another key means another template, so Kubernetes starts the new pod beside the old one, as for
+another model. The annotation has its own field manager: a promotion neither sets nor removes it.
 """
 
 import hashlib
@@ -24,27 +24,27 @@ _POLL_SECONDS: Final = 0.5
 
 
 class Predictors(Protocol):
-    """What rolling asks of a cluster; `serving.cluster.Cluster` in earnest."""
+    """What this module needs of a cluster; `serving.cluster.Cluster` in production."""
 
     def list_names(self, namespace: str) -> tuple[str, ...]:
-        """The names of the InferenceServices."""
+        """Return the names of the InferenceServices."""
 
     def get(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """The InferenceService, or None."""
+        """Return the InferenceService, or None."""
 
     def apply(self, manifest: Mapping[str, Any], *, manager: str) -> None:
         """Apply it server-side."""
 
     def pods(self, namespace: str, name: str) -> list[dict[str, Any]]:
-        """Its pods."""
+        """Return its pods."""
 
     def deployment(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """Its Deployment, or None."""
+        """Return its Deployment, or None."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """How far an InferenceService has moved to a key."""
+    """The state of an InferenceService's move to a key."""
 
     done: bool
     hopeless: bool
@@ -52,15 +52,15 @@ class Move:
 
 
 def checksum(secret: Mapping[str, str]) -> str:
-    """Return what tells one key from another and tells nothing else: its secret half is 240 random bits."""
+    """Return a checksum that identifies a key without revealing it: the secret part is 240 random bits."""
     text = "\0".join(f"{name}\0{value}" for name, value in sorted(secret.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def annotation(live: Object, key: str) -> dict[str, Any]:
-    """Return the manifest that puts the key's checksum on the predictor's pods, and on nothing else.
+    """Return the manifest that sets the key's checksum on the predictor's pods, and nothing else.
 
-    With the object's uid, so that one that was deleted meanwhile is not made anew.
+    It contains the object's uid, so that an object that was deleted meanwhile is not created again.
     """
     identity = {name: live["metadata"][name] for name in ("name", "namespace", "uid")}
     return {
@@ -72,7 +72,7 @@ def annotation(live: Object, key: str) -> dict[str, Any]:
 
 
 def examine(deployment: Object | None, pods: Sequence[Object], key: str, *, served: bool) -> Move:
-    """Judge whether every pod has started with the key; one must be ready only if one was (`served`)."""
+    """Return whether every pod has started with the key; one must be ready only if one was (`served`)."""
     live = [pod for pod in pods if not diagnosis.is_going(pod)]
     new = [pod for pod in live if checksum_of(pod) == key]
     ready = any(diagnosis.is_ready(pod) for pod in new)
@@ -88,13 +88,13 @@ def examine(deployment: Object | None, pods: Sequence[Object], key: str, *, serv
 
 
 def checksum_of(pod: Object) -> str | None:
-    """Return the checksum of the key that a pod, or a template of pods, was made for."""
-    found = pod["metadata"].get("annotations", {}).get(CHECKSUM)
-    return str(found) if found else None
+    """Return the checksum of the key that a pod or a pod template was made for."""
+    annotated = pod["metadata"].get("annotations", {}).get(CHECKSUM)
+    return str(annotated) if annotated else None
 
 
 def _has_taken(deployment: Object | None, key: str) -> bool:
-    """Whether KServe has handed the annotation on to the Deployment, if there is one."""
+    """Whether KServe has copied the annotation to the Deployment, if there is one."""
     return deployment is None or checksum_of(deployment["spec"]["template"]) == key
 
 
@@ -106,13 +106,13 @@ def roll(
     report: Report = silent,
     timeout: float = READY_SECONDS,
 ) -> tuple[str, ...]:
-    """Have every predictor of the namespace start with the key of this checksum, one after the other.
+    """Restart every predictor of the namespace with the key of this checksum, one after the other.
 
     Returns:
         The names of the InferenceServices.
 
     Raises:
-        FailedError: One can't; its old pod serves.
+        FailedError: One can't start with it; its old pod still serves.
     """
     names = cluster.list_names(namespace)
     for name in names:
@@ -146,12 +146,12 @@ def _wait(
             return
         live = cluster.get(namespace, name)
         if live is None:
-            return  # Taken away meanwhile; nothing of it holds a key.
+            return  # Deleted meanwhile: no pod is left with the old key.
         if move.hopeless or last:
             raise FailedError(
-                f"The predictor {namespace}/{name} did not come up with the new key.",
+                f"The predictor {namespace}/{name} did not start with the new key.",
                 why="; ".join(_causes(live, deployment, pods, key)) or move.summary,
-                fix="Both keys are valid and the old pod serves. Mend the cause and run the command again.",
+                fix="Both keys are valid and the old pod serves. Fix the cause and run the command again.",
             )
 
 

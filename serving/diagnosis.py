@@ -1,4 +1,4 @@
-"""What state a rollout is in, and why it doesn't get on: facts from Kubernetes objects. Pure."""
+"""The state of a rollout, and why it makes no progress, from Kubernetes objects. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,15 +14,15 @@ Log = tuple[str, str]
 
 SOURCE: Final = "internal.serving.kserve.io/storage-initializer-sourceuri"
 MAX_RESTARTS: Final = 2
-"""A model that can't be loaded fails the same way each time; two restarts tell it from bad luck."""
+"""A model that can't be loaded fails each time; two restarts rule out a transient error."""
 SHOWN: Final = 300
 _HOPELESS: Final = frozenset({"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"})
 _REFUSED: Final = re.compile(
     r"AccessDenied|NoSuchKey|NoSuchBucket|InvalidAccessKeyId|SignatureDoesNotMatch|\(40[34]\)|No model found"
 )
-"""Answers of a store that stay the same, however often it is asked."""
-_PASSING: Final = ("failed calling webhook", "timed out")
-"""Pods that can't be made for these reasons can be made a moment later."""
+"""Errors of a store that a retry does not change."""
+_TRANSIENT: Final = ("failed calling webhook", "timed out")
+"""Transient reasons why a pod can't be created."""
 _TELLING: Final = re.compile(r"(Error|Exception|Denied|denied|NoSuch\w+)\b")
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 _PREFIX: Final = re.compile(r"^(\(combined from similar events\): )?(Error creating: )?")
@@ -31,37 +31,37 @@ _POD_NAME: Final = re.compile(r'"[^"\s]+-predictor-[^"\s]+"')
 
 @dataclass(frozen=True)
 class Cause:
-    """What somebody says is wrong."""
+    """A cause of failure, and the object that reports it."""
 
     by: str
-    said: str
+    message: str
 
     def __str__(self) -> str:
-        return f"{self.by}: {self.said}"
+        return f"{self.by}: {self.message}"
 
 
 @dataclass(frozen=True)
 class RolloutState:
-    """Whether the new version serves, and if not, how it looks."""
+    """Whether the new version is served, and if not, its state."""
 
     serving: bool
     hopeless: bool
     summary: str
     blocked: str = ""
-    """Why the new pod can't be created; hopeless if that lasts."""
+    """Why the new pod can't be created; the rollout has failed if this persists."""
 
 
 def examine(
     isvc: Object, deployment: Object | None, pods: Sequence[Object], storage_uri: str
 ) -> RolloutState:
-    """Judge a rollout by its InferenceService, Deployment and pods."""
+    """Return the state of a rollout from its InferenceService, Deployment and pods."""
     live = [pod for pod in pods if not is_going(pod)]
     new = [pod for pod in live if source_of(pod) == storage_uri]
     ready = [pod for pod in live if is_ready(pod)]
     current = bool(ready) and all(pod in new for pod in ready)
     serving = current and _condition(isvc, "Ready") == "True" and is_rolled_out(deployment)
     hopeless = any(is_hopeless(pod) for pod in new)
-    # A pod that is going may be what holds the quota.
+    # A pod that is being deleted may still use the quota.
     blocked = "" if new or len(live) < len(pods) else _blocked(deployment, storage_uri)
     if blocked:
         summary = f"the new pod can't be created: {blocked}"
@@ -75,7 +75,7 @@ def examine(
 
 
 def failed_containers(pods: Iterable[Object], storage_uri: str) -> dict[Log, bool]:
-    """The containers of the new pods that failed -> whether their last words are in the log before."""
+    """Return the failed containers of the new pods -> whether to read the log of their previous instance."""
     return {
         (str(pod["metadata"]["name"]), str(container["name"])): "terminated" not in container.get("state", {})
         for pod in pods
@@ -94,28 +94,28 @@ def causes(
     events: Iterable[Object] = (),
     logs: Mapping[Log, str] | None = None,
 ) -> list[str]:
-    """Why a rollout doesn't get on, the nearest cause first, and each of them once."""
+    """Return why a rollout makes no progress: each cause once, the most direct one first."""
     new = [pod for pod in pods if not is_going(pod) and source_of(pod) == storage_uri]
     blocked = "" if new else _blocked(deployment, storage_uri)
     of_pods = [cause for pod in new for cause in _pod_causes(pod, logs or {})]
     warned = [
-        Cause(str(event.get("reason")), _said(event))
+        Cause(str(event.get("reason")), _message(event))
         for event in warnings(events, isvc)
         if not (of_pods and event.get("reason") == "BackOff")
     ]
-    found = [*of_pods, *([Cause("FailedCreate", blocked)] if blocked else []), *warned]
-    return _distinct([*found, *_false_conditions(isvc)])
+    creation = [Cause("FailedCreate", blocked)] if blocked else []
+    return _distinct([*of_pods, *creation, *warned, *_false_conditions(isvc)])
 
 
 def telling_line(text: str) -> str:
-    """The last line that names an error, else the last one."""
+    """Return the last line that names an error, else the last line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     named = [line for line in lines if _TELLING.search(line)]
     return (named or lines or [""])[-1][-SHOWN:]
 
 
 def source_of(pod: Object) -> str | None:
-    """The URI that a pod's model is downloaded from."""
+    """Return the URI that a pod's model is downloaded from."""
     annotated = pod["metadata"].get("annotations", {}).get(SOURCE)
     if annotated:
         return str(annotated)
@@ -126,22 +126,22 @@ def source_of(pod: Object) -> str | None:
 
 
 def warnings(events: Iterable[Object], isvc: Object) -> list[Object]:
-    """The last warnings about the predictor since it was applied: quota, admission, scheduling."""
+    """Return the last warnings about the predictor since it was applied: quota, admission, scheduling."""
     name, applied = str(isvc["metadata"]["name"]), applied_at(isvc)
-    found = [
+    dated = [
         (at, event)
         for event in events
         if event.get("type") == "Warning"
         and _is_about(str(event["involvedObject"].get("name", "")), name)
         and (at := _time(event.get("lastTimestamp") or event.get("eventTime"))) >= applied
     ]
-    return [event for _, event in sorted(found, key=lambda pair: pair[0])[-3:]]
+    return [event for _, event in sorted(dated, key=lambda pair: pair[0])[-3:]]
 
 
 def applied_at(isvc: Object) -> datetime:
-    """When promotion last changed an InferenceService; the beginning of time if it never did."""
+    """Return when promotion last changed an InferenceService; the minimum datetime if it never did."""
     changes = isvc["metadata"].get("managedFields", [])
-    times = [_time(found.get("time")) for found in changes if found.get("manager") == FIELD_MANAGER]
+    times = [_time(change.get("time")) for change in changes if change.get("manager") == FIELD_MANAGER]
     return max(times, default=_BEGINNING)
 
 
@@ -154,76 +154,76 @@ def _is_about(involved: str, name: str) -> bool:
 
 
 def is_rolled_out(deployment: Object | None) -> bool:
-    """Whether every pod is of the last template. Where KServe has made no Deployment yet the pods decide."""
+    """Whether every pod has the latest template; True if KServe has not created the Deployment yet."""
     if deployment is None:
         return True
-    status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
+    status, replicas = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     return bool(
         _is_observed(deployment)
-        and status.get("updatedReplicas", 0) == wanted
-        and status.get("availableReplicas", 0) >= wanted
+        and status.get("updatedReplicas", 0) == replicas
+        and status.get("availableReplicas", 0) >= replicas
     )
 
 
 def _is_observed(deployment: Object) -> bool:
-    seen = deployment.get("status", {}).get("observedGeneration", 0)
-    return bool(seen >= deployment["metadata"].get("generation", 0))
+    observed = deployment.get("status", {}).get("observedGeneration", 0)
+    return bool(observed >= deployment["metadata"].get("generation", 0))
 
 
 def _condition(thing: Object, kind: str) -> str:
     conditions = thing.get("status", {}).get("conditions", [])
-    return next((str(found.get("status")) for found in conditions if found.get("type") == kind), "Unknown")
+    return next((str(each.get("status")) for each in conditions if each.get("type") == kind), "Unknown")
 
 
 def _false_conditions(isvc: Object) -> list[Cause]:
     conditions = isvc.get("status", {}).get("conditions", [])
     return [
-        Cause(str(found["type"]), _said(found))
-        for found in conditions
-        if found.get("status") == "False" and found.get("message")
+        Cause(str(condition["type"]), _message(condition))
+        for condition in conditions
+        if condition.get("status") == "False" and condition.get("message")
     ]
 
 
 def _blocked(deployment: Object | None, storage_uri: str) -> str:
-    """Why the Deployment can't create the pod of the new version, or nothing."""
+    """Return why the Deployment can't create the pod of the new version; empty if it can."""
     if deployment is None or not _is_observed(deployment):
         return ""
-    for found in deployment.get("status", {}).get("conditions", []):
-        if (found.get("type"), found.get("status"), found.get("reason")) == (
+    for condition in deployment.get("status", {}).get("conditions", []):
+        if (condition.get("type"), condition.get("status"), condition.get("reason")) == (
             "ReplicaFailure",
             "True",
             "FailedCreate",
         ):
-            said = _said(found)
+            message = _message(condition)
             of_another = source_of(deployment["spec"]["template"]) not in {storage_uri, None}
-            return "" if of_another or any(mark in said for mark in _PASSING) else said
+            return "" if of_another or any(mark in message for mark in _TRANSIENT) else message
     return ""
 
 
-def _said(thing: Object) -> str:
-    """The message of a condition or an event, told alike by all who repeat it.
+def _message(thing: Object) -> str:
+    """Return the message of a condition or an event in a form in which repetitions are equal.
 
-    Each attempt at creating a pod makes up another name for it.
+    Each attempt to create a pod generates another name.
     """
     text = _PREFIX.sub("", str(thing.get("message") or ""))
     return _POD_NAME.sub('"…"', text)[:SHOWN]
 
 
-def _distinct(found: Iterable[Cause]) -> list[str]:
-    """Each cause once: conditions and events repeat one another."""
+def _distinct(causes: Iterable[Cause]) -> list[str]:
+    """Return each cause once: conditions and events repeat one another."""
     kept: dict[str, Cause] = {}
-    for cause in found:
-        kept.setdefault(cause.said, cause)
+    for cause in causes:
+        kept.setdefault(cause.message, cause)
     return [str(cause) for cause in kept.values()]
 
 
 def is_going(pod: Object) -> bool:
-    """Whether a pod is on its way out."""
+    """Whether a pod is being deleted."""
     return bool(pod["metadata"].get("deletionTimestamp"))
 
 
 def is_ready(pod: Object) -> bool:
-    """Whether a pod answers."""
+    """Whether a pod is Ready."""
     return _condition(pod, "Ready") == "True"
 
 
@@ -243,7 +243,7 @@ def _phase(pod: Object) -> str:
 
 
 def _last_exit(container: Object) -> Object:
-    """How the container ended last, if it failed."""
+    """Return the last termination of the container if it failed, else an empty object."""
     for state in (container.get("state", {}), container.get("lastState", {})):
         ended: Object = state.get("terminated", {})
         if ended.get("exitCode", 0) != 0:
@@ -252,26 +252,26 @@ def _last_exit(container: Object) -> Object:
 
 
 def _pod_causes(pod: Object, logs: Mapping[Log, str]) -> list[Cause]:
-    found = []
+    causes = []
     for container in _containers(pod):
         name = container["name"]
         waiting = container.get("state", {}).get("waiting", {})
         ended = _last_exit(container)
         if ended:
             logged = logs.get((str(pod["metadata"]["name"]), name), "")
-            said = telling_line(str(ended.get("message") or "")) or telling_line(logged)
-            said = said or str(ended.get("reason") or "")
-            found.append(Cause(f"{name} exited with {ended['exitCode']}", said))
+            message = telling_line(str(ended.get("message") or "")) or telling_line(logged)
+            message = message or str(ended.get("reason") or "")
+            causes.append(Cause(f"{name} exited with {ended['exitCode']}", message))
         elif waiting.get("message"):
-            found.append(Cause(f"{name}: {waiting.get('reason')}", _said(waiting)))
+            causes.append(Cause(f"{name}: {waiting.get('reason')}", _message(waiting)))
     for condition in pod.get("status", {}).get("conditions", []):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            found.append(Cause("not scheduled", _said(condition)))
-    return found
+            causes.append(Cause("not scheduled", _message(condition)))
+    return causes
 
 
 def is_hopeless(pod: Object) -> bool:
-    """Whether a pod fails in a way that stays the same."""
+    """Whether a pod fails in a way that a retry does not change."""
     return any(_has_failed(container) for container in _containers(pod) if not container.get("ready", False))
 
 

@@ -1,7 +1,7 @@
-"""A model's endpoint, held against what its alias names.
+"""A model's endpoint, compared with the version that its alias points to.
 
-A promotion that is killed between applying an InferenceService and moving the alias leaves the two
-apart. The next one notices; what it does not replace, it puts back.
+After a promotion that is killed between applying an InferenceService and moving the alias, the two
+differ. The next promotion detects this, and restores the champion unless it replaces it.
 """
 
 from collections.abc import Mapping
@@ -20,45 +20,45 @@ from storage.registry.registry import Registry
 CHAMPION: Final = "champion"
 READY_SECONDS: Final = 300.0
 ABANDONED: Final = timedelta(seconds=2 * READY_SECONDS)
-"""Nobody still works on what was applied so long ago: waiting and asking are bounded by less."""
+"""No promotion can still be running after this time: its waits have shorter limits."""
 
 
 class Serving(Protocol):
-    """What promotion asks of a cluster; `serving.cluster.Cluster` in earnest."""
+    """What promotion needs of a cluster; `serving.cluster.Cluster` in production."""
 
     def get(self, namespace: str, name: str) -> dict[str, Any] | None:
-        """The InferenceService, or None."""
+        """Return the InferenceService, or None."""
 
     def apply(self, manifest: dict[str, Any]) -> None:
         """Create or change it."""
 
     def delete(self, namespace: str, name: str) -> None:
-        """Delete it, if it is there."""
+        """Delete it, if it exists."""
 
     def wait_serving(
         self, namespace: str, name: str, storage_uri: str, *, report: Report, timeout: float
     ) -> None:
-        """Wait until it serves `storage_uri` and nothing else; FailedError if it doesn't."""
+        """Wait until it serves only `storage_uri`; FailedError if it doesn't."""
 
 
 @dataclass(frozen=True)
 class ServingDrift:
-    """An endpoint that does not serve what its alias names."""
+    """An endpoint that does not serve the version that its alias points to."""
 
     served: str | None
     named: str | None
     abandoned: bool
-    """Applied so long ago that no promotion can be under way with it."""
+    """Whether it was applied so long ago that no promotion can still be running."""
 
     def __str__(self) -> str:
-        there = f"version {self.served[:12]} is served" if self.served else "nothing is served"
+        served = f"version {self.served[:12]} is served" if self.served else "nothing is served"
         record = f"the champion is {self.named[:12]}" if self.named else "no champion is on record"
         cause = (
             "an earlier promotion was cut off"
             if self.abandoned
             else "a promotion was cut off or is under way"
         )
-        return f"{there}, but {record}: {cause}"
+        return f"{served}, but {record}: {cause}"
 
 
 @dataclass
@@ -79,7 +79,7 @@ class ModelEndpoint:
         return self.outputs.tenant(self.tenant).namespace
 
     def serve(self, manifest: dict[str, Any], storage_uri: str) -> None:
-        """Apply a manifest and wait until what it names serves."""
+        """Apply a manifest and wait until its version is served."""
         self.report(f"serving {storage_uri}")
         self.cluster.apply(manifest)
         self.cluster.wait_serving(
@@ -87,10 +87,10 @@ class ModelEndpoint:
         )
 
     def recorded(self, held: AliasSnapshot) -> dict[str, Any]:
-        """The manifest of the champion: its recorded lineage in the form of today's settings.
+        """Return the champion's manifest: its recorded lineage with the current settings.
 
-        The recorded manifest itself may be refused: admission takes the resources, runtime and mode of
-        the present settings, and they may have changed since the promotion.
+        The recorded manifest itself may be refused: admission accepts only the resources, runtime and
+        mode of the current settings, which may have changed since the promotion.
         """
         version = self.registry.show(self.model, held.record.digest)
         entry = self.registry.read_history(self.model, held.record.history)
@@ -107,7 +107,7 @@ class ModelEndpoint:
         return inference.manifest(self.outputs, self.tenant, served)
 
     def drift(self, held: AliasSnapshot | None) -> ServingDrift | None:
-        """How the endpoint departs from its alias, or None where it doesn't."""
+        """Return how the endpoint differs from its alias, or None if it doesn't."""
         live = self.cluster.get(self.namespace, self.model)
         served = _digest(live) if live else None
         named = held.record.digest if held else None
@@ -118,10 +118,13 @@ class ModelEndpoint:
         )
 
     def reinstate(self, *, wait: bool = True) -> str:
-        """Serve what the alias names, or nothing if it names nothing; says which.
+        """Serve the version that the alias points to, or remove the endpoint if there is no alias.
+
+        Returns:
+            What was done, as a sentence for the user.
 
         Raises:
-            FailedError: The alias names a pickle, or the endpoint does not come up.
+            FailedError: The version is a pickle, or the endpoint does not become ready.
         """
         held = self.registry.read_alias(self.model, CHAMPION)
         if held is None:
@@ -135,10 +138,10 @@ class ModelEndpoint:
             return f"Version {version.digest[:12]} was applied again."
         self.serve(manifest, version.storage_uri)
         if self.registry.read_alias(self.model, CHAMPION) != held:
-            return self.reinstate()  # Another promotion won meanwhile.
+            return self.reinstate()  # Another promotion moved the alias meanwhile.
         return f"Version {version.digest[:12]} serves."
 
 
 def _digest(live: Mapping[str, Any]) -> str | None:
-    found = live["metadata"].get("annotations", {}).get(DIGEST)
-    return str(found) if found else None
+    digest = live["metadata"].get("annotations", {}).get(DIGEST)
+    return str(digest) if digest else None

@@ -1,7 +1,7 @@
 """The rows that promotion evaluates on: read from the tenant's data by digest, and split again.
 
-A run names its data, how it was read and how it was split. Everything else is done here again, with the
-same reader and the same split as the run's steps. Of a table only the held-out rows are kept.
+A run names its data, how it was read and how it was split. This module repeats both, with the same reader
+and the same split as the run's steps. Only the held-out rows of a table are kept.
 """
 
 import hashlib
@@ -48,10 +48,10 @@ class HeldOut:
 
 @contextmanager
 def fetched(client: "S3Client", uri: str, sha256: str) -> Iterator[Path]:
-    """Copy a file of the tenant's data to this disk, and check that it is the one that was named.
+    """Download a file of the tenant's data, and check its digest.
 
     Raises:
-        FailedError: It is not there, is too large, or has another digest.
+        FailedError: It does not exist, is too large, or has another digest.
     """
     bucket, key = split_uri(uri)
     with tempfile.TemporaryDirectory(prefix="slipway-data-") as folder:
@@ -63,9 +63,9 @@ def fetched(client: "S3Client", uri: str, sha256: str) -> Iterator[Path]:
                 if not is_missing(error):
                     raise
                 raise FailedError(
-                    "The data that the model was trained on is not there.",
+                    "The data that the model was trained on does not exist.",
                     why=f"There is no {uri}.",
-                    fix="Upload it again, or run the pipeline on data that is there.",
+                    fix="Upload it again, or run the pipeline on other data.",
                 ) from error
         if size > MAX_BYTES:
             raise FailedError(
@@ -73,11 +73,11 @@ def fetched(client: "S3Client", uri: str, sha256: str) -> Iterator[Path]:
                 why=f"It has {size >> 20} MiB; the limit is {MAX_BYTES >> 20} MiB.",
             )
         with path.open("wb") as file:
-            found = download(client, bucket, key, uri, file.write)
-        if found.sha256 != sha256:
+            downloaded = download(client, bucket, key, uri, file.write)
+        if downloaded.sha256 != sha256:
             raise FailedError(
                 "The data is not the data that the run names.",
-                why=f"{uri} has SHA-256 {found.sha256[:12]}, the run names {sha256[:12]}.",
+                why=f"{uri} has SHA-256 {downloaded.sha256[:12]}, the run names {sha256[:12]}.",
                 fix="Run the pipeline again.",
             )
         yield path
@@ -87,23 +87,23 @@ def read(path: Path, data_uri: str, options: ReadOptions, parts: Split) -> HeldO
     """Read a file and keep its held-out rows.
 
     Raises:
-        FailedError: It can't be read so, or not split so.
+        FailedError: It can't be read or split with these options.
     """
     try:
         data = reader.training_data(path, options, parts)
     except TableError as error:
         raise FailedError(f"{data_uri} can't be evaluated on.", why=error.why, fix=error.fix) from error
-    out = data.held_out
+    held_out = data.held_out
     return HeldOut(
         data_uri=data_uri,
         schema=data.schema,
-        table=data.table.filter(pa.array(out)),
-        rows_sha256=hashlib.sha256(np.flatnonzero(out).astype("<i8").tobytes()).hexdigest(),
+        table=data.table.filter(pa.array(held_out)),
+        rows_sha256=hashlib.sha256(np.flatnonzero(held_out).astype("<i8").tobytes()).hexdigest(),
     )
 
 
 def not_trained_on(rows: HeldOut, path: Path, schema: ModelSchema) -> NDArray[np.bool_]:
-    """Say of each held-out row whether another model was trained on none that is equal to it.
+    """Return for each held-out row whether another model was not trained on an equal row.
 
     Args:
         rows: Rows with the features of the other model, in the same order.
@@ -111,7 +111,7 @@ def not_trained_on(rows: HeldOut, path: Path, schema: ModelSchema) -> NDArray[np
         schema: What the other model was trained on.
 
     Raises:
-        FailedError: Its data can't be read, or not as its schema says.
+        FailedError: Its data can't be read, or does not match its schema.
     """
     other = reader.training_data(path, schema.read, schema.split)
     require_described(other.schema, schema)
@@ -120,29 +120,29 @@ def not_trained_on(rows: HeldOut, path: Path, schema: ModelSchema) -> NDArray[np
     return ~seen
 
 
-def require_described(found: TableSchema, model: ModelSchema) -> None:
-    """Refuse a model whose schema says something else of its data than the data does.
+def require_described(data: TableSchema, model: ModelSchema) -> None:
+    """Refuse a model whose schema does not match its data.
 
     Raises:
-        FailedError: It does; the message names what.
+        FailedError: It does not; the message names the first difference.
     """
     differing = [
         name
         for name in ("data_sha256", "features", "classes", "rows")
-        if getattr(found, name) != getattr(model, name)
+        if getattr(data, name) != getattr(model, name)
     ]
     if differing:
         first = differing[0]
         raise FailedError(
             "The model's schema.json does not describe its data.",
             why=f"Its {first} is {_shown(getattr(model, first))}; the data, read and split in the same way, "
-            f"has {_shown(getattr(found, first))}.",
+            f"has {_shown(getattr(data, first))}.",
             fix="Run the pipeline again.",
         )
 
 
 def feature_keys(table: pa.Table, target: str) -> NDArray[np.uint64]:
-    """Return one hash a row of all its features, in the order of the table."""
+    """Return one hash of all features for each row, in the order of the table."""
     keys = split.first_keys(table.num_rows)
     for name in table.column_names:
         if name != target:
@@ -152,15 +152,15 @@ def feature_keys(table: pa.Table, target: str) -> NDArray[np.uint64]:
 
 def labels_of(table: pa.Table, target: str) -> Labels:
     """Return the true class of each row of a table."""
-    found: Labels = np.asarray(table[target].to_pylist(), dtype=object)
-    return found
+    labels: Labels = np.asarray(table[target].to_pylist(), dtype=object)
+    return labels
 
 
 def drawn(labels: Labels, most: int) -> NDArray[np.int64]:
-    """Choose rows from all classes: the rare ones first, at least one of each while there is room.
+    """Draw rows from all classes: rare ones first, at least one of each as far as `most` allows.
 
     Returns:
-        Numbers of at most `most` rows, in order; each class gives its share from all over its rows.
+        Sorted indices of at most `most` rows; those of a class are spread evenly over its rows.
     """
     left, rest = min(most, len(labels)), len(labels)
     chosen: list[int] = []

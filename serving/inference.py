@@ -15,7 +15,7 @@ FIELD_MANAGER: Final = "slipway-promotion"
 
 @dataclass(frozen=True)
 class ServedVersion:
-    """A model version and where it comes from."""
+    """A model version and its lineage."""
 
     model: str
     digest: str
@@ -27,7 +27,7 @@ class ServedVersion:
     data_sha256: str
 
     def annotations(self) -> dict[str, str]:
-        """Lineage, as it stands on the InferenceService."""
+        """Return the lineage as annotations of the InferenceService."""
         return {
             DIGEST: self.digest,
             PROMOTION: str(self.promotion),
@@ -58,18 +58,18 @@ class ServedVersion:
 
 
 def manifest(outputs: PlatformOutputs, tenant: str, version: ServedVersion) -> dict[str, Any]:
-    """The InferenceService that serves `version` for `tenant`, its old pod kept until the new is ready.
+    """Return the InferenceService that serves `version`; its old pod is kept until the new one is ready.
 
     Raises:
-        UsageError: The version doesn't lie below the tenant's own models, or a value of its lineage
-            can't stand on an InferenceService.
+        UsageError: The version is not below the tenant's own models, or a value of its lineage
+            can't be an annotation of an InferenceService.
     """
     place = outputs.tenants[tenant]
     home = f"{place.models_uri}/{version.model}/versions/{version.digest}/files"
     if version.storage_uri != home:
         raise UsageError(
             f"{version.storage_uri} is not a version of {tenant}'s model {version.model}.",
-            why=f"That version lies at {home}.",
+            why=f"That version is at {home}.",
         )
     return {
         "apiVersion": API_VERSION,
@@ -97,7 +97,7 @@ def _lineage(version: ServedVersion) -> dict[str, str]:
     for key, pattern in LINEAGE.items():
         if not re.fullmatch(pattern, lineage[key]):
             raise UsageError(
-                f"{lineage[key][:50]!r} can't stand in the annotation {key} of an InferenceService.",
+                f"{lineage[key][:50]!r} can't be a value of the annotation {key} of an InferenceService.",
                 why=f"It does not match {pattern}.",
             )
     return lineage

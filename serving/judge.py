@@ -1,7 +1,7 @@
-"""Promotion's own evaluation of a candidate, from its model and the name of its data to a decision.
+"""Promotion's own evaluation of a candidate, and the decision.
 
-Nothing is published or applied here. The model's files are checked already; its data is read by digest
-from the tenant's data bucket, which runs can't write.
+Nothing is published or applied here. The model's files were checked before; its data is read by digest
+from the tenant's data bucket, which runs can't write to.
 """
 
 import platform
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What promotion measured and decided, and the rows that the endpoint will be asked."""
+    """What promotion measured and decided, and the rows for the smoke check."""
 
     evaluation: Evaluation
     decision: Decision
@@ -40,7 +40,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class Judge:
-    """Evaluates candidates of one tenant by its gates."""
+    """Evaluates candidates of one tenant with its gates."""
 
     client: "S3Client"
     gates: Gates
@@ -52,14 +52,14 @@ class Judge:
         """Evaluate a candidate on its held-out rows, and decide.
 
         Args:
-            candidate: What the run proposes.
-            model: Its model, loaded from files that have the candidate's digest.
-            champion: What serves now.
-            replace: Whether a person accepts what can't be compared with the champion.
+            candidate: The candidate that the run wrote.
+            model: Its model, loaded from files with the candidate's digest.
+            champion: The current champion, if any.
+            replace: Whether the user accepts what can't be compared with the champion.
 
         Raises:
-            UsageError: It answers other questions than the champion, and `replace` was not given.
-            FailedError: It can't be evaluated, or its run reports something else.
+            UsageError: Its features or classes differ from the champion's, and `replace` was not given.
+            FailedError: It can't be evaluated, or its run reports other metrics.
         """
         rows = self._rows(candidate, model)
         again = champion is not None and champion.digest == candidate.model_digest
@@ -67,8 +67,8 @@ class Judge:
         if champion is not None and not again:
             accepted = champion.require_replaceable(model.schema, candidate.run_id, replace=replace)
         answers = model.predict(rows.table)
-        found = _scored(rows, answers)
-        promotion.require_same_figures(candidate, found)
+        scores = _scored(rows, answers)
+        promotion.require_same_figures(candidate, scores)
         if champion is None:
             compared = Comparison(None, "nothing is served yet")
         elif again:
@@ -77,7 +77,7 @@ class Judge:
             compared = self._compared(champion, rows, answers, accepted)
         decision = promotion.decide(
             candidate,
-            found,
+            scores,
             self.gates,
             compared.figures,
             not_compared=compared.not_compared,
@@ -86,7 +86,7 @@ class Judge:
         if accepted:
             decision = Decision(decision.promote, decision.reason, accepted)
         return Judgement(
-            self._evaluation(candidate, rows, found, compared), decision, Sample.of(rows, answers)
+            self._evaluation(candidate, rows, scores, compared), decision, Sample.of(rows, answers)
         )
 
     def _rows(self, candidate: Candidate, model: Model) -> HeldOut:
@@ -107,7 +107,7 @@ class Judge:
         return Comparison(champion.compare(rows, answers, self.gates.min_held_out_rows))
 
     def _evaluation(
-        self, candidate: Candidate, rows: HeldOut, found: Scores, compared: Comparison
+        self, candidate: Candidate, rows: HeldOut, scores: Scores, compared: Comparison
     ) -> Evaluation:
         return Evaluation(
             by=author(),
@@ -121,18 +121,18 @@ class Judge:
                 data_sha256=candidate.data_sha256,
                 read=rows.schema.read,
                 split=rows.schema.split,
-                rows=found.rows,
+                rows=scores.rows,
                 rows_sha256=rows.rows_sha256,
-                few=dict(found.few),
+                few=dict(scores.few),
                 warnings=rows.schema.warnings,
             ),
-            metrics=dict(found.metrics),
+            metrics=dict(scores.metrics),
             reported=candidate.metrics,
-            baseline=dict(found.baseline),
-            most_frequent=found.majority,
+            baseline=dict(scores.baseline),
+            most_frequent=scores.majority,
             champion=compared.figures,
             not_compared=compared.not_compared,
-            warnings=tuple(promotion.warnings(candidate, found, self.gates)),
+            warnings=tuple(promotion.warnings(candidate, scores, self.gates)),
         )
 
 

@@ -1,4 +1,4 @@
-"""Ask a served model over the V2 inference protocol, through the platform's gateway."""
+"""Queries a served model with the V2 inference protocol, through the platform's gateway."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -17,23 +17,23 @@ TIMEOUT_SECONDS: Final = 15.0
 
 
 class NotAnsweringError(FailedError):
-    """The endpoint can't be reached or isn't ready; asking again may help."""
+    """The endpoint can't be reached or isn't ready; a retry may help."""
 
 
 def url_of(outputs: PlatformOutputs, tenant: str, model: str) -> str:
-    """URL of a model's V2 endpoint, without a verb."""
+    """Return the URL of a model's V2 endpoint, without a verb."""
     namespace = outputs.tenant(tenant).namespace
     base = outputs.serving.endpoint.rstrip("/")
     return f"{base}/serving/{namespace}/{model}/v2/models/{model}"
 
 
 def ask(url: str, schema: ModelSchema, table: "pa.Table", *, timeout: float = TIMEOUT_SECONDS) -> Predictions:
-    """Answers of a served model to the rows of a table, asked for by the names of its columns.
+    """Return a served model's predictions for the rows of a table; columns are matched by name.
 
     Raises:
         InputError: A feature is missing or has the wrong type, or a cell is not valid.
         NotAnsweringError: The endpoint can't be reached, or is not ready.
-        FailedError: It refused the rows, or answered something else than a class for each.
+        FailedError: It refused the rows, or did not return a class for each.
     """
     body = v2.request(schema, table)
     try:

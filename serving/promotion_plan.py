@@ -1,4 +1,4 @@
-"""A candidate that passed, on its way to the endpoint and into the log."""
+"""The plan of a promotion, and its result."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from tabular.schema import ModelSchema
 
 
 class PromotionResult(BaseModel):
-    """How a promotion ended; `promoted` is False where the gate was closed."""
+    """The result of a promotion; `promoted` is False if the gate was closed."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -32,36 +32,36 @@ class PromotionResult(BaseModel):
     evaluation: Evaluation | None = None
     smoke: SmokeCheck | None = None
     request: dict[str, Any] = {}
-    """A V2 request for one held-out row, to try the endpoint with."""
+    """A V2 request for one held-out row, to try the endpoint."""
     seconds: dict[str, float] = {}
 
 
 @dataclass(frozen=True)
 class PromotionPlan:
-    """What is to be served, and why."""
+    """What will be served, and why."""
 
     candidate: Candidate
     schema: ModelSchema
     judged: Judgement
     gates: Gates
     held: AliasSnapshot | None
-    """What the alias named when this was decided."""
+    """The alias at the time of the decision."""
     manifest: dict[str, Any]
     storage_uri: str
     number: int
 
     @property
     def previous(self) -> str | None:
-        """Digest of the champion before; None where there was none."""
+        """Digest of the previous champion; None if there was none."""
         return self.held.record.digest if self.held else None
 
     @property
     def again(self) -> bool:
-        """Whether it is the champion already."""
+        """Whether the candidate is the champion already."""
         return self.previous == self.candidate.model_digest
 
     def record(self, answered: SmokeCheck) -> PromotionRecord:
-        """Return what the log says of the promotion."""
+        """Return the promotion's record for the log."""
         return PromotionRecord(
             candidate=self.candidate,
             evaluation=self.judged.evaluation,
@@ -74,7 +74,7 @@ class PromotionPlan:
         )
 
     def result(self, url: str, answered: SmokeCheck, seconds: dict[str, float]) -> PromotionResult:
-        """Return how the promotion ended."""
+        """Return the result of the promotion."""
         return PromotionResult(
             promoted=True,
             changed=not self.again,

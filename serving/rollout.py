@@ -1,11 +1,11 @@
-"""Promotion: from a run's candidate to a model that serves, or to the old one still serving.
+"""Promotion: from a run's candidate to a served model; if it fails, the old one is still served.
 
     candidate -> stage and check -> evaluate and decide -> publish (immutable) -> InferenceService
     -> ready -> smoke check on held-out rows -> log entry -> alias `champion` by compare-and-set
 
-The alias is the truth about what should serve. Whatever fails after the InferenceService was
-touched, what the alias names is applied again; where it names nothing, the service is removed.
-A promotion that was killed can't do so: the next one notices what it left.
+The alias decides what should be served. If a step fails after the InferenceService was changed,
+the version that the alias points to is applied again; without alias the service is removed.
+A promotion that was killed can't do so: the next one detects what it left.
 """
 
 import time
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Promoter:
-    """Promotes one tenant's candidates. Its collaborators are given, so that faults can be, too."""
+    """Promotes one tenant's candidates. Tests inject faults by cluster, store and registry."""
 
     outputs: PlatformOutputs
     tenant: str
@@ -56,7 +56,7 @@ class Promoter:
     def promote_run(
         self, run_id: str, gates: Gates | None = None, pipeline: str | None = None, *, replace: bool = False
     ) -> PromotionResult:
-        """Promote the candidate of a run, if it has one and the gates let it pass; raises as `promote`."""
+        """Promote the candidate of a run, if it has one and the gates pass; raises as `promote`."""
         run_uri = find_run(self.store, self._place.pipeline_root, run_id, pipeline)
         candidate = read_candidate(self.store, run_uri)
         if candidate is None:
@@ -69,14 +69,14 @@ class Promoter:
         """Promote a candidate, if promotion's own evaluation passes the gates.
 
         Args:
-            candidate: What a run proposes.
-            gates: What is demanded; the tenant's own where absent.
-            replace: Whether a person accepts that it can't be compared with the champion.
+            candidate: The candidate that a run wrote.
+            gates: The gates to pass; the tenant's own by default.
+            replace: Whether the user accepts that it can't be compared with the champion.
 
         Raises:
-            UsageError: It may not be promoted so; nothing was changed.
-            ConflictError: Another promotion won; what it promoted serves.
-            FailedError: Something failed; what served before serves.
+            UsageError: It may not be promoted; nothing was changed.
+            ConflictError: Another promotion finished first; its version is served.
+            FailedError: A step failed; the version before is still served.
         """
         self._seconds = {}
         self._require_own(candidate)
@@ -103,7 +103,7 @@ class Promoter:
                     model=candidate.model,
                     evaluation=judged.evaluation,
                 )
-            # The gate is closed where nobody can say whether the version would stay.
+            # The gate is closed unless it is certain that the version would not expire.
             self.registry.require_kept(candidate.model, staged.digest)
             plan = self._plan(endpoint, candidate, model.schema, judged, judge.gates, held)
             lineage = Lineage.of(candidate, judged.evaluation.metrics, model.schema.frameworks)
@@ -124,29 +124,30 @@ class Promoter:
         )
 
     def _settle(self, endpoint: ModelEndpoint, drift: ServingDrift | None) -> None:
-        """Put back what an earlier promotion left, as this one is not going to replace it."""
+        """Restore the champion after an abandoned promotion, because this one does not replace it."""
         if drift and drift.abandoned:
             self.report(endpoint.reinstate())
         elif drift:
-            self.report("left as it is; if no promotion is under way, promote again in ten minutes")
+            self.report("left unchanged; if no promotion is running, promote again in ten minutes")
 
     @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        begun = time.monotonic()
+    def _timed(self, step: str) -> Iterator[None]:
+        started = time.monotonic()
         yield
-        self._seconds[what] = time.monotonic() - begun
+        self._seconds[step] = time.monotonic() - started
 
     def _why_not(self, run_id: str, run_uri: str) -> str:
-        found = read_evaluation(self.store, run_uri)
-        if found is None:
+        evaluation = read_evaluation(self.store, run_uri)
+        if evaluation is None:
             return f"run {run_id} has no candidate and no evaluation; did it finish?"
+        accuracy = evaluation.metrics.get("accuracy", float("nan"))
         return (
-            f"run {run_id} missed its threshold: accuracy {found.metrics.get('accuracy', float('nan')):.4f} "
-            f"on {found.held_out_rows} held-out rows, threshold {found.threshold:g}"
+            f"run {run_id} missed its threshold: accuracy {accuracy:.4f} "
+            f"on {evaluation.held_out_rows} held-out rows, threshold {evaluation.threshold:g}"
         )
 
     def _require_own(self, candidate: Candidate) -> None:
-        """The candidate is a run's word; it may only name what lies in this tenant's runs and data."""
+        """Refuse a candidate that names anything outside this tenant's runs and data: it is untrusted."""
         checked_name("model", candidate.model)
         for what, uri, root in (
             ("model", candidate.model_uri, self._place.pipeline_root),
@@ -156,11 +157,11 @@ class Promoter:
             if not uri.startswith(below) or {"", ".", ".."} & set(uri.removeprefix(below).split("/")):
                 raise UsageError(
                     f"The candidate's {what} is not {self.tenant}'s.",
-                    why=f"{uri} does not lie below {below}.",
+                    why=f"{uri} is not below {below}.",
                 )
 
     def _champion(self, held: AliasSnapshot | None) -> Champion | None:
-        """What the alias names, if the log says how it got there."""
+        """Return the current champion; FailedError if the log does not record its promotion."""
         if held is None:
             return None
         model = held.record.model
@@ -181,10 +182,10 @@ class Promoter:
         gates: Gates,
         held: AliasSnapshot | None,
     ) -> PromotionPlan:
-        """Say what is to be served, before it is published: a value may not fit an InferenceService."""
+        """Plan what is to be served before it is published: a value may not fit an InferenceService."""
         uri = f"{self._place.models_uri}/{candidate.model}/versions/{candidate.model_digest}/files"
         if held is not None and held.record.digest == candidate.model_digest:
-            # The champion once more: it keeps the lineage of the run that promoted it.
+            # The champion again: it keeps the lineage of the run that promoted it.
             manifest, number = endpoint.recorded(held), held.record.number
         else:
             number = held.record.number + 1 if held else 1
@@ -223,7 +224,7 @@ class Promoter:
         return plan.result(url, answered, seconds)
 
     def _note_again(self, record: PromotionRecord) -> None:
-        """Log a run that made the very bytes that are served: they are one version with two origins."""
+        """Log a run that made the same bytes as the champion: one version then has two origins."""
         candidate = record.candidate
         history = self.registry.history(candidate.model)
         known = {entry.run_id for entry in history if entry.digest == candidate.model_digest}
@@ -232,7 +233,7 @@ class Promoter:
             self.report(f"run {candidate.run_id} made the same bytes as the champion: logged")
 
     def _reinstate(self, endpoint: ModelEndpoint, cause: BaseException) -> None:
-        """Serve again what the alias names, and add to the failure how that went."""
+        """Serve again the version that the alias points to, and add the outcome to the error."""
         try:
             outcome = endpoint.reinstate(wait=isinstance(cause, Exception))
         except SlipwayError as error:
@@ -259,11 +260,11 @@ def promote(
 ) -> PromotionResult:
     """Promote the candidate of a finished run to the tenant's endpoint.
 
-    `minimum` is an accuracy beyond what the tenant's gates demand; it lowers nothing.
+    `minimum` is a minimum accuracy in addition to the tenant's gates; it can't lower them.
 
     Raises:
         UsageError: No such tenant or run, or it needs `replace`.
-        FailedError: It failed on the way; what served before still serves.
+        FailedError: A step failed; the version before is still served.
     """
     gates = outputs.tenant(tenant).gates
     if minimum is not None:

@@ -1,4 +1,4 @@
-"""What a tenant's InferenceServices serve, held against the registry."""
+"""Compares what a tenant's InferenceServices serve with the registry."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 
 class Listing(Protocol):
-    """What this asks of a cluster; `serving.cluster.Cluster` in earnest."""
+    """What this module needs of a cluster; `serving.cluster.Cluster` in production."""
 
     def services(self, namespace: str) -> list[dict[str, Any]]:
-        """The InferenceServices of a namespace."""
+        """Return the InferenceServices of a namespace."""
 
 
 @dataclass(frozen=True)
 class Service:
-    """An InferenceService: its name, what it loads, and which version it says that is."""
+    """An InferenceService: its name, the URI that it loads, and the digest in its annotation."""
 
     name: str
     uri: str | None
@@ -33,35 +33,37 @@ class Service:
 
     @classmethod
     def of(cls, isvc: Mapping[str, Any]) -> "Service":
-        """Read what matters of an InferenceService."""
+        """Read name, URI and digest of an InferenceService."""
         metadata = isvc["metadata"]
         model = isvc.get("spec", {}).get("predictor", {}).get("model", {})
         return cls(metadata["name"], model.get("storageUri"), metadata.get("annotations", {}).get(DIGEST))
 
     @property
     def place(self) -> tuple[str, str]:
-        """Bucket and key of what it loads; both empty where that lies in no S3 store, such as in a volume."""
+        """Bucket and key of what it loads; both empty if that is not in an S3 store but, say, in a volume."""
         return split_uri(self.uri) if self.uri and self.uri.startswith("s3://") else ("", "")
 
     def version(self, bucket: str, tenant: str) -> VersionKey | None:
-        """The version that it loads; None where that is not one of the tenant's."""
-        found, key = self.place
+        """Return the version that it loads; None if it is not one of the tenant's."""
+        loaded_bucket, key = self.place
         version = read_version_key(key.rstrip("/"))
-        ours = version is not None and (found, version.tenant, version.path) == (bucket, tenant, "files")
+        if version is None:
+            return None
+        ours = (loaded_bucket, version.tenant, version.path) == (bucket, tenant, "files")
         return version if ours else None
 
 
 def needed(services: Sequence[Service], bucket: str, tenant: str) -> dict[str, dict[str, str]]:
-    """Return what the services need: by model, the digest by service.
+    """Return the versions that the services need: by model, the digest by service.
 
     Raises:
-        FailedError: One loads from the models bucket and no version: nobody can say what it needs.
+        FailedError: One loads something from the models bucket that is not a version.
     """
-    found: dict[str, dict[str, str]] = {}
+    digests: dict[str, dict[str, str]] = {}
     for service in services:
         version = service.version(bucket, tenant)
         if version is not None:
-            found.setdefault(version.model, {})[service.name] = version.digest
+            digests.setdefault(version.model, {})[service.name] = version.digest
         elif service.place[0] == bucket:
             raise FailedError(
                 f"Nothing is collected: InferenceService {service.name} serves what is no version.",
@@ -69,13 +71,13 @@ def needed(services: Sequence[Service], bucket: str, tenant: str) -> dict[str, d
                 fix="Delete it, or promote a run to it.",
             )
         if service.digest is not None:
-            found.setdefault(service.name, {})[f"{service.name} (annotation)"] = service.digest
-    return found
+            digests.setdefault(service.name, {})[f"{service.name} (annotation)"] = service.digest
+    return digests
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What came of one check; `problem` is empty where all is well."""
+    """The result of one check; `problem` is empty if it passed."""
 
     service: str | None
     model: str
@@ -95,10 +97,10 @@ def check_version(registry: Registry, model: str, digest: str, service: str | No
 def check_served(
     cluster: Listing, client: "S3Client", bucket: str, tenant: str, namespace: str, report: Report = silent
 ) -> list[Checked]:
-    """Check what every InferenceService of the tenant serves: whose it is, that it stays, every byte.
+    """Check what every InferenceService of the tenant serves: its owner, its expiry and every byte.
 
     Raises:
-        FailedError: The cluster can't be asked.
+        FailedError: The cluster can't be reached.
     """
     registry = Registry(client, bucket, tenant)
     services = [Service.of(isvc) for isvc in cluster.services(namespace)]
@@ -110,11 +112,11 @@ def _check(
 ) -> Checked:
     version = service.version(bucket, tenant)
     if version is None:
-        told = f"{service.uri or 'Nothing'} is no version below s3://{bucket}/{tenant}/."
-        return Checked(service.name, service.name, service.digest, told)
+        problem = f"{service.uri or 'Nothing'} is no version below s3://{bucket}/{tenant}/."
+        return Checked(service.name, service.name, service.digest, problem)
     if version.digest != service.digest:
-        told = f"It loads {version.digest[:12]}, but says that it is {(service.digest or 'nothing')[:12]}."
-        return Checked(service.name, version.model, version.digest, told)
+        problem = f"It loads {version.digest[:12]}, but says that it is {(service.digest or 'nothing')[:12]}."
+        return Checked(service.name, version.model, version.digest, problem)
     report(f"{service.name}: reading {version.digest[:12]} back")
     try:
         require_kept(client, f"s3://{bucket}/{version_prefix(tenant, version.model, version.digest)}")

@@ -17,15 +17,15 @@ from tabular.predictions import Predictions
 from tabular.schema import ModelSchema
 
 ANSWER_SECONDS: Final = 30.0
-"""From Ready to an answer through Service and gateway; measured in tenths of a second when idle."""
+"""Time limit from Ready to an answer through Service and gateway; when idle it takes tenths of a second."""
 RETRY_SECONDS: Final = 0.5
 MOST_ROWS: Final = 64
 MOST_CELLS: Final = 50_000
-"""Cells of one request; with more features it holds fewer rows."""
+"""Most cells of one request; with more features it has fewer rows."""
 SHOWN: Final = 5
-"""How many rows a person is shown; from all over the sample, as it may be in the order of the classes."""
+"""Number of rows shown to the user, spread over the sample because it may be ordered by class."""
 TOLERANCE: Final = 1e-5
-"""How far a probability may lie from the evaluated one."""
+"""Largest allowed difference of a probability from the evaluated one."""
 
 Ask = Callable[[str, ModelSchema, pa.Table], Predictions]
 
@@ -54,14 +54,14 @@ class Sample:
 def check(
     ask: Ask, url: str, schema: ModelSchema, sample: Sample, report: Report, within: float
 ) -> SmokeCheck:
-    """Ask for a sample of held-out rows until the endpoint answers as evaluation did.
+    """Query a sample of held-out rows until the endpoint answers as the evaluation did.
 
-    For a moment after Ready the gateway may still reach the old pod, so a difference is
-    believed only if it stays.
+    For a moment after Ready the gateway may still reach the old pod, so a difference counts
+    only if it remains.
 
     Raises:
-        NotAnsweringError: It gave no answer `within` so many seconds.
-        FailedError: It answered something else.
+        NotAnsweringError: It did not answer `within` this many seconds.
+        FailedError: Its answers differ from the evaluation.
     """
     for last in tries(within, RETRY_SECONDS):
         try:
@@ -90,7 +90,7 @@ def check(
 
 
 def _difference(answers: Predictions, expected: Predictions) -> str:
-    """Return in words how answers differ from the evaluated ones; empty where they agree."""
+    """Describe how answers differ from the evaluated ones; empty if they agree."""
     rows = len(expected.labels)
     if len(answers.labels) != rows or answers.probabilities.shape != expected.probabilities.shape:
         return f"For {rows} rows it gave {len(answers.labels)} labels."

@@ -103,7 +103,7 @@ BAD = {
         "recall: .*measured nothing",
     ),
     "a name that can't be served": ({"model": "Bad Name"}, "can't name a model"),
-    "a commit that can't be shown": ({"git_commit": "a b"}, "can't stand in the annotation"),
+    "a commit that can't be shown": ({"git_commit": "a b"}, "can't be a value of the annotation"),
     "the record of another run": ({"run": "run-2"}, "names run run-2"),
     "an unknown field": ({"surprise": 1}, "not a valid record"),
     "a record of version 1": ({"schema_version": 1}, "schema_version"),

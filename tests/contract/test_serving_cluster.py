@@ -217,5 +217,5 @@ def test_a_cluster_that_is_down_or_unknown_is_said_to_be(place, tmp_path):
     gone.write_text(place.server.kubeconfig.replace(f":{place.server.port}", ":9"))
     with pytest.raises(FailedError, match="slipway status"):
         Cluster.of(place.outputs.model_copy(update={"kubeconfig": str(gone)})).get(place.namespace, NAME)
-    with pytest.raises(UsageError, match="no way to the cluster"):
+    with pytest.raises(UsageError, match="no usable kubeconfig"):
         Cluster.of(place.outputs.model_copy(update={"kubeconfig": str(tmp_path / "none")}))

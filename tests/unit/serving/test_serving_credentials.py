@@ -114,5 +114,5 @@ def test_each_predictor_is_rolled_by_a_manager_of_its_own() -> None:
 def test_a_pod_that_fails_with_the_new_key_keeps_the_old() -> None:
     with pytest.raises(FailedError) as failed:
         roll(Predictors(comes_up=False), "team-a", NEW)
-    assert "team-a/iris did not come up with the new key" in failed.value.what
+    assert "team-a/iris did not start with the new key" in failed.value.what
     assert "the old pod serves" in failed.value.fix

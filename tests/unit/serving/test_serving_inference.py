@@ -106,7 +106,7 @@ def test_what_is_not_the_tenants_own_version_is_refused(uri):
 @pytest.mark.parametrize("value", ["", "two words", "a\n", "<b>", "x" * 201])
 @pytest.mark.parametrize("field", ["run_id", "pipeline_digest", "git_commit", "data_sha256"])
 def test_lineage_that_admission_would_refuse_is_refused(field, value):
-    with pytest.raises(UsageError, match="can't stand in the annotation"):
+    with pytest.raises(UsageError, match="can't be a value of the annotation"):
         manifest(outputs(), "team-a", version(**{field: value}))
 
 

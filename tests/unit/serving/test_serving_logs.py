@@ -50,7 +50,7 @@ def cluster():
 
 def test_a_log_that_is_gone_is_done_without(cluster):
     crashed, gone = ("crashed", "kserve-container"), ("gone", "storage-initializer")
-    assert cluster._last_words("team-a", {gone: False, crashed: True}) == {crashed: LINE}
+    assert cluster._log_ends("team-a", {gone: False, crashed: True}) == {crashed: LINE}
     urls = [urlsplit(path) for path in Logs.asked]
     assert [url.path for url in urls] == [
         f"/api/v1/namespaces/team-a/pods/{pod}/log" for pod, _ in (gone, crashed)
