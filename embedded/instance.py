@@ -130,7 +130,7 @@ class Instance:
             raise UsageError(
                 f"The local cluster {self.name} belongs to root.",
                 why=f"{path} can't be read.",
-                fix="Run as root, or use environment `kind` (not in this release yet) or `dev`.",
+                fix="Run as root, or use the `dev` environment with an existing cluster.",
             ) from error
         except ValidationError as error:
             raise FailedError(
@@ -215,7 +215,7 @@ def _locked(root: Path, name: str) -> Iterator[None]:
         raise UsageError(
             f"This user can't create the local cluster {name}.",
             why=f"Its data is in {root}, which requires root.",
-            fix="Run as root, or use environment `kind` (not in this release yet) or `dev`.",
+            fix="Run as root, or use the `dev` environment with an existing cluster.",
         ) from error
     with locked(root, folder=True):
         yield

@@ -27,7 +27,7 @@ NEEDED: Final = ("pids", "memory")
 V2_NEEDED: Final = ("cpu", "memory", "pids")
 V2_ENABLED: Final = {*V2_NEEDED, "cpuset", "hugetlb", "io"}
 """The kubelet treats a v2 group as missing if it does not have each of these that the root group has."""
-USE_KIND: Final = "Use environment `kind` (not in this release yet) or `dev`, on a cluster that exists."
+USE_DEV: Final = "Use the `dev` environment with an existing cluster."
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Hierarchies:
         raise UsageError(
             "The local cluster can't run here: this machine has no usable cgroups.",
             why="The kubelet needs the controllers cpu, memory and pids mounted and writable.",
-            fix=USE_KIND,
+            fix=USE_DEV,
         )
 
 
@@ -105,7 +105,7 @@ class Cgroups:
             raise UsageError(
                 "The local cluster can't run here: this machine's cgroups can't be written.",
                 why=f"{error.filename}: {error.strerror}.",
-                fix=USE_KIND,
+                fix=USE_DEV,
             ) from error
 
     def join(self, pid: int) -> None:

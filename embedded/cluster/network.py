@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.cgroups import USE_KIND
+from embedded.cluster.cgroups import USE_DEV
 from embedded.cluster.isolation import remove_mounted_file
 from embedded.instance import Instance
 from slipway.core.errors import FailedError, UsageError
@@ -115,7 +115,7 @@ def _kernel(feature: str, command: list[str], stdin: str = "") -> None:
         raise UsageError(
             f"The local cluster can't run here: this kernel does not support {feature}.",
             why=completed.stderr.strip() or f"{command[0]} exited with code {completed.returncode}.",
-            fix=USE_KIND,
+            fix=USE_DEV,
         )
 
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.cgroups import USE_KIND, Hierarchies
+from embedded.cluster.cgroups import USE_DEV, Hierarchies
 from slipway.core.errors import UsageError
 
 COMMANDS: Final = (
@@ -40,20 +40,20 @@ def check_machine(
         raise UsageError(
             f"The local cluster requires Linux; this is {system}.",
             why="It uses Linux namespaces and cgroups.",
-            fix=USE_KIND,
+            fix=USE_DEV,
         )
     if (os.geteuid() if user is None else user) != 0:
         raise UsageError(
             "The local cluster requires root.",
             why="It creates network and mount namespaces, cgroups and links.",
-            fix=f"Run as root. {USE_KIND}",
+            fix=f"Run as root. {USE_DEV}",
         )
     Hierarchies.of_this_machine(mountinfo)
     if "overlay" not in filesystems.read_text().split():
         raise UsageError(
             "The local cluster can't run here: this kernel has no overlayfs.",
             why="The file systems of containers use it.",
-            fix=f"Load it with `modprobe overlay` if it is a module. {USE_KIND}",
+            fix=f"Load it with `modprobe overlay` if it is a module. {USE_DEV}",
         )
 
 
@@ -68,5 +68,5 @@ def check_commands(search: str | None = None) -> None:
         raise UsageError(
             f"Programs that the local cluster requires are missing: {', '.join(missing)}.",
             why="They come from Debian packages (containerd, runc, iproute2, nftables, util-linux).",
-            fix=f"Install them with this system's package manager. {USE_KIND}",
+            fix=f"Install them with this system's package manager. {USE_DEV}",
         )

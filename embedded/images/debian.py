@@ -105,7 +105,7 @@ def python_version() -> str:
     raise UsageError(
         "apt has no package python3-minimal.",
         why="Images of the local cluster are built from the Debian packages of this machine's release.",
-        fix="Run `apt-get update`, or use the `kind` environment on a machine with Docker.",
+        fix="Run `apt-get update`, or use the `dev` environment with an existing cluster.",
     )
 
 
@@ -150,7 +150,7 @@ def _run(*command: str) -> bytes:
         raise UsageError(
             f"The command `{command[0]}` is missing on this machine.",
             why="Images of the local cluster are built from Debian packages.",
-            fix="Use Debian 12 or newer, or the `kind` environment on a machine with Docker.",
+            fix="Use Debian 12 or newer, or the `dev` environment with an existing cluster.",
         ) from error
     if completed.returncode:
         raise FailedError(

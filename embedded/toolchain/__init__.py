@@ -1,4 +1,4 @@
-"""The programs that a bare machine lacks, built from pinned source and kept in a cache."""
+"""The programs that a bare machine does not have, built from pinned source and kept in a cache."""
 
 from embedded.toolchain import debian, doctor
 from embedded.toolchain.build import bin_dir, binary, ensure

@@ -21,7 +21,7 @@ _SHORT_OF_DISK: Final = 6 * 1024**3
 """Below this, old entries are pruned before a build."""
 
 _LANE_MEMORY: Final = 4 * 1024**3
-"""What one build may need: the largest link takes about 2 GiB, beside the compilers."""
+"""What one build may need: the largest link takes about 2 GiB, in addition to the compilers."""
 
 
 def binary(name: str, report: Report = silent) -> Path:
@@ -29,11 +29,11 @@ def binary(name: str, report: Report = silent) -> Path:
 
     Args:
         name: Such as `etcd` or `kubectl`.
-        report: Told what is built.
+        report: Receives what is built.
 
     Raises:
         UsageError: There is no such tool, or no Go that can build it.
-        FailedError: The build failed; a rerun goes on where it stopped.
+        FailedError: The build failed; a rerun continues where it stopped.
     """
     return ensure([name], report)[name]
 
@@ -41,11 +41,11 @@ def binary(name: str, report: Report = silent) -> Path:
 def ensure(
     names: Iterable[str] | None = None, report: Report = silent, *, tests: bool = False
 ) -> dict[str, Path]:
-    """The named binaries, those that are missing built side by side, the longest first.
+    """Return the named binaries; missing ones are built in parallel, the longest build first.
 
     Args:
         names: Binaries; None is all that a platform needs and the Debian packages too.
-        report: Told what is being waited for.
+        report: Receives what is being waited for.
         tests: Where no names are given, also what only the tests need.
 
     Returns:
@@ -53,7 +53,7 @@ def ensure(
 
     Raises:
         UsageError: There is no such tool, or no Go that can build it.
-        FailedError: A build failed; the others were stopped, and a rerun goes on where they were.
+        FailedError: A build failed; the others were stopped, and a rerun continues where they were.
     """
     if names is None:
         wanted = [name for name, tool in BINARIES.items() if chosen(tool, tests=tests)]
@@ -77,7 +77,7 @@ def to_build() -> list[Tool]:
     """The tools of a platform that are neither on the machine nor in the cache; builds nothing.
 
     Raises:
-        UsageError: There is no Go that can say so.
+        UsageError: There is no Go to determine it with.
     """
     return _look([name for name, tool in BINARIES.items() if chosen(tool, tests=False)])[1]
 
@@ -111,15 +111,15 @@ def bin_dir(report: Report = silent) -> Path:
     for name, target in targets.items():
         link = folder / name
         if not link.is_symlink() or link.readlink() != target:
-            # By rename, because another process may be looking at the link right now.
-            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as fresh:
-                (Path(fresh) / name).symlink_to(target)
-                (Path(fresh) / name).replace(link)
+            # By rename, because another process may be reading the link at this moment.
+            with tempfile.TemporaryDirectory(dir=folder, prefix=".") as draft:
+                (Path(draft) / name).symlink_to(target)
+                (Path(draft) / name).replace(link)
     return folder
 
 
 def _longest_first(tools: list[Tool]) -> list[Tool]:
-    # The usual rule for parallel lanes: what takes long must not be what is started last.
+    # The usual rule for parallel lanes: the longest job must not start last.
     return sorted(tools, key=lambda tool: tool.seconds, reverse=True)
 
 
@@ -177,19 +177,19 @@ def _compile(tool: Tool, go: Go, work: Path, step: lanes.Step, cancel: threading
         started=progress.started,
         cancel=cancel,
     )
-    for made in tool.binaries:
-        if code == 0 and (out / made.built_as).is_file():
-            (out / made.built_as).rename(out / made.name)
+    for each in tool.binaries:
+        if code == 0 and (out / each.built_as).is_file():
+            (out / each.built_as).rename(out / each.name)
     if code != 0:
         raise explain(
-            f"{step.subject} could not be built.", progress.said, log=_keep_log(tool, progress.said)
+            f"{step.subject} could not be built.", progress.output, log=_keep_log(tool, progress.output)
         )
-    lacking = [made.name for made in tool.binaries if not os.access(out / made.name, os.X_OK)]
-    if lacking:
+    missing = [each.name for each in tool.binaries if not os.access(out / each.name, os.X_OK)]
+    if missing:
         raise FailedError(
             f"{step.subject} could not be built.",
-            why=f"`go build` ended well but did not write {', '.join(lacking)}.",
-            fix=f"See whether {go.command} is a real Go, and run the command again.",
+            why=f"`go build` succeeded but did not write {', '.join(missing)}.",
+            fix=f"Check that {go.command} is a real Go, and run the command again.",
         )
 
 
@@ -212,20 +212,20 @@ def _overlay(tool: Tool, go: Go, scratch: Path, cancel: threading.Event) -> Path
     raise explain(f"The source of {tool.title} could not be fetched.", lines, log=_keep_log(tool, lines))
 
 
-def _keep_log(tool: Tool, said: Iterable[str]) -> Path | None:
+def _keep_log(tool: Tool, output: Iterable[str]) -> Path | None:
     path = cache.root() / "logs" / f"{tool.name}.log"
-    with contextlib.suppress(OSError):  # a full disk is why we are here, perhaps
+    with contextlib.suppress(OSError):  # the build may have failed because the disk is full
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(redact("\n".join(said)) + "\n", encoding="utf-8")
+        path.write_text(redact("\n".join(output)) + "\n", encoding="utf-8")
         return path
     return None
 
 
 class _Progress:
-    """Reads `go build -v`: a line for each download, and each package that is really compiled."""
+    """Reads `go build -v`: a line for each download, and for each package that is compiled now."""
 
     def __init__(self, step: lanes.Step) -> None:
-        self.said: deque[str] = deque(maxlen=200)
+        self.output: deque[str] = deque(maxlen=200)
         self._step = step
         self._group = 0
         self._phase = "resolving"
@@ -246,7 +246,7 @@ class _Progress:
             self._latest = text
             self._phase = "compiling"
         else:
-            self.said.append(text)
+            self.output.append(text)
 
     def status(self) -> tuple[str, str]:
         if self._phase == "downloading":

@@ -1,8 +1,8 @@
 """Where built tools are kept: by the digest of their inputs, whole or not at all.
 
     <root>/tools/<tool>/<digest>/<binary>     and record.json beside it
-    <root>/tools/<tool>/.lock                 held by whoever builds the tool
-    <root>/tools/<tool>/.building-*           a build under way; what a killed one left is removed by the next
+    <root>/tools/<tool>/.lock                 held by the process that builds the tool
+    <root>/tools/<tool>/.building-*           a running build; the next one removes what a killed one left
 
 An entry appears by one rename, so a reader sees all of it or nothing.
 """
@@ -29,7 +29,7 @@ _KEPT: Final = 2
 
 
 class Record(BaseModel):
-    """What is remembered of an entry: enough to tell a whole one from a damaged one."""
+    """The record of an entry: enough to recognise a damaged one."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -40,9 +40,9 @@ class Record(BaseModel):
 
 
 def root() -> Path:
-    """The folder of everything that outlives `make down`: $SLIPWAY_CACHE or ~/.cache/slipway."""
-    chosen = os.environ.get("SLIPWAY_CACHE")
-    return Path(chosen).expanduser().absolute() if chosen else Path.home() / ".cache" / "slipway"
+    """The folder of everything that `make down` keeps: $SLIPWAY_CACHE or ~/.cache/slipway."""
+    setting = os.environ.get("SLIPWAY_CACHE")
+    return Path(setting).expanduser().absolute() if setting else Path.home() / ".cache" / "slipway"
 
 
 def shelf(kind: str, name: str) -> Path:
@@ -82,7 +82,7 @@ def locked(
 
 @contextlib.contextmanager
 def staging(folder: Path) -> Iterator[Path]:
-    """A fresh work folder beside the entries, removed at the end; call it with the lock held.
+    """A new work folder beside the entries, removed at the end; call it with the lock held.
 
     It is on the same file system as the entries, which makes `publish` a rename.
     """
@@ -95,22 +95,22 @@ def staging(folder: Path) -> Iterator[Path]:
         _remove(work)
 
 
-def publish(made: Path, entry: Path, *, subject: str, seconds: float) -> Record:
+def publish(folder: Path, entry: Path, *, subject: str, seconds: float) -> Record:
     """Make a finished folder an entry, in one step and safe against loss of power."""
-    files = sorted(path for path in made.rglob("*") if path.is_file())
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
     record = Record(
         subject=subject,
         seconds=round(seconds, 1),
         finished=time.time(),
-        sizes={path.relative_to(made).as_posix(): path.stat().st_size for path in files},
+        sizes={path.relative_to(folder).as_posix(): path.stat().st_size for path in files},
     )
-    (made / _RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
-    made.chmod(0o755)
-    for path in (*files, made / _RECORD, *(path for path in made.rglob("*") if path.is_dir()), made):
+    (folder / _RECORD).write_text(record.model_dump_json(indent=1), encoding="utf-8")
+    folder.chmod(0o755)
+    for path in (*files, folder / _RECORD, *(path for path in folder.rglob("*") if path.is_dir()), folder):
         atomic_files.sync(path)
-    if entry.exists():  # damaged, or `load` would have found it
-        entry.rename(made.parent / "damaged")
-    made.rename(entry)
+    if entry.exists():  # damaged, or `load` would have returned it
+        entry.rename(folder.parent / "damaged")
+    folder.rename(entry)
     atomic_files.sync(entry.parent)
     return record
 
@@ -120,16 +120,16 @@ def _remove(folder: Path) -> None:
 
 
 def latest(folder: Path) -> Record | None:
-    """The newest record on a shelf, whatever its digest: how long it took last time."""
+    """The newest record of a tool, whatever its digest: shows how long its last build took."""
     return max((record for _, record in _entries(folder)), key=lambda record: record.finished, default=None)
 
 
 def _entries(folder: Path) -> list[tuple[Path, Record]]:
-    found = []
+    entries = []
     for path in folder.glob(f"[!.]*/{_RECORD}"):
         with contextlib.suppress(OSError, ValidationError):
-            found.append((path.parent, Record.model_validate_json(path.read_bytes())))
-    return found
+            entries.append((path.parent, Record.model_validate_json(path.read_bytes())))
+    return entries
 
 
 def size(folder: Path) -> int:
@@ -145,7 +145,7 @@ def size(folder: Path) -> int:
 def prune(kept: int = _KEPT) -> int:
     """Remove all but the newest entries of each tool.
 
-    An entry in use survives as long as its processes do: a running program keeps its file.
+    Processes that use a removed entry go on: a running program keeps its file.
 
     Returns:
         The bytes that were freed.
@@ -155,7 +155,7 @@ def prune(kept: int = _KEPT) -> int:
         by_age = sorted(_entries(folder), key=lambda pair: pair[1].finished, reverse=True)
         for entry, _ in by_age[kept:]:
             freed += size(entry)
-            # Renamed first: half an entry must never be found under an entry's name.
+            # Renamed first: a partly removed entry must never have the name of an entry.
             gone = folder / f"{_STAGING}pruned-{entry.name}"
             entry.rename(gone)
             _remove(gone)
@@ -163,7 +163,7 @@ def prune(kept: int = _KEPT) -> int:
 
 
 def free_bytes() -> int:
-    """Room left on the file system of the cache."""
+    """Free bytes on the file system of the cache."""
     folder = root()
     while not folder.exists():
         folder = folder.parent

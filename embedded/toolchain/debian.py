@@ -1,7 +1,7 @@
 """What comes from the distribution: containerd, runc, CNI plugins and network tools.
 
-Looked for by file, not by package: a machine with Docker has a containerd of its own, and asking
-apt for Debian's would remove Docker. For the same reason apt may add here but never remove.
+Presence is checked by file, not by package: a machine with Docker has its own containerd, and installing
+Debian's with apt would remove Docker. For the same reason apt may add packages but never remove any.
 """
 
 import os
@@ -25,7 +25,7 @@ CNI_FOLDERS: Final = (Path("/usr/lib/cni"), Path("/opt/cni/bin"))
 
 _LISTS: Final = Path("/var/lib/apt/lists")
 _DPKG_GRACE: Final = 60.0
-"""Time to finish: dpkg that is killed in the middle of a package leaves a database to be repaired."""
+"""Time to finish: a dpkg that is killed in the middle of a package leaves a database that needs repair."""
 _APT_OPTIONS: Final = (
     "--option=DPkg::Lock::Timeout=300",  # another apt, perhaps of another clone, is waited for
     "--option=Dpkg::Use-Pty=0",
@@ -35,7 +35,7 @@ _UPDATE: Final = ("apt-get", "update")
 _REMEDIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "dpkg was interrupted": ("dpkg", "--configure", "-a"),
-        # What apt says when the archive has moved on since the lists were fetched.
+        # What apt reports when the archive has changed since the lists were fetched.
         "Unable to locate package": _UPDATE,
         "no installation candidate": _UPDATE,
         "404 ": _UPDATE,
@@ -46,7 +46,7 @@ _REMEDIES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 @dataclass(frozen=True)
 class Package:
-    """A Debian package, and the files that show that it isn't needed."""
+    """A Debian package, and the files that show that it is not needed."""
 
     name: str
     commands: tuple[str, ...] = ()
@@ -80,9 +80,9 @@ PACKAGES: Final[Mapping[str, Package]] = MappingProxyType(
 
 
 def which(command: str) -> Path | None:
-    """A command of the system; the sbin folders count, which a user's PATH may lack."""
-    found = shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN]))
-    return Path(found) if found else None
+    """A command of the system; also looks in the sbin folders, which a user's PATH may not contain."""
+    path = shutil.which(command, path=os.pathsep.join([os.environ.get("PATH", os.defpath), *_SBIN]))
+    return Path(path) if path else None
 
 
 def cni_folder(plugins: Iterable[str] = ("bridge", "host-local", "loopback")) -> Path | None:
@@ -92,7 +92,7 @@ def cni_folder(plugins: Iterable[str] = ("bridge", "host-local", "loopback")) ->
 
 
 def missing(names: Iterable[str] | None = None) -> list[str]:
-    """The packages, of those named or of all, that the machine lacks."""
+    """The packages, of those named or of all, that are missing on the machine."""
     return [name for name in (PACKAGES if names is None else names) if not PACKAGES[name].present()]
 
 
@@ -105,87 +105,87 @@ def ensure(report: Report = silent, names: Iterable[str] | None = None) -> None:
     """Install what is missing.
 
     Args:
-        report: Told what apt does.
+        report: Receives what apt does.
         names: Packages; None is all of them.
 
     Raises:
         UsageError: Something is missing and this machine or user can't install it.
         FailedError: apt failed; a rerun converges.
     """
-    lacking = missing(names)
-    if lacking:
-        lanes.run([step(lacking)], lanes=1, report=report)
+    packages = missing(names)
+    if packages:
+        lanes.run([step(packages)], lanes=1, report=report)
 
 
 def step(names: Iterable[str] | None = None) -> lanes.Step:
-    """The installation as a job beside others.
+    """The installation as a job that can run beside others.
 
     Raises:
         UsageError: Something is missing and this machine or user can't install it.
     """
-    lacking = missing(names)
-    _check_possible(lacking)
+    packages = missing(names)
+    _check_possible(packages)
     return lanes.Step(
-        subject=f"Debian packages {', '.join(lacking)}",
+        subject=f"Debian packages {', '.join(packages)}",
         verb="installed",
-        work=lambda step, cancel: _install(lacking, step, cancel),
+        work=lambda step, cancel: _install(packages, step, cancel),
     )
 
 
-def _check_possible(lacking: list[str]) -> None:
+def _check_possible(packages: list[str]) -> None:
     if not which("apt-get"):
         raise UsageError(
-            f"This machine lacks {', '.join(lacking)}.",
+            f"Missing on this machine: {', '.join(packages)}.",
             why="It is not a Debian: there is no apt-get to install them with.",
             fix="Install them with your distribution's packages, "
-            "or use the `kind` environment, which needs Docker only.",
+            "or use the `dev` environment with an existing cluster.",
         )
     if os.geteuid() != 0:
         raise UsageError(
-            f"This machine lacks {', '.join(lacking)}.",
+            f"Missing on this machine: {', '.join(packages)}.",
             why="Installing Debian packages needs root.",
-            fix=f"As root: {command(lacking)}",
+            fix=f"As root: {command(packages)}",
         )
 
 
-def _install(lacking: list[str], step: lanes.Step, cancel: threading.Event) -> None:
+def _install(packages: list[str], step: lanes.Step, cancel: threading.Event) -> None:
     apt = _Apt(step, cancel)
-    what = f"The Debian packages {', '.join(lacking)} could not be installed."
-    if not any(_LISTS.glob("*_Packages*")):  # images for containers come without
+    what = f"The Debian packages {', '.join(packages)} could not be installed."
+    if not any(_LISTS.glob("*_Packages*")):  # container images come without
         apt.run(what, *_UPDATE)
-    install = ("apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", *lacking)
+    install = ("apt-get", "install", "--yes", "--no-install-recommends", "--no-remove", *packages)
     tried: set[tuple[str, ...]] = set()
     while apt.attempt(*install) != 0:
         remedy = apt.remedy()
         if remedy is None or remedy in tried:
-            raise explain(what, list(apt.said))
+            raise explain(what, list(apt.output))
         tried.add(remedy)
         apt.run(what, *remedy)
-    if still := missing(lacking):
-        raise explain(f"apt installed {', '.join(still)}, but not what was expected of it.", list(apt.said))
+    if still := missing(packages):
+        raise explain(f"apt installed {', '.join(still)}, but not the expected files.", list(apt.output))
 
 
 class _Apt:
-    """apt and dpkg with nobody to ask, their output turned into phases."""
+    """apt and dpkg without questions, their output turned into phases."""
 
     def __init__(self, step: lanes.Step, cancel: threading.Event) -> None:
-        self.said: deque[str] = deque(maxlen=60)
+        self.output: deque[str] = deque(maxlen=60)
         self._step = step
         self._cancel = cancel
 
     def remedy(self) -> tuple[str, ...] | None:
-        """What fixes the last failure, if a command does."""
-        text = "\n".join(self.said)
+        """The command that fixes the last failure, if there is one."""
+        text = "\n".join(self.output)
         return next((command for mark, command in _REMEDIES.items() if mark in text), None)
 
     def run(self, what: str, *command: str) -> None:
-        """Run a command that must end well."""
+        """Run a command that must succeed."""
         if self.attempt(*command) != 0:
-            raise explain(what, list(self.said))
+            raise explain(what, list(self.output))
 
     def attempt(self, program: str, *arguments: str) -> int:
-        """Run a command and keep what it says."""
-        self.said.clear()
+        """Run a command and keep its output."""
+        self.output.clear()
         return processes.follow(
             [str(which(program)), *(_APT_OPTIONS if program == "apt-get" else ()), *arguments],
             cwd=Path("/"),
@@ -196,11 +196,11 @@ class _Apt:
         )
 
     def _line(self, text: str) -> None:
-        self.said.append(text)
+        self.output.append(text)
         verb, _, rest = text.partition(" ")
         if text.startswith("Waiting for cache lock"):
             self._show("waiting for another apt")
-        elif verb.startswith("Get:"):  # it goes on with the archive's address, which nobody needs here
+        elif verb.startswith("Get:"):  # the archive's address follows, which is not of interest here
             self._show("downloading")
         elif verb == "Unpacking":
             self._show("unpacking", rest.partition(" ")[0])

@@ -1,6 +1,6 @@
-"""What `slipway doctor` knows: what is there, what will be built and how long that took last time.
+"""What `slipway doctor` examines: what is there, what will be built and how long that took last time.
 
-It looks and changes nothing: no build, no installation, no network.
+It reads and changes nothing: no build, no installation, no network.
 """
 
 import os
@@ -19,7 +19,7 @@ State = Literal["cached", "on machine", "to build"]
 
 
 class ToolState(BaseModel):
-    """Where one tool stands."""
+    """The state of one tool."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,16 +27,16 @@ class ToolState(BaseModel):
     version: str
     state: State
     binaries: dict[str, Path]
-    """Where each binary is, or will be; empty while no Go can say."""
+    """Where each binary is, or will be; empty while there is no Go to determine it with."""
     last_seconds: float | None
-    """How long its last build took here, of any version; None if it never ran."""
+    """How long its last build took here, for any version; None if it never ran."""
     expected_seconds: int
-    """How long it will take: nothing if it is there, else the last time, else what two cores took."""
+    """How long it will take: 0 if it is there, else its last time, else what two cores took."""
     cached_bytes: int
 
 
 class Examination(BaseModel):
-    """The whole answer."""
+    """The complete result."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -48,7 +48,7 @@ class Examination(BaseModel):
 
     @property
     def ready(self) -> bool:
-        """Whether `slipway up local` can start: what it builds or installs by itself doesn't hinder it."""
+        """Whether `slipway up local` can start; what it builds or installs itself does not count."""
         return all(check.ok or check.fixed_by_up for check in self.checks)
 
     @property
@@ -63,7 +63,7 @@ class Examination(BaseModel):
 
 
 def examine(*, tests: bool = False) -> Examination:
-    """Look at the tools, the cache and the machine; with `tests` also at what only the tests need."""
+    """Examine the tools, the cache and the machine; with `tests` also what only the tests need."""
     go, go_check = _go()
     return Examination(
         cache=cache.root(),
@@ -82,18 +82,19 @@ def _go() -> tuple[golang.Go | None, Check]:
 
 
 def _state(tool: Tool, go: golang.Go | None) -> ToolState:
-    found = {binary.name: path for binary in tool.binaries if (path := host.find(binary.name))}
+    on_machine = {binary.name: path for binary in tool.binaries if (path := host.find(binary.name))}
     entry = entry_of(tool, go) if go else None
     record = cache.load(entry) if entry else None
     last = cache.latest(cache.shelf("tools", tool.name))
-    state: State = "on machine" if len(found) == len(tool.binaries) else "cached" if record else "to build"
+    complete = len(on_machine) == len(tool.binaries)
+    state: State = "on machine" if complete else "cached" if record else "to build"
     built = {binary.name: entry / binary.name for binary in tool.binaries} if entry else {}
     seconds = last.seconds if last else None
     return ToolState(
         tool=tool.name,
         version=tool.version,
         state=state,
-        binaries=built | found,
+        binaries=built | on_machine,
         last_seconds=seconds,
         expected_seconds=round(seconds or tool.seconds) if state == "to build" else 0,
         cached_bytes=sum(record.sizes.values()) if record else 0,
@@ -101,15 +102,15 @@ def _state(tool: Tool, go: golang.Go | None) -> ToolState:
 
 
 def _packages() -> list[Check]:
-    lacking = debian.missing()
-    if not lacking:
+    missing = debian.missing()
+    if not missing:
         return [Check(name="Debian packages", ok=True, detail=f"{', '.join(debian.PACKAGES)} are there")]
     return [
         Check(
             name="Debian packages",
             ok=False,
-            detail=f"{', '.join(lacking)} are missing; as root, `slipway up local` installs them",
-            fix=debian.command(lacking),
+            detail=f"{', '.join(missing)} are missing; as root, `slipway up local` installs them",
+            fix=debian.command(missing),
             fixed_by_up=os.geteuid() == 0 and debian.which("apt-get") is not None,
         )
     ]

@@ -31,11 +31,11 @@ _CAUSES = (
     _cause(
         r"checksum mismatch|SECURITY ERROR",
         "What was downloaded is not what go.sum pins; it was refused.",
-        "Try another network or GOPROXY. Don't switch verification off: this is what it is for.",
+        "Try another network or GOPROXY. Don't switch verification off: this is its purpose.",
     ),
     _cause(
         r"missing go\.sum entry|updates to go\.mod needed|go\.mod file not found",
-        "The committed go.mod and go.sum don't fit together.",
+        "The committed go.mod and go.sum don't match.",
         "Restore them (`git status embedded/toolchain/go`); after a new version: `go mod tidy` there.",
     ),
     _cause(
@@ -76,18 +76,18 @@ _CAUSES = (
 
 
 def redact(text: str) -> str:
-    """The text without user names and passwords of URLs: a proxy's address may hold them."""
+    """The text without user names and passwords of URLs: a proxy's address may contain them."""
     return _CREDENTIALS.sub(r"\1***@", text)
 
 
 def explain(what: str, output: Sequence[str], *, log: Path | None = None) -> FailedError:
-    """Turn the last lines of a tool into a message for a person."""
+    """Turn the last lines of a tool's output into an error for the user."""
     text = redact("\n".join(output))
     for cause in _CAUSES:
-        found = cause.pattern.search(text)
-        if found:
-            line = text[text.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0].strip()
+        match = cause.pattern.search(text)
+        if match:
+            line = text[text.rfind("\n", 0, match.start()) + 1 :].partition("\n")[0].strip()
             return FailedError(what, why=f"{cause.why} ({line[:300]})", fix=cause.fix)
-    said = " | ".join(line for line in text.splitlines()[-3:] if line.strip())[:400]
+    last_lines = " | ".join(line for line in text.splitlines()[-3:] if line.strip())[:400]
     fix = f"The whole output is in {log}." if log else "Run the command again; if it fails again, report it."
-    return FailedError(what, why=said or "It said nothing.", fix=fix)
+    return FailedError(what, why=last_lines or "It printed nothing.", fix=fix)

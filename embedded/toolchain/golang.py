@@ -57,10 +57,10 @@ def find(tools: tuple[Tool, ...] = ()) -> Go:
             fix=_INSTALL.format(version=minimum()),
         )
     go = _ask(command)
-    lacking = [tool for tool in tools if not go.builds(tool)]
-    if lacking:
-        names = ", ".join(tool.name for tool in lacking)
-        needed = max((tool.go_version for tool in lacking), key=_number)
+    too_new = [tool for tool in tools if not go.builds(tool)]
+    if too_new:
+        names = ", ".join(tool.name for tool in too_new)
+        needed = max((tool.go_version for tool in too_new), key=_number)
         raise UsageError(
             f"Go {go.version} is too old.",
             why=f"{command} can't build {names}: that needs Go {needed}.",
@@ -71,9 +71,9 @@ def find(tools: tuple[Tool, ...] = ()) -> Go:
 
 def _command() -> Path | None:
     for path in (None, os.pathsep.join(_USUAL_PLACES)):
-        found = shutil.which("go", path=path)
-        if found:
-            return Path(found).absolute()
+        command = shutil.which("go", path=path)
+        if command:
+            return Path(command).absolute()
     return None
 
 
@@ -89,32 +89,32 @@ def _ask(command: Path) -> Go:
         timeout=60,
     )
     try:
-        said = json.loads(answer.stdout)
-        version = str(said["GOVERSION"]).split()[0].removeprefix("go")
+        settings = json.loads(answer.stdout)
+        version = str(settings["GOVERSION"]).split()[0].removeprefix("go")
         _number(version)
-        architecture = str(said["GOHOSTARCH"])
+        architecture = str(settings["GOHOSTARCH"])
     except (ValueError, KeyError, IndexError):
         raise UsageError(
             "The Go on this machine doesn't work.",
             why=f"`{command} env` answered: {(answer.stderr or answer.stdout).strip()[:300] or 'nothing'}",
             fix=_INSTALL.format(version=minimum()),
         ) from None
-    return Go(command, version, architecture, said.get("GOTOOLCHAIN") not in {None, "", "local"})
+    return Go(command, version, architecture, settings.get("GOTOOLCHAIN") not in {None, "", "local"})
 
 
 def _number(version: str) -> tuple[int, ...]:
-    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
-    if not found:
+    parts = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if not parts:
         raise ValueError(version)
-    return tuple(int(part or 0) for part in found.groups())
+    return tuple(int(part or 0) for part in parts.groups())
 
 
 def environment(go: Go, scratch: Path | None = None) -> dict[str, str]:
-    """What Go runs with: the user's own GOFLAGS, GOPROXY and caches, but our target and no workspace.
+    """The environment of Go: the user's GOFLAGS, GOPROXY and caches, but our target and no workspace.
 
     Args:
         go: The Go that runs.
-        scratch: Where the compiler keeps its temporary files, so that they go when the build goes.
+        scratch: Where the compiler keeps its temporary files, so that they are removed after the build.
     """
     env = {
         **os.environ,
@@ -136,7 +136,7 @@ def download_command(go: Go, tool: Tool) -> list[str]:
 
 
 def overlay(tool: Tool, downloaded: str) -> str:
-    """Return what `go build -overlay` reads to find the files of the module that our source embeds.
+    """Return the file for `go build -overlay`: it maps the module's files that our source embeds.
 
     Args:
         tool: The tool.
@@ -171,7 +171,7 @@ def build_command(go: Go, tool: Tool, out: Path, overlay: Path | None = None) ->
 
 
 def digest(tool: Tool, go: Go) -> str:
-    """16 hex digits of everything that decides what the binaries are."""
+    """16 hexadecimal digits of the SHA-256 of everything that determines the binaries."""
     hasher = hashlib.sha256()
     for path in sorted(
         p for p in tool.folder.iterdir() if p.name in {"go.mod", "go.sum"} or p.suffix == ".go"

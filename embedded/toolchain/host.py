@@ -1,4 +1,4 @@
-"""Tools that the machine already has in a version that fits."""
+"""Tools that the machine already has in a suitable version."""
 
 import json
 import os
@@ -20,25 +20,25 @@ PROVIDER_FOLDER: Final = f"resource-kubernetes-v{versions.PULUMI_KUBERNETES}"
 """The folder of a PULUMI_HOME's `plugins` that the CLI takes the provider from."""
 
 LAUNCHER_MARK: Final = "# slipway: stand-in"
-"""What a launcher of ours has in its first lines; a plugin that has it is not an official one."""
+"""What Slipway's launchers have in their first lines; a plugin that has it is not an official one."""
 
 
 def find(name: str, env: Mapping[str, str] | None = None) -> Path | None:
-    """Find a tool that may come from the machine and whose version fits.
+    """Find a tool that may come from the machine and whose version is suitable.
 
     Args:
-        name: Of the executable.
-        env: Where PATH, PULUMI_HOME and HOME are looked up; the process's own by default.
+        name: The executable's name.
+        env: Where PATH, PULUMI_HOME and HOME are looked up; by default this process's environment.
     """
-    surroundings = os.environ if env is None else env
+    variables = os.environ if env is None else env
     if name == KUBERNETES_PROVIDER:
-        return next(filter(official, _providers(surroundings)), None)
-    answers = _ANSWERS.get(name)
-    return next((path for path in _on_path(name, surroundings) if answers(path)), None) if answers else None
+        return next(filter(official, _providers(variables)), None)
+    fits = _FITS.get(name)
+    return next((path for path in _on_path(name, variables) if fits(path)), None) if fits else None
 
 
 def official(path: Path) -> bool:
-    """Return whether `path` is a plugin of Pulumi's: installed whole, and no launcher of ours."""
+    """Return whether `path` is a plugin of Pulumi: completely installed, and not a launcher of Slipway."""
     if not (path.is_file() and os.access(path, os.X_OK)):
         return False
     if path.parent.with_name(path.parent.name + ".partial").exists():
@@ -48,7 +48,7 @@ def official(path: Path) -> bool:
 
 
 def _providers(env: Mapping[str, str]) -> list[Path]:
-    """Every place where the CLI would find the provider, in its order, but our own build."""
+    """Every place where the CLI would find the provider, in its order, except our own build."""
     homes = [env.get("PULUMI_HOME"), f"{env['HOME']}/.pulumi" if env.get("HOME") else None]
     # Resolved: the PULUMI_HOME of a local stack holds a link, to the machine's plugin or to our build.
     installed = [
@@ -62,41 +62,41 @@ def _providers(env: Mapping[str, str]) -> list[Path]:
 
 
 def _on_path(name: str, env: Mapping[str, str]) -> list[Path]:
-    """Every such executable on PATH but our own: PATH may hold our folder of links."""
+    """Every such executable on PATH except our own: PATH may contain our folder of links."""
     ours = cache.root().resolve()
-    found = []
+    paths = []
     for folder in env.get("PATH", "").split(os.pathsep):
         path = shutil.which(name, path=folder) if folder else None
         if path and not Path(path).resolve().is_relative_to(ours):
-            found.append(Path(path).absolute())
-    return found
+            paths.append(Path(path).absolute())
+    return paths
 
 
 def _pulumi_fits(path: Path) -> bool:
-    """The pinned version or a newer one of the same major: the engine's protocol only grows."""
+    """The pinned version or a newer one of the same major: the engine's protocol stays compatible."""
     return _fits(_version(path, "version"), versions.PULUMI_CLI, newer=True)
 
 
 def _kubectl_fits(path: Path) -> bool:
     """One minor version around the cluster's, as Kubernetes' version skew policy allows."""
-    said = _version(path, "version", "--client", "--output=json")
+    output = _version(path, "version", "--client", "--output=json")
     try:
-        said = json.loads(said)["clientVersion"]["gitVersion"]
+        version = json.loads(output)["clientVersion"]["gitVersion"]
     except (ValueError, KeyError, TypeError):
         return False
-    return _fits(said, versions.KUBERNETES, newer=False)
+    return _fits(version, versions.KUBERNETES, newer=False)
 
 
-def _fits(said: str, wanted: str, *, newer: bool) -> bool:
-    have, want = _number(said), _number(wanted)
+def _fits(version: str, wanted: str, *, newer: bool) -> bool:
+    have, want = _number(version), _number(wanted)
     if have is None or want is None or have[0] != want[0]:
         return False
     return have >= want if newer else abs(have[1] - want[1]) <= 1
 
 
 def _number(version: str) -> tuple[int, int, int] | None:
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version.strip())
-    return (int(found[1]), int(found[2]), int(found[3])) if found else None
+    parts = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version.strip())
+    return (int(parts[1]), int(parts[2]), int(parts[3])) if parts else None
 
 
 def _version(path: Path, *arguments: str) -> str:
@@ -114,6 +114,6 @@ def _version(path: Path, *arguments: str) -> str:
         return ""
 
 
-_ANSWERS: Final[Mapping[str, Callable[[Path], bool]]] = MappingProxyType(
+_FITS: Final[Mapping[str, Callable[[Path], bool]]] = MappingProxyType(
     {"pulumi": _pulumi_fits, "kubectl": _kubectl_fits}
 )

@@ -1,4 +1,4 @@
-"""Several long jobs side by side, with one line at a time that says what is being waited for."""
+"""Several long jobs in parallel, with one line at a time that says what is being waited for."""
 
 import threading
 import time
@@ -15,18 +15,18 @@ _SOONEST: Final = 2.0
 
 @dataclass
 class Step:
-    """One job: what it works on, and where it stands. The job writes, the reporting thread reads."""
+    """One job: what it works on, and its progress. The job writes, the reporting thread reads."""
 
     subject: str
     work: Callable[["Step", threading.Event], None]
     verb: str = "ready"
     status: Callable[[], tuple[str, str]] = lambda: ("starting", "")
-    """Where it stands: the phase, and what else there is to say of it."""
+    """Its progress: the phase, and details of it."""
     began: float | None = None
     ended: float | None = None
 
     def run(self, cancel: threading.Event) -> None:
-        """Do the work, and note when."""
+        """Do the work, and record when it started and ended."""
         self.began = time.monotonic()
         self.work(self, cancel)
         self.ended = time.monotonic()
@@ -37,7 +37,7 @@ class Step:
         return 0.0 if self.began is None else (self.ended or time.monotonic()) - self.began
 
     def line(self) -> str:
-        """Subject, elapsed time, where it stands."""
+        """Subject, elapsed time, progress."""
         return " ".join(part for part in (self.subject, clock(self.seconds), *self.status()) if part)
 
 
@@ -47,7 +47,7 @@ def clock(seconds: float) -> str:
 
 
 def run(steps: Sequence[Step], *, lanes: int, report: Report) -> None:
-    """Run the steps in their order, so many at a time; the first failure or Ctrl-C ends them all.
+    """Run the steps in their order, `lanes` at a time; the first failure or Ctrl-C ends them all.
 
     When this returns or raises, no job and none of its processes runs any more.
     """
@@ -65,7 +65,7 @@ def run(steps: Sequence[Step], *, lanes: int, report: Report) -> None:
 
 def _watch(futures: dict[Future[None], Step], report: Report) -> None:
     pending = set(futures)
-    said = time.monotonic()
+    reported = time.monotonic()
     phases: list[tuple[str, str]] = []
     while pending:
         done, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
@@ -74,8 +74,8 @@ def _watch(futures: dict[Future[None], Step], report: Report) -> None:
             report(f"{futures[future].subject} {futures[future].verb} in {clock(futures[future].seconds)}")
         active = [step for future, step in futures.items() if future in pending and step.began]
         now, current = time.monotonic(), [(step.subject, step.status()[0]) for step in active]
-        if active and now - said >= (_SOONEST if current != phases else _EVERY):
-            said, phases = now, current
+        if active and now - reported >= (_SOONEST if current != phases else _EVERY):
+            reported, phases = now, current
             later = [step.subject for future, step in futures.items() if future in pending and not step.began]
             report(
                 "; ".join(step.line() for step in active) + (f"; then {', '.join(later)}" if later else "")

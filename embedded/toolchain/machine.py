@@ -1,4 +1,4 @@
-"""What the kernel and the machine must give to a local cluster, and how to provide it."""
+"""What a local cluster needs from the kernel and the machine, and how to provide it."""
 
 import os
 import platform
@@ -19,11 +19,11 @@ _ROOM: Final = 20
 """GiB: a first build leaves 7 of modules, 8 of Go's own cache, 1 of tools (2026-11-22), beside the images."""
 _MEMORY: Final = 6
 """GiB: the platform runs in 3, the largest link takes 2 beside it."""
-_KIND: Final = "Use the `kind` environment, which needs Docker only."
+_DEV: Final = "Use the `dev` environment with an existing cluster."
 
 
 class Check(BaseModel):
-    """One thing that was looked at."""
+    """The result of one check."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,11 +32,11 @@ class Check(BaseModel):
     detail: str
     fix: str = ""
     fixed_by_up: bool = False
-    """Whether `slipway up local` fixes it by itself, so that it is worth knowing but stops nobody."""
+    """Whether `slipway up local` fixes it itself, so that it is reported but prevents nothing."""
 
 
 def checks() -> list[Check]:
-    """Everything that is asked of the machine; changes nothing."""
+    """Check everything that is required of the machine; changes nothing."""
     return [check() for check in _CHECKS]
 
 
@@ -52,37 +52,37 @@ def _system() -> Check:
     detail = f"{name}, Linux {platform.release()}, {platform.machine()}"
     ok = platform.system() == "Linux" and "debian" in family
     return Check(
-        name="operating system", ok=ok, detail=detail, fix="" if ok else f"It must be a Debian. {_KIND}"
+        name="operating system", ok=ok, detail=detail, fix="" if ok else f"It must be a Debian. {_DEV}"
     )
 
 
 def _root() -> Check:
     ok = os.geteuid() == 0
     detail = "root" if ok else f"user {os.geteuid()}"
-    return Check(name="user", ok=ok, detail=detail, fix="" if ok else f"Run it as root (sudo -i). {_KIND}")
+    return Check(name="user", ok=ok, detail=detail, fix="" if ok else f"Run it as root (sudo -i). {_DEV}")
 
 
 def _cgroups() -> Check:
     unified = _CGROUPS / "cgroup.controllers"
     if unified.exists():
         have = set(unified.read_text(encoding="utf-8").split())
-        lacking, kind = [name for name in _V2_CONTROLLERS if name not in have], "v2"
+        missing, kind = [name for name in _V2_CONTROLLERS if name not in have], "v2"
     else:
-        lacking, kind = (
+        missing, kind = (
             [name for name in _CONTROLLERS if not (_CGROUPS / name / "cgroup.procs").exists()],
             "v1",
         )
-    if not lacking:
+    if not missing:
         return Check(name="cgroups", ok=True, detail=f"{kind}, every controller is there")
-    fix = f"Mount them (`mount -t cgroup -o {lacking[0]} cgroup /sys/fs/cgroup/{lacking[0]}`), or: {_KIND}"
-    return Check(name="cgroups", ok=False, detail=f"{kind} lacks {', '.join(lacking)}", fix=fix)
+    fix = f"Mount them (`mount -t cgroup -o {missing[0]} cgroup /sys/fs/cgroup/{missing[0]}`), or: {_DEV}"
+    return Check(name="cgroups", ok=False, detail=f"{kind}, missing: {', '.join(missing)}", fix=fix)
 
 
 def _namespaces() -> Check:
-    """Tries one in a child that ends at once, so nothing stays; no list of capabilities says it as surely."""
+    """Create one in a child that ends at once: more reliable than a list of capabilities; nothing stays."""
     name = "network namespaces"
     if not Path("/proc/self/ns/net").exists():
-        return Check(name=name, ok=False, detail="the kernel has none", fix=_KIND)
+        return Check(name=name, ok=False, detail="the kernel has none", fix=_DEV)
     if not (unshare := shutil.which("unshare")):
         return Check(
             name=name, ok=False, detail="can't be tried: no `unshare`", fix="apt-get install util-linux"
@@ -96,7 +96,7 @@ def _namespaces() -> Check:
         name=name,
         ok=False,
         detail="may not be made",
-        fix=f"Run as root, with CAP_SYS_ADMIN in a container. {_KIND}",
+        fix=f"Run as root, with CAP_SYS_ADMIN in a container. {_DEV}",
     )
 
 
@@ -108,8 +108,8 @@ def _overlay() -> Check:
     return Check(
         name="overlay file system",
         ok=ok,
-        detail="there" if ok else "the kernel lacks it",
-        fix="" if ok else f"modprobe overlay, or: {_KIND}",
+        detail="there" if ok else "missing in the kernel",
+        fix="" if ok else f"modprobe overlay, or: {_DEV}",
     )
 
 

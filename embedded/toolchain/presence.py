@@ -1,4 +1,4 @@
-"""What a preview asks of the cache: everything must be there, for a preview builds nothing."""
+"""What a preview requires of the cache: everything must be there, because a preview builds nothing."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from slipway.core.errors import UsageError
 
 
 def require() -> None:
-    """Refuse to go on unless every tool of a platform and KServe's manifests are there.
+    """Refuse to continue unless every tool of a platform and KServe's manifests are there.
 
     Raises:
         UsageError: Something has to be built or generated first.
@@ -24,10 +24,10 @@ def built_kserve_manifests() -> Path:
     Raises:
         UsageError: They have not been.
     """
-    found = kserve.generated_kserve_manifests()
-    if found is None:
+    manifests = kserve.generated_kserve_manifests()
+    if manifests is None:
         raise _refusal([kserve.title()])
-    return found
+    return manifests
 
 
 def _refusal(missing: list[str]) -> UsageError:

@@ -1,4 +1,4 @@
-"""One way to run a long child: followed line by line, and never outliving an interruption."""
+"""Runs a long child process: its output is read line by line, and it ends with an interruption."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 _GRACE = 5.0
-"""Go stops and removes its work folder in less."""
+"""Go stops and removes its work folder in less time."""
 
 
-class Interrupted(Exception):  # noqa: N818 - the work was called off; nothing is wrong
-    """The caller called the work off; its processes are gone."""
+class Interrupted(Exception):  # noqa: N818 - the work was cancelled; nothing is wrong
+    """The caller cancelled the work; its processes have ended."""
 
 
 def follow(
@@ -28,18 +28,18 @@ def follow(
     cancel: threading.Event | None = None,
     grace: float = _GRACE,
 ) -> int:
-    """Run a command in a process group of its own and hand over each line it prints.
+    """Run a command in its own process group and pass on each line that it prints.
 
-    Whatever ends this call early (the cancel event, Ctrl-C, an error in `line`) ends the whole
-    group first, so no compiler goes on behind the user's back.
+    If this call ends early (the cancel event, Ctrl-C, an error in `line`), it ends the whole group
+    first, so no compiler keeps running unnoticed.
 
     Args:
-        command: What to run; nothing of it is a secret.
+        command: What to run; contains no secret.
         cwd: Where to run it.
         env: Its whole environment.
         line: Takes each line of its output and errors, without the newline.
         started: Takes the id of the process group.
-        cancel: Set by another thread to call the work off.
+        cancel: Set by another thread to cancel the work.
         grace: Seconds between asking the group to stop and killing it.
 
     Returns:
@@ -79,7 +79,7 @@ def follow(
 
 
 def _dies_with_us() -> list[str]:
-    """A prefix that has the kernel end the child if we are killed without a chance to do it."""
+    """A prefix that makes the kernel end the child if this process is killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "TERM"] if setpriv else []
 
@@ -93,7 +93,7 @@ def _read(process: subprocess.Popen[str], lines: "queue.SimpleQueue[str | None]"
 
 
 def _next(lines: "queue.SimpleQueue[str | None]", process: subprocess.Popen[str]) -> str | None:
-    """The next line, nothing if there is none for a moment, None when there will be none."""
+    """The next line; empty if there is none for a moment, None when there will be no more."""
     try:
         return lines.get(timeout=0.2)
     except queue.Empty:
@@ -102,7 +102,7 @@ def _next(lines: "queue.SimpleQueue[str | None]", process: subprocess.Popen[str]
 
 
 def _end(process: subprocess.Popen[str], grace: float) -> None:
-    """Leave nothing of the group: first the polite way, so that it removes its own files."""
+    """End every process of the group: first with SIGINT, so that it removes its own files."""
     if process.poll() is None:
         _signal(process.pid, signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -117,7 +117,7 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def running(group: int) -> set[str]:
-    """The names of the programs of a process group that run now."""
+    """The names of the programs that now run in a process group."""
     names = set()
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, ValueError, IndexError):

@@ -1,7 +1,7 @@
-"""The one table of the programs that a bare machine lacks, and where their source is pinned. Pure.
+"""The table of the programs that a bare machine does not have, and where their source is pinned. Pure.
 
 A tool is one Go module of ours under `go/<tool>/`: its go.mod pins the upstream module, its go.sum
-the digests of everything that is compiled. One tool may give several binaries; they are built
+the digests of everything that is compiled. One tool may provide several binaries; they are built
 together, because they share most of their packages.
 """
 
@@ -16,7 +16,7 @@ from infra import versions
 
 SOURCES: Final = Path(__file__).parent / "go"
 Purpose = Literal["platform", "tests"]
-"""Who needs a tool: a local platform, or nothing but the tests."""
+"""Who needs a tool: a local platform, or only the tests."""
 
 _MAJOR_SUFFIX = re.compile(r"^v[0-9]+$")
 _PSEUDO_VERSION = re.compile(r"-[0-9]{14}-([0-9a-f]{12})$")
@@ -24,7 +24,7 @@ _PSEUDO_VERSION = re.compile(r"-[0-9]{14}-([0-9a-f]{12})$")
 
 @dataclass(frozen=True)
 class Binary:
-    """One program: the name it has here, and the Go package it is built from."""
+    """One program: its name here, and the Go package it is built from."""
 
     name: str
     package: str
@@ -45,9 +45,9 @@ class Tool:
     version: str
     binaries: tuple[Binary, ...]
     seconds: int
-    """How long a build from nothing takes on two cores; orders the builds, promises nothing."""
+    """How long a build without caches takes on two cores; only used to order builds and as an estimate."""
     variables: Mapping[str, str] = field(default_factory=dict)
-    """Go string variables that the linker sets: how these programs learn their own version."""
+    """Go string variables that the linker sets; they contain the program's own version."""
 
     files: Mapping[str, str] = field(default_factory=dict)
     """Files that our Go source embeds, each by its path in the module, which the module cache holds."""
@@ -56,7 +56,7 @@ class Tool:
 
     @property
     def title(self) -> str:
-        """Name and version for a person; of a version made from a commit only the commit."""
+        """Name and version for messages; for a version made from a commit only the commit."""
         commit = _PSEUDO_VERSION.search(self.version)
         return f"{self.name} {commit.group(1) if commit else self.version}"
 
@@ -67,7 +67,7 @@ class Tool:
 
     @property
     def ldflags(self) -> str:
-        """What the linker is told: no symbol table, no DWARF, the version."""
+        """The linker's flags: no symbol table, no DWARF, the version."""
         return " ".join(["-s", "-w", *(f"-X={key}={value}" for key, value in sorted(self.variables.items()))])
 
     @property
@@ -78,9 +78,9 @@ class Tool:
 
 def pinned_go(mod: Path) -> str:
     """The `go` line of a go.mod."""
-    found = re.search(r"^go (\S+)$", mod.read_text(encoding="utf-8"), re.MULTILINE)
-    assert found, f"{mod.name} of {mod.parent.name} has no go line"
-    return found.group(1)
+    line = re.search(r"^go (\S+)$", mod.read_text(encoding="utf-8"), re.MULTILINE)
+    assert line, f"{mod.name} of {mod.parent.name} has no go line"
+    return line.group(1)
 
 
 def _kubernetes_variables() -> dict[str, str]:
@@ -104,7 +104,7 @@ def _minio_variables() -> dict[str, str]:
     cmd = "github.com/minio/minio/cmd"
     return {
         f"{cmd}.Version": f"{year}-{month}-{day}T{hour}:{minute}:{second}Z",
-        # DEVELOPMENT, as upstream says of whatever it has not released: no update is looked for.
+        # DEVELOPMENT, as upstream marks what it has not released: it does not look for updates.
         f"{cmd}.ReleaseTag": f"DEVELOPMENT.{year}-{month}-{day}T{hour}-{minute}-{second}Z",
         f"{cmd}.CommitID": commit,
         f"{cmd}.ShortCommitID": commit,
@@ -222,9 +222,9 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
 BINARIES: Final[Mapping[str, Tool]] = MappingProxyType(
     {binary.name: tool for tool in TOOLS.values() for binary in tool.binaries}
 )
-"""The tool that gives each binary."""
+"""The tool that provides each binary."""
 
 
 def chosen(tool: Tool, *, tests: bool) -> bool:
-    """Whether a tool is wanted by whoever names none; `tests` asks for what only tests need too."""
+    """Whether a tool is included where none is named; `tests` also includes what only tests need."""
     return tests or tool.purpose == "platform"

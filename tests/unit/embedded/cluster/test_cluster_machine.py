@@ -53,7 +53,7 @@ def test_a_version_2_machine_is_read(tmp_path):
 
 @pytest.mark.parametrize("controllers", ["", "cpu pids\n"])
 def test_a_machine_without_usable_cgroups_is_refused(tmp_path, controllers):
-    with pytest.raises(UsageError, match=r"no usable cgroups.*kind"):
+    with pytest.raises(UsageError, match=r"no usable cgroups.*dev"):
         Hierarchies.of_this_machine(v2(tmp_path, controllers))
 
 
@@ -80,7 +80,7 @@ def test_processes_are_found_in_all_groups_and_parts(tmp_path):
 def test_read_only_cgroups_are_refused(tmp_path):
     blocked = written(tmp_path, "a file, not a folder")
     group = Cgroups("mine", Hierarchies(unified=True, mounts={"unified": blocked}))
-    with pytest.raises(UsageError, match=r"can't be written.*kind"):
+    with pytest.raises(UsageError, match=r"can't be written.*dev"):
         group.make()
 
 
@@ -107,7 +107,7 @@ def test_kill_ignores_processes_that_have_ended(tmp_path):
 def test_another_machine_or_user_is_refused(machine, message):
     with pytest.raises(UsageError, match=message) as caught:
         check_machine(**machine)
-    assert "`kind`" in caught.value.fix
+    assert "`dev`" in caught.value.fix
     assert caught.value.exit_code == 2
 
 
@@ -116,12 +116,12 @@ def test_a_kernel_without_overlayfs_is_refused(tmp_path):
     mounts.write_text(V1)
     good = {"system": "Linux", "user": 0, "mountinfo": mounts}
     check_machine(**good, filesystems=written(tmp_path, "nodev\toverlay\n\text4\n"))
-    with pytest.raises(UsageError, match=r"no overlayfs.*kind"):
+    with pytest.raises(UsageError, match=r"no overlayfs.*dev"):
         check_machine(**good, filesystems=written(tmp_path, "\text4\nnodev\ttmpfs\n"))
 
 
 def test_missing_programs_are_named(tmp_path):
-    with pytest.raises(UsageError, match=r"missing: containerd, runc.*kind"):
+    with pytest.raises(UsageError, match=r"missing: containerd, runc.*dev"):
         check_commands(search=str(tmp_path))
 
 

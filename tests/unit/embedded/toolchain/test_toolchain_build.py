@@ -166,7 +166,7 @@ def test_the_command_is_read_only_reproducible_and_stripped(table, go, tmp_path)
             "not what go.sum pins",
             "Don't switch verification off",
         ),
-        ("missing go.sum entry for module", "don't fit together", "Restore them"),
+        ("missing go.sum entry for module", "don't match", "Restore them"),
         ("compile: signal: killed", "ran out of memory", "Stop other programs"),
         ("main.go:3: undefined: x", "undefined: x", "The whole output is in"),
     ],

@@ -130,7 +130,7 @@ def test_one_who_is_not_root_is_told_the_command(apt, monkeypatch):
 def test_another_distribution_is_told_of_the_kind_environment(apt, monkeypatch, tmp_path):
     real = debian.which
     monkeypatch.setattr(debian, "which", lambda name: None if name == "apt-get" else real(name))
-    with pytest.raises(UsageError, match="`kind` environment"):
+    with pytest.raises(UsageError, match="`dev` environment"):
         debian.ensure()
 
 
