@@ -44,11 +44,11 @@ def poll(
     turns = tries(seconds, interval)
     while True:
         last = next(turns)
-        seen = look()
-        if last or done(seen):
-            return seen
+        state = look()
+        if last or done(state):
+            return state
         if meanwhile:
-            meanwhile(seen)
+            meanwhile(state)
 
 
 def tolerating(look: Callable[[], T], error: type[Exception], *, seconds: float) -> Callable[[], T | None]:
@@ -58,13 +58,13 @@ def tolerating(look: Callable[[], T], error: type[Exception], *, seconds: float)
     def tolerant() -> T | None:
         nonlocal answered
         try:
-            seen = look()
+            state = look()
         except error:
             if time.monotonic() - answered > seconds:
                 raise
             return None
         answered = time.monotonic()
-        return seen
+        return state
 
     return tolerant
 

@@ -48,7 +48,7 @@ def signing_key(stack: str, place: BackupPlace, snapshot: str, report: Report = 
     secret = _decrypted(stack, settings, report)
     if not _MADE.fullmatch(secret.get_secret_value()):
         raise UsageError(
-            f"The settings of snapshot {snapshot} can't vouch for it.",
+            f"The settings of snapshot {snapshot} can't be trusted.",
             why="Their secret is not one that `slipway init` made.",
             fix=f"Restore {path.name} from your own copy; "
             "or, if you know that the snapshot is yours, add --unsigned.",

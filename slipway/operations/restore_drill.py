@@ -103,7 +103,7 @@ def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
         UsageError: There is no scratch stack to restore into.
         FailedError: The scratch stack can't be created, or a store failed.
     """
-    begun = time.monotonic()
+    started = time.monotonic()
     settings = yaml.safe_load(snapshot.place.read(snapshot.index.file(SETTINGS)))
     environment = settings["config"][PLATFORM_KEY]["environment"]
     findings = [_state(snapshot, report)]
@@ -113,7 +113,7 @@ def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
         findings += rehearse(workspace.outputs(into), snapshot, report)
     elif environment == "local":
         with scratch(snapshot, settings, report) as outputs:
-            findings.append(_finding("scratch stack", True, "made from the snapshot's settings", begun))
+            findings.append(_finding("scratch stack", True, "made from the snapshot's settings", started))
             findings += rehearse(outputs, snapshot, report)
     else:
         raise UsageError(
@@ -125,16 +125,16 @@ def drill(snapshot: Snapshot, into: str | None, report: Report) -> Drill:
         stack=snapshot.index.stack,
         snapshot=snapshot.id,
         findings=tuple(findings),
-        seconds=round(time.monotonic() - begun, 1),
+        seconds=round(time.monotonic() - started, 1),
     )
 
 
 def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> list[Finding]:
     """Restore every tenant's models, and query every champion."""
-    begun = time.monotonic()
+    started = time.monotonic()
     findings = []
     outcomes = restore_models(outputs, snapshot, report=report)
-    seconds = round(time.monotonic() - begun, 1)
+    seconds = round(time.monotonic() - started, 1)
     for each in outcomes:
         what = f"{each.tenant}/{each.model}" + (f"@{each.alias}" if each.alias else "")
         detail = f"{each.digest[:12]} {'verified' if each.verified else each.why}"
@@ -149,20 +149,20 @@ def rehearse(outputs: PlatformOutputs, snapshot: Snapshot, report: Report) -> li
 
 def _state(snapshot: Snapshot, report: Report) -> Finding:
     """Import the state with Pulumi in a temporary folder: this needs the right passphrase."""
-    begun = time.monotonic()
+    started = time.monotonic()
     report("reading the stack's state")
     settings = snapshot.place.read(snapshot.index.file(SETTINGS))
     with bare_stack(snapshot.index.stack, settings, report) as bare:
         try:
             count = restore_state(snapshot, bare)
         except SlipwayError as error:
-            return _finding(STATE, False, str(error), begun)
-    return _finding(STATE, True, f"{count} resources, imported by Pulumi", begun)
+            return _finding(STATE, False, str(error), started)
+    return _finding(STATE, True, f"{count} resources, imported by Pulumi", started)
 
 
 def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Finding:
     """Create the champion's endpoint from its log entry, and query it for one row."""
-    begun = time.monotonic()
+    started = time.monotonic()
     what = f"{restored.tenant}/{restored.model} served"
     client = access.open_store(outputs, restored.tenant, "promoter")
     registry = Registry(client, outputs.store.models_bucket, restored.tenant)
@@ -171,8 +171,8 @@ def _served(outputs: PlatformOutputs, restored: Restored, report: Report) -> Fin
         endpoint.reinstate()
         answer = _answer(outputs, client, registry, restored)
     except SlipwayError as error:
-        return _finding(what, False, str(error), begun)
-    return _finding(what, True, answer, begun)
+        return _finding(what, False, str(error), started)
+    return _finding(what, True, answer, started)
 
 
 def _answer(outputs: PlatformOutputs, client: "S3Client", registry: Registry, restored: Restored) -> str:
@@ -194,8 +194,8 @@ def _answer(outputs: PlatformOutputs, client: "S3Client", registry: Registry, re
     return f"answered {answer} for a row of zeros"
 
 
-def _finding(what: str, ok: bool, detail: str, begun: float) -> Finding:
-    return Finding(what=what, ok=ok, detail=detail, seconds=round(time.monotonic() - begun, 1))
+def _finding(what: str, ok: bool, detail: str, started: float) -> Finding:
+    return Finding(what=what, ok=ok, detail=detail, seconds=round(time.monotonic() - started, 1))
 
 
 # --- the scratch stack -----------------------------------------------------------------------------------

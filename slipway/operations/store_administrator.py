@@ -35,7 +35,7 @@ def require_administered(settings: PlatformSettings, stack: str) -> Administered
         return store
     if isinstance(settings.store, ExternalSettings):
         raise UsageError(
-            "The tenants' keys of this store are made by who runs it, not by Slipway.",
+            "The tenants' keys of this store are managed by its operator, not by Slipway.",
             why="With `administration: none`, Slipway can't revoke an old key.",
             fix="Create new users beside the old ones. "
             f"{operator_secrets.how_to_set(operator_secrets.TENANTS_KEY, stack)} "
@@ -50,7 +50,7 @@ def require_own(settings: PlatformSettings) -> MinioSettings:
         return settings.store
     raise UsageError(
         f"A store of kind {settings.store.kind!r} has no administrator or certificate of Slipway's.",
-        why="They are replaced by who runs it.",
+        why="The store's operator replaces them.",
         fix="For an external store, set slipway:storeAdmin to the new key, and ca_file to the new CA's file.",
     )
 

@@ -78,8 +78,8 @@ def read_options(target: str, drop: list[str], missing: list[str] | None) -> Rea
     """Return a command's options for the reader; UsageError if they are invalid."""
     if not target.strip():
         raise UsageError("--target is empty.", fix="Name the column to predict.")
-    words = {} if missing is None else {"missing": tuple(missing)}
-    return ReadOptions(target=target.strip(), drop=tuple(drop), **words)
+    arguments = {} if missing is None else {"missing": tuple(missing)}
+    return ReadOptions(target=target.strip(), drop=tuple(drop), **arguments)
 
 
 def split_options(test_split: float, seed: int) -> Split:

@@ -279,7 +279,7 @@ def test_an_operators_own_keys_are_refused_by_name(
     platform = make("by-hand")
     before = platform.file.read_text()
     none = platform.store.model_copy(update={"administration": "none", "lifecycle": "operator"})
-    with pytest.raises(UsageError, match="made by who runs it") as refused:
+    with pytest.raises(UsageError, match="managed by its operator") as refused:
         rotate_tenant(cast("Stack", platform), cast("PlatformSettings", Settings(none)), "by-hand")
     assert TENANTS_KEY in refused.value.fix
     assert "slipway up dev" in refused.value.fix

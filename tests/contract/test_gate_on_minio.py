@@ -93,7 +93,7 @@ BAD = {
         "data is not team-a's",
     ),
     "data that a run wrote": ({"data_uri": f"s3://artifacts/{RUN}/x.csv"}, "data is not team-a's"),
-    "data that is nowhere": ({"data_uri": "s3://data/team-a/gone.csv"}, "is not there"),
+    "data that is nowhere": ({"data_uri": "s3://data/team-a/gone.csv"}, "does not exist"),
     "an invented data digest": ({"data_sha256": "e" * 64}, "not the data that the run names"),
     "a data digest that is none": ({"data_sha256": "unknown"}, "not a valid record"),
     "no held-out rows": ({"held_out_rows": 0}, "the run reports 0, promotion measured 40"),

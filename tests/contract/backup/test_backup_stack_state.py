@@ -230,7 +230,7 @@ def test_settings_with_a_foreign_secret_vouch_for_nothing(snapshot, place, fresh
     here(fresh)
     state = json.loads(place.read(snapshot.index.file("state.json")))
     other = state["deployment"]["resources"][0]["outputs"]["secret"]["ciphertext"]
-    for value, words in (("known" * 9, "plain text"), ({"secure": other}, "can't vouch")):
+    for value, words in (("known" * 9, "plain text"), ({"secure": other}, "can't be trusted")):
         identity = altered(snapshot, place, lambda s, v=value: s["config"].update({"slipway:secret": v}))
         with pytest.raises(UsageError, match=words):
             signing_key("local", place, identity)
