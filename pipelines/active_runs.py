@@ -45,14 +45,14 @@ def wait_for_earlier(
     def all_ended() -> bool:
         nonlocal left
         if left:
-            report(f"waiting for {len(left)} runs that began with the old key")
+            report(f"waiting for {len(left)} runs that started with the old key")
             with calling("show the runs that have not ended"):
                 left = tuple(each for each in left if not _ended(client.get_run(each)))
         return not left
 
-    # A restart of the API is no reason to give up.
-    patient = tolerating(all_ended, FailedError, seconds=PATIENCE_SECONDS)
-    if not poll(patient, seconds=timeout, interval=POLL_SECONDS):
+    # The API may restart during the wait.
+    tolerant = tolerating(all_ended, FailedError, seconds=PATIENCE_SECONDS)
+    if not poll(tolerant, seconds=timeout, interval=POLL_SECONDS):
         raise FailedError(
             f"{len(left)} runs of {namespace} still use the old key: {', '.join(left[:5])}.",
             why=f"They did not end within {timeout:.0f} s.",

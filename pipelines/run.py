@@ -96,7 +96,7 @@ def _fitting(name: str, value: Value, facts: Mapping[str, Any]) -> Value:
         "NUMBER_DOUBLE": isinstance(value, (int, float)) and not isinstance(value, bool),
     }
     if not fits.get(str(kind), True):
-        raise UsageError(f"Parameter {name} is {value!r}.", why=f"The pipeline wants a {kind}.")
+        raise UsageError(f"Parameter {name} is {value!r}.", why=f"The pipeline requires a {kind}.")
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"Parameter {name} is {value!r}.", why="It must be a finite number.")
     return value
@@ -116,20 +116,20 @@ def start(
     Returns:
         The run's id.
     """
-    place = outputs.tenant(tenant)
+    tenant_outputs = outputs.tenant(tenant)
     values = checked(parameters, uploaded.parameters)
-    known = {"pipeline_digest": uploaded.digest, "git_commit": uploaded.git_commit}
-    values |= {key: value for key, value in known.items() if key in uploaded.parameters}
+    filled_in = {"pipeline_digest": uploaded.digest, "git_commit": uploaded.git_commit}
+    values |= {key: value for key, value in filled_in.items() if key in uploaded.parameters}
     with calling(f"start a run of {uploaded.pipeline}"):
-        experiment = client.create_experiment(uploaded.pipeline, namespace=place.namespace)
+        experiment = client.create_experiment(uploaded.pipeline, namespace=tenant_outputs.namespace)
         run = client.run_pipeline(
             experiment_id=experiment.experiment_id,
             job_name=name or f"{uploaded.pipeline}-{uploaded.version}",
             params=values,
             pipeline_id=uploaded.pipeline_id,
             version_id=uploaded.version_id,
-            pipeline_root=place.pipeline_root,
-            service_account=place.runner_service_account,
+            pipeline_root=tenant_outputs.pipeline_root,
+            service_account=tenant_outputs.runner_service_account,
         )
     return str(run.run_id)
 

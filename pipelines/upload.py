@@ -82,16 +82,16 @@ def upload(client: Client, outputs: PlatformOutputs, tenant: str, pipeline: str)
 
 
 def _pipeline(client: Client, name: str, namespace: str, path: Path) -> str:
-    if found := _find_pipeline(client, name, namespace):
-        return found
+    if existing := _find_pipeline(client, name, namespace):
+        return existing
     try:
         with calling(f"upload pipeline {name}"):
-            made = client.upload_pipeline(str(path), pipeline_name=name, namespace=namespace)
-            return str(made.pipeline_id)
+            created = client.upload_pipeline(str(path), pipeline_name=name, namespace=namespace)
+            return str(created.pipeline_id)
     except FailedError:
         # Another process may have uploaded it meanwhile.
-        if found := _find_pipeline(client, name, namespace):
-            return found
+        if existing := _find_pipeline(client, name, namespace):
+            return existing
         raise
 
 
@@ -101,22 +101,22 @@ def _find_pipeline(client: Client, name: str, namespace: str) -> str | None:
         answer = client.list_pipelines(
             page_size=PAGE, filter=json.dumps({"predicates": [predicate]}), namespace=namespace
         )
-    matches = [found for found in answer.pipelines or [] if found.display_name == name]
+    matches = [each for each in answer.pipelines or [] if each.display_name == name]
     return str(matches[0].pipeline_id) if matches else None
 
 
 def _version(client: Client, pipeline_id: str, name: str, path: Path, description: str) -> tuple[str, bool]:
-    if found := _find_version(client, pipeline_id, name):
-        return found, False
+    if existing := _find_version(client, pipeline_id, name):
+        return existing, False
     try:
         with calling(f"upload version {name}"):
-            made = client.upload_pipeline_version(
+            created = client.upload_pipeline_version(
                 str(path), pipeline_version_name=name, pipeline_id=pipeline_id, description=description
             )
-            return str(made.pipeline_version_id), True
+            return str(created.pipeline_version_id), True
     except FailedError:
-        if found := _find_version(client, pipeline_id, name):
-            return found, False
+        if existing := _find_version(client, pipeline_id, name):
+            return existing, False
         raise
 
 
@@ -125,9 +125,9 @@ def _find_version(client: Client, pipeline_id: str, name: str) -> str | None:
     while True:
         with calling("list the pipeline's versions"):
             answer = client.list_pipeline_versions(pipeline_id, page_token=token, page_size=PAGE)
-        for found in answer.pipeline_versions or []:
-            if found.display_name == name:
-                return str(found.pipeline_version_id)
+        for version in answer.pipeline_versions or []:
+            if version.display_name == name:
+                return str(version.pipeline_version_id)
         token = answer.next_page_token or ""
         if not token:
             return None

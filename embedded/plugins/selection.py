@@ -1,10 +1,10 @@
-"""Which plugins the CLI will use on this machine: the machine's own, or what Slipway brings for it.
+"""Which plugins the CLI uses on this machine: the machine's own, or those that Slipway provides.
 
 The CLI takes a plugin from PATH, then (the language host) from beside its own executable, then from
-`$PULUMI_HOME/plugins`. A local stack has a PULUMI_HOME of its own. What the machine does not have is
-put there: the official Kubernetes provider as built from its Go module, and launchers of our own
-plugins. An official plugin of the user's own home is linked there, so nothing of the user's is
-written to. The places are looked at in the CLI's order; the network never is.
+`$PULUMI_HOME/plugins`. A local stack has its own PULUMI_HOME. It receives what the machine does not have:
+the official Kubernetes provider as built from its Go module, and launchers of our own plugins. An
+official plugin in the user's home is linked there, so the user's folders are never written to. The
+places are searched in the CLI's order, without using the network.
 """
 
 import os
@@ -26,7 +26,7 @@ from slipway.core.report import Report, silent
 
 PROVIDER_VERSION: Final = "0.1.0"
 Kind = Literal["official", "built", "stand-in"]
-"""Of the machine; the official one built here from its source; our own."""
+"""The machine's official plugin; the official one built here from its source; our own."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class _Wanted:
     kind: Literal["language", "resource"]
     version: str
     module: str = ""
-    """Of our own plugin, which a launcher runs."""
+    """The module of our own plugin, which a launcher runs."""
 
     @property
     def executable(self) -> str:
@@ -52,7 +52,7 @@ SLIPWAY: Final = _Wanted("slipway", "resource", PROVIDER_VERSION, "embedded.plug
 
 
 class Plugin(BaseModel):
-    """A plugin of a local stack, and which one it is."""
+    """A plugin of a local stack, and its origin."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -61,11 +61,11 @@ class Plugin(BaseModel):
     kind: Kind
     why: str
     path: Path | None = None
-    """Of the machine's own executable."""
+    """The path of the machine's own executable."""
 
 
 def folder(instance: Instance) -> Path:
-    """Return the folder of the instance's stack: beside the cluster's data, which goes before it."""
+    """Return the folder of the instance's stack: beside the cluster's data, which is deleted before it."""
     return instance.data_root / f"{instance.name}.stack"
 
 
@@ -75,9 +75,9 @@ def home(instance: Instance) -> Path:
 
 
 def plugins(env: Mapping[str, str] | None = None) -> tuple[Plugin, ...]:
-    """Say of each plugin that the program needs which one is used, and why. Changes nothing."""
-    surroundings = os.environ if env is None else env
-    return _language(surroundings), _kubernetes(surroundings), _slipway()
+    """Return which plugin is used for each that the program needs, and why. Changes nothing."""
+    variables = os.environ if env is None else env
+    return _language(variables), _kubernetes(variables), _slipway()
 
 
 def install(
@@ -86,9 +86,9 @@ def install(
     """Put into the instance's PULUMI_HOME what the CLI would not find elsewhere.
 
     Args:
-        instance: Whose PULUMI_HOME.
-        env: The environment that the CLI will have; this process's own by default.
-        report: Told when the Kubernetes provider must be built.
+        instance: The instance whose PULUMI_HOME is filled.
+        env: The environment that the CLI will have; by default that of this process.
+        report: Receives a line when the Kubernetes provider must be built.
 
     Raises:
         FailedError: The provider could not be built.
@@ -106,7 +106,7 @@ def install(
 
 
 def all_installed(selected: tuple[Plugin, ...]) -> bool:
-    """Return whether the machine itself has every plugin that there is an official one of."""
+    """Return whether the machine itself has every official plugin."""
     return all(plugin.kind == "official" for plugin in selected if plugin.name != SLIPWAY.executable)
 
 
@@ -124,18 +124,18 @@ def _language(env: Mapping[str, str]) -> Plugin:
 
 def _kubernetes(env: Mapping[str, str]) -> Plugin:
     name = KUBERNETES.executable
-    found = host.find(name, env)
-    if found is None:
+    path = host.find(name, env)
+    if path is None:
         version = PULUMI_KUBERNETES_MODULE.rpartition("-")[2]
         why = "the machine has none: the official one, built from its Go module"
         return Plugin(name=name, version=version, kind="built", why=why)
-    installed = found.parent.name == KUBERNETES.folder
+    installed = path.parent.name == KUBERNETES.folder
     return Plugin(
         name=name,
         version=KUBERNETES.version if installed else "as found",
         kind="official",
-        why=f"installed in {found.parent.parent}" if installed else f"found on PATH in {found.parent}",
-        path=found,
+        why=f"installed in {path.parent.parent}" if installed else f"found on PATH in {path.parent}",
+        path=path,
     )
 
 
@@ -145,10 +145,10 @@ def _slipway() -> Plugin:
 
 
 def _place(instance: Instance, wanted: _Wanted) -> Path:
-    """Return the plugin's folder, the only one of its name: the CLI takes the highest version that fits."""
+    """Return the plugin's folder, the only one of its name: the CLI uses the highest suitable version."""
     place = home(instance) / "plugins" / wanted.folder
     for other in place.parent.glob(f"{wanted.kind}-{wanted.name}-v*"):
-        # The CLI notes beside each folder when it last used it; that is a file.
+        # The CLI records the time of last use in a file beside each folder.
         if other != place and other.is_dir():
             shutil.rmtree(other)
     return place

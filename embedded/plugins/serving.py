@@ -1,8 +1,8 @@
-"""How a plugin lives and dies: a gRPC server on loopback whose life is tied to the CLI's.
+"""Runs a plugin: a gRPC server on loopback that ends together with the CLI.
 
-The CLI starts a plugin in a process group of its own, reads the port from the first line of its
-output, and holds the write end of its standard input. A CLI that was killed can't tell its plugins;
-the end of that pipe does.
+The CLI starts a plugin in its own process group, reads the port from the first line of its output, and
+keeps the write end of its standard input open. A killed CLI can't notify its plugins; they notice the
+end of that pipe.
 """
 
 import json
@@ -19,10 +19,10 @@ from typing import Any, Final
 import grpc
 
 MESSAGE_LIMIT: Final = 400 * 1024 * 1024
-"""Of one message; the CLI and the SDK use the same figure."""
+"""Bytes of one message; the CLI and the SDK use the same limit."""
 
 WORKERS: Final = 32
-"""Calls at once; the CLI's own default parallelism is four per core."""
+"""Parallel calls; the CLI's own default is four per core."""
 
 
 def engine_address(argv: Sequence[str]) -> str:
@@ -31,7 +31,7 @@ def engine_address(argv: Sequence[str]) -> str:
 
 
 def serve(register: Callable[[Any], None], on_exit: Callable[[], None]) -> None:
-    """Serve until the CLI says so or is gone; then call `on_exit` and end the process.
+    """Serve until the CLI signals the end or has ended; then call `on_exit` and end the process.
 
     Args:
         register: adds the servicer to the server.
@@ -62,19 +62,19 @@ def serve(register: Callable[[Any], None], on_exit: Callable[[], None]) -> None:
     over.wait()
     on_exit()
     server.stop(grace=0)
-    # Calls that still run hold non-daemon threads; what they do was told to stop by on_exit.
+    # Calls that still run keep non-daemon threads alive; on_exit has stopped what they wait for.
     os._exit(0)
 
 
 def read_order(on_death: Callable[[], None]) -> dict[str, Any]:
-    """Return what the parent wrote on standard input: one line of JSON; then watch the parent.
+    """Return the line of JSON that the parent wrote to standard input; then watch the parent.
 
-    Orders hold secrets of the stack at times, and unlike arguments and the environment a pipe can't be
-    read by others. Afterwards standard input is empty, for whatever the process starts.
+    The line may contain secrets of the stack, and unlike arguments and the environment a pipe can't be
+    read by others. Afterwards standard input is empty for every process that is started.
     """
     line = b""
     while not line.endswith(b"\n"):
-        # Unbuffered: nothing of the pipe may be left behind in a buffer that nobody reads.
+        # Unbuffered: no byte of the pipe may remain in a buffer that is never read.
         read = os.read(0, 65536)
         if not read:
             raise SystemExit(1)
@@ -88,9 +88,9 @@ def read_order(on_death: Callable[[], None]) -> dict[str, Any]:
 
 
 def watch_parent(on_death: Callable[[], None]) -> None:
-    """Call `on_death` when the process at the other end of standard input is gone.
+    """Call `on_death` when the process at the other end of standard input has ended.
 
-    Where standard input is no pipe (a developer's terminal, /dev/null) there is nothing to watch.
+    Where standard input is not a pipe (a developer's terminal, /dev/null) there is nothing to watch.
     """
     descriptor = os.dup(sys.stdin.fileno())
     if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):

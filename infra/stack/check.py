@@ -1,4 +1,4 @@
-"""What is wrong with settings because of what their stack has made: its state first, then its cluster."""
+"""Checks settings against what their stack has created: against its state first, then its cluster."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -29,17 +29,17 @@ _RESTART: Final = "Run `slipway local stop` and `slipway local start`, after whi
 
 
 def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, look: bool) -> None:
-    """Compare a stack's settings and tenants with what it has made.
+    """Compare a stack's settings and tenants with what it has created.
 
     Args:
         settings: the stack's file; the tenants' are beside it.
         exported: the stack's state, as `Stack.export` returns it.
-        live: opens its cluster; called only where the state shows a volume that is wanted otherwise.
-        look: look at the cluster in any case.
+        live: opens its cluster; called only where the state shows a volume that differs from the settings.
+        look: read the cluster in any case.
 
     Raises:
-        UsageError: keys would be valid that were replaced, or a volume can't become what is wanted.
-        FailedError: the cluster doesn't say.
+        UsageError: replaced keys would be valid again, or a volume can't become what the settings want.
+        FailedError: the cluster refuses, or does not answer.
     """
     platform = config.load_file(settings)
     tenants = config.load_tenants(settings.parent / "tenants")
@@ -66,9 +66,9 @@ def open_live(platform: PlatformSettings, env: Mapping[str, str]) -> "LiveCluste
         env: the environment of its tools, which names the kubeconfig of a local one.
 
     Raises:
-        UsageError: nothing leads to it.
+        UsageError: its kubeconfig or context does not exist.
     """
-    # The client takes a second to import, and most commands don't look.
+    # The client takes a second to import, and most commands don't need it.
     from infra.stack.live_cluster import LiveCluster  # noqa: PLC0415
 
     if isinstance(platform, LocalSettings):
@@ -90,22 +90,22 @@ def _refuse_sizes(
     local = isinstance(platform, LocalSettings)
     try:
         cluster = live()
-        held = live_claims(cluster, wanted)
+        existing = live_claims(cluster, wanted)
     except SlipwayError:
         if not local:
             raise
-        # A cluster that is stopped is started by `up`, and its own StorageClass can grow.
+        # `up` starts a stopped cluster, and volumes of its own StorageClass can grow.
         refuse_volumes(wanted, remembered, lambda _: True, file)
         return
     way = {"how_to_allow": _RESTART} if local else {}
-    refuse_volumes(wanted, held, lambda name: can_grow(cluster, name), file, **way)
+    refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file, **way)
 
 
 def refuse_live_sizes(platform: DevSettings, file: str) -> None:
     """Compare the settings of a team's cluster with the claims that it has now, as the program itself does.
 
     Raises:
-        UsageError: a volume can't become what is wanted, or nothing leads to the cluster.
+        UsageError: a volume can't become what the settings want, or the kubeconfig or context does not exist.
         FailedError: the cluster refuses, or does not answer.
     """
     wanted, cluster = wanted_claims(platform), open_live(platform, {})
@@ -118,22 +118,22 @@ def live_claims(cluster: "LiveCluster", wanted: Iterable[DesiredClaim]) -> dict[
     Raises:
         FailedError: the cluster refuses, or does not answer.
     """
-    found = {}
+    claims = {}
     for each in wanted:
         namespace, name = each.place
         claim = cluster.read(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}")
         if claim is not None:
-            found[each.place] = ExistingClaim.of(claim)
-    return found
+            claims[each.place] = ExistingClaim.of(claim)
+    return claims
 
 
 def can_grow(cluster: "LiveCluster", storage_class: str | None) -> bool:
-    """Return whether volumes of a StorageClass can grow; those of none, or of one that is gone, can't.
+    """Return whether volumes of a StorageClass can grow; those without one, or of a deleted one, can't.
 
     Raises:
         FailedError: the cluster refuses, or does not answer.
     """
     if not storage_class:
         return False
-    found = cluster.read(f"/apis/storage.k8s.io/v1/storageclasses/{storage_class}")
-    return bool(found and found.get("allowVolumeExpansion"))
+    document = cluster.read(f"/apis/storage.k8s.io/v1/storageclasses/{storage_class}")
+    return bool(document and document.get("allowVolumeExpansion"))

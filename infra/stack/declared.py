@@ -20,12 +20,12 @@ class DeclaredObject:
     inputs: Mapping[str, Any]
 
     def __str__(self) -> str:
-        """Return how a person calls it: `NetworkPolicy team-a/allow-dns`."""
+        """Return its name in messages, such as `NetworkPolicy team-a/allow-dns`."""
         return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
 
 
 def declared_objects(exported: Mapping[str, Any]) -> Iterator[DeclaredObject]:
-    """Yield the objects of an exported stack, in the order in which they were made."""
+    """Yield the objects of an exported stack, in the order of their creation."""
     for resource in exported["deployment"].get("resources") or ():
         if not (resource.get("custom") and resource["type"].startswith(_PREFIX) and resource.get("id")):
             continue
@@ -43,7 +43,7 @@ def declared_objects(exported: Mapping[str, Any]) -> Iterator[DeclaredObject]:
 
 
 def outputs_of(exported: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what an exported stack tells the outside; nothing where it is not up."""
+    """Return the outputs of an exported stack; empty where it is not up."""
     for resource in exported["deployment"].get("resources") or ():
         if resource["type"] == "pulumi:pulumi:Stack":
             outputs: Mapping[str, Any] = resource.get("outputs") or {}

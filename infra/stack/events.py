@@ -1,4 +1,4 @@
-"""What the engine says while it works: Pulumi's event log, read into a summary."""
+"""Reads Pulumi's event log, which the engine writes while it works, into a summary."""
 
 import json
 import re
@@ -13,7 +13,7 @@ _COUNT: Final = re.compile(r"^1 error occurred:\s+\* ")
 _EMPTY: Final = re.compile(
     r"(update|preview|destroy|refresh) (failed|canceled)|resource .*(failed|errors?)\.?$"
 )
-"""Messages that only say that something was said before."""
+"""Messages that only refer to an earlier message."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +34,23 @@ class Summary:
 
     seconds: float
     timings: tuple[Timing, ...] = ()
-    """Of the resources that were worked on, the longest first."""
+    """Durations of the resources that were changed, the longest first."""
 
     @property
     def changed(self) -> bool:
-        """Return whether anything was made, changed or deleted."""
+        """Return whether anything was created, changed or deleted."""
         return any(count for operation, count in self.changes.items() if operation != "same")
 
 
 @dataclass
 class EventLog:
-    """The event log of one operation; `poll` it while the operation runs, for the times are its own."""
+    """The event log of one operation. `poll` it while the operation runs: it measures the times itself."""
 
     path: Path
     clock: Callable[[], float] = time.monotonic
     changes: dict[str, int] = field(default_factory=dict)
     errors: list[tuple[str, str]] = field(default_factory=list)
-    """URN, or nothing, and message of each error."""
+    """URN (or an empty string) and message of each error."""
 
     _begun: dict[str, float] = field(default_factory=dict)
     _timings: list[Timing] = field(default_factory=list)
@@ -58,7 +58,7 @@ class EventLog:
     _rest: bytes = b""
 
     def poll(self) -> None:
-        """Take in what was written since the last time."""
+        """Read what was written since the last call."""
         try:
             with self.path.open("rb") as file:
                 file.seek(self._read)
@@ -71,25 +71,25 @@ class EventLog:
             self._take(json.loads(line))
 
     def summary(self, seconds: float) -> Summary:
-        """Return what happened."""
+        """Return the summary of the events so far."""
         longest_first = sorted(self._timings, key=lambda timing: -timing.seconds)
         return Summary(changes=dict(self.changes), seconds=seconds, timings=tuple(longest_first))
 
     def first_error(self) -> str:
-        """Return the first error that says something, headed by its resource."""
-        telling = [each for each in self.errors if not _EMPTY.match(each[1])] or self.errors
-        if not telling:
+        """Return the first meaningful error, preceded by its resource."""
+        meaningful = [each for each in self.errors if not _EMPTY.match(each[1])] or self.errors
+        if not meaningful:
             return ""
-        urn, message = telling[0]
+        urn, message = meaningful[0]
         name = urn.rpartition("::")[2]
         message = _COUNT.sub("", message)
         return f"{name}: {message}" if name else message
 
     def _take(self, event: Mapping[str, Any]) -> None:
         if "diagnosticEvent" in event:
-            told = event["diagnosticEvent"]
-            if told.get("severity") == "error":
-                self.errors.append((told.get("urn", ""), plain(told["message"]).strip()))
+            diagnostic = event["diagnosticEvent"]
+            if diagnostic.get("severity") == "error":
+                self.errors.append((diagnostic.get("urn", ""), plain(diagnostic["message"]).strip()))
         elif "resourcePreEvent" in event:
             self._begun[event["resourcePreEvent"]["metadata"]["urn"]] = self.clock()
         elif "resOutputsEvent" in event or "resOpFailedEvent" in event:

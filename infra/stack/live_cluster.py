@@ -1,4 +1,4 @@
-"""A stack's cluster as it is now. Pulumi knows it only as the stack's state remembers it."""
+"""A stack's cluster as it is now. Pulumi only knows what the stack's state records."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from slipway.core.errors import FailedError, UsageError
 _SECONDS: Final = 10
 _PAGE: Final = 500
 _NAMES_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-"""Lists without what is in the objects: no Secret's value is ever asked for."""
+"""Lists only metadata of objects: no Secret's value is ever requested."""
 
 Object = dict[str, Any]
 
@@ -25,7 +25,7 @@ class LiveCluster:
     """Reads a cluster; changes nothing."""
 
     def __init__(self, api: ApiClient) -> None:
-        """Ask nothing yet."""
+        """Send no request yet."""
         self._api = api
         self._plurals: dict[str, dict[str, str]] = {}
 
@@ -60,7 +60,7 @@ class LiveCluster:
     def missing(self, objects: Iterable[DeclaredObject]) -> list[DeclaredObject]:
         """Return those of the objects that the cluster doesn't have.
 
-        Asks for the names of each kind, which takes about two requests a kind.
+        Lists the names of each kind, which takes about two requests per kind.
 
         Raises:
             FailedError: the cluster refuses, or does not answer.
@@ -87,7 +87,7 @@ class LiveCluster:
         }
 
     def _plural(self, version: str, kind: str) -> str | None:
-        """Return how the API calls a kind; None where its definition is missing too."""
+        """Return a kind's plural name in the API; None where its definition is missing too."""
         if version not in self._plurals:
             known = self.read(_root(version)) or {"resources": []}
             self._plurals[version] = {
@@ -106,7 +106,7 @@ class LiveCluster:
 
     def _get(self, path: str, accept: str) -> Object | None:
         try:
-            found: Object = self._api.call_api(
+            document: Object = self._api.call_api(
                 path,
                 "GET",
                 header_params={"Accept": accept},
@@ -119,7 +119,7 @@ class LiveCluster:
             if error.status == 404:
                 return None
             raise FailedError(
-                "The cluster refused a question.", why=f"GET {path}: {error.status} {error.reason}."
+                "The cluster refused a request.", why=f"GET {path}: {error.status} {error.reason}."
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise FailedError(
@@ -127,7 +127,7 @@ class LiveCluster:
                 why=f"{self._api.configuration.host}: {type(error).__name__}.",
                 fix="Check that it runs and can be reached from here.",
             ) from error
-        return found
+        return document
 
 
 def _root(version: str) -> str:

@@ -1,4 +1,4 @@
-"""The pulumi executable as a child process: followed, interruptible, and never outliving us."""
+"""The pulumi executable as a child process: its output is followed, and it ends with this process."""
 
 import os
 import selectors
@@ -18,27 +18,27 @@ from slipway.core.errors import FailedError, UsageError
 
 _POLL_SECONDS: Final = 0.1
 _TAIL_BYTES: Final = 16_384
-"""Of the output, to find an error that came before the engine could log events."""
+"""Bytes kept of the output's end, to find an error that was printed before the engine could log events."""
 
 
 class PulumiCli:
     """Runs commands in one project's folder with one environment."""
 
     def __init__(self, project: Path, env: Mapping[str, str]) -> None:
-        """Run nothing yet; `env` goes over the environment of this process."""
+        """Run nothing yet; `env` overrides the environment of this process."""
         self._project = project
         self._env = {**os.environ, **env}
         if "PULUMI_CONFIG_PASSPHRASE_FILE" in env:
-            # It would win over the file, and the state can't be read with it.
+            # It would take precedence over the file, and the state can't be read with it.
             self._env.pop("PULUMI_CONFIG_PASSPHRASE", None)
-        # Only with it the CLI knows --event-log.
+        # The CLI has --event-log only with this.
         self._env["PULUMI_DEBUG_COMMANDS"] = "true"
 
     def ask(self, *arguments: str, stdin: str = "") -> str:
         """Run a short command and return what it printed.
 
         Raises:
-            FailedError: it failed; why is its own message.
+            FailedError: it failed; `why` is its own message.
         """
         done = subprocess.run(
             [self._executable(), "--non-interactive", "--color=never", *arguments],
@@ -56,15 +56,15 @@ class PulumiCli:
     def follow(
         self, *arguments: str, meanwhile: Callable[[], None], env: Mapping[str, str] | None = None
     ) -> tuple[int, str]:
-        """Run a long command, its output going to our standard error as it comes.
+        """Run a long command and copy its output to our standard error as it arrives.
 
-        Ctrl-C is handed on, so that the CLI stops as it should; a second one as well. Nothing is
+        Ctrl-C is passed on, so that the CLI stops in an orderly way; a second one as well. Nothing is
         ever read from the terminal.
 
         Args:
             arguments: of the CLI.
             meanwhile: called several times a second.
-            env: what goes over the environment for this command alone.
+            env: variables that override the environment for this command only.
 
         Returns:
             The exit code and the end of the output.
@@ -80,7 +80,7 @@ class PulumiCli:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            # Its own group: a terminal's Ctrl-C would reach it twice, which means "stop at once".
+            # Its own group: otherwise a terminal's Ctrl-C would reach it twice, which means "stop at once".
             process_group=0,
         )
         with process, _handing_on_interrupts(process) as interrupts:
@@ -92,20 +92,20 @@ class PulumiCli:
         return code, tail
 
     def _executable(self) -> str:
-        found = shutil.which("pulumi", path=self._env.get("PATH"))
-        if found is None:
+        executable = shutil.which("pulumi", path=self._env.get("PATH"))
+        if executable is None:
             raise UsageError(
                 "There is no `pulumi` on this machine.",
                 fix="Install it from https://www.pulumi.com/docs/install/; stack `local` brings its own.",
             )
-        return found
+        return executable
 
 
 def error_in(output: str) -> str:
-    """Return the first line of `output` that tells of an error, or its last line."""
+    """Return the first line of `output` that reports an error, or its last line."""
     lines = [plain(line).strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    return (errors or lines[-1:] or ["It said nothing."])[0]
+    return (errors or lines[-1:] or ["It printed nothing."])[0]
 
 
 def _pass_through(process: subprocess.Popen[bytes], meanwhile: Callable[[], None]) -> str:
@@ -128,7 +128,7 @@ def _pass_through(process: subprocess.Popen[bytes], meanwhile: Callable[[], None
 
 
 def _show(chunk: bytes) -> None:
-    """Write to standard error, as bytes where it is a file; a captured one takes text."""
+    """Write to standard error, as bytes where it is a file; a captured one accepts text."""
     buffer = getattr(sys.stderr, "buffer", None)
     if buffer is None:
         sys.stderr.write(chunk.decode(errors="replace"))
@@ -158,6 +158,6 @@ def _handing_on_interrupts(process: subprocess.Popen[bytes]) -> Iterator[list[in
 
 
 def _dies_with_us() -> list[str]:
-    """Return a prefix that has the kernel interrupt the CLI if we are killed without a chance to."""
+    """Return a prefix that makes the kernel interrupt the CLI if this process is killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "INT"] if setpriv else []

@@ -1,7 +1,7 @@
 """One stack of the project: the real pulumi command line, driven.
 
-`slipway up STACK` and `pulumi up -s STACK` do the same; this module adds what a person would do around
-it: validate the settings first, clear what a killed run has left, and say in one message what failed.
+`slipway up STACK` and `pulumi up -s STACK` do the same. This module also validates the settings first,
+removes what a killed run has left, and reports in one message what failed.
 """
 
 import json
@@ -32,12 +32,12 @@ __all__ = ["Stack", "Summary", "Timing"]
 
 SECRET_BYTES: Final = 32
 _UPSERT: Final = {"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"}
-"""Has the Kubernetes provider take over an object that exists, which it refuses by default."""
+"""Makes the Kubernetes provider take over an existing object, which it refuses by default."""
 _FORCE: Final = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
-"""Has it set fields that another writer set last, which it refuses by default, naming that writer.
+"""Makes it set fields that another field manager owns, which it refuses by default, naming that manager.
 
-What was changed by hand is another writer's, and so is what a killed run made: an object is applied under a
-name that is made up at its creation.
+Manual changes belong to another field manager, and so do the objects of a killed run: each object is applied
+under a field manager whose name is generated at its creation.
 """
 
 Validate = Callable[[Path, str], None]
@@ -45,7 +45,7 @@ Validate = Callable[[Path, str], None]
 
 
 def validate_settings(project: Path, stack: str) -> None:
-    """Refuse settings or tenants that can't be, by file and field."""
+    """Refuse invalid settings or tenants, naming file and field."""
     config.load_file(project / settings_file(stack))
     config.load_tenants(project / "tenants")
 
@@ -56,12 +56,12 @@ class Stack:
     def __init__(
         self, name: str, project: Path, env: Mapping[str, str], *, validate: Validate = validate_settings
     ) -> None:
-        """Remember which stack; nothing is run.
+        """Keep the stack's name and environment; nothing is run.
 
         Args:
             name: of the stack.
             project: the folder with Pulumi.yaml.
-            env: what goes over this process's environment, as `embedded.session.environment` gives it.
+            env: overrides this process's environment, as `embedded.session.environment` returns it.
             validate: checks the settings before anything is started.
         """
         self.name = name
@@ -75,24 +75,24 @@ class Stack:
 
     @property
     def settings(self) -> Path:
-        """Where the stack's settings are."""
+        """The path of the stack's settings file."""
         return self.project / settings_file(self.name)
 
     def exists(self) -> bool:
-        """Return whether the backend knows the stack."""
+        """Return whether the backend has the stack."""
         if self._backend is not None:
             return self._backend.exists()
         known = json.loads(self._cli.ask("stack", "ls", "--json"))
         return any(each["name"].rpartition("/")[2] == self.name for each in known)
 
     def init(self, environment: str | None = None) -> None:
-        """Make the stack, its settings file and its secret, whichever of them is missing.
+        """Create the stack, its settings file and its secret, as far as they are missing.
 
         Args:
-            environment: which template of stacks/ to begin with; the stack's own name by default.
+            environment: which template of stacks/ to start from; by default the stack's own name.
 
         Raises:
-            UsageError: the secret is gone, and something was made with keys that derive from it.
+            UsageError: the secret is missing, and resources exist with keys that derive from it.
         """
         self._require_secret_of_what_is_up()
         if not self.settings.is_file():
@@ -100,37 +100,37 @@ class Stack:
         if not self.exists():
             self._make()
         if config.SECRET_KEY not in self._settings().get("config", {}):
-            # By standard input: arguments can be read by every user of the machine.
+            # On standard input: arguments can be read by every user of the machine.
             self._ask_config("set", "--secret", config.SECRET_KEY, stdin=secrets.token_urlsafe(SECRET_BYTES))
 
     def _require_secret_of_what_is_up(self) -> None:
-        """A new secret under a running platform would change every key in it, without a word."""
+        """A new secret for a running platform would silently change every key in it."""
         known = self._settings().get("config") or {} if self.settings.is_file() else {}
-        if config.SECRET_KEY in known or not (made := self.resources()):
+        if config.SECRET_KEY in known or not (resources := self.resources()):
             return
         raise UsageError(
-            f"{self.settings.name} does not hold the secret of the {len(made)} resources that stack "
+            f"{self.settings.name} does not hold the secret of the {len(resources)} resources that stack "
             f"{self.name} has.",
-            why="Every key of the platform derives from it; a new one would lock out all that runs.",
-            fix=f"Put the file back as it was, or take the platform away with `slipway destroy {self.name}`.",
+            why="Every key of the platform derives from it; with a new one nothing that runs could log in.",
+            fix=f"Restore the file as it was, or delete the platform with `slipway destroy {self.name}`.",
         )
 
     def secret(self, name: str = config.SECRET_KEY) -> SecretStr:
         """Return a secret of the settings, by default the one from which every key derives.
 
-        It passes through a pipe only.
+        It is only passed through a pipe.
         """
         return SecretStr(self._ask_config("get", name).rstrip("\n"))
 
     def up(self, *, refresh: bool = False) -> Summary:
-        """Make the world what the program says.
+        """Create and change resources until they are what the program declares.
 
         Args:
-            refresh: look at every resource first, and not only at what the program changes; what another
-                writer changed of what the program declares is put back.
+            refresh: read every resource first, and not only those that the program changes; where another
+                writer changed what the program declares, it is restored.
 
         Raises:
-            UsageError: the settings are wrong, would make keys valid that were replaced, or want of a
+            UsageError: the settings are wrong, would make replaced keys valid again, or require of a
                 volume what it can't become.
         """
         self._refuse_settings(look=refresh)
@@ -138,15 +138,15 @@ class Stack:
         return self._operate("up", "--yes", "--skip-preview", *look, force=refresh)
 
     def preview(self, *, refresh: bool = False) -> Summary:
-        """Say what `up` with the same arguments would change; raises UsageError where `up` does."""
+        """Return what `up` with the same arguments would change; raises UsageError where `up` does."""
         self._refuse_settings(look=refresh)
         return self._operate("preview", *(["--refresh"] if refresh else []), force=refresh)
 
     def destroy(self) -> Summary:
-        """Take away everything that the stack made; its settings and history stay.
+        """Delete everything that the stack created; its settings and history stay.
 
         Raises:
-            UsageError: something of it is protected; nothing was taken away.
+            UsageError: a resource is protected; nothing was deleted.
         """
         if not self.exists():
             return Summary(changes={}, seconds=0.0)
@@ -154,15 +154,15 @@ class Stack:
         return self._operate("destroy", "--yes", "--skip-preview", validate=False)
 
     def outputs(self) -> PlatformOutputs:
-        """Return what the stack says about the platform.
+        """Return the stack's outputs, which describe the platform.
 
         Raises:
-            UsageError: it says nothing yet, or what another version of Slipway understood.
+            UsageError: there are none yet, or another version of Slipway wrote them.
         """
         document = outputs(self.export())
         if not document:
             raise UsageError(f"Stack {self.name} has no outputs.", fix=f"Run: slipway up {self.name}")
-        # Pulumi leaves an output out that is null.
+        # Pulumi omits outputs that are null.
         every: dict[str, Any] = dict.fromkeys(PlatformOutputs.model_fields)
         try:
             return PlatformOutputs.model_validate(every | document)
@@ -175,11 +175,11 @@ class Stack:
             ) from None
 
     def resources(self) -> tuple[str, ...]:
-        """Return the URNs of everything that the stack holds."""
+        """Return the URNs of all resources of the stack."""
         return tuple(each["urn"] for each in self.export()["deployment"].get("resources") or ())
 
     def export(self) -> dict[str, Any]:
-        """Return the state as Pulumi exports it, its secrets encrypted; an empty one where there is none."""
+        """Return the state as Pulumi exports it, with encrypted secrets; an empty one where there is none."""
         if self._backend is not None:
             return self._backend.export()
         if not self.exists():
@@ -192,13 +192,14 @@ class Stack:
 
         Raises:
             UsageError: the stack has resources, or the state is another stack's.
-            FailedError: Pulumi refused; the secrets' passphrase or key is another, for one.
+            FailedError: Pulumi refused, for example because the secrets' passphrase or key differs.
         """
-        if made := self.resources():
+        if resources := self.resources():
+            first = resources[0].rpartition("::")[2]
             raise UsageError(
-                f"Stack {self.name} has {len(made)} resources, beginning with {made[0].rpartition('::')[2]}.",
-                why="Another state would forget them, and they would run on unseen.",
-                fix=f"Take them away first: slipway destroy {self.name}",
+                f"Stack {self.name} has {len(resources)} resources, beginning with {first}.",
+                why="Another state would not contain them, and they would keep running unmanaged.",
+                fix=f"Delete them first: slipway destroy {self.name}",
             )
         urns = [each["urn"] for each in exported["deployment"].get("resources") or ()]
         if foreign := [urn for urn in urns if not urn.startswith(f"urn:pulumi:{self.name}::")]:
@@ -207,33 +208,33 @@ class Stack:
         self._ask_stack("import", stdin=json.dumps(exported))
 
     def register(self) -> None:
-        """Make the stack known to its backend, with its settings as they are.
+        """Create the stack in its backend, with its settings as they are.
 
         Raises:
-            FailedError: Pulumi refused; the settings' passphrase or key is another, for one.
+            FailedError: Pulumi refused, for example because the settings' passphrase or key differs.
         """
         if not self.exists():
-            # Not `_make`, which would give up secrets that it can't read.
+            # Not `_make`, which would discard secrets that it can't read.
             self._cli.ask("stack", "init", self.name, "--no-select")
 
     def _refuse_protected(self) -> None:
-        """Refuse first: Pulumi does so only when it gets there, with all that uses the volumes gone."""
+        """Refuse at once: Pulumi refuses only after it has deleted everything that uses the volumes."""
         resources = self.export()["deployment"].get("resources") or ()
         kept = [each["urn"].rpartition("::")[2] for each in resources if each.get("protect")]
         if kept:
             raise UsageError(
-                f"Stack {self.name} protects {', '.join(kept)}; nothing was taken away.",
-                why="They hold what can't be made again: models, data, what runs wrote.",
-                fix=f"To lose it all, set store.protect_volumes (protect_buckets on AWS) to false in "
+                f"Stack {self.name} protects {', '.join(kept)}; nothing was deleted.",
+                why="They contain what can't be recreated: models, data, results of runs.",
+                fix=f"To delete everything, set store.protect_volumes (protect_buckets on AWS) to false in "
                 f"{self.settings.name}, run `slipway up {self.name}`, then `slipway destroy {self.name}`.",
             )
 
     def live(self) -> "LiveCluster":
-        """Open the stack's cluster, to look at it as it is now; UsageError where nothing leads to it."""
+        """Open the stack's cluster to read its current state; UsageError if the kubeconfig does not exist."""
         return open_live(config.load_file(self.settings, secret=False), self.env)
 
     def _refuse_settings(self, *, look: bool) -> None:
-        """Refuse what is wrong only because of what the stack has made; `look` doesn't trust its state."""
+        """Refuse settings that conflict with what the stack has created; `look` reads the cluster too."""
         if (self.project / "tenants").is_dir() and self.exists():
             refuse_settings(self.settings, self.export(), self.live, look=look)
 
@@ -262,15 +263,15 @@ class Stack:
                 why=f"It was killed by signal {-code}."
                 if code < 0
                 else events.first_error() or error_in(tail),
-                fix="Mend the cause and run the same command again: it goes on from there.",
+                fix="Fix the cause and run the same command again: it continues from there.",
             )
         return events.summary(time.monotonic() - began)
 
     def _clear_remains(self) -> bool:
-        """Clear what a run that was killed has left behind; a lock of one that lives is refused.
+        """Remove what a killed run has left behind; refuse if a running process holds the lock.
 
         Returns:
-            Whether objects may be there that the state does not know, and that the next run takes over.
+            Whether objects may exist that are not in the state, which the next run takes over.
         """
         if self._backend is None:
             return False
@@ -299,7 +300,7 @@ class Stack:
         except FailedError as error:
             if "incorrect passphrase" not in error.why:
                 raise
-            # The settings are older than the state: their secrets belong to one that is gone.
+            # The settings' secrets belong to a state that no longer exists.
             document = self._settings()
             document.pop("encryptionsalt", None)
             document.get("config", {}).pop(config.SECRET_KEY, None)

@@ -1,4 +1,4 @@
-"""What a CLI that was killed leaves in a file backend: its lock, and operations begun but not ended."""
+"""What a killed CLI leaves in a file backend: its lock, and operations that were started but not finished."""
 
 import json
 import os
@@ -13,19 +13,19 @@ from urllib.parse import unquote, urlsplit
 from slipway.core.errors import UsageError
 
 ADOPTING: Final = ("kubernetes:", "slipway:", "pulumi:")
-"""Packages whose create takes over what an interrupted create has made."""
+"""Packages whose create takes over what an interrupted create has created."""
 
 NOBODY: Final = 2**31 - 1
-"""A process number above every kernel's limit."""
+"""A process id above every kernel's limit."""
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
-"""How Pulumi marks a value as special, and which mark says that it is a secret."""
+"""The key with which Pulumi marks a special value, and the mark of a secret."""
 
 
 @dataclass(frozen=True)
 class Lock:
-    """A file that says which process works on the stack."""
+    """A file that names the process that is working on the stack."""
 
     path: Path
     pid: int
@@ -33,7 +33,7 @@ class Lock:
     since: datetime | None
 
     def holder_lives(self) -> bool:
-        """Return whether the process is still there; on another machine that can't be known."""
+        """Return whether the process still runs; True on another machine, where that can't be checked."""
         if self.host != socket.gethostname():
             return True
         try:
@@ -42,7 +42,7 @@ class Lock:
             return False
         except PermissionError:
             return True
-        # The number may belong to another process by now.
+        # The id may belong to another process by now.
         return "pulumi" in _program(self.pid)
 
 
@@ -50,8 +50,8 @@ class FileBackend:
     """The folder behind a `file://` backend URL, for one stack."""
 
     def __init__(self, root: Path, project: str, stack: str) -> None:
-        """Look at nothing yet."""
-        self._books = root / ".pulumi"
+        """Read nothing yet."""
+        self._root = root / ".pulumi"
         self._project = project
         self._stack = stack
 
@@ -64,12 +64,12 @@ class FileBackend:
         return cls(Path(unquote(parts.netloc + parts.path)).expanduser(), project, stack)
 
     def exists(self) -> bool:
-        """Return whether the stack is there."""
+        """Return whether the stack exists."""
         return self._checkpoint().is_file()
 
     def locks(self) -> Iterator[Lock]:
-        """Yield what locks the stack."""
-        folder = self._books / "locks" / "organization" / self._project / self._stack
+        """Yield the locks of the stack."""
+        folder = self._root / "locks" / "organization" / self._project / self._stack
         for path in sorted(folder.glob("*.json")):
             try:
                 lock = read_lock(path)
@@ -78,10 +78,10 @@ class FileBackend:
             yield lock
 
     def clear_stale_locks(self) -> int:
-        """Remove locks of processes that are gone; return how many.
+        """Remove locks of processes that have ended; return how many.
 
         Raises:
-            UsageError: a process that lives holds one.
+            UsageError: a running process holds one.
         """
         cleared = 0
         for lock in self.locks():
@@ -97,9 +97,9 @@ class FileBackend:
         return cleared
 
     def export(self) -> dict[str, Any]:
-        """Return the state as `pulumi stack export` prints it; running that takes a second and more.
+        """Return the state as `pulumi stack export` prints it; that command takes more than a second.
 
-        It is empty where there is no stack, or nothing was ever done with it.
+        It is empty where there is no stack, or no operation was ever run.
         """
         try:
             document = json.loads(self._checkpoint().read_bytes())
@@ -109,28 +109,28 @@ class FileBackend:
         return {"version": document["version"], "deployment": latest}
 
     def _checkpoint(self) -> Path:
-        return self._books / "stacks" / self._project / f"{self._stack}.json"
+        return self._root / "stacks" / self._project / f"{self._stack}.json"
 
 
 def read_lock(path: Path) -> Lock:
-    """Return the lock in a file; one that can't be read is nobody's."""
+    """Return the lock in a file; one that can't be read has no holder."""
     try:
         content = json.loads(path.read_bytes())
         since = datetime.fromisoformat(content["timestamp"][:19])
         return Lock(path, int(content["pid"]), str(content["hostname"]), since)
     except (ValueError, KeyError, TypeError):
-        # Cut short by a full disk or a power cut: its writer never got to work.
+        # Truncated by a full disk or a power failure: its writer never started work.
         return Lock(path, NOBODY, socket.gethostname(), None)
 
 
 def pending(exported: Mapping[str, Any]) -> list[str]:
-    """Return the types of an exported stack's resources whose operation was begun and never ended."""
+    """Return the types of an exported stack's resources whose operation was started and never finished."""
     operations = exported["deployment"].get("pending_operations") or ()
     return [str(operation["resource"]["type"]) for operation in operations]
 
 
 def outputs(exported: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the outputs of an exported stack, those that are secret as Pulumi keeps them."""
+    """Return the outputs of an exported stack, secret ones as Pulumi stores them."""
     every = exported["deployment"].get("resources") or ()
     own = [dict(each.get("outputs") or {}) for each in every if each["type"] == "pulumi:pulumi:Stack"]
     return own[0] if own else {}
@@ -143,7 +143,7 @@ def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain_secrets(deployment: Mapping[str, Any]) -> list[str]:
-    """Return the URNs of an exported stack's resources that hold a secret which is not encrypted."""
+    """Return the URNs of an exported stack's resources that contain an unencrypted secret."""
     resources = deployment["deployment"].get("resources") or ()
     return [str(each["urn"]) for each in resources if _holds_plain_secret(each)]
 
@@ -157,7 +157,7 @@ def _holds_plain_secret(value: object) -> bool:
 
 
 def adoptable(types: list[str]) -> bool:
-    """Return whether a new run converges although these operations were cut off."""
+    """Return whether a new run converges although these operations were interrupted."""
     return all(each.startswith(ADOPTING) for each in types)
 
 
@@ -165,5 +165,5 @@ def _program(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/comm").read_text()
     except OSError:
-        # No /proc: take the process for what the lock says.
+        # No /proc: trust the lock.
         return "pulumi"

@@ -1,7 +1,7 @@
-"""Volumes that are there already: refuse, by name, settings that they can't follow. Pure.
+"""Existing volumes: refuses, by name, settings that they can't follow. Pure.
 
 A claim's size can only grow, and only where its StorageClass allows that; its class never changes. The API
-server says so too, but only when an `up` is half-way.
+server reports that too, but only in the middle of an `up`.
 """
 
 import re
@@ -41,10 +41,10 @@ class DesiredClaim:
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingClaim:
-    """A claim that is there."""
+    """An existing claim."""
 
     requested: int
-    """Bytes that it asks for."""
+    """Bytes that it requests."""
 
     capacity: int
     """Bytes that it has: more than requested where the driver rounds, less while it grows."""
@@ -54,7 +54,7 @@ class ExistingClaim:
 
     @classmethod
     def of(cls, claim: Mapping[str, Any]) -> "ExistingClaim":
-        """Read a claim: a live one, or its inputs as a stack's state holds them."""
+        """Read a claim: a live one, or its inputs in a stack's state."""
         spec, status = claim["spec"], claim.get("status") or {}
         requested = in_bytes(spec["resources"]["requests"]["storage"])
         capacity = (status.get("capacity") or {}).get("storage")
@@ -97,7 +97,7 @@ def wanted_claims(platform: PlatformSettings) -> tuple[DesiredClaim, ...]:
 
 
 def differ(wanted: Iterable[DesiredClaim], held: Mapping[Place, ExistingClaim]) -> bool:
-    """Return whether a claim that is there is wanted otherwise."""
+    """Return whether an existing claim differs from what is wanted."""
     return any(
         held[each.place].requested != each.gib * GIB or _other_class(each, held[each.place])
         for each in wanted
@@ -112,61 +112,61 @@ def refuse_volumes(
     file: str,
     how_to_allow: str = "Allow it there if its driver can (allowVolumeExpansion: true)",
 ) -> None:
-    """Compare what the settings want with the claims that are there.
+    """Compare what the settings want with the existing claims.
 
     Args:
         wanted: every claim, as the settings want it.
-        held: claims that are there; others are still to be made, at any size.
-        growable: says whether volumes of a StorageClass can grow.
-        file: how messages call the stack's file.
+        held: existing claims; others can still be created with any size.
+        growable: returns whether volumes of a StorageClass can grow.
+        file: the name of the stack's file in messages.
         how_to_allow: what to do about a StorageClass that can't, as the beginning of a sentence.
 
     Raises:
-        UsageError: one can't become what is wanted.
+        UsageError: a claim can't become what is wanted.
     """
     for each in wanted:
-        if (there := held.get(each.place)) is None:
+        if (claim := held.get(each.place)) is None:
             continue
-        name, has, size = "/".join(each.place), f"{there.requested / GIB:g}", each.gib * GIB
+        name, has, size = "/".join(each.place), f"{claim.requested / GIB:g}", each.gib * GIB
         back = f"{each.setting.rpartition('.')[2]}: {has}"
-        if _other_class(each, there):
+        if _other_class(each, claim):
             raise UsageError(
-                f"{file}: store.storage_class: volume {name} is of StorageClass {there.storage_class}.",
+                f"{file}: store.storage_class: volume {name} is of StorageClass {claim.storage_class}.",
                 why=f"A volume keeps its class; {each.storage_class} would be another volume, and empty.",
-                fix=f"Set storage_class: {there.storage_class}, or move the data: {_PAGE}.",
+                fix=f"Set storage_class: {claim.storage_class}, or move the data: {_PAGE}.",
             )
-        # What a growth that fails has asked for may be taken back, down to what the volume has.
-        if size == there.requested or there.capacity < size < there.requested:
+        # The request of a failed growth may be reduced, down to what the volume has.
+        if size == claim.requested or claim.capacity < size < claim.requested:
             continue
-        if size < there.requested:
+        if size < claim.requested:
             raise UsageError(
                 f"{file}: {each.setting}: volume {name} can't shrink from {has} to {each.gib} GiB.",
                 why="Kubernetes makes no volume smaller.",
                 fix=f"Set {back}, or move the data to a new volume: {_PAGE}.",
             )
         change = f"{file}: {each.setting}: volume {name} can't grow from {has} to {each.gib} GiB"
-        if not there.bound:
+        if not claim.bound:
             raise UsageError(
                 f"{change} now.", why="It is not bound yet.", fix=f"Set {back} until it is bound."
             )
-        if not growable(there.storage_class):
+        if not growable(claim.storage_class):
             raise UsageError(
                 f"{change}.",
-                why=f"Its StorageClass {there.storage_class or '(none)'} does not allow volumes to grow.",
+                why=f"Its StorageClass {claim.storage_class or '(none)'} does not allow volumes to grow.",
                 fix=f"{how_to_allow}, set {back}, or move the data to a new volume: {_PAGE}.",
             )
 
 
 def refuse_layout(store: MinioSettings, stateful_set: Mapping[str, Any], file: str) -> None:
-    """Refuse another number of nodes or drives than a store has: MinIO keeps the layout that it began with.
+    """Refuse numbers of nodes or drives that differ from the store's: MinIO keeps its first layout.
 
     Args:
         store: the settings.
-        stateful_set: the inputs of the store's StatefulSet, as the stack's state holds them.
-        file: how messages call the stack's file.
+        stateful_set: the inputs of the store's StatefulSet in the stack's state.
+        file: the name of the stack's file in messages.
 
     Raises:
-        UsageError: a number is another.
+        UsageError: a number differs.
     """
     spec = stateful_set["spec"]
     has = (int(spec["replicas"]), len(spec["volumeClaimTemplates"]))
@@ -175,22 +175,22 @@ def refuse_layout(store: MinioSettings, stateful_set: Mapping[str, Any], file: s
     raise UsageError(
         f"{file}: store: it was made with nodes: {has[0]} and drives_per_node: {has[1]}, "
         f"not {store.nodes} and {store.drives_per_node}.",
-        why="MinIO lays its data out once; with other nodes or drives it does not start.",
+        why="MinIO fixes its data layout once; with other nodes or drives it does not start.",
         fix=f"Set nodes: {has[0]} and drives_per_node: {has[1]}, or move the data: {_PAGE}.",
     )
 
 
-def _other_class(each: DesiredClaim, there: ExistingClaim) -> bool:
-    # A class that nobody named is the cluster's choice, and only the cluster knows which.
-    known = each.storage_class is not None and there.storage_class is not None
-    return known and each.storage_class != there.storage_class
+def _other_class(wanted: DesiredClaim, claim: ExistingClaim) -> bool:
+    # Where no class is named, the cluster chooses one, and only the cluster knows which.
+    known = wanted.storage_class is not None and claim.storage_class is not None
+    return known and wanted.storage_class != claim.storage_class
 
 
 def in_bytes(quantity: str) -> int:
     """Return a Kubernetes quantity as a number of bytes."""
     if plain := re.fullmatch(r"([0-9]+)Gi", quantity):
         return int(plain[1]) * GIB
-    # The client takes a second to import, and what the program itself declares is plain.
+    # The client takes a second to import, and what the program itself declares is in GiB.
     from kubernetes.utils.quantity import parse_quantity  # noqa: PLC0415
 
     return int(parse_quantity(quantity))

@@ -93,7 +93,7 @@ def test_no_secrets_value_is_asked_for(server, cluster, live, monkeypatch):
 def test_a_refusing_or_silent_cluster_is_not_taken_for_empty(server, live, tmp_path):
     nobody = server.kubeconfig.replace(server.token, "0" * 32)
     (tmp_path / "nobody").write_text(nobody)
-    with pytest.raises(FailedError, match=r"refused a question.*401"):
+    with pytest.raises(FailedError, match=r"refused a request.*401"):
         LiveCluster.open(tmp_path / "nobody").missing([declared("v1", "Namespace", "default")])
     (tmp_path / "down").write_text(server.kubeconfig.replace(str(server.port), "1"))
     with pytest.raises(FailedError, match="does not answer"):

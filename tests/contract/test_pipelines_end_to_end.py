@@ -148,7 +148,7 @@ def test_data_is_uploaded_once(stack):
     [
         ({}, "needs a value for data_sha256, data_uri, model_name"),
         ({"n_trees": 5}, "no parameter n_trees"),
-        ({"n_estimators": "many"}, "wants a NUMBER_INTEGER"),
+        ({"n_estimators": "many"}, "requires a NUMBER_INTEGER"),
         ({"deploy_threshold": float("nan")}, "finite"),
     ],
 )

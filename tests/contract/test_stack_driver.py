@@ -173,7 +173,7 @@ def test_what_is_protected_is_not_destroyed_nor_what_uses_it(folder: Path, env: 
     with pytest.raises(UsageError) as refused:
         guarded.destroy()
 
-    assert "protects volume; nothing was taken away" in refused.value.what
+    assert "protects volume; nothing was deleted" in refused.value.what
     assert "protect_volumes" in str(refused.value.fix)
     assert guarded.resources() == there, "the server is there too, not only its volume"
 

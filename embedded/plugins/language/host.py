@@ -1,4 +1,4 @@
-"""The LanguageRuntime service: starts the program in a process of its own and reports how it ended."""
+"""The LanguageRuntime service: starts the program in its own process and reports how it ended."""
 
 # ruff: noqa: N802  the protocol names the methods
 
@@ -21,14 +21,14 @@ from embedded.plugins.language.program import Ending
 from infra.versions import PULUMI_CLI
 
 GRACE_SECONDS: Final = 3.0
-"""Between asking a program to end and ending it; the CLI allows the host 5 s in all."""
+"""Between asking a program to end and killing it; the CLI allows the host 5 s in total."""
 
 
 class Host(language_pb2_grpc.LanguageRuntimeServicer):
     """One per CLI; runs one program at a time, or several when the CLI asks for them."""
 
     def __init__(self, engine: str) -> None:
-        """Remember where the engine listens for log messages."""
+        """Keep the address at which the engine receives log messages."""
         self._engine = engine
         self._running: set[subprocess.Popen[bytes]] = set()
         self._lock = threading.Lock()
@@ -41,13 +41,13 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.LanguageHandshakeResponse()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Say which CLI this host was made for."""
+        """Return the version of the CLI that this host was made for."""
         return plugin_pb2.PluginInfo(version=PULUMI_CLI)
 
     def GetRequiredPackages(
         self, request: language_pb2.GetRequiredPackagesRequest, context: grpc.ServicerContext
     ) -> language_pb2.GetRequiredPackagesResponse:
-        """Name none: the CLI would try to download what it is told here and doesn't find."""
+        """Name none: the CLI would try to download those that it doesn't find."""
         return language_pb2.GetRequiredPackagesResponse()
 
     def GetRequiredPlugins(
@@ -84,8 +84,8 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
         """List the distributions of the environment."""
         return language_pb2.GetProgramDependenciesResponse(
             dependencies=[
-                language_pb2.DependencyInfo(name=found.name, version=found.version)
-                for found in sorted(importlib.metadata.distributions(), key=lambda each: each.name.lower())
+                language_pb2.DependencyInfo(name=package.name, version=package.version)
+                for package in sorted(importlib.metadata.distributions(), key=lambda each: each.name.lower())
             ]
         )
 
@@ -113,7 +113,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
             self._running.add(child)
         try:
             assert child.stdin is not None
-            # The pipe stays open for the child's life: its end tells the child that the host is gone.
+            # The pipe stays open while the child runs: its end shows the child that the host has ended.
             child.stdin.write(json.dumps(self._orders(request)).encode() + b"\n")
             child.stdin.flush()
             return child.wait()
@@ -126,7 +126,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
                 child.stdin.close()
 
     def _orders(self, request: language_pb2.RunRequest) -> dict[str, Any]:
-        """Return what the child must know; it may hold secrets of the stack, so never argv or env."""
+        """Return the child's input; it may contain secrets of the stack, so it is never in argv or env."""
         info = request.info
         directory = Path(info.program_directory or request.pwd)
         entry = info.entry_point or request.program
@@ -162,7 +162,7 @@ class Host(language_pb2_grpc.LanguageRuntimeServicer):
 
 
 def response(code: int) -> language_pb2.RunResponse:
-    """Return what the CLI is told of a program that ended with `code`."""
+    """Return the response to the CLI for a program that ended with `code`."""
     if code == Ending.DONE:
         return language_pb2.RunResponse()
     if code == Ending.TOLD:
@@ -173,7 +173,7 @@ def response(code: int) -> language_pb2.RunResponse:
 
 
 def main(argv: Sequence[str]) -> None:
-    """Serve until the CLI ends or is gone."""
+    """Serve until the CLI ends."""
     host = Host(serving.engine_address(argv))
     serving.serve(
         lambda server: language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server),

@@ -1,8 +1,8 @@
 """The process in which one run of a Pulumi program happens.
 
-Reads its orders from standard input (`host.py` writes them), sets the SDK up as the official shim
-does, and runs the program under a stack resource. Whatever goes wrong is told to the engine once;
-the exit code says whether that happened.
+Reads its input from standard input (`host.py` writes it), sets the SDK up as the official shim does, and
+runs the program under a stack resource. An error is reported to the engine once; the exit code says
+whether that happened.
 """
 
 import asyncio
@@ -31,17 +31,17 @@ class Ending(enum.IntEnum):
     DONE = 0
     FAILED = 1
     TOLD = 32
-    """It failed and the user was told why; the official host uses the same number."""
+    """It failed and the reason was reported; the official host uses the same number."""
 
 
 def main() -> int:
-    """Run the program that the orders name; return the exit code."""
+    """Run the program that the input names; return the exit code."""
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     orders = read_order(on_death=lambda: os._exit(Ending.TOLD))
     pulumi.runtime.set_all_config(orders["config"], orders["secret_keys"])
     pulumi.runtime.configure(pulumi.runtime.Settings(**orders["settings"]))
-    # Futures of a graph that was given up half-way are never awaited, and asyncio would report each.
+    # Futures of an aborted graph are never awaited, and asyncio would report each.
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     program = Path(orders["program"]).resolve()
     sys.argv = [str(program), *orders["args"]]
@@ -53,7 +53,7 @@ def main() -> int:
 
 
 def _leave(_signal: int, _frame: FrameType | None) -> None:
-    """End at once and without a trace: the CLI says itself that it was interrupted."""
+    """End at once and without a traceback: the CLI itself reports the interruption."""
     os._exit(Ending.TOLD)
 
 
@@ -79,7 +79,7 @@ def _run(program: Path, parallel: int) -> int:
 
 
 def _engine_has_gone(error: Exception) -> bool:
-    """Return whether the program failed because its engine ended first; that one has said why."""
+    """Return whether the program failed because its engine ended first, which has reported why."""
     return isinstance(error, grpc.RpcError) and error.code() == grpc.StatusCode.UNAVAILABLE
 
 
@@ -97,7 +97,7 @@ def _exit_code(error: SystemExit) -> int:
 
 
 def _report(program: Path) -> None:
-    """Tell the engine of the exception at hand, from the first line of the program on."""
+    """Report the current exception to the engine, with the traceback from the program's first frame."""
     kind, error, trace = sys.exc_info()
     entry = program / "__main__.py" if program.is_dir() else program
     frames = trace

@@ -5,6 +5,6 @@
     world.py      the cluster and its images as they are, and the processes that change them
     work.py       such a process
 
-There is no official one: on any other machine the cluster comes from elsewhere, and the images from
-a registry.
+There is no official counterpart: on any other machine the cluster exists already, and the images come
+from a registry.
 """

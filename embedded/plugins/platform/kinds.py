@@ -27,7 +27,7 @@ class ForwardInput(BaseModel):
 
 
 class ClusterInputs(BaseModel):
-    """What the program says of the cluster."""
+    """The program's inputs for the cluster."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,7 +37,7 @@ class ClusterInputs(BaseModel):
 
 
 class ImageInputs(BaseModel):
-    """What the program says of an image."""
+    """The program's inputs for an image."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,31 +47,31 @@ class ImageInputs(BaseModel):
 
 
 class World(Protocol):
-    """The machine, as far as the resources care."""
+    """The machine, as far as the resources need it."""
 
     def state(self, instance: str) -> ClusterState:
-        """How the cluster is; quick."""
+        """The state of the cluster; quick."""
 
     def kubeconfig(self, instance: str) -> str:
-        """What reaches the cluster, as administrator; empty where it was never started."""
+        """The administrator's kubeconfig of the cluster; empty where it was never started."""
 
     def has_image(self, instance: str, reference: str) -> bool:
         """Whether a running cluster has the image; quick."""
 
     def start(self, inputs: ClusterInputs, report: Report) -> None:
-        """Have the cluster running with these forwards."""
+        """Start the cluster, with these forwards."""
 
     def delete(self, instance: str, report: Report) -> None:
-        """Take the cluster away."""
+        """Delete the cluster."""
 
     def ensure_image(self, inputs: ImageInputs, report: Report) -> str:
-        """Have the image in the cluster; return its reference."""
+        """Build the image and import it into the cluster; return its reference."""
 
     def remove_image(self, instance: str, reference: str) -> None:
-        """Take the image out of the cluster."""
+        """Remove the image from the cluster."""
 
     def stop(self) -> None:
-        """Stop what is being done and start nothing more."""
+        """Stop running work and start no more."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Change:
 
     path: str
     why: str = ""
-    """For a person, where the values don't say it."""
+    """An explanation for the user, where the values don't show it."""
 
     replaces: bool = False
     of_input: bool = True
@@ -96,28 +96,28 @@ class Made:
 
 
 class Kind(Protocol):
-    """What the provider asks of a type of resource."""
+    """What the provider needs from a type of resource."""
 
     def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
-        """Return (property, reason) of each input that can't be."""
+        """Return (property, reason) of each invalid input."""
 
     def planned(self, inputs: Properties) -> Properties:
-        """Return what is known of the outputs before it is made."""
+        """Return the outputs that are known before the resource is created."""
 
     def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
-        """Return what of the world or of the inputs calls for an update."""
+        """Return the differences of inputs or of the machine that require an update."""
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
-        """Return the resource as it is, or None where it is gone."""
+        """Return the resource as it is now, or None if it no longer exists."""
 
     def make(self, inputs: Properties, report: Report) -> Made:
-        """Create or update; both converge from whatever is there."""
+        """Create or update; both converge from any existing state."""
 
     def remove(self, outputs: Properties, report: Report) -> None:
-        """Take it away; nothing to do is fine."""
+        """Delete it; succeeds if there is nothing to delete."""
 
     def remnant(self, inputs: Properties) -> Made | None:
-        """Return what a failed `make` has left that a later delete must take away."""
+        """Return what a failed `make` has left and a later delete must remove."""
 
 
 class ClusterKind:
@@ -136,14 +136,14 @@ class ClusterKind:
         return {**inputs, "state": "running"}
 
     def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
-        """See Kind: a stopped or broken cluster is a difference, so that `up` mends it."""
+        """See Kind: a stopped or broken cluster is a difference, so that `up` repairs it."""
         if old.get("instance") != new.get("instance"):
             return [Change("instance", replaces=True)]
-        found = [Change(path) for path in ("forwards", "versions") if old.get(path) != new.get(path)]
+        changes = [Change(path) for path in ("forwards", "versions") if old.get(path) != new.get(path)]
         state = self._world.state(str(new["instance"]))
         if state != "running":
-            found.append(Change("state", why=f"the cluster is {state}; it will be started", of_input=False))
-        return found
+            changes.append(Change("state", why=f"the cluster is {state}; it will be started", of_input=False))
+        return changes
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
         """See Kind."""
@@ -197,12 +197,12 @@ class ImageKind:
         """See Kind: never a replacement, because pods of the old reference still run."""
         if old.get("instance") != new.get("instance"):
             return [Change("instance", replaces=True)]
-        found = [Change(path) for path in ("name", "reference") if old.get(path) != new.get(path)]
+        changes = [Change(path) for path in ("name", "reference") if old.get(path) != new.get(path)]
         wanted = ImageInputs.model_validate(new)
-        # Where the cluster is down nothing can be said; its images come back with it.
-        if not found and self._world.state(wanted.instance) == "running" and not self._has(wanted):
-            found.append(Change("reference", why="the cluster has lost the image; it will be imported"))
-        return found
+        # While the cluster is stopped this is unknown; its images are still there after a start.
+        if not changes and self._world.state(wanted.instance) == "running" and not self._has(wanted):
+            changes.append(Change("reference", why="the cluster has lost the image; it will be imported"))
+        return changes
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
         """See Kind."""
@@ -218,13 +218,13 @@ class ImageKind:
         return Made(wanted.name, {**wanted.model_dump(), "reference": reference})
 
     def remove(self, outputs: Properties, report: Report) -> None:
-        """See Kind: with the cluster its images go, so only a running one has something to lose."""
+        """See Kind: a deleted cluster has no images, so only a running one has something to remove."""
         known = ImageInputs.model_validate(outputs)
         if self._world.state(known.instance) == "running":
             self._world.remove_image(known.instance, known.reference)
 
     def remnant(self, inputs: Properties) -> Made | None:
-        """See Kind: a failed build is nothing that a delete must take away."""
+        """See Kind: a failed build leaves nothing that a delete must remove."""
         return None
 
     def _has(self, wanted: ImageInputs) -> bool:

@@ -31,19 +31,19 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """One per CLI."""
 
     def __init__(self, world: World, engine: str) -> None:
-        """Serve the kinds of resources of `world`; tell progress to the engine at `engine`."""
+        """Serve the kinds of resources of `world`; report progress to the engine at `engine`."""
         self._kinds: dict[str, Kind] = {token: make(world) for token, make in KINDS.items()}
         self._log = _EngineLog(engine)
         self._world = world
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
-        """Say the version."""
+        """Return the version."""
         return plugin_pb2.PluginInfo(version=VERSION)
 
     def CheckConfig(
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Take any configuration: there is none."""
+        """Accept any configuration: there is none."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
     def DiffConfig(
@@ -55,13 +55,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(
         self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ConfigureResponse:
-        """Say what the provider understands."""
+        """Return what the provider supports."""
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
     def Check(
         self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CheckResponse:
-        """Refuse inputs that can't be, property by property."""
+        """Refuse invalid inputs, property by property."""
         faults = self._kind(request.urn, context).faults(plain(request.news))
         return provider_pb2.CheckResponse(
             inputs=request.news,
@@ -71,10 +71,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Compare inputs with inputs, and the world with what it should be."""
+        """Compare inputs with inputs, and the machine with its desired state."""
         kind = self._kind(request.urn, context)
         old = plain(request.old_inputs) or plain(request.olds)
-        with _told(context):
+        with _translated_errors(context):
             changes = kind.changes(old, plain(request.news))
         for change in changes:
             if change.why:
@@ -84,7 +84,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Create(
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
     ) -> provider_pb2.CreateResponse:
-        """Make it, or adopt what an earlier run left."""
+        """Create it, or adopt what an earlier run left."""
         kind = self._kind(request.urn, context)
         inputs = plain(request.properties)
         if request.preview:
@@ -95,14 +95,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Read(
         self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ReadResponse:
-        """Say how it is; an empty answer where it is gone."""
+        """Return its current state; an empty answer if it no longer exists."""
         kind = self._kind(request.urn, context)
-        with _told(context):
-            found = kind.find(request.id, plain(request.inputs))
-        if found is None:
+        with _translated_errors(context):
+            resource = kind.find(request.id, plain(request.inputs))
+        if resource is None:
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
-            id=found.id, properties=wire(found.outputs, found.secrets), inputs=request.inputs
+            id=resource.id, properties=wire(resource.outputs, resource.secrets), inputs=request.inputs
         )
 
     def Update(
@@ -112,8 +112,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         kind = self._kind(request.urn, context)
         inputs = plain(request.news)
         if request.preview:
-            # What is known of the old outputs stays known: the provider that depends on the cluster
-            # must not look different because the cluster is to be started.
+            # Keep the known old outputs: the provider that depends on the cluster must not show a
+            # difference because the cluster will be started.
             properties = struct_pb2.Struct()
             properties.CopyFrom(request.olds)
             for name, value in wire(kind.planned(inputs)).fields.items():
@@ -123,14 +123,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return provider_pb2.UpdateResponse(properties=wire(made.outputs, made.secrets))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Take it away."""
+        """Delete it."""
         kind = self._kind(request.urn, context)
-        with _told(context):
+        with _translated_errors(context):
             kind.remove(plain(request.properties), self._log.reporter(request.urn))
         return empty_pb2.Empty()
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
-        """Stop what is being done, so that the calls that wait for it return."""
+        """Stop running work, so that the calls that wait for it return."""
         self._world.stop()
         return empty_pb2.Empty()
 
@@ -148,14 +148,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         except SlipwayError as error:
             remnant = kind.remnant(inputs)
             if remnant is not None:
-                # Half a cluster is a cluster: the state must know of it, or nothing would take it away.
+                # A partly created cluster must be in the state, or nothing would delete it.
                 context.abort_with_status(_half_made(remnant, str(error)))
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         raise AssertionError("abort raises")
 
 
-class _told:  # noqa: N801  used as a word in a `with`
-    """Turns an error of ours into the one message that the CLI shows."""
+class _translated_errors:  # noqa: N801  used like a function in a `with`
+    """Turns an error of Slipway into the one message that the CLI shows."""
 
     def __init__(self, context: grpc.ServicerContext) -> None:
         self._context = context
@@ -169,7 +169,7 @@ class _told:  # noqa: N801  used as a word in a `with`
 
 
 class _EngineLog:
-    """Progress for the person who watches the update."""
+    """Shows progress to the user during an update."""
 
     def __init__(self, address: str) -> None:
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address)) if address else None
@@ -186,7 +186,7 @@ class _EngineLog:
             with self._lock:
                 self._engine.Log(request)
         except grpc.RpcError:
-            # The engine is going; progress is not worth failing for.
+            # The engine is ending; lost progress is no reason to fail.
             return
 
 
@@ -227,12 +227,12 @@ class _Status(NamedTuple):
 
 
 def main(argv: Sequence[str]) -> None:
-    """Serve until the CLI ends or is gone."""
+    """Serve until the CLI ends."""
     run(argv, Machine())
 
 
 def run(argv: Sequence[str], world: World) -> None:
-    """Serve the resources of `world` until the CLI ends or is gone."""
+    """Serve the resources of `world` until the CLI ends."""
     provider = Provider(world, serving.engine_address(argv))
     serving.serve(
         lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server),

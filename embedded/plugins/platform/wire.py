@@ -1,7 +1,7 @@
 """Pulumi's wire format of properties, without its service definitions.
 
-Apart from them because pulumi and googleapis (which kfp brings) each ship `google.rpc.Status`: one process
-can't load both (protobuf refuses the second).
+Separate from them because pulumi and googleapis (a dependency of kfp) each ship `google.rpc.Status`: one
+process can't load both (protobuf refuses the second).
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
-"""A process that does one long thing to the local cluster: one order in, lines of JSON out.
+"""A process that performs one long operation on the local cluster: one order in, lines of JSON out.
 
     {"line": "starting etcd"}  …  {"done": <result>} or {"error": {"kind", "what", "why", "fix"}}
 
-Interrupted, or left alone by the provider, it stops where it is; the next one converges from there.
+If it is interrupted, or the provider ends, it stops where it is; the next one converges from there.
 """
 
 import json
@@ -22,7 +22,7 @@ from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report
 
 LAST_RESORT_SECONDS: Final = 6.0
-"""Between being told to stop and being gone, whatever still runs."""
+"""Between the signal to stop and the end of the process, whatever still runs."""
 
 
 def _start(order: Mapping[str, Any], report: Report) -> None:
@@ -46,7 +46,7 @@ def _image(order: Mapping[str, Any], report: Report) -> str:
     return images.ensure(order["name"], Instance(order["instance"]), report)
 
 
-DOINGS: Final[Mapping[str, Callable[[Mapping[str, Any], Report], Any]]] = {
+OPERATIONS: Final[Mapping[str, Callable[[Mapping[str, Any], Report], Any]]] = {
     "start": _start,
     "delete": _delete,
     "image": _image,
@@ -55,27 +55,27 @@ DOINGS: Final[Mapping[str, Callable[[Mapping[str, Any], Report], Any]]] = {
 
 def main() -> int:
     """Do what the order says; return the exit code."""
-    tell = _speaker()
+    tell = _writer()
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     order = read_order(on_death=lambda: os.kill(os.getpid(), signal.SIGINT))
     try:
-        result = DOINGS[order["do"]](order, lambda line: tell({"line": line}))
+        result = OPERATIONS[order["do"]](order, lambda line: tell({"line": line}))
     except SlipwayError as error:
-        tell({"error": _told(error)})
+        tell({"error": _as_json(error)})
         return error.exit_code
     except KeyboardInterrupt:
         return 130
     except Exception as error:  # noqa: BLE001  a bug must reach the user with its place
         place = "".join(traceback.format_exc()[-2000:])
-        tell({"error": _told(FailedError(f"{type(error).__name__}: {error}", why=place))})
+        tell({"error": _as_json(FailedError(f"{type(error).__name__}: {error}", why=place))})
         return 1
     tell({"done": result})
     return 0
 
 
-def _speaker() -> Callable[[Mapping[str, Any]], None]:
-    """Keep the way to the provider for our own lines; whatever else is printed goes to stderr."""
+def _writer() -> Callable[[Mapping[str, Any]], None]:
+    """Reserve standard output for our own lines to the provider; everything else goes to stderr."""
     out: TextIO = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     lock = threading.Lock()
@@ -88,13 +88,13 @@ def _speaker() -> Callable[[Mapping[str, Any]], None]:
     return tell
 
 
-def _told(error: SlipwayError) -> dict[str, str]:
+def _as_json(error: SlipwayError) -> dict[str, str]:
     kind = "usage" if isinstance(error, UsageError) else "failed"
     return {"kind": kind, "what": error.what, "why": error.why, "fix": error.fix}
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    """Unwind, so that half-made files and child processes go; but not for ever."""
+    """Unwind, so that incomplete files and child processes are removed; exits after a time limit."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     timer = threading.Timer(LAST_RESORT_SECONDS, os._exit, [130])

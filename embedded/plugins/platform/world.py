@@ -1,7 +1,7 @@
 """The local cluster and its images as they are, and the processes that change them.
 
-Reading is quick and happens here. Whatever takes long happens in a process of its own
-(`work.py`), because only a process can be stopped at any moment: on Ctrl-C, or with the CLI.
+Reading is quick and happens here. Long operations run in their own process (`work.py`), because only a
+process can be stopped at any moment: on Ctrl-C, or when the CLI ends.
 """
 
 import json
@@ -21,14 +21,14 @@ from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report
 
 STOP_SECONDS: Final = 8.0
-"""For a worker to clean up behind itself once it was told to stop."""
+"""Time for a worker to clean up after it was asked to stop."""
 
 
 class Stopped(FailedError):  # noqa: N818  nothing is wrong
-    """The user wanted it to stop; the next run goes on from there."""
+    """The user stopped it; the next run continues from there."""
 
     def __init__(self) -> None:
-        """Say the same whatever was going on."""
+        """Use the same message for every operation."""
         super().__init__("Stopped on request.", fix="Run the same command again to go on.")
 
 
@@ -66,21 +66,21 @@ class Machine:
 
     def ensure_image(self, inputs: ImageInputs, report: Report) -> str:
         """See World."""
-        made = str(self._work({"do": "image", "instance": inputs.instance, "name": inputs.name}, report))
-        if made != inputs.reference:
+        reference = str(self._work({"do": "image", "instance": inputs.instance, "name": inputs.name}, report))
+        if reference != inputs.reference:
             raise FailedError(
-                f"Image {inputs.name} came out as {made}.",
-                why=f"The program was told {inputs.reference}: what it is made of changed meanwhile.",
+                f"Image {inputs.name} came out as {reference}.",
+                why=f"The program expects {inputs.reference}: the image's sources changed meanwhile.",
                 fix="Run the same command again.",
             )
-        return made
+        return reference
 
     def remove_image(self, instance: str, reference: str) -> None:
         """See World."""
         Containerd(Instance(instance).containerd_socket).remove(reference)
 
     def stop(self) -> None:
-        """Stop what is being done, and start nothing more. Returns when the processes are gone."""
+        """Stop running work, and start no more. Returns when the processes have ended."""
         with self._lock:
             self._stopped = True
             workers = list(self._workers)
@@ -113,7 +113,7 @@ class Machine:
     def _follow(self, worker: subprocess.Popen[bytes], order: Mapping[str, Any], report: Report) -> Any:  # noqa: ANN401
         assert worker.stdin is not None
         assert worker.stdout is not None
-        # The pipe stays open for the worker's life: its end tells the worker that we are gone.
+        # The pipe stays open while the worker runs: its end shows the worker that this process has ended.
         with worker.stdin, worker.stdout:
             worker.stdin.write(json.dumps(order).encode() + b"\n")
             worker.stdin.flush()
@@ -134,6 +134,6 @@ class Machine:
         )
 
 
-def _error(told: Mapping[str, str]) -> SlipwayError:
-    kind = UsageError if told["kind"] == "usage" else FailedError
-    return kind(told["what"], why=told["why"], fix=told["fix"])
+def _error(fields: Mapping[str, str]) -> SlipwayError:
+    kind = UsageError if fields["kind"] == "usage" else FailedError
+    return kind(fields["what"], why=fields["why"], fix=fields["fix"])

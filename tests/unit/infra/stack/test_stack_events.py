@@ -98,7 +98,7 @@ def test_colours_go() -> None:
     [
         ("Updating\n\x1b[31merror: \x1b[0mno such stack\nmore", "no such stack"),
         ("just\nthis\n\n", "this"),
-        ("", "It said nothing."),
+        ("", "It printed nothing."),
     ],
 )
 def test_an_error_before_the_first_event_is_found_in_the_output(output: str, error: str) -> None:
