@@ -238,13 +238,13 @@ def main(
         if absent := [name for name in needed if not environ.get(name)]:
             raise UsageError(f"{', '.join(absent)} is not set.", why="The Job gets it from its Secret.")
         endpoint, access_key, secret_key = (environ[name] for name in needed)
-        authority = environ.get("S3_CA_FILE")
+        ca_file = environ.get("S3_CA_FILE")
         store = Store(
             StoreAccess(
                 endpoint=endpoint,
                 region=environ.get("S3_REGION", "us-east-1"),
                 key=_key(access_key, secret_key),
-                ca=Path(authority).read_text() if authority else None,
+                ca=Path(ca_file).read_text() if ca_file else None,
             )
         )
         wanted = read_desired(desired)

@@ -109,13 +109,13 @@ def _chunks(client: "S3Client", bucket: str, key: str) -> Iterator[bytes]:
     answer = client.get_object(Bucket=bucket, Key=key)
     size = 0
     for resumption in range(RESUMPTIONS + 1):
-        begun = size
+        start = size
         try:
             for chunk in answer["Body"].iter_chunks(CHUNK):
                 size += len(chunk)
                 yield chunk
         except (ResponseStreamingError, IncompleteReadError) as error:
-            if resumption and size == begun:
+            if resumption and size == start:
                 raise ClientError({"Error": {"Code": UNREADABLE}}, "GetObject") from error
             if resumption == RESUMPTIONS:
                 raise

@@ -88,7 +88,7 @@ class Registry:
                 by=self._by,
                 at=datetime.now(UTC),
             )
-            # Who loses this race wrote the same bytes to the same keys: so verify, whoever won.
+            # The loser of this race wrote the same bytes to the same keys, so both writers verify.
             self._records.put(prefix + MANIFEST, manifest, ABSENT)
         return self.verify(model, digest)
 
