@@ -9,6 +9,7 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -71,7 +72,11 @@ def shell_exports(env: Mapping[str, str]) -> str:
 
 
 def remove(instance: Instance) -> None:
-    """Remove the stack's state and the launchers: the last step of `make down`."""
+    """Remove the stack's state and the launchers: the last step of `make down`.
+
+    Plugins outlive a CLI that was killed by some minutes, so those of this stack are ended first.
+    """
+    _end_plugins(selection.home(instance) / "plugins")
     shutil.rmtree(selection.folder(instance), ignore_errors=True)
     with contextlib.suppress(OSError):
         instance.data_root.rmdir()  # only if there is no other instance
@@ -95,6 +100,15 @@ def _make_folders(instance: Instance) -> Path:
             fix="Run as root, or use a stack of environment `dev`.",
         ) from error
     return root
+
+
+def _end_plugins(folder: Path) -> None:
+    for process in Path("/proc").glob("[0-9]*"):
+        # A process may end at any moment, and those of other users can't be read.
+        with contextlib.suppress(OSError):
+            program = (process / "cmdline").read_bytes().partition(b"\0")[0]
+            if program.startswith(f"{folder}/".encode()):
+                os.kill(int(process.name), signal.SIGKILL)
 
 
 def _path(*first: Path) -> str:

@@ -21,6 +21,7 @@ from infra.stack.stack import Stack
 from serving.access import store_access
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Phases, Report, silent
+from slipway.core.waiting import poll
 from slipway.operations import workspace
 from slipway.operations.store_administrator import as_administrator, require_own
 from slipway.operations.tenant_rotation import TenantSteps
@@ -30,6 +31,8 @@ from storage.keys import root_key
 from storage.settings import MinioSettings
 
 _CONNECT_SECONDS: Final = 10.0
+_RESTART_SECONDS: Final = 60.0
+"""Time limit for each server of the store to restart with a new certificate."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,27 @@ def rotate_certificate(stack: Stack, settings: PlatformSettings, report: Report 
     _set(stack, "certificate_generation", generation, report)
     report("bringing the platform up")
     stack.up()
-    renewed = _access(stack.outputs(), tenant).ca
-    if renewed is None or (now := shown_generation(outputs.store.endpoint, renewed)) != generation:
+    renewed, former = _access(stack.outputs(), tenant).ca, first_certificate(trusted)
+    if renewed is None:
+        raise FailedError("The tenant's namespace has no CA certificate.", fix="Run the command again.")
+
+    def is_replaced() -> bool:
+        try:
+            presented = shown_generation(outputs.store.endpoint, renewed)
+        except FailedError:  # a server that restarts
+            return False
+        return presented == generation and not (
+            generation > shown and _is_trusted(outputs.store.endpoint, former)
+        )
+
+    # `up` may end before the servers have restarted.
+    poll(is_replaced, seconds=_RESTART_SECONDS * (store.nodes + 1), interval=0.5)
+    if (now := shown_generation(outputs.store.endpoint, renewed)) != generation:
         raise FailedError(
             f"The store does not present certificate {generation}.",
             why="It presents another, although `up` has succeeded.",
             fix="Check with `slipway status` that the store is up, and run the command again.",
         )
-    former = first_certificate(trusted)
     if generation > shown and _is_trusted(outputs.store.endpoint, former):
         raise FailedError(
             f"The store still presents a certificate that CA {shown} signed.", fix="Run the command again."

@@ -102,7 +102,7 @@ def test_runs_are_created_listed_and_deleted(client: Any, package: Path) -> None
     experiment = client.create_experiment(name(), namespace=TENANT)
     run = client.run_pipeline(
         experiment.experiment_id, "job", pipeline_id=pipeline.pipeline_id,
-        version_id=version.pipeline_digest_id, params={"value": 7}, service_account="pipeline-runner",
+        version_id=version.pipeline_version_id, params={"value": 7}, service_account="pipeline-runner",
     )  # fmt: skip
     ended = client.wait_for_run_completion(run.run_id, 60, sleep_duration=0.05)
     assert (ended.state, ended.service_account, ended.runtime_config.parameters) == (

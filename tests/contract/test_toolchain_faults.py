@@ -1,6 +1,7 @@
 """The real Go on a full disk, without a network, and with one that fails half-way."""
 
 import http.server
+import json
 import os
 import shutil
 import subprocess
@@ -183,11 +184,24 @@ def test_nobody_at_the_proxys_address_is_named(cache, semver, empty_modules, mon
 
 
 @pytest.mark.parametrize("tool", TOOLS.values(), ids=lambda tool: tool.name)
-def test_go_accepts_each_committed_module_as_it_is(tool):
+def test_go_accepts_each_committed_module_as_it_is(tool, tmp_path):
     go = golang.find()
+    # What the source embeds of the module itself is there at a build only.
+    (tmp_path / "embedded").touch()
+    overlay = tmp_path / "overlay.json"
+    replaced = {str(tool.folder / name): str(tmp_path / "embedded") for name in tool.files}
+    overlay.write_text(json.dumps({"Replace": replaced}))
     packages = [binary.package for binary in tool.binaries]
     found = subprocess.run(
-        [go.command, "list", "-mod=readonly", "-f", "{{.Name}} {{.ImportPath}}", *packages],
+        [
+            go.command,
+            "list",
+            "-mod=readonly",
+            f"-overlay={tmp_path / 'overlay.json'}",
+            "-f",
+            "{{.Name}} {{.ImportPath}}",
+            *packages,
+        ],
         cwd=tool.folder,
         env=golang.environment(go),
         capture_output=True,

@@ -1,6 +1,8 @@
 """The environment of a local stack."""
 
 import os
+import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -93,6 +95,26 @@ def test_remove_is_complete_and_idempotent(instance: Instance) -> None:
     session.remove(instance)
     assert not instance.data_root.exists()
     session.remove(instance)
+
+
+def test_remove_ends_the_plugins_of_this_stack_alone(instance: Instance, tmp_path: Path) -> None:
+    session.environment(instance)
+    other = Instance("other", tmp_path / "data", tmp_path / "run")
+    started = []
+    for each in (instance, other):
+        plugin = selection.home(each) / "plugins" / "resource-test-v1.0.0" / "pulumi-resource-test"
+        plugin.parent.mkdir(parents=True)
+        shutil.copy("/bin/sleep", plugin)
+        started.append(subprocess.Popen([plugin, "60"]))
+    mine, theirs = started
+    try:
+        session.remove(instance)
+        assert mine.wait(10) == -signal.SIGKILL
+        assert theirs.poll() is None
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
 
 
 def test_remove_keeps_other_instances(instance: Instance, tmp_path: Path) -> None:
