@@ -2,8 +2,11 @@
 
 import hashlib
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -244,24 +247,26 @@ def test_a_store_that_stays_busy_is_given_up(proxy, minio, tmp_path):
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_an_interrupt_cancels_and_leaves_nothing(minio, transfers, proxy, tmp_path, direction):
+    """Ctrl-C while a part is on its way."""
     source, to = tmp_path / "source", tmp_path / "to"
     with source.open("wb") as file:
         file.truncate(20 * PART)
     if direction == "down":
         transfers.upload("data", [Upload(source, "interrupted")])
     before = contents(minio)
-    # The last part is delayed, so that the upload can't end before its first progress interrupts it. The CRT
-    # reports parts in their order.
-    proxy.faults = [Fault("PUT", times=19), Fault("PUT", hold=5.0, times=1)]
 
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
+    def interrupt() -> None:
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        time.sleep(2)
 
+    method = "PUT" if direction == "up" else "GET"
+    proxy.faults = [Fault(method, times=10), Fault(method, before=interrupt, times=1)]
+    there = opened(proxy.url, key_of(minio))
     with pytest.raises(KeyboardInterrupt):
         if direction == "up":
-            opened(proxy.url, key_of(minio)).upload("data", [Upload(source, "cancelled")], interrupt)
+            there.upload("data", [Upload(source, "cancelled")])
         else:
-            transfers.download("data", [Download("interrupted", to / "file", 20 * PART)], interrupt)
+            there.download("data", [Download("interrupted", to / "file", 20 * PART)])
     assert contents(minio) == before
     assert pending(minio) == []
     assert [*to.glob("*")] == []
