@@ -179,7 +179,7 @@ def test_a_pod_that_cannot_be_created_ends_the_wait(place, refuse, reason):
 
 
 def test_an_unreachable_log_is_done_without(place):
-    assert place.cluster._last_words(place.namespace, {("gone", "kserve-container"): True}) == {}
+    assert place.cluster._log_ends(place.namespace, {("gone", "kserve-container"): True}) == {}
 
 
 def test_a_service_deleted_meanwhile_is_said_to_be(place):
