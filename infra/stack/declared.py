@@ -43,7 +43,7 @@ def declared_objects(exported: Mapping[str, Any]) -> Iterator[DeclaredObject]:
 
 
 def outputs_of(exported: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the outputs of an exported stack; empty where it is not up."""
+    """Return the outputs of an exported stack, secret ones as Pulumi stores them; empty if it is not up."""
     for resource in exported["deployment"].get("resources") or ():
         if resource["type"] == "pulumi:pulumi:Stack":
             outputs: Mapping[str, Any] = resource.get("outputs") or {}

@@ -20,9 +20,10 @@ from infra.contract import PlatformOutputs
 from infra.names import settings_file
 from infra.settings import config
 from infra.stack.check import open_live, refuse_settings
+from infra.stack.declared import outputs_of
 from infra.stack.events import EventLog, Summary, Timing
 from infra.stack.pulumi_cli import PulumiCli, error_in
-from infra.stack.state import FileBackend, adoptable, outputs, pending, without_pending
+from infra.stack.state import FileBackend, adoptable, pending, without_pending
 from slipway.core.errors import FailedError, UsageError
 
 if TYPE_CHECKING:
@@ -159,13 +160,13 @@ class Stack:
         Raises:
             UsageError: there are none yet, or another version of Slipway wrote them.
         """
-        document = outputs(self.export())
+        document = outputs_of(self.export())
         if not document:
             raise UsageError(f"Stack {self.name} has no outputs.", fix=f"Run: slipway up {self.name}")
         # Pulumi omits outputs that are null.
         every: dict[str, Any] = dict.fromkeys(PlatformOutputs.model_fields)
         try:
-            return PlatformOutputs.model_validate(every | document)
+            return PlatformOutputs.model_validate({**every, **document})
         except ValidationError as error:
             fault = error.errors()[0]
             raise UsageError(

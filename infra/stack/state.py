@@ -129,13 +129,6 @@ def pending(exported: Mapping[str, Any]) -> list[str]:
     return [str(operation["resource"]["type"]) for operation in operations]
 
 
-def outputs(exported: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the outputs of an exported stack, secret ones as Pulumi stores them."""
-    every = exported["deployment"].get("resources") or ()
-    own = [dict(each.get("outputs") or {}) for each in every if each["type"] == "pulumi:pulumi:Stack"]
-    return own[0] if own else {}
-
-
 def without_pending(deployment: Mapping[str, Any]) -> dict[str, Any]:
     """Return an exported stack without its pending operations."""
     inner = {key: value for key, value in deployment["deployment"].items() if key != "pending_operations"}

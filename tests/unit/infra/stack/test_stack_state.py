@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.stack.state import FileBackend, adoptable, outputs, pending, read_lock, without_pending
+from infra.stack.declared import outputs_of
+from infra.stack.state import FileBackend, adoptable, pending, read_lock, without_pending
 from slipway.core.errors import UsageError
 
 
@@ -124,9 +125,9 @@ def test_outputs_are_those_of_the_stack_itself() -> None:
 
     own = {"type": "pulumi:pulumi:Stack", "outputs": {"port": 1}}
     other = {"type": "slipway:test:Part", "outputs": {"port": 2}}
-    assert outputs(exported(other, own)) == {"port": 1}
-    assert outputs(exported(other, {"type": "pulumi:pulumi:Stack"})) == {}
-    assert outputs(exported()) == outputs({"version": 3, "deployment": {}}) == {}
+    assert outputs_of(exported(other, own)) == {"port": 1}
+    assert outputs_of(exported(other, {"type": "pulumi:pulumi:Stack"})) == {}
+    assert outputs_of(exported()) == outputs_of({"version": 3, "deployment": {}}) == {}
 
 
 def test_only_what_adopts_is_forgotten() -> None:
