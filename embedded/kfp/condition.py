@@ -14,13 +14,13 @@ Compare booleans with `True` and `False`.
 """
 
 import math
-import operator
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from embedded.kfp.condition_syntax import (
+    COMPARISONS,
     INT_MAX,
     INT_MIN,
     Binary,
@@ -32,15 +32,6 @@ from embedded.kfp.condition_syntax import (
     Unary,
     parse_tree,
 )
-
-_ORDER: Final[dict[str, Callable[[Any, Any], bool]]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +124,7 @@ def _decide(left: Node, right: Node, parameters: Mapping[str, object], *, decisi
 def _compare(op: str, left: Scalar, right: Scalar) -> bool:
     if _kind(left) != _kind(right) and not {_kind(left), _kind(right)} <= {"an int", "a double"}:
         raise ConditionError(f"{_kind(left)} can't be compared with {_kind(right)} by {op}")
-    return _ORDER[op](left, right)
+    return COMPARISONS[op](left, right)
 
 
 def _boolean(value: Scalar) -> bool:

@@ -1,8 +1,10 @@
 """The syntax of conditions: a subset of CEL, parsed into a tree. Pure."""
 
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 Scalar = bool | int | float | str
 
@@ -24,7 +26,14 @@ _PLAIN_ESCAPES: Final = {
     "a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v",
     "\\": "\\", "'": "'", '"': '"', "`": "`", "?": "?",
 }  # fmt: skip
-COMPARISONS: Final = ("==", "!=", "<", "<=", ">", ">=")
+COMPARISONS: Final[dict[str, Callable[[Any, Any], bool]]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
 _MAX_DEPTH: Final = 100
