@@ -119,30 +119,45 @@ def rotate_certificate(stack: Stack, settings: PlatformSettings, report: Report 
     if renewed is None:
         raise FailedError("The tenant's namespace has no CA certificate.", fix="Run the command again.")
 
-    def is_replaced() -> bool:
-        try:
-            presented = shown_generation(outputs.store.endpoint, renewed)
-        except FailedError:  # a server that restarts
-            return False
-        return presented == generation and not (
-            generation > shown and _is_trusted(outputs.store.endpoint, former)
-        )
+    def fault() -> FailedError | None:
+        return _certificate_fault(outputs.store.endpoint, generation, renewed, shown, former)
 
     # `up` may end before the servers have restarted.
-    poll(is_replaced, seconds=_RESTART_SECONDS * (store.nodes + 1), interval=0.5)
-    if (now := shown_generation(outputs.store.endpoint, renewed)) != generation:
-        raise FailedError(
+    seconds = _RESTART_SECONDS * (store.nodes + 1)
+    if (left := poll(fault, lambda each: each is None, seconds=seconds, interval=0.5)) is not None:
+        raise left
+    report(f"the store presents certificate {generation}, which CA {shown} did not sign")
+    _tenants_still_open(stack, store, stack.outputs(), report)
+    return Replaced(generation, continued)
+
+
+def _certificate_fault(
+    endpoint: str, generation: int, renewed: str, earlier: int, former: str
+) -> FailedError | None:
+    """Return what is wrong with the certificate that the store presents, if anything.
+
+    Args:
+        endpoint: URL of the store.
+        generation: The generation that it should present.
+        renewed: CA certificates that it should be trusted by, in PEM.
+        earlier: The generation that it presented before; the same if it was replaced already.
+        former: CA certificate of `earlier`, which should not sign for another generation.
+    """
+    try:
+        presented = shown_generation(endpoint, renewed)
+    except FailedError as error:  # a server that restarts
+        return error
+    if presented != generation:
+        return FailedError(
             f"The store does not present certificate {generation}.",
             why="It presents another, although `up` has succeeded.",
             fix="Check with `slipway status` that the store is up, and run the command again.",
         )
-    if generation > shown and _is_trusted(outputs.store.endpoint, former):
-        raise FailedError(
-            f"The store still presents a certificate that CA {shown} signed.", fix="Run the command again."
+    if generation > earlier and _is_trusted(endpoint, former):
+        return FailedError(
+            f"The store still presents a certificate that CA {earlier} signed.", fix="Run the command again."
         )
-    report(f"the store presents certificate {now}, which CA {shown} did not sign")
-    _tenants_still_open(stack, store, stack.outputs(), report)
-    return Replaced(generation, continued)
+    return None
 
 
 def shown_generation(endpoint: str, trusted: str) -> int:
