@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from embedded import USE_DEV
 from slipway.core.errors import UsageError
 from slipway.core.waiting import poll, tries
 
@@ -27,7 +28,6 @@ NEEDED: Final = ("pids", "memory")
 V2_NEEDED: Final = ("cpu", "memory", "pids")
 V2_ENABLED: Final = {*V2_NEEDED, "cpuset", "hugetlb", "io"}
 """The kubelet treats a v2 group as missing if it does not have each of these that the root group has."""
-USE_DEV: Final = "Use the `dev` environment with an existing cluster."
 
 
 @dataclass(frozen=True)

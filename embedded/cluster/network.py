@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.cgroups import USE_DEV
+from embedded import USE_DEV
 from embedded.cluster.isolation import remove_mounted_file
 from embedded.instance import Instance
 from slipway.core.errors import FailedError, UsageError

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from embedded.cluster.cgroups import USE_DEV, Hierarchies
+from embedded import USE_DEV
+from embedded.cluster.cgroups import Hierarchies
 from slipway.core.errors import UsageError
 
 COMMANDS: Final = (

@@ -22,6 +22,7 @@ from embedded import toolchain
 from embedded.instance import Instance
 from embedded.toolchain import host
 from infra.versions import PULUMI_CLI, PULUMI_KUBERNETES, PULUMI_KUBERNETES_MODULE
+from slipway.core import atomic_files
 from slipway.core.report import Report, silent
 
 PROVIDER_VERSION: Final = "0.1.0"
@@ -166,10 +167,7 @@ def _launcher(wanted: _Wanted) -> str:
 def _write(path: Path, text: str) -> None:
     if path.is_symlink() or not path.is_file() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_name(f".{path.name}.{os.getpid()}")
-        draft.write_text(text)
-        draft.chmod(0o755)
-        draft.replace(path)
+        atomic_files.replace(path, text, mode=0o755)
 
 
 def _link(path: Path, target: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from embedded import USE_DEV
 from embedded.toolchain import cache
 
 _CGROUPS: Final = Path("/sys/fs/cgroup")
@@ -19,7 +20,6 @@ _ROOM: Final = 20
 """GiB: a first build leaves 7 of modules, 8 of Go's own cache, 1 of tools (2026-11-22), beside the images."""
 _MEMORY: Final = 6
 """GiB: the platform runs in 3, the largest link takes 2 beside it."""
-_DEV: Final = "Use the `dev` environment with an existing cluster."
 
 
 class Check(BaseModel):
@@ -52,14 +52,14 @@ def _system() -> Check:
     detail = f"{name}, Linux {platform.release()}, {platform.machine()}"
     ok = platform.system() == "Linux" and "debian" in family
     return Check(
-        name="operating system", ok=ok, detail=detail, fix="" if ok else f"It must be a Debian. {_DEV}"
+        name="operating system", ok=ok, detail=detail, fix="" if ok else f"It must be a Debian. {USE_DEV}"
     )
 
 
 def _root() -> Check:
     ok = os.geteuid() == 0
     detail = "root" if ok else f"user {os.geteuid()}"
-    return Check(name="user", ok=ok, detail=detail, fix="" if ok else f"Run it as root (sudo -i). {_DEV}")
+    return Check(name="user", ok=ok, detail=detail, fix="" if ok else f"Run it as root (sudo -i). {USE_DEV}")
 
 
 def _cgroups() -> Check:
@@ -74,7 +74,7 @@ def _cgroups() -> Check:
         )
     if not missing:
         return Check(name="cgroups", ok=True, detail=f"{kind}, every controller is there")
-    fix = f"Mount them (`mount -t cgroup -o {missing[0]} cgroup /sys/fs/cgroup/{missing[0]}`), or: {_DEV}"
+    fix = f"Mount them (`mount -t cgroup -o {missing[0]} cgroup /sys/fs/cgroup/{missing[0]}`), or: {USE_DEV}"
     return Check(name="cgroups", ok=False, detail=f"{kind}, missing: {', '.join(missing)}", fix=fix)
 
 
@@ -82,7 +82,7 @@ def _namespaces() -> Check:
     """Create one in a child that ends at once: more reliable than a list of capabilities; nothing stays."""
     name = "network namespaces"
     if not Path("/proc/self/ns/net").exists():
-        return Check(name=name, ok=False, detail="the kernel has none", fix=_DEV)
+        return Check(name=name, ok=False, detail="the kernel has none", fix=USE_DEV)
     if not (unshare := shutil.which("unshare")):
         return Check(
             name=name, ok=False, detail="can't be tried: no `unshare`", fix="apt-get install util-linux"
@@ -96,7 +96,7 @@ def _namespaces() -> Check:
         name=name,
         ok=False,
         detail="may not be made",
-        fix=f"Run as root, with CAP_SYS_ADMIN in a container. {_DEV}",
+        fix=f"Run as root, with CAP_SYS_ADMIN in a container. {USE_DEV}",
     )
 
 
@@ -109,7 +109,7 @@ def _overlay() -> Check:
         name="overlay file system",
         ok=ok,
         detail="there" if ok else "missing in the kernel",
-        fix="" if ok else f"modprobe overlay, or: {_DEV}",
+        fix="" if ok else f"modprobe overlay, or: {USE_DEV}",
     )
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 from embedded import cluster, session
 from embedded.cluster import ClusterStatus
+from embedded.instance import Instance
+from infra.names import settings_file
 from slipway.core.report import Report, silent
 from slipway.operations import workspace
 
@@ -45,11 +47,15 @@ def log(process: str, *, lines: int, follow: bool) -> Iterator[str]:
 
 def delete(report: Report = silent) -> Path:
     """Delete the cluster, its data and the local stack's state; return the tool cache, which is kept."""
-    instance = workspace.instance()
-    cluster.delete(instance, report=report)
-    session.remove(instance)
-    (workspace.project() / "Pulumi.local.yaml").unlink(missing_ok=True)
+    remove(workspace.instance(), report)
+    (workspace.project() / settings_file("local")).unlink(missing_ok=True)
     return session.cache_dir()
 
 
-__all__ = ["ClusterStatus", "delete", "log", "name", "start", "status", "stop"]
+def remove(instance: Instance, report: Report) -> None:
+    """Delete an instance: its cluster with the data, then the state and the plugins of its stack."""
+    cluster.delete(instance, report=report)
+    session.remove(instance)
+
+
+__all__ = ["ClusterStatus", "delete", "log", "name", "remove", "start", "status", "stop"]

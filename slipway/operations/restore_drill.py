@@ -19,7 +19,7 @@ import pyarrow as pa
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from embedded import cluster, session
+from embedded import session
 from embedded.instance import Instance
 from infra.contract import PlatformOutputs
 from infra.names import settings_file
@@ -33,7 +33,7 @@ from slipway.core.errors import SlipwayError, UsageError
 from slipway.core.locks import LockHeldError, locked
 from slipway.core.report import Report
 from slipway.core.waiting import tries
-from slipway.operations import workspace
+from slipway.operations import local_cluster, workspace
 from slipway.operations.backup import Snapshot, Where, find
 from slipway.operations.backup_key import bare_stack
 from slipway.operations.prediction import read_schema
@@ -215,7 +215,7 @@ def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> 
     with _exclusive(), tempfile.TemporaryDirectory(prefix="slipway-drill-") as name:
         folder = Path(name)
         _lay_out(folder, snapshot, settings)
-        _clear(instance, report)
+        local_cluster.remove(instance, report)
         try:
             env = session.environment(instance, report)
             path = os.pathsep.join(filter(None, (str(workspace.project()), os.environ.get("PYTHONPATH"))))
@@ -226,7 +226,7 @@ def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> 
             yield stack.outputs()
         finally:
             report("deleting the scratch stack")
-            _clear(instance, report)
+            local_cluster.remove(instance, report)
 
 
 def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> None:
@@ -247,11 +247,6 @@ def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> N
     for each in snapshot.index.files:
         if each.name.startswith("tenants/"):
             (folder / each.name).write_bytes(snapshot.place.read(each))
-
-
-def _clear(instance: Instance, report: Report) -> None:
-    cluster.delete(instance, report=report)
-    session.remove(instance)
 
 
 @contextmanager
