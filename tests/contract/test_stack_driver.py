@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from support.platform import outputs
-from support.pulumi_cli import Project
+from support.pulumi_cli import environment, project
 
 from infra.stack.stack import Stack
 from infra.stack.state import FileBackend, pending
@@ -27,14 +27,9 @@ OUTPUTS = outputs(stack="local", tenants={}).model_dump(mode="json")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project with a program that exports what the platform does, or fails as it is told."""
-    made = tmp_path / "project"
-    (made / "stacks").mkdir(parents=True)
-    (made / "tenants").mkdir()
-    (made / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
-    (made / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
-    (made / "program.py").write_text(
-        textwrap.dedent(
-            f"""\
+    return project(
+        tmp_path / "project",
+        f"""\
             import os, pulumi, time
             class Part(pulumi.ComponentResource):
                 def __init__(self, name, **options):
@@ -48,20 +43,13 @@ def folder(tmp_path: Path) -> Path:
             if os.environ.get("FAIL"):
                 raise pulumi.RunError(os.environ["FAIL"])
             time.sleep(float(os.environ.get("SLEEP", "0")))
-            """
-        )
+            """,
     )
-    return made
 
 
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
-    surroundings = tmp_path / "surroundings"
-    surroundings.mkdir()
-    made = dict(Project(surroundings).env)
-    passphrase = made.pop("PULUMI_CONFIG_PASSPHRASE")
-    (surroundings / "passphrase").write_text(passphrase)
-    return {**made, "PULUMI_CONFIG_PASSPHRASE_FILE": str(surroundings / "passphrase")}
+    return environment(tmp_path / "environment")
 
 
 @pytest.fixture

@@ -213,8 +213,8 @@ def test_without_key_or_role_nothing_is_sent(minio, proxy, staged, tmp_path, mon
     assert contents(minio) == before
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", minio.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", minio.secret_key)
-    surroundings = open_store(StoreAccess(endpoint=proxy.url, region="us-east-1"))
-    assert published(surroundings, staged) == staged.digest
+    default_chain = open_store(StoreAccess(endpoint=proxy.url, region="us-east-1"))
+    assert published(default_chain, staged) == staged.digest
 
 
 @pytest.mark.parametrize(

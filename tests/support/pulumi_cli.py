@@ -125,26 +125,33 @@ class Project:
         return {step: count for step, count in summary.items() if step != "same"}
 
 
+def environment(folder: Path, passphrase: str = PASSPHRASE) -> dict[str, str]:
+    """Return what `embedded.session` gives: a backend of files, and the passphrase in a file beside it."""
+    folder.mkdir()
+    env = dict(Project(folder).env)
+    del env["PULUMI_CONFIG_PASSPHRASE"]
+    (folder / "passphrase").write_text(passphrase)
+    return {**env, "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase")}
+
+
+def project(folder: Path, program: str) -> Path:
+    """Make a project with the template of a stack `local`, whose program is `program`."""
+    (folder / "stacks").mkdir(parents=True)
+    (folder / "tenants").mkdir()
+    (folder / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
+    (folder / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
+    (folder / "program.py").write_text(textwrap.dedent(program))
+    return folder
+
+
 def driven_stack(folder: Path, program: str, kubeconfig: str) -> Stack:
     """Make a stack `local` of a project whose program is `program`, with its settings and its secret.
 
     Its environment is as `slipway` gives it: the passphrase in a file, the cluster in KUBECONFIG.
     """
-    project = folder / "project"
-    (project / "stacks").mkdir(parents=True)
-    (project / "tenants").mkdir()
-    (project / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
-    (project / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
-    (project / "program.py").write_text(program)
-    (project / "kubeconfig").write_text(kubeconfig)
-    around = folder / "around"
-    around.mkdir()
-    env = dict(Project(around).env)
-    (around / "passphrase").write_text(env.pop("PULUMI_CONFIG_PASSPHRASE"))
-    env |= {
-        "PULUMI_CONFIG_PASSPHRASE_FILE": str(around / "passphrase"),
-        "KUBECONFIG": str(project / "kubeconfig"),
-    }
-    made = Stack("local", project, env)
+    own = project(folder / "project", program)
+    (own / "kubeconfig").write_text(kubeconfig)
+    env = environment(folder / "environment")
+    made = Stack("local", own, env | {"KUBECONFIG": str(own / "kubeconfig")})
     made.init()
     return made

@@ -4,16 +4,14 @@ import io
 import json
 import os
 import subprocess
-import textwrap
 from hashlib import sha256
-from pathlib import Path
 
 import pytest
 import yaml
 from pydantic import SecretStr
 from support.minio import running_minio
 from support.promotions import key_of
-from support.pulumi_cli import PASSPHRASE, Project
+from support.pulumi_cli import PASSPHRASE, environment, project
 
 from infra.stack.stack import Stack
 from slipway.cli import app
@@ -42,24 +40,6 @@ PROGRAM = f"""\
     """
 
 
-def project(folder: Path) -> Path:
-    (folder / "stacks").mkdir(parents=True)
-    (folder / "tenants").mkdir()
-    (folder / "Pulumi.yaml").write_text("name: slipway\nruntime: python\nmain: program.py\n")
-    (folder / "stacks/local.yaml").write_text("config:\n  slipway:platform:\n    environment: local\n")
-    (folder / "program.py").write_text(textwrap.dedent(PROGRAM))
-    return folder
-
-
-def surroundings(folder: Path, passphrase: str) -> dict[str, str]:
-    """What `embedded.session` gives: a backend of files, and a passphrase in a file beside it."""
-    folder.mkdir()
-    made = dict(Project(folder).env)
-    made.pop("PULUMI_CONFIG_PASSPHRASE")
-    (folder / "passphrase").write_text(passphrase)
-    return {**made, "PULUMI_CONFIG_PASSPHRASE_FILE": str(folder / "passphrase")}
-
-
 @pytest.fixture(scope="module")
 def minio(tmp_path_factory):
     with running_minio(tmp_path_factory.mktemp("minio")) as server:
@@ -78,7 +58,7 @@ def place(minio):
 def lost(tmp_path_factory):
     """A stack with resources, as it was before it was lost."""
     root = tmp_path_factory.mktemp("lost")
-    stack = Stack("local", project(root / "project"), surroundings(root / "env", PASSPHRASE))
+    stack = Stack("local", project(root / "project", PROGRAM), environment(root / "env", PASSPHRASE))
     stack.init()
     (stack.project / "tenants/team-a.yaml").write_text("name: team-a\n")
     stack.up()
@@ -108,8 +88,8 @@ def snapshot(lost, place):
 @pytest.fixture
 def fresh(tmp_path):
     """The same project on a machine that has nothing but the passphrase."""
-    folder = project(tmp_path / "project")
-    return Stack("local", folder, surroundings(tmp_path / "env", PASSPHRASE))
+    folder = project(tmp_path / "project", PROGRAM)
+    return Stack("local", folder, environment(tmp_path / "env", PASSPHRASE))
 
 
 def secret_of(stack: Stack) -> str:
@@ -163,7 +143,9 @@ def test_an_existing_file_is_kept_and_other_settings_refused(snapshot, fresh):
 
 
 def test_another_passphrase_keeps_the_settings_secret(snapshot, tmp_path):
-    stack = Stack("local", project(tmp_path / "project"), surroundings(tmp_path / "env", "another one"))
+    stack = Stack(
+        "local", project(tmp_path / "project", PROGRAM), environment(tmp_path / "env", "another one")
+    )
     restore.restore_files(snapshot, stack.project)
     with pytest.raises(FailedError, match="can't be read here") as caught:
         restore.restore_state(snapshot, stack)
@@ -207,7 +189,7 @@ def test_stack_file_and_snapshot_give_the_same_key(lost, snapshot, fresh, place,
 
 
 def test_without_the_passphrase_no_signature_is_believed(snapshot, place, tmp_path, here):
-    here(Stack("local", project(tmp_path / "project"), surroundings(tmp_path / "env", "another one")))
+    here(Stack("local", project(tmp_path / "project", PROGRAM), environment(tmp_path / "env", "another one")))
     with pytest.raises(FailedError, match="signature can't be checked") as caught:
         signing_key("local", place, snapshot.id)
     assert "passphrase" in caught.value.fix
