@@ -85,22 +85,22 @@ def slipway(*arguments: str, env: Mapping[str, str] | None = None) -> tuple[Any,
 
 
 class PeakMemory:
-    """Looks every tenth of a second how much memory processes of one program have had at most."""
+    """The peak memory of the processes of one program, read every tenth of a second."""
 
     def __init__(self, program: str) -> None:
-        """Name the program as it is called."""
+        """Take the name of the program's file; nothing is read yet."""
         self.bytes = 0
         self._program = program.encode()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
 
     def __enter__(self) -> Self:
-        """Begin."""
+        """Start to read."""
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End; the figure stays."""
+        """Stop; `bytes` keeps the figure."""
         self._over.set()
         self._thread.join()
 
@@ -115,8 +115,8 @@ class PeakMemory:
 
 def _peak(status: str) -> int:
     """Bytes of the VmHWM line of a process's status; 0 where it has none."""
-    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
+    peak = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(peak[1]) * 1024 if peak else 0
 
 
 def journey(env: Mapping[str, str]) -> QuickstartTimes:

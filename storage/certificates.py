@@ -77,7 +77,7 @@ def _ca_certificate(secret: str, generation: int, names: Sequence[x509.GeneralNa
     key = _ca_key(secret, generation)
     tag = hashlib.sha256(certificates.public_der(key.public_key())).hexdigest()[:8]
     name = certificates.subject(f"Slipway store authority {generation} {tag}")
-    return certificates.authority(name, key, Validity(BEGIN, END), only=names)
+    return certificates.ca_certificate(name, key, Validity(BEGIN, END), only=names)
 
 
 def _ca_key(secret: str, generation: int) -> Key:

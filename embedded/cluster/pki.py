@@ -124,7 +124,7 @@ class Pki(KeyFolder):
         ):
             return False
         key = certificates.new_key()
-        root = certificates.authority(
+        root = certificates.ca_certificate(
             certificates.subject(f"slipway-{name}"), key, Validity(now - _SKEW, now + ROOT_LIFE)
         )
         self._write(name, key, root)

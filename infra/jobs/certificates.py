@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 
-from slipway.core.certificates import Validity, authority, hosts, key_pem, new_key, pem, signed, subject
+from slipway.core.certificates import Validity, ca_certificate, hosts, key_pem, new_key, pem, signed, subject
 
 _LIFETIME: Final = timedelta(days=365)
 _SKEW: Final = timedelta(minutes=10)
@@ -44,7 +44,7 @@ def issue(names: Sequence[str], now: datetime) -> ServingCertificate:
     """
     ca_key, key = new_key(), new_key()
     validity = Validity(now - _SKEW, now + _LIFETIME)
-    issuer = authority(subject(f"{names[0]} {now:%Y-%m-%d}"), ca_key, validity)
+    issuer = ca_certificate(subject(f"{names[0]} {now:%Y-%m-%d}"), ca_key, validity)
     certificate = signed(
         subject(names[0][:64]),
         key.public_key(),

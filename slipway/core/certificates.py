@@ -47,7 +47,7 @@ def hosts(names: Iterable[str]) -> list[x509.GeneralName]:
     return [_host(name) for name in dict.fromkeys(names)]
 
 
-def authority(
+def ca_certificate(
     name: x509.Name, key: Key, validity: Validity, only: Sequence[x509.GeneralName] = ()
 ) -> x509.Certificate:
     """Return a self-signed CA certificate, which can't sign other CAs.

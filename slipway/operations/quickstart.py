@@ -144,7 +144,7 @@ def run(stack: str, own: Job, checked: Summary | None, phases: Phases) -> Quicks
         phases: Shows each phase and what happens in it.
 
     Raises:
-        UsageError: A file has a mistake, or there is no tenant.
+        UsageError: A file has a mistake, or the stack has no tenant.
         FailedError: A step failed; a rerun continues.
     """
     quickstart = QuickstartRun(stack=stack, own=own, checked=checked, phases=phases)

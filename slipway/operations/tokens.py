@@ -83,7 +83,7 @@ def examine(outputs: PlatformOutputs) -> Bound:
     """Request a token valid for a year, discard it, and return the lifetime that it had.
 
     Raises:
-        UsageError: There is no tenant, so no ServiceAccount to request a token for.
+        UsageError: The stack has no tenant, so no ServiceAccount to request a token for.
         FailedError: The cluster can't be reached, or refused for another reason than the lifetime.
     """
     if not outputs.tenants:

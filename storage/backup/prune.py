@@ -1,7 +1,7 @@
 """Removes a stack's old snapshots, and the blobs that no snapshot of any stack needs any more.
 
-An index is removed before its blobs, so no snapshot ever lacks blobs. An interrupted prune leaves blobs that
-the next prune removes. `storage.backup.pending_deletions` protects a backup that runs at the same time.
+An index is removed before its blobs, so a snapshot's blobs are never missing. The next prune removes blobs
+that an interrupted one leaves. `storage.backup.pending_deletions` protects a backup that runs meanwhile.
 An unreadable index prevents pruning, because the blobs that it needs are unknown.
 """
 

@@ -25,7 +25,7 @@ def command(folder: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "pytest", *options, *plugins, *arguments, str(folder)]
 
 
-def surroundings(*, ci: bool) -> dict[str, str]:
+def environment(*, ci: bool) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "CI"))}
     return {**kept, **ALONE, "PYTHONPATH": str(TESTS), **({"CI": "true"} if ci else {})}
 
@@ -33,7 +33,7 @@ def surroundings(*, ci: bool) -> dict[str, str]:
 def run(folder: Path, content: str, *arguments: str, ci: bool) -> subprocess.CompletedProcess[str]:
     (folder / "test_it.py").write_text(content)
     return subprocess.run(
-        command(folder, *arguments), env=surroundings(ci=ci), cwd=folder,
+        command(folder, *arguments), env=environment(ci=ci), cwd=folder,
         capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -77,7 +77,7 @@ def test_an_interrupted_run_cleans_up(tmp_path, send):
         file.write_text(STARTS)
     servers = [tmp_path / "gw0", tmp_path / "gw1"]
     process = subprocess.Popen(
-        command(tmp_path, "-n", "2"), env=surroundings(ci=True), cwd=tmp_path, process_group=0,
+        command(tmp_path, "-n", "2"), env=environment(ci=True), cwd=tmp_path, process_group=0,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:
