@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from support.apiserver import ApiServer, api_server, patiently
-from support.pulumi_cli import Project
+from support.pulumi_cli import Project, Run
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 
@@ -161,18 +161,33 @@ def test_immutable_field_replaces(project: Project, cluster: httpx.Client, names
     assert project.changes() == {}
 
 
+def _waiting_reasons(cluster: httpx.Client, namespace: str) -> list[str]:
+    return [
+        container["state"]["waiting"]["reason"]
+        for pod in cluster.get(_path(namespace, plural="pods")).json()["items"]
+        for container in pod["status"].get("containerStatuses", [])
+    ]
+
+
 def test_failed_readiness_names_object_and_reason(
     project: Project, cluster: httpx.Client, namespace: str
 ) -> None:
-    soon = 'custom_timeouts=pulumi.CustomTimeouts(create="8s", update="60s")'
-    project.program(_deployment(namespace, "broken:1", soon))
-    failed = project.up().failed().text
+    def deploy(image: str, update: str) -> Run:
+        timeouts = f'custom_timeouts=pulumi.CustomTimeouts(create="2s", update="{update}")'
+        project.program(_deployment(namespace, image, timeouts))
+        return project.up()
+
+    failed = deploy("broken:1", update="8s").failed().text
+    assert "'server' timed out waiting to be Ready" in failed
+    assert project.resource("server")["initErrors"]
+    # That run may have ended before the pod had a reason; the next one finds the pod with it.
+    patiently(lambda: _waiting_reasons(cluster, namespace) == ["ImagePullBackOff"], 120)
+    failed = deploy("broken:1", update="8s").failed().text
     assert "'server' timed out waiting to be Ready" in failed
     assert f"[Pod {namespace}/server-" in failed
     assert "[ImagePullBackOff] no such image: broken:1" in failed
     assert project.resource("server")["initErrors"]
-    project.program(_deployment(namespace, "good", soon))
-    project.up().fine()
+    deploy("good", update="120s").fine()
     assert "initErrors" not in project.resource("server")
     assert project.changes() == {}
 

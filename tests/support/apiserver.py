@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,11 @@ def api_server(folder: Path) -> Iterator[ApiServer]:
 
 
 class Pods:
-    """Plays the kubelet: a pod is ready unless its image is `broken`, and one of image `job` succeeds."""
+    """Plays the kubelet: a pod is ready unless its image is `broken`, and one of image `job` succeeds.
+
+    As a kubelet pulls again and again, the status of a broken pod changes about every second. The
+    provider depends on it: it drops the events of a pod until it has seen the pod's ReplicaSet.
+    """
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -207,11 +212,15 @@ class Pods:
         path = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
         if metadata.get("deletionTimestamp"):
             http.request("DELETE", path, json={"gracePeriodSeconds": 0})
-        elif pod["status"].get("message") != _PLAYED:
+            return
+        container = pod["spec"]["containers"][0]
+        is_new = pod["status"].get("message") != _PLAYED
+        if is_new:
             binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": metadata["name"]},
                        "target": {"kind": "Node", "name": _NODE}}  # fmt: skip
             http.post(f"{path}/binding", json=binding)
-            status = {**self._status(pod["spec"]["containers"][0]), "message": _PLAYED}
+        if is_new or container["image"].startswith("broken"):
+            status = {**self._status(container), "message": _PLAYED}
             merge = {"Content-Type": "application/merge-patch+json"}
             http.patch(f"{path}/status", json={"status": status}, headers=merge)
 
@@ -223,9 +232,11 @@ class Pods:
             broken = {"name": container["name"], "ready": False, "restartCount": 0, "image": image,
                       "imageID": "", "state": {"waiting": waiting}}  # fmt: skip
             unready = f"containers with unready status: [{container['name']}]"
+            probed = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             conditions = [
                 *({"type": kind, "status": "True"} for kind in ("PodScheduled", "Initialized")),
-                *({"type": kind, "status": "False", "reason": "ContainersNotReady", "message": unready}
+                *({"type": kind, "status": "False", "reason": "ContainersNotReady", "message": unready,
+                   "lastProbeTime": probed}
                   for kind in ("Ready", "ContainersReady")),
             ]  # fmt: skip
             return {"phase": "Pending", "containerStatuses": [broken], "conditions": conditions}
