@@ -87,6 +87,16 @@ def _kubectl_fits(path: Path) -> bool:
     return _fits(version, versions.KUBERNETES, newer=False)
 
 
+def _kustomize_fits(path: Path) -> bool:
+    """Exactly the pinned version: another one may render other bytes, which the lock would refuse."""
+    return _version(path, "version").strip() == f"v{versions.KUSTOMIZE}"
+
+
+def _helm_fits(path: Path) -> bool:
+    """Exactly the pinned version, as of kustomize."""
+    return _version(path, "version", "--template", "{{.Version}}").strip() == f"v{versions.HELM}"
+
+
 def _fits(version: str, wanted: str, *, newer: bool) -> bool:
     have, want = _number(version), _number(wanted)
     if have is None or want is None or have[0] != want[0]:
@@ -115,5 +125,10 @@ def _version(path: Path, *arguments: str) -> str:
 
 
 _FITS: Final[Mapping[str, Callable[[Path], bool]]] = MappingProxyType(
-    {"pulumi": _pulumi_fits, "kubectl": _kubectl_fits}
+    {
+        "helm": _helm_fits,
+        "kubectl": _kubectl_fits,
+        "kustomize": _kustomize_fits,
+        "pulumi": _pulumi_fits,
+    }
 )

@@ -15,8 +15,8 @@ from typing import Final, Literal
 from infra import versions
 
 SOURCES: Final = Path(__file__).parent / "go"
-Purpose = Literal["platform", "tests"]
-"""Who needs a tool: a local platform, or only the tests."""
+Purpose = Literal["platform", "upstream", "tests"]
+"""Who needs a tool: a local platform, `slipway upstream render`, or only the tests."""
 
 _MAJOR_SUFFIX = re.compile(r"^v[0-9]+$")
 _PSEUDO_VERSION = re.compile(r"-[0-9]{14}-([0-9a-f]{12})$")
@@ -206,6 +206,24 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 seconds=2,
             ),
             Tool(
+                name="kustomize",
+                module="sigs.k8s.io/kustomize/kustomize/v5",
+                version=f"v{versions.KUSTOMIZE}",
+                binaries=(Binary("kustomize", "sigs.k8s.io/kustomize/kustomize/v5"),),
+                seconds=40,
+                variables={"sigs.k8s.io/kustomize/api/provenance.version": f"v{versions.KUSTOMIZE}"},
+                purpose="upstream",
+            ),
+            Tool(
+                name="helm",
+                module="helm.sh/helm/v3",
+                version=f"v{versions.HELM}",
+                binaries=(Binary("helm", "helm.sh/helm/v3/cmd/helm"),),
+                seconds=120,
+                variables={"helm.sh/helm/v3/internal/version.version": f"v{versions.HELM}"},
+                purpose="upstream",
+            ),
+            Tool(
                 name="versitygw",
                 module="github.com/versity/versitygw",
                 version=f"v{versions.VERSITYGW}",
@@ -226,5 +244,5 @@ BINARIES: Final[Mapping[str, Tool]] = MappingProxyType(
 
 
 def chosen(tool: Tool, *, tests: bool) -> bool:
-    """Whether a tool is included where none is named; `tests` also includes what only tests need."""
+    """Whether a tool is included where none is named; `tests` also includes those that no platform needs."""
     return tests or tool.purpose == "platform"
