@@ -1,6 +1,7 @@
 """The command line: parse, call one operation, print. `slipway --help` lists the commands.
 
-Exit codes: 0 done, 1 failed (a rerun converges), 2 usage error (nothing changed), 130 interrupted.
+Exit codes: 0 done, 1 failed (a rerun converges), 2 usage error (nothing changed), 130 interrupted;
+3 of `upstream diff` alone: a change must not be done.
 """
 
 import sys
@@ -47,6 +48,7 @@ COMMANDS: Final = {
     "data": _Entry("data", "A tenant's data: check, upload, download, list, delete.", whole=True),
     "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
     "restore": _Entry("restore", "Restore models, settings or state from a backup."),
+    "upstream": _Entry("upstream", "Upstream's parts: fetch, render, check, images, diff.", whole=True),
     "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),
 }
 

@@ -1,0 +1,1 @@
+"""What is installed in a cluster as its makers publish it, by content."""

@@ -1,0 +1,185 @@
+"""`slipway upstream`: the locked bundle of upstream's parts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from slipway.cli import console
+
+if TYPE_CHECKING:
+    from slipway.operations.upstream_upgrade import Change
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Upstream's parts as a locked bundle: fetch, render, check, compare.\n\n"
+    "Example:  slipway upstream fetch && slipway upstream render && slipway upstream check",
+)
+
+Parts = Annotated[list[str] | None, typer.Argument(help="Parts, for example kserve; all by default.")]
+Update = Annotated[
+    bool, typer.Option("--update", help="Take what is there now, for a new version; review the lock's diff.")
+]
+
+
+@app.command()
+def fetch(
+    context: typer.Context,
+    parts: Parts = None,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(
+            "--mirror",
+            help="Folder with NAME.git or NAME-COMMIT.tar.gz for each source, instead of the network.",
+        ),
+    ] = None,
+    update: Update = False,
+) -> None:
+    """Bring the sources of the parts into the cache; no other command needs a network.
+
+    Example:  slipway upstream fetch kserve --mirror mirrors
+    """
+    from slipway.operations import upstream
+
+    with console.phase("Fetch upstream's sources") as report:
+        found = upstream.fetch(parts or (), mirror=mirror, update=update, report=report)
+    if context.obj["json"]:
+        console.show_json([each.model_dump(mode="json") for each in found])
+        return
+    console.show_table(
+        ("part", "source", "commit", "digest of its files", "from"),
+        [(each.part, each.source, each.commit[:12], each.tree[:12], each.road) for each in found],
+    )
+
+
+@app.command()
+def render(
+    context: typer.Context,
+    parts: Parts = None,
+    update: Update = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="New folder for the objects and their lock.")
+    ] = None,
+) -> None:
+    """Render the parts from the cache, and compare each object with upstream.lock.
+
+    Example:  slipway upstream render kserve
+    """
+    from slipway.operations import upstream
+
+    with console.phase("Render upstream's parts") as report:
+        found = upstream.render(parts or (), update=update, output=output, report=report)
+    if context.obj["json"]:
+        console.show_json([each.model_dump(mode="json") for each in found])
+        return
+    console.show_table(
+        ("part", "version", "objects", "CRDs", "KiB", "images", "lock"),
+        [
+            (
+                each.part,
+                each.version,
+                each.objects,
+                each.definitions,
+                each.bytes // 1024,
+                each.images,
+                "changed" if each.changed else "same",
+            )
+            for each in found
+        ],
+    )
+
+
+@app.command()
+def check(context: typer.Context, parts: Parts = None) -> None:
+    """Refuse known credentials, images without digest, unknown namespaces, and pods that are not safe.
+
+    Example:  slipway upstream check katib
+    """
+    from slipway.operations import upstream
+
+    result = upstream.check(parts or ())
+    if context.obj["json"]:
+        console.show_model(result)
+    elif result.findings:
+        console.show_table(
+            ("refused", "part", "where", "because"),
+            [(each.law, each.part, each.place, each.reason) for each in result.findings],
+        )
+    else:
+        console.out.print(
+            f"{result.objects} objects of {', '.join(result.parts)}: nothing found.", markup=False
+        )
+    if result.findings:
+        raise typer.Exit(1)
+
+
+@app.command()
+def images(context: typer.Context, parts: Parts = None) -> None:
+    """List every image of the parts, where it is named, and its digest.
+
+    Example:  slipway upstream images --json
+    """
+    from slipway.operations import upstream
+
+    found = upstream.images(parts or ())
+    if context.obj["json"]:
+        console.show_json([each.model_dump(mode="json") for each in found])
+        return
+    console.show_table(
+        ("image", "digest", "parts", "places"),
+        [
+            (
+                each.name,
+                each.digest.removeprefix("sha256:")[:12] or "not known",
+                ", ".join(each.parts),
+                each.places[0] + (f" and {len(each.places) - 1} more" if len(each.places) > 1 else ""),
+            )
+            for each in found
+        ],
+    )
+    missing = upstream.missing_digests(found)
+    console.out.print(f"{len(found)} images, {len(missing)} without a known digest.", markup=False)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    old: Annotated[Path, typer.Argument(help="Lock, or folder made by `render --output`, of now.")],
+    new: Annotated[Path, typer.Argument(help="The one that would follow.")],
+) -> None:
+    """Show what an upgrade changes; exit code 3 if something of it must not be done.
+
+    Example:  slipway upstream diff installed.lock upstream.lock
+    """
+    from slipway.operations import upstream_upgrade
+
+    found = upstream_upgrade.plan(old, new)
+    forbidden = upstream_upgrade.is_forbidden(found)
+    if context.obj["json"]:
+        changes = [change.model_dump(mode="json") for change in found]
+        console.show_json({"forbidden": forbidden, "changes": changes})
+    else:
+        _show_changes(found)
+    if forbidden:
+        raise typer.Exit(3)
+
+
+def _show_changes(found: "list[Change]") -> None:
+    if found:
+        console.show_table(
+            ("change", "part", "object", "what follows", "fields"),
+            [
+                (
+                    change.action,
+                    change.part,
+                    change.object,
+                    ": ".join(each for each in (change.consequence, change.why) if each),
+                    ", ".join(change.fields),
+                )
+                for change in found
+            ],
+        )
+    actions = [change.action for change in found]
+    counts = ", ".join(f"{actions.count(action)} {action}" for action in ("added", "removed", "changed"))
+    console.out.print(f"Objects: {counts}.", markup=False)
