@@ -24,6 +24,8 @@ MINIO: Final = "0.0.0-20260212201848-7aac2a2c5b7c"
 """The last upstream version: the project is archived, which is why the store is an interface."""
 VERSITYGW: Final = "1.8.0"
 """A second S3 server, only for tests: requirements on stores must not hold for MinIO only."""
+DISTRIBUTION: Final = "3.0.0"
+"""An image registry, only for tests."""
 
 
 def components() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 reference(name)            the image's reference: its name and the digest of its inputs; builds nothing
 ensure(name, instance)     build the layers that are not cached, and import the image into containerd
+publication(name)          the image in the form in which registries keep it, with its SBOM
 """
 
 import hashlib
@@ -9,17 +10,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from embedded.images.blobs import BlobStore
+from embedded.images.blobs import Blob, BlobStore
 from embedded.images.catalog import RECIPES, Recipe
 from embedded.images.containerd import Containerd, HasContainerd
 from embedded.images.layer import Layer
 from embedded.images.oci import ImageContent, assemble
+from embedded.images.publication import Publication, publish
 from embedded.toolchain import cache
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.locks import locked
 from slipway.core.report import Report, silent
 
-__all__ = ["IMAGES", "build", "ensure", "reference"]
+__all__ = ["IMAGES", "Publication", "build", "ensure", "publication", "reference"]
 
 IMAGES: Final = tuple(RECIPES)
 """Names of the images, for `reference` and `ensure`."""
@@ -72,6 +74,17 @@ def build(name: str, report: Report = silent) -> ImageContent:
     return _build(name, _recipe(name), report)
 
 
+def publication(name: str, report: Report = silent) -> Publication:
+    """Build the image into the cache in the form in which registries keep it.
+
+    Raises:
+        UsageError: The image is unknown, or a required tool is missing on this machine.
+        FailedError: A build or a download failed.
+    """
+    recipe = _recipe(name)
+    return publish(name, _tag(recipe), recipe, _layers(name, recipe, report), _store(), report)
+
+
 def _recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise UsageError(f"Unknown image {name!r}.", fix=f"Use one of {', '.join(IMAGES)}.")
@@ -79,13 +92,20 @@ def _recipe(name: str) -> Recipe:
 
 
 def _reference(name: str, recipe: Recipe) -> str:
-    return f"slipway.local/{name}:{recipe.key()[:12]}"
+    return f"slipway.local/{name}:{_tag(recipe)}"
+
+
+def _tag(recipe: Recipe) -> str:
+    return recipe.key()[:12]
 
 
 def _build(name: str, recipe: Recipe, report: Report) -> ImageContent:
+    return assemble(_reference(name, recipe), recipe.settings, _layers(name, recipe, report))
+
+
+def _layers(name: str, recipe: Recipe, report: Report) -> list[Blob]:
     store = _store()
-    layers = [store.make(key, _writer(name, layer, key, report)) for layer, key in recipe.keyed()]
-    return assemble(_reference(name, recipe), recipe.settings, layers)
+    return [store.make(key, _writer(name, layer, key, report)) for layer, key in recipe.keyed()]
 
 
 def _writer(image: str, layer: Layer, key: str, report: Report) -> Callable[[BinaryIO, Path], None]:

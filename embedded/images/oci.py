@@ -1,18 +1,20 @@
 """The parts of an image of the OCI specification: configuration, manifest, archive index. Pure."""
 
-import json
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from embedded.images.blobs import Blob, blob_of
+from oci.manifests import IMAGE, canonical
 
 ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 _PATH: Final = "/usr/local/bin:/usr/bin:/bin"
-_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG: Final = "application/vnd.oci.image.config.v1+json"
 _LAYER: Final = "application/vnd.oci.image.layer.v1.tar"
+_COMPRESSED_LAYER: Final = f"{_LAYER}+gzip"
+CREATED: Final = "org.opencontainers.image.created"
+"""Annotation that is also a field of the configuration."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,8 @@ class ImageContent:
     def index(self) -> bytes:
         """Return the `index.json` of an archive with only this image."""
         annotations = {"io.containerd.image.name": self.reference}
-        descriptor = _descriptor(_MANIFEST, blob_of(self.manifest)) | {"annotations": annotations}
-        return _canonical({"schemaVersion": 2, "manifests": [descriptor]})
+        descriptor = _descriptor(IMAGE, blob_of(self.manifest)) | {"annotations": annotations}
+        return canonical({"schemaVersion": 2, "manifests": [descriptor]})
 
 
 def assemble(reference: str, settings: ImageSettings, layers: Sequence[Blob]) -> ImageContent:
@@ -67,23 +69,58 @@ def assemble(reference: str, settings: ImageSettings, layers: Sequence[Blob]) ->
 
     Layers are not compressed, because they are never sent over a network.
     """
-    config = _canonical(
-        {
-            "architecture": architecture(),
-            "os": "linux",
-            "config": settings.as_json(),
-            "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
-        }
-    )
-    manifest = _canonical(
+    config = _config(settings, layers)
+    descriptors = [_descriptor(_LAYER, layer) for layer in layers]
+    return ImageContent(reference, config, _manifest(config, descriptors), tuple(layers))
+
+
+def assemble_for_registry(
+    reference: str,
+    settings: ImageSettings,
+    layers: Sequence[tuple[Blob, Blob]],
+    annotations: Mapping[str, str],
+) -> ImageContent:
+    """Assemble an image of compressed layers, with annotations that are also its labels.
+
+    Args:
+        reference: The image's reference.
+        settings: Defaults of its containers.
+        layers: Each layer and its compressed form, lowest first.
+        annotations: As `provenance.annotations` returns them.
+    """
+    config = _config(settings, [layer for layer, _ in layers], annotations)
+    descriptors = [_descriptor(_COMPRESSED_LAYER, compressed) for _, compressed in layers]
+    manifest = _manifest(config, descriptors, annotations)
+    return ImageContent(reference, config, manifest, tuple(compressed for _, compressed in layers))
+
+
+def _config(
+    settings: ImageSettings, layers: Sequence[Blob], labels: Mapping[str, str] | None = None
+) -> bytes:
+    document: dict[str, object] = {
+        "architecture": architecture(),
+        "os": "linux",
+        "config": settings.as_json(),
+        "rootfs": {"type": "layers", "diff_ids": [layer.digest for layer in layers]},
+    }
+    if labels:
+        document["config"] = settings.as_json() | {"Labels": dict(labels)}
+        document["created"] = labels[CREATED]
+    return canonical(document)
+
+
+def _manifest(
+    config: bytes, layers: list[dict[str, object]], annotations: Mapping[str, str] | None = None
+) -> bytes:
+    return canonical(
         {
             "schemaVersion": 2,
-            "mediaType": _MANIFEST,
+            "mediaType": IMAGE,
             "config": _descriptor(_CONFIG, blob_of(config)),
-            "layers": [_descriptor(_LAYER, layer) for layer in layers],
+            "layers": layers,
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
-    return ImageContent(reference, config, manifest, tuple(layers))
 
 
 def architecture() -> str:
@@ -94,7 +131,3 @@ def architecture() -> str:
 
 def _descriptor(media_type: str, blob: Blob) -> dict[str, object]:
     return {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
-
-
-def _canonical(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()

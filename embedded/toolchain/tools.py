@@ -232,6 +232,14 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 variables={"main.Version": f"v{versions.VERSITYGW}"},
                 purpose="tests",
             ),
+            Tool(
+                name="distribution",
+                module="github.com/distribution/distribution/v3",
+                version=f"v{versions.DISTRIBUTION}",
+                binaries=(Binary("registry", "github.com/distribution/distribution/v3/cmd/registry"),),
+                seconds=120,
+                purpose="tests",
+            ),
         )
     }
 )

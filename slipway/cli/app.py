@@ -49,6 +49,7 @@ COMMANDS: Final = {
     "backup": _Entry("backup", "Snapshots at another store: create, list, verify, drill.", whole=True),
     "restore": _Entry("restore", "Restore models, settings or state from a backup."),
     "upstream": _Entry("upstream", "Upstream's parts: fetch, render, check, images, diff.", whole=True),
+    "images": _Entry("images", "Images in a registry: push Slipway's own, mirror, lock, verify.", whole=True),
     "local": _Entry("local", "The embedded Kubernetes: start, stop, status, logs, delete.", whole=True),
 }
 

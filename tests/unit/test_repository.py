@@ -15,7 +15,7 @@ from slipway.cli import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-PACKAGES = ("embedded", "infra", "pipelines", "serving", "slipway", "storage", "tabular", "bench")
+PACKAGES = ("embedded", "infra", "oci", "pipelines", "serving", "slipway", "storage", "tabular", "bench")
 MODULES = {path.name for folder in (*PACKAGES, "tests") for path in (ROOT / folder).rglob("*.py")}
 ADRS = ROOT / "docs" / "adr"
 _LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")

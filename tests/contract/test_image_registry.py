@@ -1,0 +1,287 @@
+"""Pushes to a real image registry, over TLS with a private CA and a login; each denial has its control."""
+
+import gzip
+import io
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cut import cutting_relay
+from support.drive import small_drive
+from support.image_registry import TestRegistry, image_registry
+from support.minio import free_port
+
+from embedded import images
+from embedded.images import sbom
+from embedded.images.blobs import blob_of
+from embedded.images.oci import architecture
+from embedded.toolchain import cache
+from oci import copying, manifests, references, uploads
+from oci.client import ImageRegistry
+from oci.copying import Target
+from oci.manifests import Descriptor, Manifest
+from oci.references import Reference
+from slipway.cli import app
+from slipway.core.errors import FailedError, UsageError
+
+pytestmark = pytest.mark.contract
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestRegistry]:
+    with image_registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line."""
+
+    def call(*arguments: object) -> Result:
+        code = app.main([str(each) for each in arguments])
+        return Result(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home without any login; tools and images stay in the cache that all tests share."""
+    monkeypatch.setenv("SLIPWAY_CACHE", str(cache.root()))
+    for name in ("REGISTRY_AUTH_FILE", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    return tmp_path
+
+
+def logged_in(registry: TestRegistry, home: Path) -> None:
+    (home / ".docker").mkdir(exist_ok=True)
+    registry.auth_file(home / ".docker" / "config.json")
+
+
+def push(run: Run, registry: TestRegistry, path: str = "slipway", *options: object) -> Result:
+    place = f"{registry.address}/{path}"
+    return run("images", "push", place, "--only", "pause", "--ca-file", registry.ca_file, "--json", *options)
+
+
+def test_a_pushed_image_is_pulled_by_digest_with_the_same_bytes(run, registry, home):
+    logged_in(registry, home)
+    reference = references.parse(push(run, registry).document["images"][0]["reference"])
+    built = images.build("pause")
+    with registry.open() as client:
+        index = client.manifest(reference)
+        [entry] = index.manifests
+        image = client.manifest(
+            references.Reference(reference.registry, reference.repository, digest=entry.digest)
+        )
+        config, *layers = (b"".join(client.read_blob(reference.repository, blob)) for blob in image.blobs)
+    assert json.loads(config)["rootfs"]["diff_ids"] == [layer.digest for layer in built.layers]
+    for content, layer in zip(layers, built.layers, strict=True):
+        assert blob_of(gzip.decompress(content)) == layer, "a layer is what the local cluster runs"
+    assert entry.platform == f"linux/{architecture()}"
+
+
+def test_a_second_push_sends_nothing(run, registry, home):
+    logged_in(registry, home)
+    first = push(run, registry, "second").document
+    before = len(registry.log)
+    again = push(run, registry, "second").document
+    assert first["uploaded"] > 0
+    assert again["uploaded"] == 0
+    assert again["images"][0]["reference"] == first["images"][0]["reference"]
+    sent = [method for method in ("PUT", "PATCH") if f'"{method} /v2/' in registry.log[before:]]
+    assert sent == [], "the registry saw no upload"
+    assert '"PATCH /v2/' in registry.log[:before], "the control: its log has uploads"
+
+
+def test_an_image_has_an_sbom_and_says_where_it_comes_from(run, registry, home):
+    logged_in(registry, home)
+    reference = references.parse(push(run, registry, "sbom").document["images"][0]["reference"])
+    with registry.open() as client:
+        index = client.manifest(reference)
+        [entry] = copying.referrers(Target(client, reference.repository), reference.digest)
+        artifact = client.manifest(Reference(reference.registry, reference.repository, digest=entry.digest))
+        [layer] = [blob for blob in artifact.blobs if blob.media_type == sbom.MEDIA_TYPE]
+        document = json.loads(b"".join(client.read_blob(reference.repository, layer)))
+    assert artifact.document["subject"]["digest"] == reference.digest
+    assert entry.artifact_type == sbom.MEDIA_TYPE
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    assert "std" in {each["name"] for each in document["components"]}, "Go's library is in the program"
+    said = index.document["annotations"]
+    labels = ("title", "version", "revision", "created")
+    assert said.keys() >= {f"org.opencontainers.image.{each}" for each in labels}
+
+
+def test_a_wrong_password_is_a_users_mistake(run, registry, home):
+    (home / ".docker").mkdir()
+    registry.auth_file(home / ".docker" / "config.json", password="not-the-password")
+    refused = push(run, registry)
+    assert refused.code == 2
+    assert json.loads(refused.out)["error"] == f"The registry {registry.address} refused the login."
+    logged_in(registry, home)
+    assert push(run, registry).code == 0
+
+
+def test_a_missing_login_is_a_users_mistake(run, registry, home):
+    refused = push(run, registry)
+    assert refused.code == 2
+    assert "It wants a login" in json.loads(refused.out)["why"]
+    logged_in(registry, home)
+    assert push(run, registry).code == 0
+
+
+def test_a_password_comes_by_standard_input(run, registry, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{registry.password}\n"))
+    done = push(run, registry, "slipway", "--username", registry.username, "--password-stdin")
+    assert done.code == 0
+    assert registry.password not in done.out + done.err
+
+
+def test_an_unknown_ca_is_a_users_mistake(run, registry, home):
+    logged_in(registry, home)
+    place = f"{registry.address}/slipway"
+    refused = run("images", "push", place, "--only", "pause", "--json")
+    assert refused.code == 2
+    assert "not trusted" in json.loads(refused.out)["error"]
+    assert "CA certificate" in json.loads(refused.out)["fix"]
+    assert push(run, registry).code == 0
+
+
+def test_a_registry_that_is_down_is_a_failure(run, registry):
+    refused = run("images", "push", f"127.0.0.1:{free_port()}/slipway", "--only", "pause", "--json")
+    assert refused.code == 1
+    assert "did not answer" in json.loads(refused.out)["error"]
+    assert json.loads(refused.out)["why"] == "Connection refused."
+
+
+def test_an_account_without_the_right_to_push_is_told_so(run, home, tmp_path_factory):
+    with image_registry(tmp_path_factory.mktemp("tokens"), reader=True) as registry:
+        logged_in(registry, home)
+        refused = push(run, registry, "public")
+        assert refused.code == 2
+        assert "has no right" in json.loads(refused.out)["why"]
+        assert push(run, registry, "team").code == 0, "the control: elsewhere it may"
+        registry.auth_file(home / ".docker" / "config.json", password="not-the-password")
+        refused = push(run, registry, "team")
+        assert (refused.code, json.loads(refused.out)["error"]) == (
+            2,
+            f"The registry {registry.address} refused the login.",
+        )
+
+
+def test_plain_http_stays_on_this_machine(run, registry, home, tmp_path_factory):
+    with image_registry(tmp_path_factory.mktemp("plain"), tls=False) as plain:
+        place = f"{plain.address}/slipway"
+        refused = run("images", "push", place, "--only", "pause", "--json")
+        assert (refused.code, json.loads(refused.out)["error"]) == (
+            2,
+            f"The registry {plain.address} does not use TLS.",
+        )
+        assert run("images", "push", place, "--only", "pause", "--plain-http").code == 0
+    refused = run("images", "push", "registry.example.org/slipway", "--plain-http", "--json")
+    assert refused.code == 2
+    assert "plain HTTP is refused" in json.loads(refused.out)["error"]
+
+
+def test_a_read_only_registry_is_a_failure(run, home, tmp_path_factory):
+    with image_registry(tmp_path_factory.mktemp("frozen"), read_only=True) as registry:
+        logged_in(registry, home)
+        refused = push(run, registry)
+    assert refused.code == 1
+    assert json.loads(refused.out)["why"].startswith("It is read-only")
+
+
+def test_a_full_disk_of_the_registry_is_named(run, home, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("full")
+    with small_drive(folder / "storage", 1) as resize, image_registry(folder) as registry:
+        logged_in(registry, home)
+        with registry.open() as client, pytest.raises(FailedError) as refused:
+            upload(client, "big", os.urandom(3 << 20))
+        assert refused.value.why.startswith("Its disk is full")
+        resize(16)
+        with registry.open() as client:
+            assert upload(client, "big", os.urandom(3 << 20)) == 3 << 20
+
+
+def upload(client: ImageRegistry, repository: str, content: bytes, mount_from: str | None = None) -> int:
+    blob = Descriptor("application/octet-stream", manifests.digest_of(content), len(content))
+    return uploads.upload(
+        client, repository, blob, lambda offset: parts(content, offset), mount_from=mount_from
+    )
+
+
+def parts(content: bytes, offset: int) -> Iterator[bytes]:
+    for start in range(offset, len(content), 1 << 16):
+        yield content[start : start + (1 << 16)]
+
+
+def test_a_manifest_without_its_parts_is_refused(registry):
+    missing = Descriptor(manifests.IMAGE, manifests.digest_of(b"nothing"), 7)
+    document = {
+        "schemaVersion": 2,
+        "mediaType": manifests.IMAGE,
+        "config": missing.as_json(),
+        "layers": [missing.as_json()],
+    }
+    manifest = Manifest(manifests.IMAGE, manifests.canonical(document))
+    with registry.open() as client:
+        with pytest.raises(FailedError, match="rejected as invalid: MANIFEST_BLOB_UNKNOWN"):
+            client.put_manifest("broken", manifest)
+        upload(client, "broken", b"nothing")
+        client.put_manifest("broken", manifest)
+        assert client.digest(Reference(registry.address, "broken", digest=manifest.digest)) == manifest.digest
+
+
+def test_an_upload_that_was_cut_is_completed(registry, tmp_path):
+    content = os.urandom(4 << 20)
+    with cutting_relay(registry.address, 1 << 20) as address:
+        opened = ImageRegistry(address, registry.login, ca_file=registry.ca_file)
+        with opened as client:
+            sent = upload(client, "cut", content)
+    assert sent > len(content), "a part was sent twice"
+    with registry.open() as client:
+        blob = Descriptor("", manifests.digest_of(content), len(content))
+        assert b"".join(client.read_blob("cut", blob)) == content
+
+
+def test_a_blob_of_another_repository_is_not_sent_again(registry):
+    content = os.urandom(1 << 16)
+    with registry.open() as client:
+        assert upload(client, "one", content) == len(content)
+        assert upload(client, "two", content, mount_from="one") == 0
+        assert client.has_blob("two", manifests.digest_of(content))
+        assert not client.has_blob("three", manifests.digest_of(content)), "the control"
+
+
+def test_a_blob_that_is_not_its_digest_is_refused(registry):
+    wrong = Descriptor("", manifests.digest_of(b"expected"), len(b"received"))
+    with registry.open() as client:
+        with pytest.raises(FailedError, match="DIGEST_INVALID"):
+            uploads.upload(client, "wrong", wrong, lambda offset: (b"received",))
+        assert upload(client, "wrong", b"received") == len(b"received")
+
+
+def test_an_unknown_name_is_a_users_mistake(registry):
+    with registry.open() as client, pytest.raises(UsageError, match="There is nothing to read"):
+        client.manifest(Reference(registry.address, "nothing", "here"))

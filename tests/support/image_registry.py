@@ -1,0 +1,177 @@
+"""A real image registry on loopback: the distribution project's, with TLS, a private CA and a login."""
+
+import base64
+import json
+import os
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import bcrypt
+import jwt
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+from pydantic import SecretStr
+from support import certificates
+from support.minio import free_port
+from support.server import answers, running
+
+from embedded.toolchain import binary
+from oci.client import ImageRegistry
+from oci.login import Login
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class TestRegistry:
+    """Where it listens, its account, and the CA that signed its certificate."""
+
+    __test__ = False
+
+    address: str
+    folder: Path
+    username: str
+    password: str
+    ca_file: Path
+    plain_http: bool = False
+
+    @property
+    def login(self) -> Login:
+        return Login(self.username, SecretStr(self.password))
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "registry.log").read_text()
+
+    def open(self, login: Login | None = None) -> ImageRegistry:
+        return ImageRegistry(
+            self.address,
+            login or self.login,
+            ca_file=None if self.plain_http else self.ca_file,
+            plain_http=self.plain_http,
+        )
+
+    def auth_file(self, path: Path, password: str | None = None) -> Path:
+        """Write a file of the container tools with the account."""
+        pair = base64.b64encode(f"{self.username}:{password or self.password}".encode()).decode()
+        path.write_text(json.dumps({"auths": {self.address: {"auth": pair}}}))
+        return path
+
+
+@contextmanager
+def image_registry(
+    folder: Path,
+    *,
+    tls: bool = True,
+    storage: Path | None = None,
+    reader: bool = False,
+    read_only: bool = False,
+) -> Iterator[TestRegistry]:
+    """Run a registry during the block.
+
+    Args:
+        folder: Empty; everything is kept in it.
+        tls: Whether it speaks TLS; without it, it has no login either.
+        storage: Where blobs are, if not in `folder`.
+        reader: Whether it takes tokens of an authorization server, which lets the account only read from
+            repositories below `public/`, and do anything elsewhere.
+        read_only: Whether it refuses writes.
+    """
+    address = f"{HOST}:{free_port()}"
+    username, password = f"user-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
+    authority = certificates.authority()
+    ca_file = folder / "ca.pem"
+    ca_file.write_text(authority.pem)
+    context = certificates.certificate(authority, HOST, days=1, folder=folder)
+    [chain] = [path for path in folder.glob("*.pem") if path != ca_file]
+    users = folder / "users"
+    users.write_bytes(b"%s:%s\n" % (username.encode(), bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))))
+    settings: dict[str, Any] = {
+        "version": "0.1",
+        "storage": {"filesystem": {"rootdirectory": str(storage or folder / "storage")}},
+        "http": {"addr": address, "secret": secrets.token_hex(16)},
+    }
+    if read_only:
+        settings["storage"]["maintenance"] = {"readonly": {"enabled": True}}
+    if tls:
+        settings["http"]["tls"] = {"certificate": str(chain), "key": str(chain)}
+        settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
+    found = TestRegistry(address, folder, username, password, ca_file, plain_http=not tls)
+    with _authorization(found, context) if reader else nullcontext(None) as by_token:
+        if by_token:
+            settings["auth"] = {"token": by_token}
+        (folder / "config.yaml").write_text(yaml.safe_dump(settings))
+        command = [binary("registry"), "serve", folder / "config.yaml"]
+        environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OTEL_TRACES_EXPORTER": "none"}
+        trusted = {"context": ssl.create_default_context(cadata=authority.pem)} if tls else {}
+
+        def ready() -> bool:
+            return answers(f"{'https' if tls else 'http'}://{address}/", **trusted)
+
+        with running(command, environment, folder / "registry.log", ready):
+            yield found
+
+
+@contextmanager
+def _authorization(registry: TestRegistry, context: ssl.SSLContext) -> Iterator[dict[str, str]]:
+    """Run an authorization server; yield the registry's settings for it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = ECAlgorithm.to_jwk(key.public_key(), as_dict=True) | {"kid": "tests", "alg": "ES256"}
+    keys = registry.folder / "keys.json"
+    keys.write_text(json.dumps({"keys": [public]}))
+    pair = base64.b64encode(f"{registry.username}:{registry.password}".encode()).decode()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            query = parse_qs(urlsplit(self.path).query)
+            allowed = self.headers.get("Authorization") == f"Basic {pair}"
+            body = json.dumps({"token": _token(key, query.get("scope", []))} if allowed else {}).encode()
+            self.send_response(200 if allowed else 401)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((HOST, 0), Handler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    realm = f"https://{HOST}:{server.server_address[1]}/token"
+    try:
+        yield {"realm": realm, "issuer": "tests", "service": "registry", "jwks": str(keys)}
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _token(key: ec.EllipticCurvePrivateKey, scopes: list[str]) -> str:
+    access = []
+    for scope in scopes:
+        kind, name, actions = scope.split(":")
+        wanted = [each for each in actions.split(",") if each == "pull" or not name.startswith("public/")]
+        access.append({"type": kind, "name": name, "actions": wanted})
+    now = int(time.time())
+    claims = {
+        "iss": "tests",
+        "sub": "tests",
+        "aud": "registry",
+        "exp": now + 300,
+        "nbf": now - 10,
+        "iat": now,
+        "jti": secrets.token_hex(8),
+        "access": access,
+    }
+    return jwt.encode(claims, key, "ES256", headers={"kid": "tests"})
