@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli import console
+from slipway.cli.options import Stack
 
 if TYPE_CHECKING:
     from slipway.operations.images_registry import Connection
@@ -21,6 +22,8 @@ CaFile = Annotated[Path | None, typer.Option(help="CA certificate file of a priv
 PlainHttp = Annotated[
     bool, typer.Option("--plain-http", help="Without TLS; only for a registry on this machine.")
 ]
+References = Annotated[list[str] | None, typer.Argument(help="References to images.")]
+File = Annotated[Path | None, typer.Option("--file", help="File with one reference per line.")]
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,11 +31,6 @@ app = typer.Typer(
     help="Images in a registry: push Slipway's own, mirror, lock, verify.\n\n"
     "Example:  slipway images push registry.example.org/slipway",
 )
-
-
-@app.callback()
-def group() -> None:
-    """Make Typer treat the commands as subcommands."""
 
 
 @app.command()
@@ -67,6 +65,115 @@ def push(
         [(each.name, f"{each.uploaded / 1e6:.1f}", each.reference) for each in done.images],
     )
     console.out.print("\n".join(["", *done.settings]), markup=False)
+
+
+@app.command()
+def mirror(
+    context: typer.Context,
+    to: Annotated[str, typer.Option("--to", help="Mirror: registry with a path.")],
+    references: References = None,
+    file: File = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="Read from this mirror, not from the images' own registries.")
+    ] = None,
+    platform: Annotated[
+        list[str] | None, typer.Option(help="Variant, such as linux/amd64; may be repeated. All by default.")
+    ] = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    ca_file: CaFile = None,
+    plain_http: PlainHttp = False,
+) -> None:
+    """Copy images into another registry by digest; only what is missing is sent.
+
+    The login options are for the mirror; the images' own registries use the container tools' logins.
+
+    Example:  slipway images mirror --to registry.example.org/mirror --file images.lock
+    """
+    from oci.references import parse_place
+    from slipway.operations import images_list, images_mirror
+    from slipway.operations.images_registry import Connection
+
+    place = parse_place(to)
+    mirrored_at = parse_place(source) if source else None
+    listed = images_list.read(references or (), file)
+    target = _connection(username, password_stdin, ca_file, plain_http)
+    done = images_mirror.mirror(
+        listed,
+        place,
+        sources=Connection(ca_file=ca_file),
+        target=target,
+        phases=console.phase,
+        platforms=platform or (),
+        mirrored_at=mirrored_at,
+    )
+    if context.obj["json"]:
+        console.show_json([each.model_dump() for each in done])
+        return
+    console.show_table(
+        ("image", "sent MB", "in the mirror"),
+        [(each.source, f"{each.uploaded / 1e6:.1f}", each.reference) for each in done],
+    )
+
+
+@app.command()
+def lock(
+    context: typer.Context,
+    references: References = None,
+    file: File = None,
+    ca_file: CaFile = None,
+) -> None:
+    """Print images with the digests that their tags have now, one per line; compare those that have one.
+
+    Exit code 1 if a tag names another image than its digest.
+
+    Example:  slipway images lock --file images.txt
+    """
+    from slipway.operations import images_list, images_lock
+    from slipway.operations.images_registry import Connection
+
+    listed = images_list.read(references or (), file)
+    locked = images_lock.lock(listed, Connection(ca_file=ca_file))
+    if context.obj["json"]:
+        console.show_json([each.model_dump() for each in locked])
+    else:
+        console.out.print("\n".join(each.locked for each in locked), markup=False)
+
+
+@app.command()
+def verify(
+    context: typer.Context,
+    references: References = None,
+    file: File = None,
+    namespace: Annotated[
+        list[str] | None, typer.Option(help="Namespace; may be repeated. All by default.")
+    ] = None,
+    stack: Stack = "local",
+) -> None:
+    """Show which containers of the stack's cluster run an image that is not in a list.
+
+    Exit code 1 if there is one. What counts is the digest that the node reports.
+
+    Example:  slipway images verify --stack dev --file images.lock --namespace kserve
+    """
+    from slipway.operations import images_list, images_verify
+
+    listed = images_list.read(references or (), file)
+    found = images_verify.verify(stack, listed, namespaces=namespace or ())
+    if context.obj["json"]:
+        console.show_model(found)
+    elif found.unlisted:
+        console.show_table(
+            ("namespace", "pod", "container", "image", "digest"),
+            [
+                (each.namespace, each.pod, each.container, each.image, each.digest or "-")
+                for each in found.unlisted
+            ],
+        )
+    else:
+        console.out.print(f"All {found.containers} containers run images of the list.", markup=False)
+    if found.unlisted:
+        raise typer.Exit(1)
 
 
 def _connection(
