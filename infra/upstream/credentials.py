@@ -17,7 +17,7 @@ _DISTINCTIVE: Final[Mapping[str, str]] = {
     "12341234": "Dex's user of Kubeflow",
     "$2y$12$4K/VkmDd1q1Orb3xAt82zu8gk7Ad6ReFR4LCP9UeYE90NLiN9Df72": "the hash of Dex's password 12341234",
     "user@example.com": "Dex's user of Kubeflow",
-    "pUBnBOY80SnXgjibTYM9ZWNY2xreNGQok": "the client secret of Kubeflow's Dex and oauth2-proxy",
+    "pUBnBOY80SnXgjibTYM9ZWNzY2xreNGQok": "the client secret of Kubeflow's Dex and oauth2-proxy",
     "7d16fee92f8d11b8940b081b3f8b8acb": "the cookie secret of Kubeflow's oauth2-proxy",
     "prom-operator": "Grafana's password in kube-prometheus-stack",
 }

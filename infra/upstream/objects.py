@@ -11,6 +11,7 @@ _CLUSTER_SCOPED: Final = frozenset(
     [
         "APIService",
         "CSIDriver",
+        "ClusterDomainClaim",
         "ClusterIssuer",
         "ClusterRole",
         "ClusterRoleBinding",

@@ -50,7 +50,7 @@ DEX_HASH = "$2y$12$4K/VkmDd1q1Orb3xAt82zu8gk7Ad6ReFR4LCP9UeYE90NLiN9Df72"
         (env("MYSQL_ALLOW_EMPTY_PASSWORD", "true"), "spec.containers.m.env"),
         (container(args=["--password=admin"]), "spec.containers.m.args.0"),
         (container(args=["--cookie-secret", "secret"]), "spec.containers.m.args.1"),
-        (container(args=["--client-secret=pUBnBOY80SnXgjibTYM9ZWNY2xreNGQok"]), "spec.containers.m.args.0"),
+        (container(args=["--client-secret=pUBnBOY80SnXgjibTYM9ZWNzY2xreNGQok"]), "spec.containers.m.args.0"),
         (container(command=["sh", "-c", "mc alias set x http://minio minio minio123"]), "spec.containers.m"),
     ],
 )

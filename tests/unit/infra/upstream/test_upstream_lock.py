@@ -8,6 +8,7 @@ from infra.upstream.part import GoModule, Helm, Part, Source, Stage
 from infra.upstream.parts import PARTS
 from infra.upstream.remote_bases import remote_bases
 from slipway.core.errors import UsageError
+from slipway.operations.upstream import LOCK_FILE
 
 SOURCE = Source("s", "https://example.com/s", "a" * 40, ("charts",), GoModule("example.com/s", "v1"))
 PART = Part("p", "1", Stage.CONTROLLERS, (Helm("s/charts", "p", "n"),), (SOURCE,))
@@ -128,6 +129,33 @@ def test_every_part_is_pinned_and_installed_after_what_it_needs(part):
         assert len(source.commit) == 40
         assert source.folders
     assert len({source.name for source in part.sources}) == len(part.sources)
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+def test_the_committed_lock_is_of_the_parts_as_they_are(part):
+    committed = parse(LOCK_FILE.read_text(), LOCK_FILE.name).find(part.name)
+    assert committed
+    assert pins_that_differ(part, committed) == []
+    assert committed.requires == part.requires
+    assert committed.render == tuple(step.command for step in part.steps)
+
+
+def test_no_object_is_in_two_parts():
+    objects = [each.identity for part in parse(LOCK_FILE.read_text(), "").part for each in part.objects]
+    assert len(objects) > 400
+    assert len(objects) == len(set(objects))
+
+
+def test_a_secret_of_up_is_in_no_part():
+    made = {(each.namespace, each.name) for part in PARTS.values() for each in part.secrets}
+    there = {
+        (each.namespace, each.name)
+        for part in parse(LOCK_FILE.read_text(), "").part
+        for each in part.objects
+        if each.kind == "Secret"
+    }
+    assert len(made) == 4
+    assert not made & there
 
 
 def test_no_namespace_has_two_makers():
