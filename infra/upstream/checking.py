@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.upstream import namespaces
 from infra.upstream.credentials import known_credentials
-from infra.upstream.images import has_digest, images
+from infra.upstream.images import digest_in, images
 from infra.upstream.manifests import Document
 from infra.upstream.objects import Identity, is_cluster_scoped
 from infra.upstream.part import Level, Part
@@ -83,7 +83,7 @@ def _images(part: Part, documents: Sequence[Document], digests: Mapping[str, str
             reason=f"{name} has no digest",
         )
         for name, where in places.items()
-        if not has_digest(name) and not digests.get(name)
+        if not digest_in(name) and not digests.get(name)
     ]
 
 

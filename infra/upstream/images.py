@@ -43,10 +43,10 @@ def images(document: Mapping[str, Any], not_images: Iterable[str] = ()) -> dict[
     return found
 
 
-def has_digest(name: str) -> bool:
-    """Return whether an image's name ends in a digest."""
+def digest_in(name: str) -> str:
+    """Return the digest at the end of an image's name; empty if it has none."""
     match = _REFERENCE.fullmatch(name)
-    return bool(match and match["digest"])
+    return (match["digest"] or "") if match else ""
 
 
 def _named(text: Text, previous: str) -> str | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from infra.upstream import object_store
-from infra.upstream.images import images
+from infra.upstream.images import digest_in, images
 from infra.upstream.lock import LockedImage, LockedObject, LockedPart, LockedSource
 from infra.upstream.manifests import Document
 from infra.upstream.objects import Identity
@@ -44,7 +44,9 @@ def locked(
         ),
         objects=tuple(_object(part, document) for document in documents),
         images=tuple(
-            LockedImage(name=name, digest=digests.get(name, ""), places=tuple(places[name]))
+            LockedImage(
+                name=name, digest=digest_in(name) or digests.get(name, ""), places=tuple(places[name])
+            )
             for name in sorted(places)
         ),
     )

@@ -93,6 +93,8 @@ class Helm:
     release: str
     namespace: str
     values: Mapping[str, Any] = field(default_factory=dict)
+    subcharts: tuple[str, ...] = ()
+    """Charts of the tree that it depends on, in place of those that helm would fetch."""
 
     @property
     def command(self) -> str:

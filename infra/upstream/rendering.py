@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -95,6 +96,9 @@ def _step(
             text = _run(part, programs.kustomize, folder, ["build", f"tree/{step.path}"])
             return manifests.parse(text, step.command)
         case Helm():
+            for path in step.subcharts:
+                name = path.rpartition("/")[2]
+                shutil.copytree(folder / "tree" / path, folder / "tree" / step.chart / "charts" / name)
             values = folder / "values.json"
             values.write_text(json.dumps(step.values))
             arguments = ["template", step.release, f"tree/{step.chart}", "--namespace", step.namespace]

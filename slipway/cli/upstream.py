@@ -115,16 +115,32 @@ def check(context: typer.Context, parts: Parts = None) -> None:
 
 
 @app.command()
-def images(context: typer.Context, parts: Parts = None) -> None:
+def images(
+    context: typer.Context,
+    parts: Parts = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Print the names alone, as a list for `slipway images lock`.")
+    ] = False,
+    digests: Annotated[
+        Path | None,
+        typer.Option("--digests", help="First write the digests of a list that `slipway images lock` made."),
+    ] = None,
+) -> None:
     """List every image of the parts, where it is named, and its digest.
 
-    Example:  slipway upstream images --json
+    Example:  slipway upstream images --names
     """
-    from slipway.operations import upstream
+    from slipway.operations import upstream_images
 
-    found = upstream.images(parts or ())
+    if digests is not None:
+        new = upstream_images.take_digests(digests)
+        console.err.print(f"{new} digests are new in upstream.lock.", markup=False)
+    found = upstream_images.images(parts or ())
     if context.obj["json"]:
         console.show_json([each.model_dump(mode="json") for each in found])
+        return
+    if names:
+        console.out.print("\n".join(each.name for each in found), markup=False)
         return
     console.show_table(
         ("image", "digest", "parts", "places"),
@@ -138,8 +154,8 @@ def images(context: typer.Context, parts: Parts = None) -> None:
             for each in found
         ],
     )
-    missing = upstream.missing_digests(found)
-    console.out.print(f"{len(found)} images, {len(missing)} without a known digest.", markup=False)
+    missing = sum(not each.digest for each in found)
+    console.out.print(f"{len(found)} images, {missing} without a known digest.", markup=False)
 
 
 @app.command()

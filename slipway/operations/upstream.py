@@ -1,10 +1,10 @@
-"""The bundle of upstream's parts: fetch its sources, render it, check it, list its images.
+"""The bundle of upstream's parts: fetch its sources, render it, check it.
 
 Fetching alone needs a network. What is rendered must be what upstream.lock says, to the byte.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -67,15 +67,6 @@ class CheckResult(_Result):
     findings: list[Finding]
 
 
-class ImageUse(_Result):
-    """One image of the bundle."""
-
-    name: str
-    digest: str
-    parts: list[str]
-    places: list[str]
-
-
 def fetch(
     names: Sequence[str] = (), *, mirror: Path | None = None, update: bool = False, report: Report = silent
 ) -> list[FetchedSource]:
@@ -96,8 +87,8 @@ def fetch(
     current = read_lock()
     go = None if mirror else _go()
     found = []
-    for part in _chosen(names):
-        entry = None if update else _entry(part, current)
+    for part in chosen(names):
+        entry = None if update else entry_of(part, current)
         trees = {source.name: source.tree for source in entry.sources} if entry else {}
         for source in part.sources:
             report(f"fetching {source.name} {source.commit[:12]}")
@@ -124,12 +115,12 @@ def render(
     if output is not None and output.exists():
         raise UsageError(f"{output} exists.", fix="Name a folder that does not; it will be made.")
     current = read_lock()
-    parts = _chosen(names)
+    parts = chosen(names)
     programs = _programs(parts, report)
     found = []
     for part in parts:
         report(f"rendering {part.name} {part.version}")
-        entry = None if update else _entry(part, current)
+        entry = None if update else entry_of(part, current)
         rendered, documents = _render(part, entry, current, programs, twice=update)
         earlier = current.find(part.name)
         if entry is not None:
@@ -142,8 +133,8 @@ def render(
         everything = Lock(part=tuple(each for each in current.part if each.name in PARTS))
         atomic_files.replace(LOCK_FILE, lock.dumps(everything))
     if output is not None:
-        chosen = {part.name for part in parts}
-        _export(Lock(part=tuple(each for each in current.part if each.name in chosen)), output)
+        names_of = {part.name for part in parts}
+        _export(Lock(part=tuple(each for each in current.part if each.name in names_of)), output)
     return found
 
 
@@ -154,26 +145,13 @@ def check(names: Sequence[str] = ()) -> CheckResult:
         UsageError: There is no such part, or it isn't locked or rendered.
     """
     current = read_lock()
-    parts = {part.name: (part, _documents(_entry(part, current))) for part in _chosen(names)}
+    parts = {part.name: (part, _documents(entry_of(part, current))) for part in chosen(names)}
     digests = {image.name: image.digest for part in current.part for image in part.images}
     return CheckResult(
         parts=list(parts),
         objects=sum(len(documents) for _, documents in parts.values()),
         findings=checking.findings(parts, digests, every=PARTS.values()),
     )
-
-
-def images(names: Sequence[str] = ()) -> list[ImageUse]:
-    """Return every image of the locked parts, with its places and, where known, its digest."""
-    current = read_lock()
-    found: dict[str, ImageUse] = {}
-    for entry in (_entry(part, current) for part in _chosen(names)):
-        for image in entry.images:
-            use = found.get(image.name) or ImageUse(name=image.name, digest=image.digest, parts=[], places=[])
-            use.parts.append(entry.name)
-            use.places.extend(image.places)
-            found[image.name] = use
-    return [found[name] for name in sorted(found)]
 
 
 def read_lock(path: Path | None = None) -> Lock:
@@ -189,7 +167,12 @@ def read_lock(path: Path | None = None) -> Lock:
         return Lock()
 
 
-def _chosen(names: Iterable[str]) -> list[Part]:
+def chosen(names: Iterable[str]) -> list[Part]:
+    """Return the named parts; all of them if none is named.
+
+    Raises:
+        UsageError: There is no such part.
+    """
     wanted = list(dict.fromkeys(names)) or list(PARTS)
     for name in wanted:
         if name not in PARTS:
@@ -197,7 +180,12 @@ def _chosen(names: Iterable[str]) -> list[Part]:
     return [PARTS[name] for name in wanted]
 
 
-def _entry(part: Part, current: Lock) -> LockedPart:
+def entry_of(part: Part, current: Lock) -> LockedPart:
+    """Return the lock's entry of a part.
+
+    Raises:
+        UsageError: There is none, or it is of another version of the part.
+    """
     entry = current.find(part.name)
     fix = f"slipway upstream fetch --update {part.name} && slipway upstream render --update {part.name}"
     if entry is None:
@@ -316,8 +304,3 @@ def _rendered(entry: LockedPart, *, changed: bool) -> RenderedPart:
         images=len(entry.images),
         changed=changed,
     )
-
-
-def missing_digests(uses: Iterable[ImageUse]) -> Mapping[str, list[str]]:
-    """Return the images without a digest, with their places."""
-    return {use.name: use.places for use in uses if not use.digest and "@sha256:" not in use.name}

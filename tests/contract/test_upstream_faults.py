@@ -285,3 +285,29 @@ def test_an_exported_bundle_needs_no_cache(upgraded, lock_file, cache, tmp_path,
     assert "is damaged" in capsys.readouterr().err
     assert main(["upstream", "diff", str(tmp_path / "nowhere"), str(lock_file)]) == 2
     assert main(["upstream", "render", "--output", str(exported)]) == 2
+
+
+@pytest.fixture
+def with_image(part, use):
+    use(replace(part, patches=(Set(Target("ConfigMap", "c"), ("data", "image"), "busybox:1.36"),)))
+    upstream.render(update=True)
+
+
+def test_digests_of_images_are_taken_from_a_list(with_image, tmp_path, capsys):
+    digest = "sha256:" + "a" * 64
+    listed = tmp_path / "images.txt"
+    assert main(["upstream", "check"]) == 1
+    assert main(["upstream", "images", "--names"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "busybox:1.36"
+    listed.write_text(f"docker.io/library/busybox:1.36@{digest}\n")
+    assert main(["upstream", "images", "--digests", str(listed), "--json"]) == 0
+    [image] = json.loads(capsys.readouterr().out)
+    assert image["digest"] == digest
+    assert main(["upstream", "check"]) == 0
+    assert upstream.render()[0].changed is False
+    listed.write_text(f"docker.io/library/busybox:1.36@{digest[:-1]}b\n")
+    assert main(["upstream", "images", "--digests", str(listed)]) == 1
+    assert "another digest" in capsys.readouterr().err
+    listed.write_text("busybox:1.36\n")
+    assert main(["upstream", "images", "--digests", str(listed)]) == 2
+    assert "has no digest" in capsys.readouterr().err

@@ -17,8 +17,10 @@ from infra.upstream.parts import (
     kserve,
     kubeflow,
     kubeflow_roles,
+    models_web_app,
     notebooks,
     oauth2_proxy,
+    prometheus,
     trainer,
     training_operator,
 )
@@ -39,6 +41,8 @@ _MODULES: Final = (
     training_operator,
     dashboard,
     notebooks,
+    models_web_app,
+    prometheus,
 )
 
 PARTS: Final[Mapping[str, Part]] = MappingProxyType({module.PART.name: module.PART for module in _MODULES})

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from infra.upstream.images import has_digest, images
+from infra.upstream.images import digest_in, images
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -96,6 +96,6 @@ def test_every_place_is_listed_and_exceptions_are_left_out():
 
 
 def test_a_digest_counts_only_at_the_end():
-    assert has_digest(f"a/b:1@{DIGEST}")
-    assert not has_digest("a/b:1")
-    assert not has_digest(f"a/b@{DIGEST[:-1]}")
+    assert digest_in(f"a/b:1@{DIGEST}") == DIGEST
+    assert digest_in("a/b:1") == ""
+    assert digest_in(f"a/b@{DIGEST[:-1]}") == ""
