@@ -56,7 +56,7 @@ PART: Final = Part(
                 "kind": "ClusterTrainingRuntime",
                 "metadata": {"name": "probe", "labels": {"trainer.kubeflow.org/framework": "torch"}},
                 "spec": {
-                    "mlPolicy": {"numNodes": 1, "torch": {"numProcPerNode": "auto"}},
+                    "mlPolicy": {"numNodes": 1, "torch": {}},
                     "template": {
                         "spec": {
                             "replicatedJobs": [
