@@ -126,8 +126,19 @@ def _change(
 
 
 def _differing(old: Any, new: Any, place: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    old, new = _by_name(old), _by_name(new)
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
             yield from _differing(old.get(key), new.get(key), (*place, key))
     elif old != new:
         yield ".".join(place)
+
+
+def _by_name(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a list of named items, such as containers, as a mapping; anything else as it is."""
+    if not isinstance(value, list) or not value:
+        return value
+    names = [item.get("name") if isinstance(item, Mapping) else None for item in value]
+    if None in names or len(set(names)) != len(names):
+        return value
+    return dict(zip(names, value, strict=True))

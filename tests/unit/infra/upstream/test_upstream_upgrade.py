@@ -62,6 +62,16 @@ def test_another_version_of_the_api_is_a_change_of_the_object():
     assert only([old], [new]).fields == ["apiVersion"]
 
 
+def test_items_of_a_list_are_told_by_name():
+    def spec(**images):
+        containers = [{"name": name, "image": image} for name, image in images.items()]
+        return thing("Pod", spec={"containers": containers, "args": ["a", *images]})
+
+    found = only([spec(a="1", b="1")], [spec(a="2", b="1")])
+    assert found.fields == ["spec.containers.a.image"]
+    assert only([spec(a="1")], [spec(a="1", b="1")]).fields == ["spec.args", "spec.containers.b"]
+
+
 def test_many_fields_are_cut():
     new = changed(DEPLOYMENT, "metadata", "labels", to={str(number): "x" for number in range(20)})
     assert len(only([DEPLOYMENT], [new]).fields) == 1
