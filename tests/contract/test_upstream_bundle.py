@@ -8,7 +8,10 @@ import pytest
 from support import upstream as support
 
 from infra.upstream import object_store
+from infra.upstream.images import images
 from infra.upstream.parts import PARTS
+from oci.references import parse, parse_place
+from oci.rewriting import rewrite
 from slipway.cli.app import main
 from slipway.core.errors import UsageError
 from slipway.operations import upstream
@@ -103,3 +106,17 @@ def test_without_the_cache_each_command_says_what_to_run(tmp_path, monkeypatch):
     with pytest.raises(UsageError) as caught:
         upstream.check(["katib"])
     assert caught.value.fix == "slipway upstream fetch katib && slipway upstream render katib"
+
+
+def test_every_image_of_an_object_can_come_from_a_mirror(bundle):
+    mirror = parse_place("mirror.example.org/all")
+    count = 0
+    for name in NAMES:
+        entry = upstream.read_lock().find(name)
+        mirrored = {each.name: str(mirror.of(parse(each.name))) for each in entry.images}
+        for each in entry.objects:
+            document = json.loads(object_store.get(each.sha256))
+            before, after = images(document), images(rewrite(document, mirrored))
+            assert sorted(after) == sorted(mirrored[image] for image in before)
+            count += len(after)
+    assert count > 20, "the control"
