@@ -48,6 +48,9 @@ disabled_plugins = [
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
+  [plugins."io.containerd.grpc.v1.cri".registry]
+    # One folder per registry, read at each pull: its hosts.toml names a private CA.
+    config_path = {quote(str(paths.registries))}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = {quote(str(CNI_PLUGINS))}
     conf_dir = {quote(str(paths.config / "cni"))}

@@ -46,6 +46,11 @@ class ClusterPaths:
         return self.instance.data / "config"
 
     @property
+    def registries(self) -> Path:
+        """How the node connects to image registries: `<registry>/hosts.toml`; none by default."""
+        return self.instance.data / "registries"
+
+    @property
     def volumes(self) -> Path:
         """The folders behind PersistentVolumes."""
         return self.instance.data / "volumes"

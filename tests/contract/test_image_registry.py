@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 from support.cut import cutting_relay
 from support.drive import small_drive
 from support.image_registry import TestRegistry, image_registry
@@ -23,6 +24,7 @@ from embedded.toolchain import cache
 from oci import copying, manifests, references, uploads
 from oci.client import ImageRegistry
 from oci.copying import Target
+from oci.login import IDENTITY_TOKEN, Login
 from oci.manifests import Descriptor, Manifest
 from oci.references import Reference
 from slipway.cli import app
@@ -175,19 +177,47 @@ def test_a_registry_that_is_down_is_a_failure(run, registry):
     assert json.loads(refused.out)["why"] == "Connection refused."
 
 
-def test_an_account_without_the_right_to_push_is_told_so(run, home, tmp_path_factory):
-    with image_registry(tmp_path_factory.mktemp("tokens"), reader=True) as registry:
-        logged_in(registry, home)
-        refused = push(run, registry, "public")
-        assert refused.code == 2
-        assert "has no right" in json.loads(refused.out)["why"]
-        assert push(run, registry, "team").code == 0, "the control: elsewhere it may"
-        registry.auth_file(home / ".docker" / "config.json", password="not-the-password")
-        refused = push(run, registry, "team")
-        assert (refused.code, json.loads(refused.out)["error"]) == (
-            2,
-            f"The registry {registry.address} refused the login.",
+@pytest.fixture(scope="module")
+def by_token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestRegistry]:
+    """A registry whose authorization server gives tokens."""
+    with image_registry(tmp_path_factory.mktemp("tokens"), tokens=True) as running:
+        yield running
+
+
+def test_an_account_without_the_right_to_push_is_told_so(run, home, by_token):
+    logged_in(by_token, home)
+    refused = push(run, by_token, "public")
+    assert refused.code == 2
+    assert "has no right" in json.loads(refused.out)["why"]
+    assert push(run, by_token, "team").code == 0, "the control: elsewhere it may"
+
+
+def test_an_authorization_server_refuses_a_password(run, home, by_token):
+    (home / ".docker").mkdir()
+    by_token.auth_file(home / ".docker" / "config.json", password="not-the-password")
+    refused = push(run, by_token, "team")
+    assert refused.code == 2
+    assert json.loads(refused.out)["error"] == f"The registry {by_token.address} refused the login."
+
+
+def test_an_identity_token_is_exchanged(by_token):
+    def opened(token: str) -> ImageRegistry:
+        login = Login(IDENTITY_TOKEN, SecretStr(token))
+        return ImageRegistry(by_token.address, login, ca_file=by_token.ca_file)
+
+    with opened(by_token.identity_token) as client:
+        assert upload(client, "team/exchanged", b"content") == 7
+    with opened("not-the-token") as client, pytest.raises(UsageError, match="refused the login"):
+        upload(client, "team/refused", b"content")
+
+
+def test_everybody_reads_what_is_public(by_token):
+    with ImageRegistry(by_token.address, ca_file=by_token.ca_file) as client:
+        assert client.digest(Reference(by_token.address, "public/tool", "v1")) is None, (
+            "asked without a login"
         )
+        with pytest.raises(UsageError, match="It wants a login"):
+            client.digest(Reference(by_token.address, "team/tool", "v1"))
 
 
 def test_plain_http_stays_on_this_machine(run, registry, home, tmp_path_factory):

@@ -7,9 +7,9 @@ import secrets
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -41,9 +41,11 @@ class TestRegistry:
     address: str
     folder: Path
     username: str
-    password: str
+    password: str = field(repr=False)
     ca_file: Path
     plain_http: bool = False
+    identity_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    """What the authorization server takes in place of the password."""
 
     @property
     def login(self) -> Login:
@@ -74,8 +76,9 @@ def image_registry(
     *,
     tls: bool = True,
     storage: Path | None = None,
-    reader: bool = False,
+    tokens: bool = False,
     read_only: bool = False,
+    within: Sequence[str] = (),
 ) -> Iterator[TestRegistry]:
     """Run a registry during the block.
 
@@ -83,9 +86,10 @@ def image_registry(
         folder: Empty; everything is kept in it.
         tls: Whether it speaks TLS; without it, it has no login either.
         storage: Where blobs are, if not in `folder`.
-        reader: Whether it takes tokens of an authorization server, which lets the account only read from
-            repositories below `public/`, and do anything elsewhere.
+        tokens: Whether it takes tokens of an authorization server: everybody may read below `public/`, nobody
+            may write there, and the account may do anything elsewhere.
         read_only: Whether it refuses writes.
+        within: Command that runs it elsewhere, such as in the network namespace of a cluster.
     """
     address = f"{HOST}:{free_port()}"
     username, password = f"user-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
@@ -107,15 +111,17 @@ def image_registry(
         settings["http"]["tls"] = {"certificate": str(chain), "key": str(chain)}
         settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(users)}}
     found = TestRegistry(address, folder, username, password, ca_file, plain_http=not tls)
-    with _authorization(found, context) if reader else nullcontext(None) as by_token:
+    with _authorization(found, context) if tokens else nullcontext(None) as by_token:
         if by_token:
             settings["auth"] = {"token": by_token}
         (folder / "config.yaml").write_text(yaml.safe_dump(settings))
-        command = [binary("registry"), "serve", folder / "config.yaml"]
+        command = [*within, binary("registry"), "serve", folder / "config.yaml"]
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OTEL_TRACES_EXPORTER": "none"}
         trusted = {"context": ssl.create_default_context(cadata=authority.pem)} if tls else {}
 
         def ready() -> bool:
+            if within:
+                return "listening on" in found.log
             return answers(f"{'https' if tls else 'http'}://{address}/", **trusted)
 
         with running(command, environment, folder / "registry.log", ready):
@@ -133,9 +139,21 @@ def _authorization(registry: TestRegistry, context: ssl.SSLContext) -> Iterator[
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            query = parse_qs(urlsplit(self.path).query)
-            allowed = self.headers.get("Authorization") == f"Basic {pair}"
-            body = json.dumps({"token": _token(key, query.get("scope", []))} if allowed else {}).encode()
+            given = self.headers.get("Authorization")
+            scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
+            self._answer(scopes, allowed=given in {None, f"Basic {pair}"}, anonymous=given is None)
+
+        def do_POST(self) -> None:
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            allowed = (form["grant_type"], form["refresh_token"]) == (
+                ["refresh_token"],
+                [registry.identity_token],
+            )
+            self._answer(form["scope"], allowed=allowed, anonymous=False)
+
+        def _answer(self, scopes: list[str], *, allowed: bool, anonymous: bool) -> None:
+            token = {"token": _token(key, scopes, anonymous=anonymous)}
+            body = json.dumps(token if allowed else {}).encode()
             self.send_response(200 if allowed else 401)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -157,11 +175,16 @@ def _authorization(registry: TestRegistry, context: ssl.SSLContext) -> Iterator[
         thread.join()
 
 
-def _token(key: ec.EllipticCurvePrivateKey, scopes: list[str]) -> str:
+def _token(key: ec.EllipticCurvePrivateKey, scopes: list[str], *, anonymous: bool) -> str:
     access = []
     for scope in scopes:
         kind, name, actions = scope.split(":")
-        wanted = [each for each in actions.split(",") if each == "pull" or not name.startswith("public/")]
+        public = name.startswith("public/")
+        wanted = actions.split(",")
+        if public:
+            wanted = ["pull"]
+        elif anonymous:
+            wanted = []
         access.append({"type": kind, "name": name, "actions": wanted})
     now = int(time.time())
     claims = {

@@ -32,6 +32,7 @@ def test_containerd_uses_the_instances_folders(paths):
     cri = parsed["plugins"]["io.containerd.grpc.v1.cri"]
     assert cri["sandbox_image"] == "slipway.local/pause:1"
     assert cri["restrict_oom_score_adj"] is True
+    assert cri["registry"]["config_path"] == str(paths.registries)
     assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is False
 
 
