@@ -25,7 +25,8 @@ from oci.manifests import Descriptor, Manifest
 from slipway.core.report import Report
 
 _CHUNK: Final = 1 << 20
-_LEVEL: Final = 6
+_LEVEL: Final = 4
+"""Half the time of 6 for 5 % more bytes: 126 MB of Python packages take 1.9 s and 31.4 MB (2026-11-30)."""
 _FOLDER: Final = "embedded/images"
 
 

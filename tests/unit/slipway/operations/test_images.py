@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from oci.references import parse
+from slipway.cli import app
 from slipway.core.errors import UsageError
 from slipway.operations import images_list, images_verify, workspace
 from slipway.operations.images_push import Push, PushedImage
@@ -90,6 +91,15 @@ def test_only_the_given_namespaces_are_compared(monkeypatch):
     assert len(images_verify.verify("dev", listed, namespaces=["kserve"]).unlisted) == 1
     with pytest.raises(UsageError, match="no running container"):
         images_verify.verify("dev", listed, namespaces=["typo"])
+
+
+def test_an_unlisted_image_ends_the_command_with_1(monkeypatch, capsys):
+    pods = {"/api/v1/pods": [pod("one", ("a:1", f"a@{B}"))]}
+    monkeypatch.setattr(workspace, "open_stack", lambda _stack, **_: Stack(pods))
+    assert app.main(["images", "verify", f"a:1@{A}", "--stack", "dev"]) == 1
+    assert B in capsys.readouterr().out
+    assert app.main(["images", "verify", f"a:1@{B}", "--stack", "dev"]) == 0
+    assert capsys.readouterr().out == "All 1 containers run images of the list.\n"
 
 
 def test_a_login_needs_a_user_and_a_password():
