@@ -32,6 +32,10 @@ _MANIFEST_BYTES: Final = 4 << 20
 Content = bytes | Callable[[], Iterable[bytes]]
 
 
+class ContentError(FailedError):
+    """A registry sent other content than was asked for; the same request would get it again."""
+
+
 class ImageRegistry:
     """One registry, with the account that is used there."""
 
@@ -83,7 +87,8 @@ class ImageRegistry:
         if response.status_code == 404:
             return None
         self.expect(response, {200}, f"read {reference}")
-        return response.headers.get("docker-content-digest") or self.manifest(reference).digest
+        said = response.headers.get("docker-content-digest", "")
+        return said if manifests.is_digest(said) else self.manifest(reference).digest
 
     def manifest(self, reference: Reference) -> Manifest:
         """Return the manifest or index of the reference, verified by its digest.
@@ -126,7 +131,8 @@ class ImageRegistry:
         """Yield the content of a blob from `offset` bytes on; verified by its digest if read from the start.
 
         Raises:
-            FailedError: The registry failed, or sent something else; raised at the end of the content.
+            FailedError: The registry failed.
+            ContentError: It sent something else; raised at the end of the content.
         """
         headers = {"range": f"bytes={offset}-"} if offset else {}
         received = hashlib.sha256()
@@ -270,8 +276,8 @@ def _is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-def _changed(name: str, found: str) -> FailedError:
-    return FailedError(
+def _changed(name: str, found: str) -> ContentError:
+    return ContentError(
         f"The registry sent something else than {name}.",
         why=f"The content's digest is {found}.",
         fix="Run the same command again; if it stays so, the registry or a proxy before it is damaged.",

@@ -6,6 +6,7 @@ which differ in their media types alone.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -16,6 +17,7 @@ INDEX: Final = "application/vnd.oci.image.index.v1+json"
 IMAGE: Final = "application/vnd.oci.image.manifest.v1+json"
 EMPTY: Final = "application/vnd.oci.empty.v1+json"
 EMPTY_CONTENT: Final = b"{}"
+_DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _DOCKER_INDEX: Final = "application/vnd.docker.distribution.manifest.list.v2+json"
 _DOCKER_IMAGE: Final = "application/vnd.docker.distribution.manifest.v2+json"
 INDEXES: Final = frozenset({INDEX, _DOCKER_INDEX})
@@ -174,7 +176,14 @@ def _fits(entry: Descriptor, platforms: Sequence[str]) -> bool:
     return any(entry.platform == each or str(entry.platform).startswith(f"{each}/") for each in platforms)
 
 
+def is_digest(text: str) -> bool:
+    """Whether a text is a digest, and nothing else: it becomes a part of URLs."""
+    return _DIGEST.fullmatch(text) is not None
+
+
 def _descriptor(document: Mapping[str, Any]) -> Descriptor:
+    if not is_digest(str(document["digest"])):
+        raise ValueError(document["digest"])
     platform = document.get("platform") or {}
     parts = [platform.get(each) for each in ("os", "architecture", "variant")]
     return Descriptor(

@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from oci.client import ImageRegistry
+from oci.client import ContentError, ImageRegistry
 from oci.manifests import Descriptor
 from slipway.core.errors import FailedError
 
@@ -92,6 +92,8 @@ class _Upload:
             try:
                 response = self._patch(offset)
                 break
+            except ContentError:
+                raise
             except FailedError:  # the connection broke; a refusal is a response
                 if attempt == _CONTINUED:
                     raise
@@ -109,9 +111,19 @@ class _Upload:
         return self._send("PATCH", self._location, headers, lambda: self._counted(offset))
 
     def _counted(self, offset: int) -> Iterator[bytes]:
+        position = offset
         for part in self._read(offset):
+            position += len(part)
+            if position > self._blob.size:
+                break
             yield part
             self._sent += len(part)
+        if position != self._blob.size:
+            raise ContentError(
+                f"The content of {self._blob.digest} is not what its manifest says.",
+                why=f"It has {position} bytes or more, and {self._blob.size} are expected.",
+                fix="The registry that it comes from is damaged: have the image published there again.",
+            )
 
     def _received(self) -> int:
         """Return how many bytes the registry has; open a new upload where this one can't be continued.

@@ -187,3 +187,32 @@ def test_an_interrupted_copy_is_continued(run, source, mirror, index):
     code, [done] = run("mirror", f"{source.address}/team/tool:v1", "--to", place)
     assert code == 0
     assert 1 << 16 < done["uploaded"] < 2 << 16
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("changed", lambda content: b"x" + content[1:], "sent something else"),
+        ("cut", lambda content: content[:-1], "sent something else"),
+        ("longer", lambda content: content + b"x", "is not what its manifest says"),
+    ],
+    ids=["changed", "cut", "longer"],
+)
+def test_a_damaged_blob_is_not_copied(run, source, mirror, name, damage, said):
+    with source.open() as client:
+        index = publish(client, f"team/{name}", "v1")
+        asked = Reference(source.address, f"team/{name}", digest=index.manifests[0].digest)
+        layer = max(client.manifest(asked).blobs, key=lambda each: each.size)
+    digest = layer.digest.removeprefix("sha256:")
+    [file] = (source.folder / "storage").rglob(f"{digest}/data")
+    content = file.read_bytes()
+    file.write_bytes(damage(content))
+    arguments = ("mirror", f"{source.address}/team/{name}:v1", "--to", f"{mirror.address}/damaged")
+    code, refused = run(*arguments)
+    assert code == 1
+    assert said in refused["error"]
+    with mirror.open() as client:
+        repository = f"damaged/{source.address.replace(':', '-')}/team/{name}"
+        assert client.digest(Reference(mirror.address, repository, "v1")) is None
+    file.write_bytes(content)
+    assert run(*arguments)[0] == 0, "the control"
