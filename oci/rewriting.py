@@ -9,13 +9,15 @@ there.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from oci import references
 
 Json = Any
 """A value as a JSON or YAML parser returns it."""
+_Base = tuple[str, str]
+"""A registry, with a path or without, and a tag."""
 
 _IMAGE_FIELDS: Final = frozenset({"image", "reference"})
 """Fields whose whole value is a reference, even one word such as `busybox`; volumes of kind image have
@@ -23,6 +25,8 @@ _IMAGE_FIELDS: Final = frozenset({"image", "reference"})
 _REGISTRIES: Final = ("registry", "hub")
 _NAMES: Final = ("repository", "image", "name")
 """Fields that have the parts of a reference beside `tag`, as in values of Helm charts and of Istio."""
+_ABOVE: Final = ".."
+"""In place of the field of the registry, where that is in the object around."""
 _INSIDE: Final = r"[\w./:@-]"
 """A character of references: text beside one is a part of another reference."""
 _SCHEME: Final = r"(?:(?:docker|oci)://)?"
@@ -56,24 +60,25 @@ class _Search:
         pattern = "|".join(map(re.escape, known))
         self._pattern = re.compile(rf"(?<!{_INSIDE})({_SCHEME})({pattern})(?!{_INSIDE})") if known else None
 
-    def value(self, value: Json, place: str = "") -> Json:
-        """Return any value with its references replaced."""
+    def value(self, value: Json, place: str = "", above: Sequence[_Base] = ()) -> Json:
+        """Return any value with its references replaced; `above` is of the object around it."""
         if isinstance(value, str):
             return self._text(value, place)
         if isinstance(value, list):
             return [self.value(each, f"{place}[{number}]") for number, each in enumerate(value)]
         if not isinstance(value, dict) or (value.get("kind") == "Secret" and "apiVersion" in value):
             return value
-        replaced = self._parts(value, place)
+        replaced = self._parts(value, place, above)
         for key, each in value.items():
             if key not in replaced:
-                replaced[key] = self._field(str(key), each, f"{place}.{key}".removeprefix("."))
+                inner = f"{place}.{key}".removeprefix(".")
+                replaced[key] = self._field(str(key), each, inner, list(_bases(value)))
         return {key: replaced[key] for key in value}
 
-    def _field(self, key: str, value: Json, place: str) -> Json:
+    def _field(self, key: str, value: Json, place: str, above: Sequence[_Base]) -> Json:
         if key in _IMAGE_FIELDS and isinstance(value, str) and value in self._replacements:
             return self._replace(value, place)
-        return self.value(value, place)
+        return self.value(value, place, above)
 
     def _text(self, text: str, place: str) -> str:
         document = _json_object(text)
@@ -88,11 +93,13 @@ class _Search:
         self.found.append((place, old))
         return self._replacements[old]
 
-    def _parts(self, fields: Mapping[str, Json], place: str) -> dict[str, Json]:
+    def _parts(self, fields: Mapping[str, Json], place: str, above: Sequence[_Base]) -> dict[str, Json]:
         """Return the new values of the fields of a reference in parts, or nothing."""
-        for registry, name, old in _joined(fields):
+        for registry, name, old in _joined(fields, above):
             if old in self._replacements:
                 new = references.parse(self._replace(old, place))
+                if registry == _ABOVE:
+                    return {name: str(new)}
                 # The field is used after a colon, so there must be a tag before the digest.
                 tag = new.tag or "latest"
                 parts = {"tag": f"{tag}@{new.digest}" if new.digest else tag}
@@ -101,14 +108,16 @@ class _Search:
                 return {**parts, registry: new.registry, name: new.repository}
         return {}
 
-    def _has_parts(self, value: Json) -> bool:
+    def _has_parts(self, value: Json, above: Sequence[_Base] = ()) -> bool:
         if isinstance(value, dict):
-            is_known = any(old in self._replacements for _, _, old in _joined(value))
-            return is_known or any(self._has_parts(each) for each in value.values())
+            if any(old in self._replacements for _, _, old in _joined(value, above)):
+                return True
+            below = list(_bases(value))
+            return any(self._has_parts(each, below) for each in value.values())
         return isinstance(value, list) and any(self._has_parts(each) for each in value)
 
 
-def _joined(fields: Mapping[str, Json]) -> Iterator[tuple[str | None, str, str]]:
+def _joined(fields: Mapping[str, Json], above: Sequence[_Base]) -> Iterator[tuple[str | None, str, str]]:
     """Yield the references that the fields of one object may mean, with the names of these fields."""
     tag = fields.get("tag")
     for name in _NAMES:
@@ -118,6 +127,19 @@ def _joined(fields: Mapping[str, Json]) -> Iterator[tuple[str | None, str, str]]
                 if isinstance(fields.get(registry), str):
                     yield registry, name, f"{fields[registry]}/{base}:{tag}"
             yield None, name, f"{base}:{tag}"
+    # In Istio's values `hub` and `tag` are beside the object with `image`, which may be a whole reference.
+    image = fields.get("image")
+    if isinstance(image, str):
+        for prefix, outer in above:
+            yield _ABOVE, "image", f"{prefix}/{image}:{outer}"
+
+
+def _bases(fields: Mapping[str, Json]) -> Iterator[_Base]:
+    """Yield registry and tag of an object, for the objects in it."""
+    tag = fields.get("tag")
+    for registry in _REGISTRIES:
+        if isinstance(tag, str) and isinstance(fields.get(registry), str):
+            yield fields[registry], tag
 
 
 def _json_object(text: str) -> dict[str, Json] | None:

@@ -96,6 +96,20 @@ def test_a_reference_is_replaced_where_it_hides(before, after, place):
             {"hub": "r.example.org", "image": "docker.io/istio/proxyv2", "tag": f"1.30.1@{DIGEST}"},
         ),
         (
+            {
+                "hub": "docker.io/istio",
+                "tag": "1.30.1",
+                "proxy": {"image": "proxyv2"},
+                "cni": {"image": "other"},
+            },
+            {
+                "hub": "docker.io/istio",
+                "tag": "1.30.1",
+                "proxy": {"image": NEW["docker.io/istio/proxyv2:1.30.1"]},
+                "cni": {"image": "other"},
+            },
+        ),
+        (
             {"repository": "kserve/agent", "tag": "v0.20.0", "pullPolicy": "Always"},
             {
                 "repository": "r.example.org/docker.io/kserve/agent",
