@@ -32,7 +32,7 @@ $(INSTALLED): pyproject.toml uv.lock
 		$(PY) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(VENV)/bin/uv sync --frozen --quiet --inexact
 	@$(PY) -c "import infra.program, slipway.cli.stack, embedded.plugins.language.program, \
-		embedded.plugins.platform.provider"
+		infra.plugin.__main__"
 	@touch $@
 
 tools: install ## Build the tools of the local platform and install the Debian packages that are missing

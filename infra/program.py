@@ -43,6 +43,7 @@ def build(configuration: Configuration) -> PlatformOutputs:
             settings=platform.serving,
             images=cluster.images,
             manifests=cluster.kserve_manifests,
+            connection=cluster.connection,
             buckets=store.buckets,
         ),
         _options(cluster),

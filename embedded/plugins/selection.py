@@ -49,7 +49,7 @@ class _Wanted:
 
 LANGUAGE: Final = _Wanted("python", "language", PULUMI_CLI, "embedded.plugins.language")
 KUBERNETES: Final = _Wanted("kubernetes", "resource", PULUMI_KUBERNETES)
-SLIPWAY: Final = _Wanted("slipway", "resource", PROVIDER_VERSION, "embedded.plugins.platform")
+SLIPWAY: Final = _Wanted("slipway", "resource", PROVIDER_VERSION, "infra.plugin")
 
 
 class Plugin(BaseModel):

@@ -8,7 +8,6 @@ An entry appears by one rename, so a reader sees all of it or nothing.
 """
 
 import contextlib
-import os
 import shutil
 import tempfile
 import threading
@@ -21,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from embedded.toolchain.processes import Interrupted
 from slipway.core import atomic_files, locks
+from slipway.core.cache_folder import cache_folder
 from slipway.core.report import Report, silent
 
 _RECORD: Final = "record.json"
@@ -40,9 +40,8 @@ class Record(BaseModel):
 
 
 def root() -> Path:
-    """The folder of everything that `make down` keeps: $SLIPWAY_CACHE or ~/.cache/slipway."""
-    setting = os.environ.get("SLIPWAY_CACHE")
-    return Path(setting).expanduser().absolute() if setting else Path.home() / ".cache" / "slipway"
+    """The folder of everything that `make down` keeps."""
+    return cache_folder()
 
 
 def shelf(kind: str, name: str) -> Path:

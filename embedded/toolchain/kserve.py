@@ -1,9 +1,10 @@
 """KServe's CRDs and the ClusterRole of its controller, generated from the pinned Go source."""
 
 import hashlib
+import json
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -15,14 +16,14 @@ from slipway.core.report import Report, silent
 
 ROLE: Final = "kserve-manager-role"
 CRDS: Final = (
-    "serving.kserve.io_clusterservingruntimes.yaml",
-    "serving.kserve.io_clusterstoragecontainers.yaml",
-    "serving.kserve.io_inferencegraphs.yaml",
-    "serving.kserve.io_inferenceservices.yaml",
-    "serving.kserve.io_servingruntimes.yaml",
-    "serving.kserve.io_trainedmodels.yaml",
+    "clusterservingruntimes",
+    "clusterstoragecontainers",
+    "inferencegraphs",
+    "inferenceservices",
+    "servingruntimes",
+    "trainedmodels",
 )
-"""The kinds that cmd/manager of v0.17.0 watches or lists.
+"""The kinds that cmd/manager of v0.17.0 watches or lists, in the plural.
 
 The rest (LLMInferenceService, LocalModel…) belongs to controllers that are not installed: objects of these
 kinds would be accepted and then ignored.
@@ -41,7 +42,7 @@ _GENERATORS: Final = (
 
 
 def kserve_manifests(report: Report = silent) -> Path:
-    """The folder with `crds/*.yaml` and `role.yaml` of the pinned KServe, generated if need be.
+    """The folder with `crds/*.json` and `role.json` of the pinned KServe, generated if need be.
 
     Args:
         report: Told what is built and generated.
@@ -98,30 +99,42 @@ def _generate(generator: Path, go: golang.Go, work: Path) -> None:
     raw, out = work / "raw", work / "out"
     for folder in (raw, out / "crds", work / "scratch"):
         folder.mkdir(parents=True)
-    said: list[str] = []
+    output: list[str] = []
     env = golang.environment(go, work / "scratch")
     env["GOFLAGS"] = f"{env.get('GOFLAGS', '')} -mod=readonly".strip()
     code = processes.follow(
         [str(generator), *_GENERATORS, f"output:crd:dir={raw}", f"output:rbac:dir={raw}"],
         cwd=TOOLS["kserve"].folder,
         env=env,
-        line=said.append,
+        line=output.append,
     )
     if code != 0:
-        raise explain("KServe's manifests could not be generated.", said[-60:])
-    for source, target in [(name, f"crds/{name}") for name in CRDS] + [("role.yaml", "role.yaml")]:
-        (raw / source).rename(out / target)
-    _make_names_optional(out / "crds" / "serving.kserve.io_inferenceservices.yaml")
+        raise explain("KServe's manifests could not be generated.", output[-60:])
+    for plural in CRDS:
+        definition = _read(raw / f"serving.kserve.io_{plural}.yaml")
+        if plural == "inferenceservices":
+            _make_names_optional(definition)
+        _write(out / "crds" / f"{plural}.json", definition)
+    _write(out / "role.json", _read(raw / "role.yaml"))
 
 
-def _make_names_optional(path: Path) -> None:
+def _read(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
+    return document
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    """Write JSON: each `up` reads the file, and takes 0.01 s for it instead of 0.3 s for YAML."""
+    path.write_text(json.dumps(document, sort_keys=True, separators=(",", ":")))
+
+
+def _make_names_optional(definition: dict[str, Any]) -> None:
     """Take `name` off the required fields of the model servers in the InferenceService CRD.
 
     They embed a Kubernetes container, whose name the generator demands, while KServe's own webhook
     refuses a predictor that has one (validatePredictor, v0.17.0). Upstream edits its CRDs as well.
     """
-    document = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)
-    for version in document["spec"]["versions"]:
+    for version in definition["spec"]["versions"]:
         spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]["properties"]
         for component in ("predictor", "transformer", "explainer"):
             for schema in spec[component]["properties"].values():
@@ -129,4 +142,3 @@ def _make_names_optional(path: Path) -> None:
                     schema["required"].remove("name")
                     if not schema["required"]:
                         del schema["required"]
-    path.write_text(yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False))

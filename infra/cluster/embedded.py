@@ -13,7 +13,7 @@ import pulumi
 from embedded import images, instance, toolchain
 from embedded.addresses import Ports
 from infra import names, versions
-from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
 from infra.cluster.provider import kubernetes_provider
 
 
@@ -81,6 +81,7 @@ def create(*, console: bool) -> ClusterHandle:
     )
     return ClusterHandle(
         provider=provider,
+        connection=Connection(kubeconfig=cluster.kubeconfig),
         images=_images(local, cluster),
         kserve_manifests=_kserve_manifests(),
         endpoints=Endpoints(
@@ -107,7 +108,7 @@ def _delete_with(cluster: EmbeddedCluster) -> None:
     """
 
     def mark(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        if not args.type_.startswith("kubernetes:"):
+        if not args.type_.startswith(("kubernetes:", "slipway:upstream:")):
             return None
         options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=cluster))
         return pulumi.ResourceTransformationResult(props=args.props, opts=options)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
 from infra.cluster.provider import kubernetes_provider
 from infra.settings.models import DevSettings
 
@@ -12,6 +12,7 @@ def create(settings: DevSettings) -> ClusterHandle:
     cluster, images, urls = settings.cluster, settings.images, settings.endpoints
     return ClusterHandle(
         provider=kubernetes_provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
+        connection=Connection(kubeconfig_path=cluster.kubeconfig, context=cluster.context),
         images=Images(
             minio=Image(reference=images.minio),
             kserve_controller=Image(reference=images.kserve_controller),

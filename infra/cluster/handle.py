@@ -49,13 +49,28 @@ class Endpoints:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Connection:
+    """How a resource of the provider `slipway` reaches the cluster."""
+
+    kubeconfig: pulumi.Input[str] | None = None
+    """Its content, a secret."""
+
+    kubeconfig_path: str | None = None
+    """Where there is no content; None for the default of kubectl."""
+
+    context: str | None = None
+    """Of the kubeconfig; its current one by default."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClusterHandle:
     """A cluster that the rest of the program deploys to."""
 
     provider: pulumi_kubernetes.Provider
+    connection: Connection
     images: Images
     kserve_manifests: Path
-    """Folder with `crds/*.yaml` and `role.yaml` of the pinned KServe version."""
+    """Folder with `crds/*.json` and `role.json` of the pinned KServe version."""
 
     endpoints: Endpoints
     kubeconfig: Path | None

@@ -72,7 +72,7 @@ class ExistingCluster(Strict):
         default=None, min_length=1, description="Path of the kubeconfig; kubectl's default if not set."
     )
     kserve_manifests: str = Field(
-        min_length=1, description="Folder with KServe's generated crds/*.yaml and role.yaml."
+        min_length=1, description="Folder with KServe's generated crds/*.json and role.json."
     )
 
 

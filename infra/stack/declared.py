@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.upstream.install.tokens import DEFINITIONS
+
 _PREFIX: Final = "kubernetes:"
 
 
@@ -27,6 +29,8 @@ class DeclaredObject:
 def declared_objects(exported: Mapping[str, Any]) -> Iterator[DeclaredObject]:
     """Yield the objects of an exported stack, in the order of their creation."""
     for resource in exported["deployment"].get("resources") or ():
+        if resource["type"] == DEFINITIONS:
+            yield from _definitions(resource.get("inputs") or {})
         if not (resource.get("custom") and resource["type"].startswith(_PREFIX) and resource.get("id")):
             continue
         inputs = resource.get("inputs") or {}
@@ -39,6 +43,18 @@ def declared_objects(exported: Mapping[str, Any]) -> Iterator[DeclaredObject]:
             namespace=namespace,
             name=name,
             inputs=inputs,
+        )
+
+
+def _definitions(inputs: Mapping[str, Any]) -> Iterator[DeclaredObject]:
+    """Yield the definitions that one resource of the provider `slipway` holds."""
+    for name in inputs.get("definitions") or {}:
+        yield DeclaredObject(
+            api_version="apiextensions.k8s.io/v1",
+            kind="CustomResourceDefinition",
+            namespace="",
+            name=name,
+            inputs={},
         )
 
 

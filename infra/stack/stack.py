@@ -21,9 +21,11 @@ from infra.names import settings_file
 from infra.settings import config
 from infra.stack.check import open_live, refuse_settings
 from infra.stack.declared import outputs_of
+from infra.stack.earlier_definitions import with_retained_definitions
 from infra.stack.events import EventLog, Summary, Timing
 from infra.stack.pulumi_cli import PulumiCli, error_in
 from infra.stack.state import FileBackend, adoptable, pending, without_pending
+from infra.upstream.install.definitions_api import TAKE_OVER
 from slipway.core.errors import FailedError, UsageError
 
 if TYPE_CHECKING:
@@ -136,7 +138,8 @@ class Stack:
         """
         self._refuse_settings(look=refresh)
         look = ["--refresh"] if refresh else []
-        return self._operate("up", "--yes", "--skip-preview", *look, force=refresh)
+        take_over = self._retain_definitions()
+        return self._operate("up", "--yes", "--skip-preview", *look, force=refresh, env=take_over)
 
     def preview(self, *, refresh: bool = False) -> Summary:
         """Return what `up` with the same arguments would change; raises UsageError where `up` does."""
@@ -239,8 +242,21 @@ class Stack:
         if (self.project / "tenants").is_dir() and self.exists():
             refuse_settings(self.settings, self.export(), self.live, look=look)
 
+    def _retain_definitions(self) -> Mapping[str, str]:
+        """Prepare the state of an earlier Slipway; return the environment of the run that follows."""
+        retained = with_retained_definitions(self.export())
+        if retained is None:
+            return {}
+        self._ask_stack("import", stdin=json.dumps(retained))
+        return {TAKE_OVER: "true"}
+
     def _operate(
-        self, operation: str, *arguments: str, validate: bool = True, force: bool = False
+        self,
+        operation: str,
+        *arguments: str,
+        validate: bool = True,
+        force: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> Summary:
         if validate:
             self._validate(self.project, self.name)
@@ -256,7 +272,7 @@ class Stack:
                 f"--event-log={events.path}",
                 *arguments,
                 meanwhile=events.poll,
-                env=(_UPSERT if adopt else {}) | (_FORCE if adopt or force else {}),
+                env=(_UPSERT if adopt else {}) | (_FORCE if adopt or force else {}) | dict(env or {}),
             )
         if code:
             raise FailedError(

@@ -9,6 +9,7 @@ import pytest
 import yaml
 from support.apiserver import ApiServer, patiently
 
+from infra.kubernetes_api import KubernetesApi
 from infra.settings.models import DevSettings, LocalSettings
 from infra.stack.check import can_grow, live_claims, refuse_live_sizes, refuse_settings
 from infra.stack.declared import DeclaredObject
@@ -83,8 +84,8 @@ def test_no_secrets_value_is_asked_for(server, cluster, live, monkeypatch):
     secret = {"metadata": {"name": "key"}, "stringData": {"k": "a-value-to-look-for"}}
     make(cluster, f"/api/v1/namespaces/{namespace}/secrets", secret)
     pages = []
-    get = LiveCluster._get
-    monkeypatch.setattr(LiveCluster, "_get", lambda *a: pages.append(get(*a)) or pages[-1])
+    get = KubernetesApi.get
+    monkeypatch.setattr(KubernetesApi, "get", lambda *a: pages.append(get(*a)) or pages[-1])
     assert live.missing([declared("v1", "Secret", f"{namespace}/key")]) == []
     [listed] = [each for page in pages for each in page.get("items", ()) if each["metadata"]["name"] == "key"]
     assert "data" not in listed

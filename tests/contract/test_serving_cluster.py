@@ -1,14 +1,15 @@
 """Promotion's Kubernetes calls against a real API server that has KServe's own CRDs."""
 
+import json
 import time
 from pathlib import Path
 
 import pytest
-import yaml
 from support.apiserver import api_server, patiently
 from support.platform import outputs
 
 from embedded.toolchain import kserve_manifests
+from infra.components.kserve.manifests import load_crds
 from serving import access, diagnosis
 from serving.cluster import FIELD_MANAGER, Cluster
 from serving.inference import ServedVersion, manifest
@@ -22,17 +23,12 @@ NAME = "churn"
 def server(tmp_path_factory):
     with api_server(tmp_path_factory.mktemp("api")) as running:
         with running.http() as http:
-            [crd] = [
-                path
-                for path in Path(kserve_manifests()).rglob("*.yaml")
-                if path.name.endswith("_inferenceservices.yaml")
-            ]
-            content = yaml.safe_load(crd.read_text())
+            content = load_crds(kserve_manifests())["inferenceservices"]
             http.patch(
                 f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{content['metadata']['name']}",
                 params={"fieldManager": "test", "force": "true"},
                 headers={"Content-Type": "application/apply-patch+yaml"},
-                content=crd.read_text(),
+                content=json.dumps(content),
             ).raise_for_status()
             path = "/apis/serving.kserve.io/v1beta1/inferenceservices"
             patiently(lambda: http.get(path).status_code == 200)

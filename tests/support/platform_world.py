@@ -74,6 +74,8 @@ class FileWorld:
 
 if __name__ == "__main__":
     # Not above: tests import this module too, and one process can't hold two google.rpc.Status (kfp's).
-    from embedded.plugins.platform.provider import run
+    from embedded.plugins.platform.kinds import kinds
+    from slipway.provider.protocol import run
 
-    run(sys.argv[1:], FileWorld(Path(os.environ["WORLD"])))
+    folder_world = FileWorld(Path(os.environ["WORLD"]))
+    run(sys.argv[1:], kinds(folder_world), folder_world.stop)

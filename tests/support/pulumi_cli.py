@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from embedded.plugins.selection import PROVIDER_VERSION
 from embedded.toolchain import binary
 from embedded.toolchain.host import KUBERNETES_PROVIDER
 from infra.stack.stack import Stack
@@ -123,6 +124,14 @@ class Project:
         text = self.run("preview", "-s", "test", "--json", *arguments).fine().text
         summary: dict[str, int] = json.loads(text[text.index("{") :])["changeSummary"]
         return {step: count for step, count in summary.items() if step != "same"}
+
+
+def install_slipway_plugin(home_of: Path) -> None:
+    """Put the provider `slipway` into the PULUMI_HOME of the project or environment in this folder."""
+    launcher = home_of / f"home/plugins/resource-slipway-v{PROVIDER_VERSION}/pulumi-resource-slipway"
+    launcher.parent.mkdir()
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -P -m infra.plugin "$@"\n')
+    launcher.chmod(0o755)
 
 
 def environment(folder: Path, passphrase: str = PASSPHRASE) -> dict[str, str]:

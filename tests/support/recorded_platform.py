@@ -1,14 +1,14 @@
 """A whole platform under the recording engine: settings, a cluster that is not there, small manifests."""
 
+import json
 from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes
-import yaml
 from support.engine import Engine
 
 from infra import cluster, program
-from infra.cluster.handle import ClusterHandle, Endpoints, Image, Images
+from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
 from infra.components.kserve.objects import CRDS
 from infra.contract import PlatformOutputs
 from infra.settings import config
@@ -39,16 +39,17 @@ def write_manifests(folder: Path) -> Path:
                 "versions": [],
             },
         }
-        (folder / "crds" / f"{plural}.yaml").write_text(yaml.safe_dump(definition))
+        (folder / "crds" / f"{plural}.json").write_text(json.dumps(definition))
     rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
     role = {"kind": "ClusterRole", "metadata": {"name": "kserve-manager-role"}, "rules": rules}
-    (folder / "role.yaml").write_text(yaml.safe_dump(role))
+    (folder / "role.json").write_text(json.dumps(role))
     return folder
 
 
 def handle(manifests: Path) -> ClusterHandle:
     return ClusterHandle(
         provider=pulumi_kubernetes.Provider("kubernetes", kubeconfig="{}"),
+        connection=Connection(kubeconfig="{}"),
         images=Images(**{kind: Image(reference=reference(kind)) for kind in KINDS}),
         kserve_manifests=manifests,
         endpoints=Endpoints(

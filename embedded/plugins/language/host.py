@@ -16,9 +16,9 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
-from embedded.plugins import serving
 from embedded.plugins.language.program import Ending
 from infra.versions import PULUMI_CLI
+from slipway.provider import serving
 
 GRACE_SECONDS: Final = 3.0
 """Between asking a program to end and killing it; the CLI allows the host 5 s in total."""

@@ -21,8 +21,8 @@ import grpc
 import pulumi
 import pulumi.runtime
 
-from embedded.plugins.serving import read_order
 from slipway.core.errors import SlipwayError
+from slipway.provider.serving import read_order
 
 
 class Ending(enum.IntEnum):

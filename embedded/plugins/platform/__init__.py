@@ -1,6 +1,5 @@
-"""The provider `slipway`: what a bare machine needs so that a stack can own its cluster and images.
+"""The resources of the provider `slipway` that make the local cluster and its images.
 
-    provider.py   the ResourceProvider service: protocol in, protocol out
     kinds.py      what `slipway:embedded:Cluster` and `slipway:embedded:Image` mean
     world.py      the cluster and its images as they are, and the processes that change them
     work.py       such a process

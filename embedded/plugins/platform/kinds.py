@@ -1,17 +1,16 @@
-"""What the provider's two resources mean: pure decisions over a `World`.
+"""What the two resources of the local cluster mean: pure decisions over a `World`.
 
 Both exist because a bare machine has neither a cluster to connect to nor a registry to pull from.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Literal, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from slipway.core.report import Report
+from slipway.provider.kinds import Change, Kind, Made, Properties, model_faults
 
-Properties = dict[str, Any]
 ClusterState = Literal["running", "broken", "stopped", "absent"]
 
 
@@ -74,52 +73,6 @@ class World(Protocol):
         """Stop running work and start no more."""
 
 
-@dataclass(frozen=True)
-class Change:
-    """One property that differs."""
-
-    path: str
-    why: str = ""
-    """An explanation for the user, where the values don't show it."""
-
-    replaces: bool = False
-    of_input: bool = True
-
-
-@dataclass(frozen=True)
-class Made:
-    """A resource as it is now."""
-
-    id: str
-    outputs: Properties
-    secrets: frozenset[str] = frozenset()
-
-
-class Kind(Protocol):
-    """What the provider needs from a type of resource."""
-
-    def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
-        """Return (property, reason) of each invalid input."""
-
-    def planned(self, inputs: Properties) -> Properties:
-        """Return the outputs that are known before the resource is created."""
-
-    def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
-        """Return the differences of inputs or of the machine that require an update."""
-
-    def find(self, identity: str, inputs: Properties) -> Made | None:
-        """Return the resource as it is now, or None if it no longer exists."""
-
-    def make(self, inputs: Properties, report: Report) -> Made:
-        """Create or update; both converge from any existing state."""
-
-    def remove(self, outputs: Properties, report: Report) -> None:
-        """Delete it; succeeds if there is nothing to delete."""
-
-    def remnant(self, inputs: Properties) -> Made | None:
-        """Return what a failed `make` has left and a later delete must remove."""
-
-
 class ClusterKind:
     """`slipway:embedded:Cluster`: real Kubernetes on a machine that has no cluster to connect to."""
 
@@ -129,7 +82,7 @@ class ClusterKind:
 
     def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
         """See Kind."""
-        return _faults(ClusterInputs, inputs)
+        return model_faults(ClusterInputs, inputs)
 
     def planned(self, inputs: Properties) -> Properties:
         """See Kind."""
@@ -152,7 +105,7 @@ class ClusterKind:
             return None
         return self._made(ClusterInputs.model_validate({"instance": identity, **inputs}), state)
 
-    def make(self, inputs: Properties, report: Report) -> Made:
+    def make(self, inputs: Properties, before: Properties | None, report: Report) -> Made:
         """See Kind."""
         wanted = ClusterInputs.model_validate(inputs)
         self._world.start(wanted, report)
@@ -187,7 +140,7 @@ class ImageKind:
 
     def faults(self, inputs: Properties) -> Sequence[tuple[str, str]]:
         """See Kind."""
-        return _faults(ImageInputs, inputs)
+        return model_faults(ImageInputs, inputs)
 
     def planned(self, inputs: Properties) -> Properties:
         """See Kind."""
@@ -211,7 +164,7 @@ class ImageKind:
             return None
         return Made(identity, known.model_dump())
 
-    def make(self, inputs: Properties, report: Report) -> Made:
+    def make(self, inputs: Properties, before: Properties | None, report: Report) -> Made:
         """See Kind."""
         wanted = ImageInputs.model_validate(inputs)
         reference = self._world.ensure_image(wanted, report)
@@ -231,15 +184,6 @@ class ImageKind:
         return self._world.has_image(wanted.instance, wanted.reference)
 
 
-KINDS: Final[Mapping[str, Callable[[World], Kind]]] = {
-    "slipway:embedded:Cluster": ClusterKind,
-    "slipway:embedded:Image": ImageKind,
-}
-
-
-def _faults(model: type[BaseModel], inputs: Properties) -> Sequence[tuple[str, str]]:
-    try:
-        model.model_validate(inputs)
-    except ValidationError as error:
-        return [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors()]
-    return []
+def kinds(world: World) -> Mapping[str, Kind]:
+    """Return the types of resources by token, working in `world`."""
+    return {"slipway:embedded:Cluster": ClusterKind(world), "slipway:embedded:Image": ImageKind(world)}

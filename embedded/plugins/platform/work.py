@@ -17,9 +17,9 @@ from typing import Any, Final, TextIO
 
 from embedded import cluster, images
 from embedded.instance import Instance
-from embedded.plugins.serving import read_order
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report
+from slipway.provider.serving import read_order
 
 LAST_RESORT_SECONDS: Final = 6.0
 """Between the signal to stop and the end of the process, whatever still runs."""

@@ -13,7 +13,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra import admission
-from infra.cluster.handle import Images
+from infra.cluster.handle import Connection, Images
 from infra.components.kserve import objects, webhooks
 from infra.components.kserve.labels import labels
 from infra.components.kserve.manifests import load_crds, load_rules
@@ -30,6 +30,7 @@ from infra.pod_defaults import (
     resources,
 )
 from infra.settings.models import ServingSettings
+from infra.upstream.install.definitions import CustomResourceDefinitions
 from storage.layout import Buckets
 
 _CONTROLLER: Final = "kserve-controller-manager"
@@ -42,6 +43,7 @@ class KServeArgs:
     settings: ServingSettings
     images: Images
     manifests: Path
+    connection: Connection
     buckets: Buckets
 
 
@@ -59,7 +61,7 @@ class KServe(pulumi.ComponentResource):
             metadata=metadata(KSERVE_NAMESPACE, {**PART_OF, **RESTRICTED}),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        crds = self._crds()
+        definitions = self._definitions()
         account, access = self._access()
         config = self._config()
         configurations = webhooks.configurations(name, self._after())
@@ -75,9 +77,9 @@ class KServe(pulumi.ComponentResource):
             ),
             self._after(*configurations),
         )
-        controller = self._controller(account, [*crds, *access, config, certificates])
+        controller = self._controller(account, [definitions, *access, config, certificates])
         service = self._service(controller)
-        self._policy(crds)
+        self._policy(definitions)
         runtime = self._runtime([service])
         self.runtime = runtime.metadata["name"]
         self.register_outputs({"runtime": self.runtime})
@@ -85,20 +87,17 @@ class KServe(pulumi.ComponentResource):
     def _after(self, *others: pulumi.Resource) -> pulumi.ResourceOptions:
         return pulumi.ResourceOptions(parent=self, depends_on=[self._namespace, *others])
 
-    def _crds(self) -> list[pulumi.Resource]:
-        return [
-            k8s.apiextensions.v1.CustomResourceDefinition(
-                f"{self._name}-crd-{plural}",
-                metadata=k8s.meta.v1.ObjectMetaArgs(
-                    name=document["metadata"]["name"],
-                    labels=labels("crd"),
-                    annotations=document["metadata"].get("annotations"),
-                ),
-                spec=document["spec"],
-                opts=pulumi.ResourceOptions(parent=self),
-            )
-            for plural, document in load_crds(self._args.manifests).items()
-        ]
+    def _definitions(self) -> CustomResourceDefinitions:
+        documents = load_crds(self._args.manifests).values()
+        for each in documents:
+            each["metadata"]["labels"] = labels("crd")
+        return CustomResourceDefinitions(
+            f"{self._name}-definitions",
+            part="kserve",
+            documents=documents,
+            connection=self._args.connection,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def _access(self) -> tuple[k8s.core.v1.ServiceAccount, list[pulumi.Resource]]:
         own = labels("controller")
@@ -216,13 +215,13 @@ class KServe(pulumi.ComponentResource):
             opts=self._after(controller),
         )
 
-    def _policy(self, crds: Sequence[pulumi.Resource]) -> None:
+    def _policy(self, definitions: pulumi.Resource) -> None:
         own = labels("policy")
         policy = k8s.admissionregistration.v1.ValidatingAdmissionPolicy(
             f"{self._name}-model-source",
             metadata=metadata(admission.MODEL_SOURCE, own),
             spec=admission.model_source(self._args.buckets, self._args.settings.limits),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*crds]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[definitions]),
         )
         k8s.admissionregistration.v1.ValidatingAdmissionPolicyBinding(
             f"{self._name}-model-source-binding",

@@ -4,7 +4,7 @@ import pytest
 
 from embedded.plugins.language.host import response
 from embedded.plugins.language.program import Ending, _exit_code
-from embedded.plugins.serving import engine_address
+from slipway.provider.serving import engine_address
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from embedded.plugins.platform.kinds import (
     ImageInputs,
     ImageKind,
 )
-from embedded.plugins.platform.wire import plain, wire
 from slipway.core.report import Report, silent
+from slipway.provider.wire import plain, wire
 
 CLUSTER: dict[str, Any] = {"instance": "test", "forwards": [], "versions": {"kubernetes": "1.34.4"}}
 IMAGE = {"instance": "test", "name": "minio", "reference": "slipway.local/minio:1"}
@@ -87,7 +87,7 @@ def test_a_planned_cluster_has_no_known_kubeconfig() -> None:
 
 
 def test_the_kubeconfig_is_marked_secret() -> None:
-    made = ClusterKind(Noted()).make(CLUSTER, silent)
+    made = ClusterKind(Noted()).make(CLUSTER, None, silent)
     assert made.secrets == {"kubeconfig"}
     assert made.id == "test"
 

@@ -135,9 +135,9 @@ def test_missing_manifests_are_named(tmp_path):
     manifests = write_manifests(tmp_path / "out")
     assert list(load_crds(manifests)) == list(objects.CRDS)
     assert load_rules(manifests)
-    (manifests / "crds" / "inferenceservices.yaml").unlink()
-    with pytest.raises(UsageError, match=r"the definition of inferenceservices is missing"):
+    (manifests / "crds" / "inferenceservices.json").unlink()
+    with pytest.raises(UsageError, match=r"crds/inferenceservices\.json: no such file"):
         load_crds(manifests)
-    (manifests / "role.yaml").unlink()
-    with pytest.raises(UsageError, match=r"role\.yaml: no such file"):
+    (manifests / "role.json").unlink()
+    with pytest.raises(UsageError, match=r"role\.json: no such file"):
         load_rules(manifests)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from google.protobuf import json_format, struct_pb2
 
-from embedded.plugins.platform.kinds import Properties
+from slipway.provider.kinds import Properties
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"

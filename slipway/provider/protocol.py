@@ -3,7 +3,7 @@
 # ruff: noqa: N802  the protocol names the methods
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import grpc
@@ -17,12 +17,11 @@ from pulumi.runtime.proto import (
     status_pb2,
 )
 
-from embedded.plugins import serving
-from embedded.plugins.platform.kinds import KINDS, Change, Kind, Made, Properties, World
-from embedded.plugins.platform.wire import plain, wire
-from embedded.plugins.platform.world import Machine
 from slipway.core.errors import SlipwayError, UsageError
 from slipway.core.report import Report
+from slipway.provider import serving
+from slipway.provider.kinds import Change, Kind, Made, Properties
+from slipway.provider.wire import plain, wire
 
 VERSION: Final = "0.1.0"
 
@@ -30,11 +29,17 @@ VERSION: Final = "0.1.0"
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
     """One per CLI."""
 
-    def __init__(self, world: World, engine: str) -> None:
-        """Serve the kinds of resources of `world`; report progress to the engine at `engine`."""
-        self._kinds: dict[str, Kind] = {token: make(world) for token, make in KINDS.items()}
+    def __init__(self, kinds: Mapping[str, Kind], stop: Callable[[], None], engine: str) -> None:
+        """Serve resources.
+
+        Args:
+            kinds: By the type's token, such as `slipway:embedded:Image`.
+            stop: Stops running work; returns when it has ended.
+            engine: Address of the engine, which is told the progress.
+        """
+        self._kinds = kinds
+        self._stop = stop
         self._log = _EngineLog(engine)
-        self._world = world
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Return the version."""
@@ -71,7 +76,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def Diff(
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
-        """Compare inputs with inputs, and the machine with its desired state."""
+        """Compare inputs with inputs, and what is outside with its desired state."""
         kind = self._kind(request.urn, context)
         old = plain(request.old_inputs) or plain(request.olds)
         with _translated_errors(context):
@@ -89,7 +94,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs = plain(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(properties=wire(kind.planned(inputs)))
-        made = self._make(kind, inputs, request.urn, context)
+        made = self._make(kind, inputs, None, request.urn, context)
         return provider_pb2.CreateResponse(id=made.id, properties=wire(made.outputs, made.secrets))
 
     def Read(
@@ -101,8 +106,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             resource = kind.find(request.id, plain(request.inputs))
         if resource is None:
             return provider_pb2.ReadResponse()
+        inputs = request.inputs if resource.inputs is None else wire(resource.inputs, resource.secrets)
         return provider_pb2.ReadResponse(
-            id=resource.id, properties=wire(resource.outputs, resource.secrets), inputs=request.inputs
+            id=resource.id, properties=wire(resource.outputs, resource.secrets), inputs=inputs
         )
 
     def Update(
@@ -119,7 +125,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             for name, value in wire(kind.planned(inputs)).fields.items():
                 properties.fields[name].CopyFrom(value)
             return provider_pb2.UpdateResponse(properties=properties)
-        made = self._make(kind, inputs, request.urn, context)
+        made = self._make(kind, inputs, plain(request.olds), request.urn, context)
         return provider_pb2.UpdateResponse(properties=wire(made.outputs, made.secrets))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
@@ -131,7 +137,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Stop running work, so that the calls that wait for it return."""
-        self._world.stop()
+        self._stop()
         return empty_pb2.Empty()
 
     def _kind(self, urn: str, context: grpc.ServicerContext) -> Kind:
@@ -140,15 +146,22 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             context.abort(grpc.StatusCode.NOT_FOUND, f"The provider slipway has no resource {token}.")
         return self._kinds[token]
 
-    def _make(self, kind: Kind, inputs: Properties, urn: str, context: grpc.ServicerContext) -> Made:
+    def _make(
+        self,
+        kind: Kind,
+        inputs: Properties,
+        before: Properties | None,
+        urn: str,
+        context: grpc.ServicerContext,
+    ) -> Made:
         try:
-            return kind.make(inputs, self._log.reporter(urn))
+            return kind.make(inputs, before, self._log.reporter(urn))
         except UsageError as error:
             context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
         except SlipwayError as error:
             remnant = kind.remnant(inputs)
             if remnant is not None:
-                # A partly created cluster must be in the state, or nothing would delete it.
+                # What was partly created must be in the state, or nothing would delete it.
                 context.abort_with_status(_half_made(remnant, str(error)))
             context.abort(grpc.StatusCode.UNKNOWN, str(error))
         raise AssertionError("abort raises")
@@ -226,15 +239,10 @@ class _Status(NamedTuple):
     trailing_metadata: tuple[tuple[str, bytes], ...]
 
 
-def main(argv: Sequence[str]) -> None:
-    """Serve until the CLI ends."""
-    run(argv, Machine())
-
-
-def run(argv: Sequence[str], world: World) -> None:
-    """Serve the resources of `world` until the CLI ends."""
-    provider = Provider(world, serving.engine_address(argv))
+def run(argv: Sequence[str], kinds: Mapping[str, Kind], stop: Callable[[], None]) -> None:
+    """Serve resources until the CLI ends; `argv` is what the CLI passes, the rest as in `Provider`."""
+    provider = Provider(kinds, stop, serving.engine_address(argv))
     serving.serve(
         lambda server: provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, server),
-        world.stop,
+        stop,
     )

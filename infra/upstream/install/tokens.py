@@ -1,0 +1,7 @@
+"""Tokens of the resource types of this package, as the program and the provider name them. Pure."""
+
+from typing import Final
+
+DEFINITIONS: Final = "slipway:upstream:CustomResourceDefinitions"
+READY: Final = "slipway:upstream:Ready"
+PART: Final = "slipway:upstream:Part"
