@@ -1,0 +1,126 @@
+"""Looks at a cluster until what was installed there answers."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from infra.kubernetes_api import KubernetesApi, Object, root
+from infra.upstream.install import readiness
+from slipway.core.errors import FailedError
+from slipway.core.report import Report
+from slipway.core.waiting import changes, poll, tolerating
+
+MANAGER: Final = "slipway"
+_INTERVAL_SECONDS: Final = 1.0
+_SILENT_SECONDS: Final = 60.0
+"""How long the API server may not answer, as while it restarts."""
+
+
+class Reference(BaseModel):
+    """An object by its name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    apiVersion: str  # noqa: N815  as Kubernetes writes it
+    kind: str
+    namespace: str = ""
+    """Empty for an object of the whole cluster."""
+
+    name: str
+
+    def __str__(self) -> str:
+        """Return its name in messages, such as `Deployment kserve/controller`."""
+        return f"{self.kind} {f'{self.namespace}/' if self.namespace else ''}{self.name}"
+
+
+def wait_ready(
+    api: KubernetesApi,
+    objects: Sequence[Reference],
+    samples: Sequence[Object],
+    *,
+    seconds: float,
+    report: Report,
+) -> None:
+    """Wait until the objects are ready and the samples pass every webhook.
+
+    Args:
+        api: of the cluster.
+        objects: that must be ready, in the order in which they are looked at.
+        samples: objects whose creation is tried without effect, after `objects` are ready.
+        seconds: time limit of the whole.
+        report: told what is waited for, each time that it changes.
+
+    Raises:
+        FailedError: Something is still missing after the time limit; names the object and its pod's reason.
+    """
+    left = list(objects)
+    tell = changes(report)
+
+    def first_fault() -> str:
+        while left:
+            if fault := object_fault(api, left[0]):
+                return fault
+            left.pop(0)
+        return sample_fault(api, samples)
+
+    def waiting(state: str | None) -> None:
+        tell("waiting until the API server answers" if state is None else f"waiting: {state}")
+
+    state = poll(
+        tolerating(first_fault, FailedError, seconds=_SILENT_SECONDS),
+        lambda fault: fault == "",
+        seconds=seconds,
+        interval=_INTERVAL_SECONDS,
+        meanwhile=waiting,
+    )
+    if state != "":
+        raise FailedError(
+            f"After {seconds:.0f} s something is not ready.",
+            why=f"{state or 'The API server does not answer'}.",
+            fix="Fix the cause and run the same command again: what is installed stays.",
+        )
+
+
+def object_fault(api: KubernetesApi, reference: Reference) -> str:
+    """Return why the object is not ready, with its pods' reason; empty if it is.
+
+    Raises:
+        FailedError: The API server refuses, or does not answer.
+    """
+    path = api.path(reference.apiVersion, reference.kind, reference.namespace, reference.name)
+    document = None if path is None else api.get(path)
+    if document is None:
+        return f"{reference} does not exist"
+    document.setdefault("kind", reference.kind)
+    fault = readiness.fault(document)
+    if not fault:
+        return ""
+    reason = readiness.pod_fault(_pods(api, document))
+    return f"{reference}: {fault}{f' ({reason})' if reason else ''}"
+
+
+def sample_fault(api: KubernetesApi, samples: Iterable[Object]) -> str:
+    """Return why the first of the samples can't be created; empty if all can. Creates nothing."""
+    for sample in samples:
+        metadata = sample["metadata"]
+        kind, name = sample["kind"], metadata["name"]
+        path = api.path(sample["apiVersion"], kind, metadata.get("namespace", ""), name)
+        if path is None:
+            return f"the API server does not serve {kind} of {sample['apiVersion']} yet"
+        try:
+            api.apply(path, json.loads(json.dumps(sample)), manager=MANAGER, dry_run=True)
+        except FailedError as error:
+            return f"a trial {kind} is refused: {error.why.rstrip('.')}"
+    return ""
+
+
+def _pods(api: KubernetesApi, document: Object) -> list[Object]:
+    labels = (document.get("spec") or {}).get("selector", {}).get("matchLabels")
+    namespace = document["metadata"].get("namespace")
+    if not labels or not namespace:
+        return []
+    selector = "%2C".join(f"{name}%3D{value}" for name, value in sorted(labels.items()))
+    found = api.get(f"{root('v1')}/namespaces/{namespace}/pods?labelSelector={selector}")
+    return list((found or {}).get("items") or ())

@@ -1,0 +1,153 @@
+"""A part installed object by object: order, readiness and its faults, against a real API server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.apiserver import ApiServer, api_server, patiently
+from support.pulumi_cli import Project, install_slipway_plugin
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
+PROGRAM = """\
+import json
+from infra.cluster.handle import Connection
+from infra.upstream.install.installed_part import InstalledPart, InstalledPartArgs
+part = json.loads(pathlib.Path("part.json").read_text())
+args = InstalledPartArgs(connection=Connection(kubeconfig=kubeconfig), **part)
+InstalledPart("orchard", args, pulumi.ResourceOptions(providers=[provider]))
+"""
+SAMPLE = {"apiVersion": "orchard.example/v1", "kind": "Tree", "metadata": {"name": "sample"}}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(server: ApiServer) -> Iterator[httpx.Client]:
+    with server.http() as http:
+        yield http
+
+
+@pytest.fixture
+def namespace(server: ApiServer) -> str:
+    return server.namespace()
+
+
+@pytest.fixture
+def project(server: ApiServer, tmp_path: Path) -> Iterator[Project]:
+    (tmp_path / "kubeconfig").write_text(server.kubeconfig)
+    made = Project(tmp_path, {"SLIPWAY_CACHE": str(tmp_path / "cache")})
+    install_slipway_plugin(made.folder)
+    made.program(PROGRAM)
+    yield made
+    made.destroy()
+
+
+def _object(version: str, kind: str, name: str, namespace: str = "", **rest: Any) -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": version, "kind": kind, "metadata": metadata, **rest}
+
+
+def _documents(namespace: str, image: str = "good") -> list[dict[str, Any]]:
+    labels = {"app": "orchard"}
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    definition = {
+        "group": "orchard.example",
+        "names": {"plural": "trees", "singular": "tree", "kind": "Tree", "listKind": "TreeList"},
+        "scope": "Cluster",
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+    }
+    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}
+    deployment = {"replicas": 1, "selector": {"matchLabels": labels}, "template": pod}
+    # Not in the order in which they must be made.
+    return [
+        _object("apps/v1", "Deployment", "controller", namespace, spec=deployment),
+        _object("orchard.example/v1", "Tree", "oak"),
+        _object("v1", "ConfigMap", "settings", namespace, data={"a": "1"}),
+        _object(
+            "apiextensions.k8s.io/v1", "CustomResourceDefinition", "trees.orchard.example", spec=definition
+        ),
+    ]
+
+
+def _webhook(namespace: str) -> dict[str, Any]:
+    rule = {
+        "apiGroups": ["orchard.example"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE"],
+        "resources": ["trees"],
+    }
+    hook = {
+        "name": "trees.orchard.example",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "timeoutSeconds": 1,
+        "clientConfig": {"url": "https://127.0.0.1:1/nobody-listens", "caBundle": ""},
+        "rules": [rule],
+    }
+    return _object(
+        "admissionregistration.k8s.io/v1",
+        "ValidatingWebhookConfiguration",
+        f"of-{namespace}",
+        webhooks=[hook],
+    )
+
+
+def _declare(project: Project, documents: list[dict[str, Any]], **more: Any) -> None:
+    part = {"documents": documents, "samples": [SAMPLE], "seconds": 40, **more}
+    (project.folder / "part.json").write_text(json.dumps(part))
+
+
+def test_everything_is_there_and_stays_the_same(
+    project: Project, cluster: httpx.Client, namespace: str
+) -> None:
+    _declare(project, _documents(namespace))
+    project.up().fine()
+    assert cluster.get("/apis/orchard.example/v1/trees/oak").status_code == 200
+    deployment = cluster.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/controller").json()
+    assert deployment["status"]["availableReplicas"] == 1
+    assert cluster.get("/apis/orchard.example/v1/trees/sample").status_code == 404, "only tried"
+    assert "x-kubernetes-preserve-unknown-fields" not in json.dumps(project.state())
+    assert project.changes() == {}
+    changed = _documents(namespace)
+    changed[2]["data"] = {"a": "2"}
+    _declare(project, changed)
+    assert project.changes() == {"update": 2}, "the map, and the proof that all is ready"
+
+
+def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Client, namespace: str) -> None:
+    _declare(project, _documents(namespace, "broken:1"), seconds=5)
+    project.up().failed()
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    patiently(lambda: "ImagePullBackOff" in cluster.get(pods).text, 60)
+    failed = project.up().failed().text
+    assert f"Deployment {namespace}/controller: 0 of 1 updated pods are available (pod controller-" in failed
+    assert "main ImagePullBackOff: no such image: broken:1)." in failed
+    assert cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/settings").status_code == 200
+    assert not [each for each in project.state() if each["urn"].endswith("::orchard-ready")]
+    _declare(project, _documents(namespace))
+    project.up().fine()
+    assert project.resource("orchard-ready")["outputs"]["stage"] == "orchard"
+
+
+def test_a_webhook_that_does_not_answer_is_named(
+    project: Project, cluster: httpx.Client, namespace: str
+) -> None:
+    without_trees = [each for each in _documents(namespace) if each["kind"] != "Tree"]
+    _declare(project, [*without_trees, _webhook(namespace)], seconds=5)
+    failed = project.up().failed().text
+    assert "After 5 s something is not ready." in failed
+    assert "a trial Tree is refused" in failed
+    assert "trees.orchard.example" in failed
+    assert "127.0.0.1:1" in failed
+    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+    cluster.delete(f"{hooks}/of-{namespace}").raise_for_status()
+    _declare(project, without_trees)
+    project.up().fine()
+    assert cluster.get("/apis/orchard.example/v1/trees/sample").status_code == 404
