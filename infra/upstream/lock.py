@@ -69,7 +69,7 @@ class LockedPart(_Model):
     render: tuple[str, ...] = Field(strict=False)
     """The steps that rendered it."""
     tools: dict[str, str] = Field(default_factory=dict)
-    """Version of each program that did."""
+    """Version of each program that did; of Kubernetes, if a chart was told it."""
     sources: tuple[LockedSource, ...] = Field(default=(), strict=False)
     objects: tuple[LockedObject, ...] = Field(strict=False)
     images: tuple[LockedImage, ...] = Field(default=(), strict=False)

@@ -8,7 +8,7 @@ from infra.upstream.lock import LockedImage, LockedObject, LockedPart, LockedSou
 from infra.upstream.manifests import Document
 from infra.upstream.objects import Identity
 from infra.upstream.part import Helm, Kustomize, Part
-from infra.versions import HELM, KUSTOMIZE
+from infra.versions import HELM, KUBERNETES, KUSTOMIZE
 
 
 def locked(
@@ -53,10 +53,12 @@ def locked(
 
 
 def tools(part: Part) -> dict[str, str]:
-    """Return the version of each program that renders the part."""
+    """Return the version of each program that renders the part, and of Kubernetes if it is told."""
     versions = {}
     if any(isinstance(step, Helm) for step in part.steps):
         versions["helm"] = HELM
+        # Charts ask for the version of Kubernetes.
+        versions["kubernetes"] = KUBERNETES
     if any(isinstance(step, Kustomize) for step in part.steps):
         versions["kustomize"] = KUSTOMIZE
     return versions

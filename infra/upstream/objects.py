@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from infra.upstream.manifests import Document
 
+_HOOK: Final = "helm.sh/hook"
 _CLUSTER_SCOPED: Final = frozenset(
     [
         "APIService",
@@ -95,7 +96,7 @@ def finished(documents: Iterable[Document]) -> list[Document]:
     """Return the objects in order of identity, without what only the API server writes.
 
     Raises:
-        ValueError: An object has no name or namespace, or two are the same.
+        ValueError: An object has no name or namespace, two are the same, or one is a hook of helm.
     """
     found: dict[Identity, Document] = {}
     for document in documents:
@@ -108,6 +109,8 @@ def finished(documents: Iterable[Document]) -> list[Document]:
         elif not metadata.get("namespace"):
             raise ValueError(f"{Identity.of(result)} has no namespace")
         identity = Identity.of(result)
+        if any(key.startswith(_HOOK) for key in metadata.get("annotations") or ()):
+            raise ValueError(f"{identity} is a hook, which only helm itself runs: switch it off or remove it")
         if not identity.name:
             raise ValueError(f"an object of kind {identity.kind} has no name")
         if identity in found:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 from support import upstream as support
+from support.commands import raising
 
 from infra.upstream.part import GoModule, Helm, Rewrite, Set, Target
 from slipway.cli.app import main
@@ -311,3 +312,20 @@ def test_digests_of_images_are_taken_from_a_list(with_image, tmp_path, capsys):
     listed.write_text("busybox:1.36\n")
     assert main(["upstream", "images", "--digests", str(listed)]) == 2
     assert "has no digest" in capsys.readouterr().err
+
+
+def test_what_a_killed_fetch_left_is_removed(cache, use, tmp_path):
+    left = cache / "upstream" / "trees" / ".draft-abc"
+    left.mkdir(parents=True)
+    (left / "half").write_text("x")
+    use(support.part_of(tmp_path / "source", support.repository(tmp_path / "source")))
+    [fetched] = upstream.fetch(update=True)
+    assert trees(cache) == [fetched.tree]
+
+
+def test_a_missing_program_is_named_with_its_version(part, monkeypatch, capsys):
+    monkeypatch.setattr(upstream.toolchain, "binary", raising(UsageError("Go is not installed.")))
+    assert main(["upstream", "render"]) == 2
+    said = capsys.readouterr().err
+    assert "kustomize 5.8.1 is not on this machine" in said
+    assert "Go is not installed" in said

@@ -5,7 +5,6 @@
 """
 
 import hashlib
-import secrets
 import shutil
 from pathlib import Path
 from typing import Final
@@ -17,6 +16,7 @@ from slipway.core import atomic_files, locks
 from slipway.core.cache_folder import cache_folder
 
 _FOLDER: Final = "upstream"
+_DRAFT: Final = ".draft-"
 
 
 def put(source: Source, tree: Tree) -> str:
@@ -53,8 +53,10 @@ def folder(digest: str) -> Path:
 
 
 def _write(final: Path, tree: Tree) -> None:
-    """Make the folder by one rename, so that a reader never sees a part of it."""
-    draft = final.with_name(f".{final.name}.{secrets.token_hex(4)}")
+    """Make the folder by one rename, so that a reader never sees a part of it; with the lock held."""
+    for left in final.parent.glob(f"{_DRAFT}*"):  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    draft = final.with_name(f"{_DRAFT}{final.name}")
     try:
         for path, content in tree.items():
             target = draft / path

@@ -98,3 +98,19 @@ def test_what_we_put_into_a_pulumi_home_is_not_the_machines(path, monkeypatch, w
         place.unlink()
         place.symlink_to(_program(cache.root() / "tools/pulumi-kubernetes/0", KUBERNETES_PROVIDER, ""))
     assert host.find(KUBERNETES_PROVIDER) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says", "fits"),
+    [
+        ("kustomize", "v5.8.1", True),
+        ("kustomize", "v5.8.0", False),
+        ("kustomize", "(devel)", False),
+        ("helm", "v3.22.0", True),
+        ("helm", "v3.22.1", False),
+        ("helm", "v4.0.0", False),
+    ],
+)
+def test_renderers_fit_in_exactly_the_pinned_version(path, name, says, fits):
+    _program(path / "first", name, says)
+    assert (host.find(name) is not None) is fits

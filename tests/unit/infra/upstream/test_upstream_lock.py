@@ -93,7 +93,7 @@ def test_pins_of_the_part_and_the_lock_are_compared():
     assert pins_that_differ(moved, entry()) == [
         "version 2, locked 1",
         "s at dddddddddddd, locked aaaaaaaaaaaa",
-        "rendered by nothing, locked helm 3.22.0",
+        "rendered by nothing, locked helm 3.22.0, kubernetes 1.34.4",
     ]
 
 

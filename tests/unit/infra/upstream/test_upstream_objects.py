@@ -51,6 +51,19 @@ def test_objects_are_in_order_without_what_the_server_writes():
         ([config(namespace="")], "has no namespace"),
         ([config(name="")], "has no name"),
         ([config(), config()], "ConfigMap n/a is there twice"),
+        (
+            [
+                {
+                    **config(),
+                    "metadata": {
+                        "name": "a",
+                        "namespace": "n",
+                        "annotations": {"helm.sh/hook": "post-install"},
+                    },
+                }
+            ],
+            "ConfigMap n/a is a hook",
+        ),
     ],
 )
 def test_an_object_without_an_identity_of_its_own_is_refused(documents, reason):
