@@ -153,7 +153,16 @@ class Set:
     value: Any
 
 
-Patch = Remove | Set
+@dataclass(frozen=True)
+class Append:
+    """Adds an item to a list, which must be there; a path as of `Set`."""
+
+    target: Target
+    path: tuple[str | int, ...]
+    value: Any
+
+
+Patch = Remove | Set | Append
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.upstream.manifests import Document
 from infra.upstream.objects import Identity
-from infra.upstream.part import Patch, Remove, Target
+from infra.upstream.part import Append, Patch, Remove, Target
 
 
 class PatchError(ValueError):
@@ -31,7 +31,11 @@ def patched(documents: Sequence[Document], patches: Iterable[Patch]) -> list[Doc
             result = [document for document in result if not _matches(document, patch.target)]
             continue
         for document in matching:
-            _set(document, patch.path, patch.value, str(Identity.of(document)))
+            name = str(Identity.of(document))
+            if isinstance(patch, Append):
+                _append(document, patch.path, patch.value, name)
+            else:
+                _set(document, patch.path, patch.value, name)
     return result
 
 
@@ -42,6 +46,15 @@ def _matches(document: Document, target: Target) -> bool:
         and target.name in ("*", identity.name)
         and target.namespace in (None, identity.namespace)
     )
+
+
+def _append(document: Document, path: tuple[str | int, ...], value: Any, name: str) -> None:  # noqa: ANN401
+    place: Any = document
+    for number, step in enumerate(path):
+        place = _inside(place, step, f"{name}: {'.'.join(map(str, path[: number + 1]))}")
+    if not isinstance(place, list):
+        raise PatchError(f"{name}: {'.'.join(map(str, path))} is no list")
+    place.append(copy.deepcopy(value))
 
 
 def _set(document: Document, path: tuple[str | int, ...], value: Any, name: str) -> None:  # noqa: ANN401

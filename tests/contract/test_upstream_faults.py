@@ -329,3 +329,20 @@ def test_a_missing_program_is_named_with_its_version(part, monkeypatch, capsys):
     said = capsys.readouterr().err
     assert "kustomize 5.8.1 is not on this machine" in said
     assert "Go is not installed" in said
+
+
+def test_a_mirror_that_is_not_whole_is_named(part, cache, tmp_path):
+    mirrors = tmp_path / "mirrors"
+    mirrors.mkdir()
+    whole = mirrors / "source.git"
+    support.git(tmp_path / "source", "clone", "--quiet", "--mirror", ".", str(whole))
+    blob = support.git(whole, "rev-parse", f"{part.sources[0].commit}:config/c.yaml")
+    [tree] = trees(cache)
+    for path in (cache / "upstream" / "trees" / tree).rglob("*.yaml"):
+        path.write_text("")
+    kept = whole / "objects" / blob[:2] / blob[2:]
+    moved = kept.rename(tmp_path / "kept")
+    said = refused(lambda: upstream.fetch(mirror=mirrors))
+    assert "does not have config/c.yaml" in said
+    moved.rename(kept)
+    assert upstream.fetch(mirror=mirrors)[0].road == "mirror"

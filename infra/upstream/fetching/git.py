@@ -41,7 +41,15 @@ def from_repository(source: Source, repository: Path) -> Tree:
             )
         blobs[path] = blob
     content = _git(repository, source, "cat-file", "--batch", given="\n".join(blobs.values()))
-    return dict(zip(blobs, _split(content), strict=True))
+    files = dict(zip(blobs, _split(content), strict=True))
+    missing = [path for path, each in files.items() if each is None]
+    if missing:
+        raise FailedError(
+            f"{repository.name} does not have {missing[0]} of {source.repository}.",
+            why=f"The repository is not whole: {len(missing)} files of the commit are missing.",
+            fix=f"Mirror it again, without a filter: git clone --mirror {source.repository}",
+        )
+    return {path: each for path, each in files.items() if each is not None}
 
 
 def from_url(source: Source) -> Tree:
@@ -105,13 +113,18 @@ def _explained(source: Source, said: str) -> FailedError:
     )
 
 
-def _split(batch: bytes) -> list[bytes]:
-    """Return the contents in the output of `git cat-file --batch`."""
-    found = []
+def _split(batch: bytes) -> list[bytes | None]:
+    """Return the contents in the output of `git cat-file --batch`; None for what is missing."""
+    found: list[bytes | None] = []
     at = 0
     while at < len(batch):
         end = batch.index(b"\n", at)
-        size = int(batch[at:end].split()[2])
+        _, kind, *rest = batch[at:end].split()
+        if kind == b"missing":
+            found.append(None)
+            at = end + 1
+            continue
+        size = int(rest[0])
         found.append(batch[end + 1 : end + 1 + size])
         at = end + size + 2
     return found

@@ -154,7 +154,7 @@ def test_a_secret_of_up_is_in_no_part():
         for each in part.objects
         if each.kind == "Secret"
     }
-    assert len(made) == 5
+    assert len(made) == 7
     assert not made & there
 
 

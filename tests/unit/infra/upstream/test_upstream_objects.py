@@ -2,7 +2,7 @@ import pytest
 
 from infra.upstream.namespaces import ENFORCE, unknown, with_namespaces
 from infra.upstream.objects import Identity, finished, in_namespace
-from infra.upstream.part import Own, Part, Remove, Set, Stage, Target
+from infra.upstream.part import Append, Own, Part, Remove, Set, Stage, Target
 from infra.upstream.patching import PatchError, patched
 from infra.upstream.trees import is_used, tree_digest
 
@@ -92,10 +92,15 @@ def test_patches_find_items_by_name_and_change_a_copy():
         [
             Set(there, ("spec", "containers", "x", "env", "A"), None),
             Set(there, ("spec", "containers", 1, "image"), "i"),
+            Append(there, ("spec", "containers"), {"name": "z"}),
             Remove(Target("ConfigMap")),
         ],
     )
-    assert found["spec"]["containers"] == [{"name": "x", "env": []}, {"name": "y", "image": "i"}]
+    assert found["spec"]["containers"] == [
+        {"name": "x", "env": []},
+        {"name": "y", "image": "i"},
+        {"name": "z"},
+    ]
     assert DEPLOYMENT["spec"]["containers"][0]["env"]
 
 
@@ -107,6 +112,8 @@ def test_patches_find_items_by_name_and_change_a_copy():
         Set(Target("Deployment", "d"), ("spec", "template", "x"), 1),
         Set(Target("Deployment", "d"), ("spec", "containers", "z", "image"), "i"),
         Set(Target("Deployment", "d"), ("spec", "nothing"), None),
+        Append(Target("Deployment", "d"), ("spec", "nothing"), None),
+        Append(Target("Deployment", "d"), ("spec", "containers", "x", "name"), None),
         Set(Target("Deployment", "d"), ("spec", "containers", 7), "i"),
     ],
 )
