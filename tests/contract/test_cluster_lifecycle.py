@@ -19,6 +19,7 @@ from support.cluster import (
     running_pid,
     stateful_set,
 )
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from embedded.cluster import delete, network, start, status, stop
 from embedded.cluster.cgroups import Cgroups, Hierarchies
@@ -92,8 +93,7 @@ def test_stop_keeps_the_data_and_start_restores_the_pods(cluster):
 def test_start_cleans_up_after_a_killed_supervisor(cluster):
     before = {p.name: p.pid for p in status(cluster).processes}
     os.kill(before["supervisor"], signal.SIGKILL)
-    while Path(f"/proc/{before['supervisor']}").exists():
-        time.sleep(0.01)
+    eventually(lambda: not Path(f"/proc/{before['supervisor']}").exists())
     assert status(cluster).state == "broken"
     start(cluster)
     after = {p.name: p.pid for p in status(cluster).processes}
@@ -124,7 +124,7 @@ def test_an_interrupted_start_converges(cluster, after):
     )
     time.sleep(after)
     starting.send_signal(signal.SIGINT)
-    starting.wait(30)
+    starting.wait(PATIENCE_SECONDS)
     start(cluster)
     assert_data_is_kept(cluster)
 
@@ -137,8 +137,8 @@ def test_groups_are_removed_despite_a_late_process():
     try:
         cgroups.join(late.pid)
         assert late.pid in cgroups.pids("system"), "the positive control"
-        cgroups.remove(timeout=2)
-        assert late.wait(5) == -signal.SIGKILL
+        cgroups.remove(timeout=PATIENCE_SECONDS)
+        assert late.wait(PATIENCE_SECONDS) == -signal.SIGKILL
         assert not cgroups.exists()
     finally:
         late.kill()

@@ -14,15 +14,8 @@ from pathlib import Path
 
 import pytest
 from kubernetes import client
-from support.cluster import (
-    api_client,
-    eventually,
-    in_network_of,
-    root_of,
-    running_cluster,
-    running_pid,
-    stateful_set,
-)
+from support.cluster import api_client, in_network_of, root_of, running_cluster, running_pid, stateful_set
+from support.waiting import eventually
 
 from embedded.cluster import Forward, logs, set_forwards, start, status
 from embedded.instance import Instance
@@ -273,7 +266,7 @@ def test_a_killed_process_is_restarted(core, cluster, name):
         now = {p.name: p for p in status(cluster).processes}[name]
         return now.pid is not None and now.pid != before.pid and now.restarts > before.restarts
 
-    eventually(back, 30)
+    eventually(back)
     start(cluster)  # waits until everything is ready again
     assert core.read_namespaced_config_map("open", "default").data == {"k": "open-value"}
     assert root_of(running_pid(cluster)).joinpath("data/from-the-pod").read_text() == "kept"

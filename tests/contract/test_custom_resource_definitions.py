@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, api_server, patiently
+from support.apiserver import ApiServer, api_server
 from support.pulumi_cli import Project, driven_stack, install_slipway_plugin
+from support.waiting import eventually
 
 from infra.upstream.install.definitions_api import MANAGER, TAKE_OVER
 
@@ -52,7 +53,7 @@ def cluster(server: ApiServer) -> Iterator[httpx.Client]:
         yield http
         for each in http.get(PATH).json()["items"]:
             http.delete(f"{PATH}/{each['metadata']['name']}")
-        patiently(lambda: http.get(PATH).json()["items"] == [], 60)
+        eventually(lambda: http.get(PATH).json()["items"] == [])
 
 
 @pytest.fixture
@@ -186,7 +187,7 @@ def test_refresh_restores_what_others_changed(project: Project, cluster: httpx.C
         params={"fieldManager": "kubectl-edit"},
     ).raise_for_status()
     cluster.delete(f"{PATH}/pears.test.example").raise_for_status()
-    patiently(lambda: "pears.test.example" not in _uids(cluster), 60)
+    eventually(lambda: "pears.test.example" not in _uids(cluster))
     assert project.changes() == {}, "the control: without a refresh nothing is read"
     project.up("--refresh").fine()
     restored = cluster.get(f"{PATH}/apples.test.example").json()
@@ -199,7 +200,7 @@ def test_refresh_restores_what_others_changed(project: Project, cluster: httpx.C
 
 def test_a_definition_with_names_in_use_is_named(project: Project, cluster: httpx.Client) -> None:
     _apply(cluster, _definition("Apple"), MANAGER)
-    patiently(lambda: _make_object(cluster, "Apple", "a").status_code == 201, 60)
+    eventually(lambda: _make_object(cluster, "Apple", "a").status_code == 201)
     twin = _definition("Apple")
     twin["spec"]["names"]["plural"] = "applets"
     twin["metadata"]["name"] = "applets.test.example"

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,9 +24,7 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 def test_an_existing_image_is_not_imported_again(node: Node) -> None:
     reference = node.ensure("pause")
     node.reports.clear()
-    started = time.monotonic()
     assert node.ensure("pause") == reference == images.reference("pause")
-    assert time.monotonic() - started < 2
     assert node.reports == []
     assert "io.cri-containerd.pinned=pinned" in node.ctr("images", "list", f"name=={reference}")
 

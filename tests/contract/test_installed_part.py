@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, api_server, patiently
+from support.apiserver import ApiServer, api_server
 from support.pulumi_cli import Project, install_slipway_plugin
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PROGRAM = """\
@@ -125,7 +126,7 @@ def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Clien
     _declare(project, _documents(namespace, "broken:1"), seconds=5)
     project.up().failed()
     pods = f"/api/v1/namespaces/{namespace}/pods"
-    patiently(lambda: "ImagePullBackOff" in cluster.get(pods).text, 60)
+    eventually(lambda: "ImagePullBackOff" in cluster.get(pods).text)
     failed = project.up().failed().text
     assert f"Deployment {namespace}/controller: 0 of 1 updated pods are available (pod controller-" in failed
     assert "main ImagePullBackOff: no such image: broken:1)." in failed

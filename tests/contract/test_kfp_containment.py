@@ -7,7 +7,6 @@ Each step tells what it could do; the controls show that the same could be done 
 # ruff: noqa: PTH101, PTH102, PTH103, PTH104, PTH120, PTH123, PTH208, PTH211, SIM115
 import json
 import textwrap
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +16,7 @@ from support import kfp_cases as steps
 from support.kfp_pod import STEPS_USER, Pod, children, running_pod
 from support.kfp_server import BUCKET, TENANT, launcher_objects
 from support.minio import Minio, running_minio
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore::FutureWarning")]
 component = dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -205,10 +205,7 @@ def test_a_restarted_server_can_run_steps(pod: Pod) -> None:
 
 
 def until_working(pod: Pod, run_id: str) -> None:
-    deadline = time.monotonic() + 60
-    while not list((pod.work / "runs" / run_id).glob("*/*/ephemeral_component.py")):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: list((pod.work / "runs" / run_id).glob("*/*/ephemeral_component.py")))
 
 
 FORKS_TWICE = """
@@ -238,10 +235,21 @@ def escapes(code: str) -> int:
     def stay():
         os.execv("/bin/sleep", ["sleep", "600"])
 
+    def sleeping():
+        for name in os.listdir("/proc"):
+            try:
+                with open(f"/proc/{name}/comm") as file:
+                    if file.read() == "sleep\n":
+                        return True
+            except OSError:
+                continue
+        return False
+
     kept = []
     exec(code, {"os": os, "time": time, "subprocess": subprocess, "multiprocessing": multiprocessing,
                 "stay": stay, "kept": kept})  # fmt: skip
-    time.sleep(0.5)
+    while not kept and not sleeping():
+        time.sleep(0.05)
     found = len([name for name in os.listdir("/proc") if name.isdigit()])
     if kept:
         os._exit(found)
@@ -259,10 +267,8 @@ def test_nothing_outlives_its_step(pod: Pod, how: str) -> None:
         assert run.state == "FAILED"
     else:
         assert output(pod, run, "escapes") > 3, "the first process, the guardian, the step, and its process"
-    deadline = time.monotonic() + 5  # if the guardian was killed, the first process kills the rest
-    while in_the_container(pod) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert in_the_container(pod) == [], "neither processes nor zombies"
+    # Neither processes nor zombies. If the guardian was killed, the first process kills the rest.
+    eventually(lambda: in_the_container(pod) == [])
     assert ended(pod, trying, paths={}).state == "SUCCEEDED"
 
 

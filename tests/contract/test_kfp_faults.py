@@ -2,8 +2,8 @@
 
 import json
 import os
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from kfp import dsl
 from support import kfp_cases as steps
 from support.kfp_server import BUCKET, ROOT, TENANT, KfpServer, launcher_objects
 from support.minio import Minio, running_minio
+from support.waiting import eventually, gone
 
 pytestmark = [pytest.mark.contract, pytest.mark.filterwarnings("ignore::FutureWarning")]
 CANARY = "CANARY-of-the-servers-environment"
@@ -56,40 +57,25 @@ def state(server: KfpServer, run_id: str) -> Any:
 
 
 def until(server: KfpServer, run_id: str, *states: str) -> Any:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+    def ended() -> Any:
         run = state(server, run_id)
-        if run["state"] in states:
-            return run
-        time.sleep(0.05)
-    raise AssertionError(run)
+        return run if run["state"] in states else None
+
+    return eventually(ended)
 
 
 def step_is_running(server: KfpServer, run_id: str) -> int:
     """Wait for the step's process and return its pid."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def look() -> int:
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit():
-                try:
+                with suppress(OSError):
                     if str((folder / "cwd").readlink()).startswith(str(server.data / "work" / run_id)):
                         return int(folder.name)
-                except OSError:
-                    continue
-        time.sleep(0.05)
-    raise AssertionError("the step did not start")
+        return 0
 
-
-def gone(pid: int) -> bool:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            if "State:\tZ" in Path(f"/proc/{pid}/status").read_text():
-                return True
-        except OSError:
-            return True
-        time.sleep(0.05)
-    return False
+    return eventually(look)
 
 
 def test_a_killed_server_kills_steps_and_records_it(server: KfpServer) -> None:
@@ -98,7 +84,7 @@ def test_a_killed_server_kills_steps_and_records_it(server: KfpServer) -> None:
     run_id = started(server, slow, seconds=600)
     pid = step_is_running(server, run_id)
     server.kill()
-    assert gone(pid)
+    eventually(lambda: gone(pid))
     server.start()
     run = state(server, run_id)
     assert run["state"] == "FAILED"
@@ -112,7 +98,7 @@ def test_a_stopped_server_ends_its_steps_and_runs(server: KfpServer) -> None:
     run_id = started(server, slow, seconds=600)
     pid = step_is_running(server, run_id)
     server.stop()
-    assert gone(pid)
+    eventually(lambda: gone(pid))
     server.start()
     assert state(server, run_id)["state"] == "FAILED"
 
@@ -121,7 +107,7 @@ def test_terminate_kills_the_step(server: KfpServer) -> None:
     run_id = started(server, slow, seconds=600)
     pid = step_is_running(server, run_id)
     server.client().terminate_run(run_id)
-    assert gone(pid)
+    eventually(lambda: gone(pid))
     until(server, run_id, "CANCELED")
     assert server.tasks(run_id)["sleeps"]["state"] == "CANCELED"
     status, body = server.request("POST", f"/apis/v2beta1/runs/{run_id}:terminate")
@@ -141,28 +127,24 @@ def test_the_step_parent_is_restarted(server: KfpServer) -> None:
     parent = int(Path(f"/proc/{step}/stat").read_text().rsplit(")", 1)[1].split()[1])
     os.kill(parent, 9)
     assert "ended unexpectedly" in until(server, run_id, "FAILED")["error"]["message"]
-    assert gone(step)
+    eventually(lambda: gone(step))
     until(server, started(server, quick), "SUCCEEDED")
 
 
 def test_an_artifact_changed_in_the_store_is_not_used(server: KfpServer, minio: Minio) -> None:
-    @dsl.component(base_image="python:3.11", install_kfp_package=False)
-    def waits(seconds: float, data: dsl.Input[dsl.Dataset]) -> None:
-        pass
-
     @dsl.pipeline(name="tampered")
-    def tampered() -> None:
+    def tampered(forged: str) -> None:
         made = steps.writes(content="genuine")
-        pause = steps.sleeps(seconds=3.0).after(made)
+        pause = steps.waits(path=forged).after(made)
         steps.reads(data=made.outputs["data"]).after(pause)
 
-    run_id = started(server, tampered)
+    forged = server.data.parent / "forged"
+    run_id = started(server, tampered, forged=str(forged))
     key = f"{TENANT}/runs/tampered/{run_id}/writes/data"
-    deadline = time.monotonic() + 60
-    while key not in minio.keys(BUCKET, key) or server.tasks(run_id)["writes"]["state"] != "SUCCEEDED":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: server.tasks(run_id)["writes"]["state"] == "SUCCEEDED")
+    assert key in minio.keys(BUCKET, key)
     minio.client().put_object(Bucket=BUCKET, Key=key, Body=b"forged")
+    forged.touch()
     run = until(server, run_id, "FAILED", "SUCCEEDED")
     assert run["state"] == "FAILED"
     assert "digest differs" in run["error"]["message"]

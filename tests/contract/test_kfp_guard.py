@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import pytest
 from support.kfp_server import TENANT, KfpServer
+from support.waiting import eventually
 
 pytestmark = pytest.mark.contract
 API = "/apis/v2beta1"
@@ -155,16 +156,7 @@ def test_connections_over_the_limit_are_closed(server: KfpServer) -> None:
             raise ConnectionResetError
     for one in connections:
         one.close()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            status = server.get(f"{API}/healthz")[0]
-        except OSError:
-            time.sleep(0.1)
-        else:
-            assert status == 200
-            return
-    raise AssertionError("no connection was taken again")
+    assert eventually(lambda: server.get(f"{API}/healthz")[0]) == 200
 
 
 def test_invalid_http_gets_the_error_body(server: KfpServer) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, api_server, patiently
+from support.apiserver import ApiServer, api_server
 from support.pulumi_cli import Project, Run
+from support.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 
@@ -95,7 +96,9 @@ def test_create_update_and_delete(project: Project, cluster: httpx.Client) -> No
     assert "5 unchanged" in project.up().fine().text
     program(2)
     assert "1 updated" in project.up().fine().text
-    assert cluster.get(_path("life", "server", "deployments")).json()["status"]["readyReplicas"] == 2
+    # The provider waits for the ReplicaSet; the Deployment's own count follows.
+    deployment = _path("life", "server", "deployments")
+    eventually(lambda: cluster.get(deployment).json()["status"]["readyReplicas"] == 2)
     project.destroy().fine()
     assert cluster.get("/api/v1/namespaces/life").status_code == 404
 
@@ -181,7 +184,7 @@ def test_failed_readiness_names_object_and_reason(
     assert "'server' timed out waiting to be Ready" in failed
     assert project.resource("server")["initErrors"]
     # That run may have ended before the pod had a reason; the next one finds the pod with it.
-    patiently(lambda: _waiting_reasons(cluster, namespace) == ["ImagePullBackOff"], 120)
+    eventually(lambda: _waiting_reasons(cluster, namespace) == ["ImagePullBackOff"])
     failed = deploy("broken:1", update="8s").failed().text
     assert "'server' timed out waiting to be Ready" in failed
     assert f"[Pod {namespace}/server-" in failed
@@ -195,9 +198,9 @@ def test_failed_readiness_names_object_and_reason(
 def test_interrupt_keeps_the_state(project: Project, cluster: httpx.Client, namespace: str) -> None:
     project.program(_deployment(namespace, "broken:1"))
     running = project.start("up", "-s", "test", "--yes", "--skip-preview")
-    patiently(lambda: cluster.get(_path(namespace, "server", "deployments")).status_code == 200, 60)
+    eventually(lambda: cluster.get(_path(namespace, "server", "deployments")).status_code == 200)
     running.send_signal(signal.SIGINT)
-    running.communicate(timeout=60)
+    running.communicate(timeout=PATIENCE_SECONDS)
     assert running.returncode != 0
     assert project.resource("server")["id"] == f"{namespace}/server"
     project.destroy().fine()

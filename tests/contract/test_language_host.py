@@ -3,11 +3,11 @@
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 from support.pulumi_cli import Project
+from support.waiting import PATIENCE_SECONDS, eventually
 
 pytestmark = pytest.mark.contract
 
@@ -27,19 +27,11 @@ def _sleeping(project: Project) -> tuple[subprocess.Popen[str], list[int]]:
     pids = "f'{os.getppid()} {os.getpid()}'"
     _program(project, f"import os, time\nopen({str(told)!r}, 'w').write({pids})\ntime.sleep(300)\n")
     process = project.start("up", "-s", "test", "--yes", "--skip-preview")
-    deadline = time.monotonic() + 30
-    while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return process, [int(pid) for pid in told.read_text().split()]
+    return process, [int(pid) for pid in eventually(told.read_text).split()]
 
 
-def _gone(pids: list[int]) -> bool:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if not any(Path(f"/proc/{pid}").exists() for pid in pids):
-            return True
-        time.sleep(0.05)
-    return False
+def _wait_for_the_end_of(pids: list[int]) -> None:
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids))
 
 
 def test_outputs_config_and_secrets_travel(project: Project) -> None:
@@ -139,32 +131,32 @@ def test_secrets_are_no_arguments_and_no_environment(project: Project) -> None:
                 assert b"shibboleth" not in Path(f"/proc/{pid}/{file}").read_bytes()
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_ctrl_c_stops_everything_and_shows_no_trace(project: Project) -> None:
     process, pids = _sleeping(project)
     process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=20)
+    text, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode != 0
     assert "Traceback" not in text
     assert "KeyboardInterrupt" not in text
-    assert _gone(pids)
+    _wait_for_the_end_of(pids)
 
 
 def test_a_killed_cli_leaves_no_process_behind(project: Project) -> None:
     process, pids = _sleeping(project)
     assert all(Path(f"/proc/{pid}").exists() for pid in pids), "the control: they were there"
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=20)
-    assert _gone(pids)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    _wait_for_the_end_of(pids)
 
 
 def test_a_killed_host_takes_its_program_along(project: Project) -> None:
     process, pids = _sleeping(project)
     os.kill(pids[0], signal.SIGKILL)
-    assert _gone(pids)
-    process.communicate(timeout=20)
+    _wait_for_the_end_of(pids)
+    process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode != 0
 
 

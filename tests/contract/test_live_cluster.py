@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from support.apiserver import ApiServer, patiently
+from support.apiserver import ApiServer
+from support.waiting import eventually
 
 from infra.kubernetes_api import KubernetesApi
 from infra.settings.models import DevSettings, LocalSettings
@@ -145,7 +146,7 @@ def claim(server: ApiServer, cluster: httpx.Client) -> Iterator[str]:
         json={"metadata": {"finalizers": None}},
         headers={"Content-Type": "application/merge-patch+json"},
     )
-    patiently(lambda: cluster.get(CLAIM).status_code == 404)
+    eventually(lambda: cluster.get(CLAIM).status_code == 404)
     cluster.delete(f"/api/v1/persistentvolumes/{name}")
 
 
@@ -179,7 +180,7 @@ def test_the_api_server_refuses_the_same_sizes(claim, cluster, live):
     allow(cluster, claim)
     assert can_grow(live, claim)
     # The control. Admission reads StorageClasses from a cache, which may still hold the class as it was.
-    patiently(lambda: ask_for(cluster, "4Gi").status_code == 200)
+    eventually(lambda: ask_for(cluster, "4Gi").status_code == 200)
     assert ask_for(cluster, "1Gi").status_code == 422
 
 
@@ -268,7 +269,7 @@ def test_where_nothing_differs_the_cluster_is_not_asked(check):
 def test_a_refresh_asks_for_what_the_state_does_not_know(check, claim, cluster):
     allow(cluster, claim)
     # Admission reads StorageClasses from a cache, which may still hold the class as it was.
-    patiently(lambda: ask_for(cluster, "6Gi").status_code == 200)
+    eventually(lambda: ask_for(cluster, "6Gi").status_code == 200)
     check(2)
     with pytest.raises(UsageError, match="can't shrink from 6 to 2 GiB"):
         check(2, look=True)

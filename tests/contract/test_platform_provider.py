@@ -3,12 +3,12 @@
 import shlex
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from support import platform_world
 from support.pulumi_cli import Project
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from embedded.plugins.selection import PROVIDER_VERSION
 
@@ -175,11 +175,9 @@ def test_refresh_sees_a_stopped_cluster_and_one_that_is_gone(project: Project, w
 def test_an_interrupted_start_is_finished_later(project: Project, world: World) -> None:
     world.say("hang")
     process = project.start("up", "-s", "test", "--yes", "--skip-preview")
-    deadline = time.monotonic() + 30
-    while not world.calls() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(world.calls)
     process.send_signal(signal.SIGINT)
-    text, _ = process.communicate(timeout=20)
+    text, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode != 0
     assert "Stopped on request." in text
     world.unsay("hang")

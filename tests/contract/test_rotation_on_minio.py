@@ -4,7 +4,6 @@ import json
 import secrets
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from botocore.exceptions import ClientError
 from minio.credentials.providers import StaticProvider
 from support.minio import Minio, new_minio, start_minio, stop_minio
 from support.reconciled import run_job
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from slipway.core.errors import FailedError
 from storage import credential_verifier
@@ -60,7 +60,7 @@ class Platform:
 
     @property
     def verifier(self) -> CredentialVerifier:
-        return CredentialVerifier(self.access(self.root), BUCKETS, "team-a", patience=2)
+        return CredentialVerifier(self.access(self.root), BUCKETS, "team-a", patience=PATIENCE_SECONDS)
 
     def state(self) -> KeyState:
         return self.file
@@ -149,11 +149,11 @@ def reading(platform: Platform, role: StoreRole) -> Iterator[list[str]]:
     thread.start()
     try:
         yield failed
-        time.sleep(0.2)
+        before = count[0]
+        eventually(lambda: failed or count[0] > before + 5)  # the control: it reads, to the end
     finally:
         stop.set()
         thread.join()
-    assert count[0] > 5, "the control: it did read"
 
 
 @pytest.fixture
@@ -266,7 +266,6 @@ def test_minio_killed_in_a_rotation_is_a_message(
 ) -> None:
     from storage.administered_store import Store
 
-    monkeypatch.setattr(Store.wait, "__defaults__", (1.0,))
     server, processes = running
     ups = [0]
 
@@ -277,7 +276,8 @@ def test_minio_killed_in_a_rotation_is_a_message(
             processes[-1].wait()
 
     platform.before_job = kill_once
-    with pytest.raises(FailedError) as failed:
+    with monkeypatch.context() as patch, pytest.raises(FailedError) as failed:
+        patch.setattr(Store.wait, "__defaults__", (1.0,))
         rotate(platform)
     assert "did not answer" in str(failed.value)
     # What the Secret holds is known to the store once it is back, whatever was cut off.

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 import yaml
 from support.platform import outputs
 from support.pulumi_cli import environment, project
+from support.waiting import PATIENCE_SECONDS, eventually
 
 from infra.stack.stack import Stack
 from infra.stack.state import FileBackend, pending
@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     return project(
         tmp_path / "project",
         f"""\
-            import os, pulumi, time
+            import os, pathlib, pulumi, time
             class Part(pulumi.ComponentResource):
                 def __init__(self, name, **options):
                     super().__init__("slipway:test:Part", name, opts=pulumi.ResourceOptions(**options))
@@ -42,7 +42,9 @@ def folder(tmp_path: Path) -> Path:
                 pulumi.export(name, value)
             if os.environ.get("FAIL"):
                 raise pulumi.RunError(os.environ["FAIL"])
-            time.sleep(float(os.environ.get("SLEEP", "0")))
+            if "SLEEP" in os.environ:
+                pathlib.Path("sleeps").touch()
+                time.sleep(float(os.environ["SLEEP"]))
             """,
     )
 
@@ -243,9 +245,7 @@ def test_a_cli_that_was_killed_is_no_obstacle(folder: Path, env: dict[str, str])
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     backend = _backend(env)
-    deadline = time.monotonic() + 30
-    while not list(backend.locks()) and time.monotonic() < deadline:
-        time.sleep(0.05)
+    eventually(lambda: list(backend.locks()))
     with pytest.raises(UsageError, match=f"Process {process.pid} "):
         stack.up()
     process.send_signal(signal.SIGKILL)
@@ -293,12 +293,10 @@ def test_an_interrupt_is_handed_on_and_ends_cleanly(folder: Path, env: dict[str,
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     backend = _backend(env)
-    deadline = time.monotonic() + 30
-    while not list(backend.locks()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(1)
+    eventually((folder / "sleeps").exists)
+    assert list(backend.locks()), "the control: it holds its lock"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert out == "interrupted\n", err
     assert "Traceback" not in err
     assert not list(backend.locks()), "the CLI itself has cleaned up"
@@ -318,12 +316,7 @@ def test_a_driver_that_is_killed_takes_the_cli_along(folder: Path, env: dict[str
         [sys.executable, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     backend = _backend(env)
-    deadline = time.monotonic() + 30
-    while not list(backend.locks()) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    [lock] = backend.locks()
+    [lock] = eventually(lambda: list(backend.locks()))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    while Path(f"/proc/{lock.pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{lock.pid}").exists()
+    eventually(lambda: not Path(f"/proc/{lock.pid}").exists())

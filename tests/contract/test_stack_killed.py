@@ -9,8 +9,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, patiently
+from support.apiserver import ApiServer
 from support.pulumi_cli import driven_stack
+from support.waiting import eventually
 
 from infra.cluster.provider import OF_ONE_RUN
 from infra.stack.stack import Stack
@@ -65,8 +66,8 @@ def test_kill_9_half_way_and_again(stack: Stack, cluster: httpx.Client, namespac
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deployment = f"/apis/apps/v1/namespaces/{namespace}/deployments/server"
-    patiently(lambda: cluster.get(deployment).status_code == 200, 60)
-    patiently(lambda: len(_uids(cluster, namespace)) == 6, 60)
+    eventually(lambda: cluster.get(deployment).status_code == 200)
+    eventually(lambda: len(_uids(cluster, namespace)) == 6)
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     backend = FileBackend.of(stack.env["PULUMI_BACKEND_URL"], "slipway", "local")

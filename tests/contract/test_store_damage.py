@@ -1,7 +1,6 @@
 """A store that is full or lost a bit: nothing half is visible, and what is damaged goes nowhere."""
 
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -15,6 +14,7 @@ from support.drive import flip_byte, small_drive
 from support.minio import Minio, contents
 from support.mortal_minio import MortalMinio, mortal_minio
 from support.promotions import FakeServing, key_of, promoter_on, write_run
+from support.waiting import eventually
 
 from slipway.core.errors import StoreError, UsageError
 from storage.administration import open_admin
@@ -61,18 +61,18 @@ def files(folder: Path, *sizes: int) -> Staged:
     return staged_files(folder, {f"{number}.bin": os.urandom(size) for number, size in enumerate(sizes)})
 
 
-def eventually(call: Callable[[], object], patience: float = 60) -> None:
-    """Call until the store is not full any more."""
-    deadline = time.monotonic() + patience
-    while True:
+def publish_with_room(registry: Registry, staged: Staged) -> None:
+    """Publish as soon as the store has noticed that it has room again: it looks only every so often."""
+
+    def published() -> bool:
         try:
-            call()
+            publish(registry, staged)
         except StoreError as error:
             assert error.cause == "full"
-            assert time.monotonic() < deadline, "it never noticed that there is room"
-            time.sleep(0.5)
-        else:
-            return
+            return False
+        return True
+
+    eventually(published, interval=0.5)
 
 
 def assert_no_version(registry: Registry, digest: str) -> None:
@@ -97,8 +97,7 @@ def test_a_full_store_is_named_and_a_rerun_works_with_room(tmp_path):
         assert_no_version(registry_on(minio), large.digest)
         assert registry_on(minio).verify("churn", small).digest == small, "what was there is kept"
         resize(160)
-        # It looks at the drive's size only every so often.
-        eventually(lambda: publish(registry, large))
+        publish_with_room(registry, large)
         assert sorted(registry_on(minio).list_versions("churn")) == sorted([small, large.digest])
 
 
@@ -117,7 +116,7 @@ def test_every_answer_of_a_full_drive_reads_as_full(tmp_path):
         assert_no_version(registry, staged.digest)
         for key in minio.keys("artifacts"):
             root.delete_object(Bucket="artifacts", Key=key)
-        eventually(lambda: publish(registry, staged))
+        publish_with_room(registry, staged)
         assert registry.verify("churn", staged.digest).digest == staged.digest
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import httpx
 import pytest
 from support import members
-from support.apiserver import ApiServer, api_server, patiently
+from support.apiserver import ApiServer, api_server
 from support.platform import outputs
+from support.waiting import eventually
 
 from infra import admission
 from infra.contract import PlatformOutputs
@@ -41,6 +42,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
             "name": "system:node",
         }
         http.post("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", json=made).raise_for_status()
+        account = "/api/v1/namespaces/default/serviceaccounts/default"
+        eventually(lambda: http.get(account, headers=NODE).status_code == 200)
         yield running
 
 
@@ -53,7 +56,7 @@ def http(server: ApiServer) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def tenant(server: ApiServer, http: httpx.Client) -> str:
     name = members.tenant(server, http)
-    patiently(lambda: members.request_token(http, name, EDITOR, expirationSeconds=YEAR).status_code == 403)
+    eventually(lambda: members.request_token(http, name, EDITOR, expirationSeconds=YEAR).status_code == 403)
     return name
 
 

@@ -4,12 +4,14 @@ import base64
 import json
 import ssl
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer
+from support.apiserver import ApiServer, may
+from support.waiting import eventually
 
 from infra.jobs import webhook_certificates as job
 
@@ -202,6 +204,13 @@ def test_the_declared_permissions_are_sufficient_and_required(world: World, tmp_
         "verbs": ["get", "patch"],
     }
     _grant(world, "clusterroles", [configurations])
+    with world.server.http() as http:
+        of_the_role = partial(may, http, world.namespace, "certifier", "create", "secrets")
+        of_the_cluster_role = partial(
+            may, http, world.namespace, "certifier", "get", "validatingwebhookconfigurations",
+            group="admissionregistration.k8s.io", name=world.names["validating"],
+        )  # fmt: skip
+        eventually(lambda: of_the_role() and of_the_cluster_role())
     assert world.run(kubeconfig=kubeconfig("certifier"))[0] == 3
     with pytest.raises(job.ApiException) as refused:
         world.run(kubeconfig=kubeconfig("somebody"))

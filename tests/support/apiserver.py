@@ -10,7 +10,6 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,10 +20,10 @@ from typing import Any
 import httpx
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from support.waiting import eventually
 
 from embedded.toolchain import binary
 
-_START = 60.0
 _NODE = "played"
 _PLAYED = "played by the test"
 
@@ -82,7 +81,7 @@ class ApiServer:
         with self.http() as http:
             body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
             http.post("/api/v1/namespaces", json=body).raise_for_status()
-            patiently(lambda: self._has_account(http, name))
+            eventually(lambda: self._has_account(http, name))
         return name
 
     @staticmethod
@@ -116,7 +115,7 @@ class ApiServer:
             "--shutdown-delay-duration", "0s",
         )  # fmt: skip
         with self._waiting() as http:
-            patiently(lambda: http.get("/readyz").status_code == 200, _START)
+            eventually(lambda: http.get("/readyz").status_code == 200)
         kubeconfig = self.folder / "kubeconfig"
         kubeconfig.write_text(self.kubeconfig)
         self._run(
@@ -131,7 +130,7 @@ class ApiServer:
 
     @contextmanager
     def _waiting(self) -> Iterator[httpx.Client]:
-        patiently((self.folder / "certificates" / "apiserver.crt").is_file, _START)
+        eventually((self.folder / "certificates" / "apiserver.crt").is_file)
         with self.http() as http:
             yield http
 
@@ -247,18 +246,21 @@ class Pods:
                 "conditions": ready}  # fmt: skip
 
 
-def patiently(done: Any, seconds: float = 20.0) -> None:
-    """Wait until `done()` is true."""
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            if done():
-                return
-        except httpx.TransportError:
-            pass
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:.0f} s")
-        time.sleep(0.05)
+def may(http: httpx.Client, namespace: str, account: str, verb: str, resource: str, **more: str) -> bool:
+    """Whether RBAC lets a ServiceAccount do this, as the API server's cache of roles has it now.
+
+    Args:
+        http: The administrator's client.
+        namespace: Of the account and of the resource.
+        account: Name of the ServiceAccount.
+        verb: For example `get`.
+        resource: Plural name of the resource.
+        more: `group` of the resource, and `name` of the object.
+    """
+    attributes = {"namespace": namespace, "verb": verb, "resource": resource, **more}
+    spec = {"user": f"system:serviceaccount:{namespace}:{account}", "resourceAttributes": attributes}
+    answer = http.post("/apis/authorization.k8s.io/v1/subjectaccessreviews", json={"spec": spec})
+    return bool(answer.raise_for_status().json()["status"]["allowed"])
 
 
 def free_port() -> int:

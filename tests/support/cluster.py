@@ -3,13 +3,13 @@
 import hashlib
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from kubernetes import client, config
+from support.waiting import eventually
 
 from embedded.cluster import delete, start
 from embedded.cluster.cgroups import Cgroups
@@ -18,7 +18,6 @@ from embedded.instance import Instance
 
 POD = "keep-0"
 """The pod of `stateful_set`."""
-T = TypeVar("T")
 
 
 def instance_for(name: str) -> Instance:
@@ -42,21 +41,6 @@ def running_cluster(name: str) -> Iterator[Instance]:
 def api_client(instance: Instance) -> client.ApiClient:
     """The official client with the users' kubeconfig."""
     return config.new_client_from_config(str(instance.kubeconfig))
-
-
-def eventually(look: Callable[[], T], timeout: float = 90.0) -> T:
-    """Call `look` until it returns a true value; exceptions are retried."""
-    deadline = time.monotonic() + timeout
-    while True:
-        problem: Exception | None = None
-        try:
-            if value := look():
-                return value
-        except Exception as error:  # noqa: BLE001 - retried until the timeout
-            problem = error
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:.0f} s") from problem
-        time.sleep(0.1)
 
 
 def stateful_set(replicas: int = 1) -> dict[str, Any]:

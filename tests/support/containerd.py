@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.waiting import eventually
+
 from embedded import images
 from embedded.toolchain import debian
 
@@ -54,9 +56,7 @@ def containerd(folder: Path) -> Iterator[Node]:
         )
     node = Node(folder)
     try:
-        deadline = time.monotonic() + 30
-        while not node.containerd_socket.exists() and time.monotonic() < deadline:
-            time.sleep(0.1)
+        eventually(node.containerd_socket.exists)
         node.ctr("version")
         yield node
     finally:

@@ -79,7 +79,7 @@ def main(requests: list[str]) -> None:
     threading.Thread(target=predictor.serve_forever, daemon=True).start()
     nginx = subprocess.Popen(["/usr/sbin/nginx", "-e", "stderr", "-c", str(path)])
     try:
-        for _ in range(100):
+        for _ in range(600):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", PORT)) == 0:
                     break

@@ -69,6 +69,18 @@ def sleeps(seconds: float) -> float:
 
 
 @component
+def waits(path: str, touch: str = ""):
+    """Touch one file, then wait until the other exists."""
+    import pathlib
+    import time
+
+    if touch:
+        pathlib.Path(touch).touch()
+    while not pathlib.Path(path).exists():
+        time.sleep(0.05)
+
+
+@component
 def total(values: list) -> int:
     return sum(values)
 

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import yaml
 from support.minio import Minio, free_port
+from support.waiting import PATIENCE_SECONDS
 
 BUCKET = "slipway-artifacts"
 TENANT = "team-a"
 ROOT = f"s3://{BUCKET}/{TENANT}/runs"
-_START_SECONDS = 60.0
 
 
 def launcher_objects(minio: Minio, namespace: str = TENANT, **endpoint: Any) -> str:
@@ -89,7 +89,7 @@ class KfpServer:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )  # fmt: skip
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 if self.get("/apis/v2beta1/healthz")[0] == 200:

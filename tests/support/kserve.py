@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support.apiserver import ApiServer, free_port, patiently
+from support.apiserver import ApiServer, free_port
 from support.certificates import authority, certificate
+from support.waiting import eventually
 
 from embedded.toolchain import binary, kserve_manifests
 from infra.components.kserve import objects
@@ -29,7 +30,7 @@ def definitions(http: httpx.Client) -> None:
         http.post(
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=definition
         ).raise_for_status()
-    patiently(lambda: len(_discovered(http)) == len(objects.CRDS), 60)
+    eventually(lambda: len(_discovered(http)) == len(objects.CRDS))
 
 
 def _discovered(http: httpx.Client) -> set[str]:
@@ -75,7 +76,7 @@ def controller(server: ApiServer, folder: Path) -> Iterator[None]:
                 process_group=0,
             )
         try:
-            patiently(lambda: httpx.get(f"http://127.0.0.1:{health}/readyz").status_code == 200, 60)
+            eventually(lambda: httpx.get(f"http://127.0.0.1:{health}/readyz").status_code == 200)
             _configure(http, signer.pem, webhooks)
             yield
         finally:

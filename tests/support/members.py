@@ -1,10 +1,12 @@
 """A tenant's namespace with its roles on an API server of the tests, and its members with real tokens."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import httpx
-from support.apiserver import ApiServer
+from support.apiserver import ApiServer, may
+from support.waiting import eventually
 
 from infra import admission, rbac
 from infra.names import EDITOR, RUNNER, SERVER, VIEWER
@@ -26,7 +28,10 @@ def token_policy(http: httpx.Client) -> None:
 
 
 def tenant(server: ApiServer, http: httpx.Client) -> str:
-    """Make the namespace of a tenant: its label, accounts, Secrets, roles and one member of each role."""
+    """Make the namespace of a tenant: its label, accounts, Secrets, roles and one member of each role.
+
+    The roles are in force when it returns.
+    """
     name = server.namespace()
     labels = {TENANT: name, "pod-security.kubernetes.io/enforce": "restricted"}
     http.patch(
@@ -67,6 +72,11 @@ def _grant(
     http.post(f"{base}/roles", json={"metadata": {"name": name}, "rules": listed}).raise_for_status()
     body = binding(name, f"Role/{name}", *accounts, namespace=namespace)
     http.post(f"{base}/rolebindings", json=body).raise_for_status()
+    rule = rules[0]
+    one = {"name": rule.names[0]} if rule.names else {}
+    for account in accounts:
+        ask = partial(may, http, namespace, account, rule.verbs[0], rule.resources[0], group=rule.groups[0])
+        eventually(partial(ask, **one))
 
 
 def binding(name: str, role: str, *accounts: str, namespace: str) -> dict[str, Any]:

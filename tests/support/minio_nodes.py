@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.minio import free_port, stop_minio
+from support.waiting import PATIENCE_SECONDS
 
 from embedded.toolchain import binary
 from infra.stores.minio_layout import CERTIFICATES, MinioLayout
 from storage.certificates import StoreCertificate, issue
 
-_START_SECONDS = 90.0
 _STACK_SECRET = "the stack's secret in tests of several nodes"
 
 
@@ -78,7 +78,7 @@ class Nodes:
     def wait(self, *nodes: int, path: str = "/minio/health/ready") -> None:
         """Return when each of `nodes` answers; its certificate is checked."""
         context = ssl.create_default_context(cadata=self.issued.peers)
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         for node in nodes:
             while True:
                 try:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-_START_SECONDS = 60.0
+from support.waiting import PATIENCE_SECONDS
 
 Process = subprocess.Popen[bytes]
 
@@ -50,7 +50,7 @@ def stop(process: Process) -> None:
 
 
 def _wait_until(ready: Callable[[], bool], process: Process, log: Path) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
             if ready():

@@ -45,9 +45,9 @@ _FAKE_GO = """\
     if mode == "slow":
         time.sleep(1)
     if mode == "hangs":
-        child = subprocess.Popen(["sleep", "300"])
+        child = subprocess.Popen(["sleep", "3600"])
         (here / "pids").write_text(f"{{os.getpid()}} {{child.pid}}")
-        time.sleep(300)
+        time.sleep(3600)
 """
 
 

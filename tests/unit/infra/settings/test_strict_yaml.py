@@ -70,12 +70,12 @@ def test_windows_line_ends_and_a_byte_order_mark_are_accepted():
     assert strict_yaml.parse(b"\xef\xbb\xbfa: b\r\nc: d\r\n", "f.yaml") == {"a": "b", "c": "d"}
 
 
-def test_the_largest_file_is_parsed_within_seconds():
+def test_the_largest_file_takes_seconds_to_parse():
     text = b"a:\n" + b"".join(b"  k%05d: [1, 2]\n" % i for i in range(14_000))
     assert len(text) < strict_yaml.MAX_BYTES
-    began = time.monotonic()
+    began = time.process_time()
     assert len(strict_yaml.parse(text, "f.yaml")["a"]) == 14_000
-    assert time.monotonic() - began < 20
+    assert time.process_time() - began < 20, "processor time, which other programs do not change"
 
 
 @settings(max_examples=400)
