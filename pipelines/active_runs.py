@@ -1,12 +1,11 @@
 """Runs that have not ended: they keep the store key that they started with."""
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from kfp import Client
 
-from pipelines.client import calling
+from pipelines.client import calling, pages
 from pipelines.run import FINAL, PATIENCE_SECONDS
 from slipway.core.errors import FailedError
 from slipway.core.report import Report, silent
@@ -18,12 +17,16 @@ _PAGE: Final = 100
 
 def unfinished(client: Client, namespace: str, begun_before: datetime) -> tuple[str, ...]:
     """Return the ids of the namespace's active runs that started before `begun_before`."""
-    with calling(f"list the runs of {namespace}"):
-        return tuple(
-            str(run.run_id)
-            for run in _runs(client, namespace)
-            if not _ended(run) and run.created_at < begun_before
-        )
+
+    def page(token: str) -> Any:  # noqa: ANN401 - kfp has no types
+        return client.list_runs(page_token=token, page_size=_PAGE, namespace=namespace)
+
+    return tuple(
+        str(run.run_id)
+        for answer in pages(page, f"list the runs of {namespace}")
+        for run in answer.runs or ()
+        if not _ended(run) and run.created_at < begun_before
+    )
 
 
 def wait_for_earlier(
@@ -62,13 +65,3 @@ def wait_for_earlier(
 
 def _ended(run: Any) -> bool:  # noqa: ANN401 - kfp has no types
     return str(run.state or "PENDING").upper() in FINAL
-
-
-def _runs(client: Client, namespace: str) -> Iterator[Any]:
-    token = ""
-    while True:
-        page = client.list_runs(page_token=token, page_size=_PAGE, namespace=namespace)
-        yield from page.runs or ()
-        token = page.next_page_token or ""
-        if not token:
-            return

@@ -3,8 +3,8 @@
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import urllib3
 from kfp import Client
@@ -59,3 +59,23 @@ def calling(what: str) -> Iterator[None]:
             why=type(error).__name__,
             fix="Check with `slipway status` that it is up.",
         ) from error
+
+
+def pages(page: Callable[[str], Any], what: str) -> Iterator[Any]:
+    """Yield the pages of a list of the API, one request each.
+
+    Args:
+        page: Requests the page of a token; that of the first page is empty.
+        what: What is requested, as for `calling`.
+
+    Raises:
+        FailedError: The API rejects a request or doesn't answer.
+    """
+    token = ""
+    while True:
+        with calling(what):
+            answer = page(token)
+        yield answer
+        token = answer.next_page_token or ""
+        if not token:
+            return

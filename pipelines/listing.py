@@ -1,11 +1,11 @@
 """Lists the runs of a tenant, newest first, and counts them."""
 
-from typing import Final
+from typing import Any, Final
 
 from kfp import Client
 from pydantic import BaseModel, ConfigDict
 
-from pipelines.client import calling
+from pipelines.client import pages
 
 PAGE: Final = 200
 """The API's maximum page size."""
@@ -48,13 +48,15 @@ def newest_runs(client: Client, namespace: str, limit: int | None) -> Runs:
         FailedError: The API rejects the request or doesn't answer.
     """
     listed: dict[str, ListedRun] = {}
-    token, total = "", 0
-    while True:
+    total, more = 0, False
+
+    def page(token: str) -> Any:  # noqa: ANN401 - kfp has no types
         size = PAGE if limit is None else min(PAGE, limit - len(listed))
-        with calling("list runs"):
-            answer = client.list_runs(
-                namespace=namespace, page_token=token, page_size=size, sort_by="created_at desc"
-            )
+        return client.list_runs(
+            namespace=namespace, page_token=token, page_size=size, sort_by="created_at desc"
+        )
+
+    for answer in pages(page, "list runs"):
         for each in answer.runs or ():
             created = f"{each.created_at:%Y-%m-%d %H:%M:%S}" if each.created_at else "-"
             listed[str(each.run_id)] = ListedRun(
@@ -62,8 +64,8 @@ def newest_runs(client: Client, namespace: str, limit: int | None) -> Runs:
             )
         # A run that started after the first page is counted but not listed.
         total = total or int(answer.total_size or 0)
-        token = answer.next_page_token or ""
-        if not token or len(listed) == limit:
-            # A backend that doesn't count indicates further runs only by its token.
-            minimum = len(listed) + bool(token)
-            return Runs(runs=tuple(listed.values()), total=max(total, minimum) if token else len(listed))
+        more = bool(answer.next_page_token)
+        if len(listed) == limit:
+            break
+    # A backend that doesn't count indicates further runs only by its token.
+    return Runs(runs=tuple(listed.values()), total=max(total, len(listed) + 1) if more else len(listed))

@@ -12,7 +12,7 @@ from kfp import Client
 from pydantic import BaseModel, ConfigDict
 
 from infra.contract import PlatformOutputs
-from pipelines.client import calling
+from pipelines.client import calling, pages
 from pipelines.compile import compiled
 from slipway.core.errors import FailedError
 
@@ -121,13 +121,11 @@ def _version(client: Client, pipeline_id: str, name: str, path: Path, descriptio
 
 
 def _find_version(client: Client, pipeline_id: str, name: str) -> str | None:
-    token = ""
-    while True:
-        with calling("list the pipeline's versions"):
-            answer = client.list_pipeline_versions(pipeline_id, page_token=token, page_size=PAGE)
+    def page(token: str) -> Any:  # noqa: ANN401 - kfp has no types
+        return client.list_pipeline_versions(pipeline_id, page_token=token, page_size=PAGE)
+
+    for answer in pages(page, "list the pipeline's versions"):
         for version in answer.pipeline_versions or []:
             if version.display_name == name:
                 return str(version.pipeline_version_id)
-        token = answer.next_page_token or ""
-        if not token:
-            return None
+    return None
