@@ -1,7 +1,7 @@
 """Generates docs/settings.md from the JSON schemas of the settings. Pure: schema -> text.
 
-`python -m infra.settings.config --write-schema` writes it. The examples are complete files, from which each
-row takes its value, so that a test can load what the page shows.
+`python -m infra.settings.config --write-schema` writes it. Each row takes its value from the complete files
+of `infra.settings.examples`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,121 +10,9 @@ from typing import Any, Final
 
 import yaml
 
-Schema = Mapping[str, Any]
+from infra.settings.examples import DEV, EXTERNAL, LOCAL, POD_IDENTITY, S3, TENANT
 
-LOCAL: Final = """\
-environment: local
-store:
-  kind: minio
-  size_gib: 20
-  storage_class: standard
-  region: us-east-1
-  buckets:
-    artifacts: slipway-artifacts
-    models: slipway-models
-    data: slipway-data
-  run_retention_days: 30
-  nodes: 1
-  drives_per_node: 1
-  root_key_generation: 2
-  certificate_generation: 1
-  console: true
-  protect_volumes: false
-serving:
-  mode: standard
-  model_memory: 2Gi
-  model_cpu: 500m
-kfp:
-  kind: embedded
-  size_gib: 4
-"""
-DEV: Final = f"""\
-environment: dev
-store:
-  console: true
-cluster:
-  context: team-cluster
-  kubeconfig: team-cluster.kubeconfig
-  kserve_manifests: build/kserve
-images:
-  minio: registry.example.org/slipway/minio@sha256:{"0" * 64}
-  kserve_controller: registry.example.org/slipway/kserve-controller@sha256:{"0" * 64}
-  gateway: registry.example.org/slipway/gateway@sha256:{"0" * 64}
-  pipelines: registry.example.org/slipway/pipelines@sha256:{"0" * 64}
-  model_server: registry.example.org/slipway/model-server@sha256:{"0" * 64}
-endpoints:
-  gateway: https://models.example.org
-  store: https://store.example.org
-  console: https://console.example.org
-  kfp: https://pipelines.example.org
-"""
-S3: Final = """\
-store:
-  kind: s3
-  region: eu-central-1
-  buckets:
-    artifacts: example-artifacts
-    models: example-models
-    data: example-data
-  run_retention_days: 90
-  identity:
-    kind: irsa
-    provider_arn: arn:aws:iam::111122223333:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/EXAMPLE
-  kms_key_arn: arn:aws:kms:eu-central-1:111122223333:key/example
-  people:
-    - tenant: team-a
-      role: promoter
-      principal: arn:aws:iam::111122223333:role/ci
-  protect_buckets: true
-"""
-POD_IDENTITY: Final = """\
-identity:
-  kind: pod-identity
-  cluster_name: team-cluster
-"""
-EXTERNAL: Final = """\
-store:
-  kind: external
-  endpoint: https://s3.example.org
-  region: us-east-1
-  path_style: true
-  ca_file: certificates/store.pem
-  administration: minio
-  lifecycle: slipway
-  buckets:
-    artifacts: example-artifacts
-    models: example-models
-    data: example-data
-  run_retention_days: 90
-"""
-TENANT: Final = """\
-name: team-a
-members:
-  - user: ada@example.org
-    role: admin
-  - group: data-science
-    role: editor
-quota:
-  cpu: "16"
-  memory: 32Gi
-  storage: 100Gi
-  pods: 80
-defaults:
-  cpu_request: 100m
-  memory_request: 128Mi
-  cpu_limit: "2"
-  memory_limit: 1Gi
-gates:
-  minimums:
-    accuracy: 0.9
-    f1_weighted: 0.85
-  min_held_out_rows: 50
-  min_gain: 0.05
-  compare: always
-  max_drop: 0.01
-key_generation: 2
-key_rotation: overlap
-"""
+Schema = Mapping[str, Any]
 
 _PLAIN: Final = {"array": "list", "boolean": "`true` or `false`"}
 _INTRODUCTION: Final = """\

@@ -6,7 +6,7 @@ import pytest
 import yaml
 from support.checkout import ROOT
 
-from infra.settings import config, page
+from infra.settings import config, examples, page
 from infra.settings.models import DevSettings, LocalSettings, TenantSettings
 
 
@@ -44,9 +44,9 @@ def test_every_row_is_complete():
 @pytest.mark.parametrize(
     ("example", "model"),
     [
-        (page.LOCAL, LocalSettings),
-        (page.DEV, DevSettings),
-        (page.TENANT, TenantSettings),
+        (examples.LOCAL, LocalSettings),
+        (examples.DEV, DevSettings),
+        (examples.TENANT, TenantSettings),
     ],
 )
 def test_every_setting_of_an_example_has_a_row(example, model):
@@ -55,7 +55,7 @@ def test_every_setting_of_an_example_has_a_row(example, model):
     assert set(model.model_fields) <= {name.partition(".")[0].partition("[")[0] for name in named}
 
 
-@pytest.mark.parametrize("example", [page.LOCAL, page.DEV])
+@pytest.mark.parametrize("example", [examples.LOCAL, examples.DEV])
 def test_stack_examples_load(tmp_path, example):
     path = tmp_path / "Pulumi.mine.yaml"
     body = textwrap.indent(example, "    ")
@@ -65,7 +65,7 @@ def test_stack_examples_load(tmp_path, example):
 
 def test_the_tenant_example_loads(tmp_path):
     path = tmp_path / "team-a.yaml"
-    path.write_text(page.TENANT)
+    path.write_text(examples.TENANT)
     assert [member.role for member in config.load_tenant(path).members] == ["admin", "editor"]
 
 

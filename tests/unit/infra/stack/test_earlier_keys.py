@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.settings import page
+from infra.settings import examples
 from infra.settings.models import TenantSettings
 from infra.stack.earlier_keys import refuse_earlier_keys
 from infra.stack.stack import Stack
@@ -54,7 +54,7 @@ def test_up_and_preview_refuse_before_anything_starts(
 ) -> None:
     (tmp_path / "Pulumi.yaml").write_text("name: slipway\nruntime: python\n")
     (tmp_path / "tenants").mkdir()
-    values = yaml.safe_load(page.DEV)
+    values = yaml.safe_load(examples.DEV)
     values["store"] |= {"root_key_generation": generation, "certificate_generation": 3}
     said = {"slipway:platform": values, "slipway:secret": {"secure": "v1:a:b"}}
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": said}))

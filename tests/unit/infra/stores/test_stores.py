@@ -12,7 +12,7 @@ from support.engine import Engine, reveal, secrets_masked
 from support.recorded_platform import CANARY, deploy, write_manifests
 
 from infra.contract import PlatformOutputs
-from infra.settings import config, operator_secrets, page
+from infra.settings import config, examples, operator_secrets
 from infra.settings.models import PlatformSettings, TenantSettings
 from infra.settings.operator_secrets import OperatorSecrets
 from infra.stores import outside
@@ -22,8 +22,8 @@ from storage.operator_keys import read_admin, read_tenants
 
 TEAMS = tuple(TenantSettings(name=name) for name in ("team-a", "team-ab"))
 ADMIN = {"access_key": "operator", "secret_key": "canary-Admin-4tY7uQ"}
-S3 = yaml.safe_load(page.S3)
-EXTERNAL = yaml.safe_load(page.EXTERNAL)
+S3 = yaml.safe_load(examples.S3)
+EXTERNAL = yaml.safe_load(examples.EXTERNAL)
 NONE: dict[str, Any] = {
     "store": {**EXTERNAL["store"], "administration": "none", "lifecycle": "operator"},
 }
@@ -31,7 +31,7 @@ Built = tuple[Engine, PlatformOutputs]
 
 
 def platform(values: dict[str, Any]) -> PlatformSettings:
-    document = json.dumps(yaml.safe_load(page.DEV) | values)
+    document = json.dumps(yaml.safe_load(examples.DEV) | values)
     return config._PLATFORM.validate_json(document)
 
 
@@ -228,7 +228,7 @@ def test_an_invalid_ca_file_is_rejected(tmp_path: Path, text: str | None, why: s
 
 def stack_file(folder: Path, platform_values: dict[str, Any], **more: object) -> Path:
     path = folder / "Pulumi.dev.yaml"
-    values = yaml.safe_load(page.DEV) | platform_values
+    values = yaml.safe_load(examples.DEV) | platform_values
     secret = {"slipway:secret": {"secure": "v1:abc:def"}}
     path.write_text(yaml.safe_dump({"config": {"slipway:platform": values} | secret | more}))
     return path
