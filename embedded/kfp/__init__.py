@@ -16,7 +16,8 @@ Limitations:
 
     connections, guard     deadlines; cross-site      document, ir    the accepted pipelines
                            requests                   condition       CEL subset, pure
-    api, operations        routes and their checks    values          parameters and placeholders, pure
+    api, operations,       routes, their checks,      values          parameters and placeholders, pure
+    handlers               and what they do
     requests, filters,     validation of requests,    runs            life cycle of a run
     listing, openapi       pure                       scheduler       the order of tasks
     launcher, objects      one task; the store        processes       the server's side of a step
