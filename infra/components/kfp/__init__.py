@@ -1,6 +1,6 @@
 """The Kubeflow Pipelines API: one server with its database on a volume, and the steps that it runs.
 
-Its permissions in a tenant's namespace are declared with the tenant (infra/components/tenant.py); its
+Its permissions in a tenant's namespace are declared with the tenant (infra/components/tenant); its
 ServiceAccount has no permissions of its own.
 """
 

@@ -6,19 +6,17 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra import rbac, tenancy
+from infra import tenancy
+from infra.components.tenant.roles import grant
 from infra.contract import TenantOutputs
 from infra.names import (
     CA_KEY,
     COLLECTOR_SECRET,
     EDITOR,
     EDITOR_SECRET,
-    KFP_NAMESPACE,
-    KFP_SERVICE_ACCOUNT,
     LAUNCHER_CONFIG,
     PART_OF,
     PROMOTER_SECRET,
-    RBAC_GROUP,
     RUNNER,
     RUNNER_SECRET,
     SERVER,
@@ -28,7 +26,7 @@ from infra.names import (
     VIEWER,
 )
 from infra.pod_defaults import RESTRICTED, metadata, secret_data
-from infra.settings.models import GroupMember, TenantSettings, UserMember
+from infra.settings.models import TenantSettings
 from infra.stores.handle import StoreHandle
 from storage import keys
 from storage.settings import StoreTenant
@@ -81,7 +79,7 @@ class Tenant(pulumi.ComponentResource):
         self._secrets(args)
         self._ca_config_map(args.store)
         self._accounts(args)
-        self._roles()
+        grant(name, args.settings, self._metadata, self._within)
         self._launcher(args.store)
         self.outputs = _outputs(args)
         self.register_outputs({"namespace": self.outputs.namespace})
@@ -201,40 +199,6 @@ class Tenant(pulumi.ComponentResource):
                 opts=self._within,
             )
 
-    def _roles(self) -> None:
-        accounts = {rbac.MemberRole.EDITOR: EDITOR, rbac.MemberRole.VIEWER: VIEWER}
-        for role in rbac.MemberRole:
-            subjects = [_member(member) for member in self._tenant.members if member.role is role]
-            if role in accounts:
-                subjects.append(_account(accounts[role], self._tenant.name))
-            self._grant(f"slipway-{role}", rbac.rules(role), subjects)
-        self._grant("slipway-pipelines-api", rbac.KFP_SERVER, [_account(KFP_SERVICE_ACCOUNT, KFP_NAMESPACE)])
-
-    def _grant(
-        self, role_name: str, rules: tuple[rbac.Rule, ...], subjects: list[k8s.rbac.v1.SubjectArgs]
-    ) -> None:
-        role = k8s.rbac.v1.Role(
-            f"{self._name}-role-{role_name}",
-            metadata=self._metadata(role_name),
-            rules=[
-                k8s.rbac.v1.PolicyRuleArgs(
-                    api_groups=[*rule.groups],
-                    resources=[*rule.resources],
-                    verbs=[*rule.verbs],
-                    resource_names=[*rule.names] or None,
-                )
-                for rule in rules
-            ],
-            opts=self._within,
-        )
-        k8s.rbac.v1.RoleBinding(
-            f"{self._name}-binding-{role_name}",
-            metadata=self._metadata(role_name),
-            role_ref={"api_group": RBAC_GROUP, "kind": "Role", "name": role_name},
-            subjects=subjects,
-            opts=pulumi.ResourceOptions.merge(self._within, pulumi.ResourceOptions(depends_on=[role])),
-        )
-
     def _launcher(self, store: StoreHandle) -> None:
         k8s.core.v1.ConfigMap(
             f"{self._name}-launcher",
@@ -272,16 +236,6 @@ def _kserve_annotations(store: StoreHandle) -> dict[str, str]:
         path_style=store.path_style,
         private_ca=store.ca_certificate is not None,
     )
-
-
-def _member(member: UserMember | GroupMember) -> k8s.rbac.v1.SubjectArgs:
-    if isinstance(member, GroupMember):
-        return k8s.rbac.v1.SubjectArgs(kind="Group", name=member.group, api_group=RBAC_GROUP)
-    return k8s.rbac.v1.SubjectArgs(kind="User", name=member.user, api_group=RBAC_GROUP)
-
-
-def _account(name: str, namespace: str) -> k8s.rbac.v1.SubjectArgs:
-    return k8s.rbac.v1.SubjectArgs(kind="ServiceAccount", name=name, namespace=namespace)
 
 
 def _outputs(args: TenantArgs) -> TenantOutputs:
