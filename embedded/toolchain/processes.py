@@ -97,8 +97,13 @@ def _next(lines: "queue.SimpleQueue[str | None]", process: subprocess.Popen[str]
     try:
         return lines.get(timeout=0.2)
     except queue.Empty:
-        # A grandchild may keep the pipe open after the command has ended.
-        return None if process.poll() is not None and lines.empty() else ""
+        if process.poll() is None:
+            return ""
+    # The command has ended: its last lines may not have been read yet, or a grandchild keeps the pipe open.
+    try:
+        return lines.get(timeout=_GRACE)
+    except queue.Empty:
+        return None
 
 
 def _end(process: subprocess.Popen[str], grace: float) -> None:
