@@ -180,7 +180,7 @@ class ImageRegistry:
             method: HTTP method.
             path: Path below /v2/, or the URL of an upload.
             headers: Additional headers.
-            content: The body; a function that returns it anew for a repetition.
+            content: The body; or a function that returns it, for each attempt.
             accept: Whether manifests are accepted as the answer.
             push: Whether the right to write is needed.
             repository: The repository, where `path` is a URL.

@@ -69,11 +69,7 @@ def unreachable(error: httpx.HTTPError, registry: str) -> SlipwayError:
     causes = list(_causes(error))
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return UsageError(
-                f"The certificate of the registry {registry} is not trusted.",
-                why=f"{cause.verify_message}.",
-                fix="Pass the registry's CA certificate with --ca-file, or install it for the whole machine.",
-            )
+            return _untrusted(cause, registry)
         if isinstance(cause, ssl.SSLError) and cause.reason in {
             "WRONG_VERSION_NUMBER",
             "RECORD_LAYER_FAILURE",
@@ -87,6 +83,28 @@ def unreachable(error: httpx.HTTPError, registry: str) -> SlipwayError:
         f"The registry {registry} did not answer.",
         why=_reason(error, causes),
         fix="Check its address and that it is up, and run the same command again; it continues.",
+    )
+
+
+def _untrusted(error: ssl.SSLCertVerificationError, registry: str) -> SlipwayError:
+    """Return the error for a certificate; an expired one is not for the user of the registry to correct."""
+    said = error.verify_message.rstrip(".")
+    if "expired" in said:
+        return FailedError(
+            f"The certificate of the registry {registry} has expired.",
+            why=f"{said}.",
+            fix="Have it renewed, or correct this machine's clock.",
+        )
+    if "mismatch" in said or "not valid for" in said:
+        return UsageError(
+            f"The certificate of the registry {registry} is for another name.",
+            why=f"{said}.",
+            fix="Use the name or address that the certificate is for.",
+        )
+    return UsageError(
+        f"The certificate of the registry {registry} is not trusted.",
+        why=f"{said}.",
+        fix="Pass the registry's CA certificate with --ca-file, or install it for the whole machine.",
     )
 
 

@@ -170,6 +170,20 @@ def test_an_unknown_ca_is_a_users_mistake(run, registry, home):
     assert push(run, registry).code == 0
 
 
+def test_an_expired_certificate_is_a_failure(run, tmp_path_factory):
+    with image_registry(tmp_path_factory.mktemp("expired"), days=-1) as registry:
+        refused = push(run, registry)
+    assert refused.code == 1
+    assert "has expired" in json.loads(refused.out)["error"]
+
+
+def test_a_certificate_for_another_name_is_a_users_mistake(run, registry):
+    place = f"localhost:{registry.address.rpartition(':')[2]}/slipway"
+    refused = run("images", "push", place, "--only", "pause", "--ca-file", registry.ca_file, "--json")
+    assert refused.code == 2
+    assert "is for another name" in json.loads(refused.out)["error"]
+
+
 def test_a_registry_that_is_down_is_a_failure(run, registry):
     refused = run("images", "push", f"127.0.0.1:{free_port()}/slipway", "--only", "pause", "--json")
     assert refused.code == 1

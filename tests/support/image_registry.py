@@ -79,6 +79,7 @@ def image_registry(
     tokens: bool = False,
     read_only: bool = False,
     within: Sequence[str] = (),
+    days: int = 1,
 ) -> Iterator[TestRegistry]:
     """Run a registry during the block.
 
@@ -89,6 +90,7 @@ def image_registry(
         tokens: Whether it takes tokens of an authorization server: everybody may read below `public/`, nobody
             may write there, and the account may do anything elsewhere.
         read_only: Whether it refuses writes.
+        days: For how long its certificate is valid; it may be past.
         within: Command that runs it elsewhere, such as in the network namespace of a cluster.
     """
     address = f"{HOST}:{free_port()}"
@@ -96,7 +98,7 @@ def image_registry(
     authority = certificates.authority()
     ca_file = folder / "ca.pem"
     ca_file.write_text(authority.pem)
-    context = certificates.certificate(authority, HOST, days=1, folder=folder)
+    context = certificates.certificate(authority, HOST, days=days, folder=folder)
     [chain] = [path for path in folder.glob("*.pem") if path != ca_file]
     users = folder / "users"
     users.write_bytes(b"%s:%s\n" % (username.encode(), bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))))
@@ -120,7 +122,7 @@ def image_registry(
         trusted = {"context": ssl.create_default_context(cadata=authority.pem)} if tls else {}
 
         def ready() -> bool:
-            if within:
+            if within or days < 0:
                 return "listening on" in found.log
             return answers(f"{'https' if tls else 'http'}://{address}/", **trusted)
 

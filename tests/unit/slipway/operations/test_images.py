@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from infra.settings.models import ImageReferences
 from oci.references import parse
 from slipway.cli import app
 from slipway.core.errors import UsageError
@@ -120,3 +122,5 @@ def test_the_settings_name_what_a_stack_needs():
     assert push.settings == ["images:", f"  kserve_controller: r.example.org/kserve-controller@{A}"]
     assert push.uploaded == 10
     assert Push(images=[pushed("pause")]).settings == []
+    every = Push(images=[pushed(field.replace("_", "-")) for field in ImageReferences.model_fields])
+    ImageReferences.model_validate(yaml.safe_load("\n".join(every.settings))["images"])
