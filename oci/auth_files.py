@@ -16,6 +16,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -116,7 +117,9 @@ def _decode(entry: dict[str, Any], path: Path) -> Login | None:
     return Login(username, SecretStr(password))
 
 
+@cache
 def _ask(helper: str, key: str) -> Login | None:
+    """Return what a credential helper answers; once per process, because it may ask a service itself."""
     program = f"docker-credential-{helper}"
     if shutil.which(program) is None:
         raise UsageError(

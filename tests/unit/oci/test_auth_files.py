@@ -21,6 +21,12 @@ def write(path: Path, **document: object) -> None:
     path.write_text(json.dumps(document))
 
 
+@pytest.fixture(autouse=True)
+def asked_again() -> None:
+    """Each test has another helper of the same name."""
+    auth_files._ask.cache_clear()
+
+
 @pytest.fixture
 def env(tmp_path: Path) -> dict[str, str]:
     return {"HOME": str(tmp_path)}
@@ -63,6 +69,7 @@ def test_docker_hub_has_several_names(tmp_path, env, key):
 
 HELPER = """#!/bin/sh
 read registry
+echo "$registry" >> "$0.asked"
 [ "$1 $registry" = "get r.example.org" ] || { echo "credentials not found"; exit 1; }
 echo '{"ServerURL": "r.example.org", "Username": "%s", "Secret": "s3"}'
 """
@@ -82,8 +89,9 @@ def helper(folder: Path, name: str, text: str, monkeypatch: pytest.MonkeyPatch) 
 def test_a_credential_helper_is_asked(tmp_path, env, monkeypatch, document):
     helper(tmp_path, "tests", HELPER % "helped", monkeypatch)
     write(tmp_path / ".docker/config.json", **document)
-    assert found(env) == ("helped", "s3")
+    assert found(env, repository="a/b") == found(env) == ("helped", "s3")
     assert found(env, "other.example.org") is None
+    assert (tmp_path / "docker-credential-tests.asked").read_text() == "r.example.org\n", "asked once"
 
 
 def test_an_identity_token_is_recognised(tmp_path, env, monkeypatch):
