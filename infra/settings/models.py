@@ -77,7 +77,7 @@ class ExistingCluster(Strict):
 
 
 class ImageReferences(Strict):
-    """The platform's images in a registry; each by digest."""
+    """The platform's images in a registry, each by digest, as `slipway images push` prints them."""
 
     minio: _ImageByDigest = Field(description="The artifact store.")
     kserve_controller: _ImageByDigest = Field(description="KServe's controller.")
