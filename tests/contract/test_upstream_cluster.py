@@ -66,7 +66,7 @@ class Cluster:
 
     def is_established(self, name):
         found = self.http.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}").json()
-        conditions = found.get("status", {}).get("conditions", [])
+        conditions = found.get("status", {}).get("conditions") or []
         return any((each["type"], each["status"]) == ("Established", "True") for each in conditions)
 
 
