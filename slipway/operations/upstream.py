@@ -3,8 +3,7 @@
 Fetching alone needs a network. What is rendered must be what upstream.lock says, to the byte.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from embedded import toolchain
 from embedded.toolchain import golang
-from infra.upstream import checking, lock, locking, object_store
+from infra.upstream import bundle, checking, lock, locking, object_store
 from infra.upstream.checking import Finding
 from infra.upstream.fetching import source_store
 from infra.upstream.fetching.fetch import Fetched
@@ -28,7 +27,7 @@ from slipway.core import atomic_files
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report, silent
 
-LOCK_FILE: Final = Path(__file__).resolve().parents[2] / lock.FILE
+LOCK_FILE: Final = bundle.LOCK_FILE
 
 
 class _Result(BaseModel):
@@ -88,7 +87,7 @@ def fetch(
     go = None if mirror else _go()
     found = []
     for part in chosen(names):
-        entry = None if update else entry_of(part, current)
+        entry = None if update else bundle.entry_of(part, current)
         trees = {source.name: source.tree for source in entry.sources} if entry else {}
         for source in part.sources:
             report(f"fetching {source.name} {source.commit[:12]}")
@@ -120,7 +119,7 @@ def render(
     found = []
     for part in parts:
         report(f"rendering {part.name} {part.version}")
-        entry = None if update else entry_of(part, current)
+        entry = None if update else bundle.entry_of(part, current)
         rendered, documents = _render(part, entry, current, programs, twice=update)
         earlier = current.find(part.name)
         if entry is not None:
@@ -145,7 +144,7 @@ def check(names: Sequence[str] = ()) -> CheckResult:
         UsageError: There is no such part, or it isn't locked or rendered.
     """
     current = read_lock()
-    parts = {part.name: (part, _documents(entry_of(part, current))) for part in chosen(names)}
+    parts = {part.name: (part, bundle.documents_of(bundle.entry_of(part, current))) for part in chosen(names)}
     digests = {image.name: image.digest for part in current.part for image in part.images}
     return CheckResult(
         parts=list(parts),
@@ -154,50 +153,22 @@ def check(names: Sequence[str] = ()) -> CheckResult:
     )
 
 
-def read_lock(path: Path | None = None) -> Lock:
-    """Return the committed lock; an empty one if there is none.
-
-    Raises:
-        UsageError: It is damaged.
-    """
-    path = path or LOCK_FILE
-    try:
-        return lock.parse(path.read_text(encoding="utf-8"), path.name)
-    except FileNotFoundError:
-        return Lock()
-
-
-def chosen(names: Iterable[str]) -> list[Part]:
+def chosen(names: Sequence[str]) -> list[Part]:
     """Return the named parts; all of them if none is named.
 
     Raises:
         UsageError: There is no such part.
     """
-    wanted = list(dict.fromkeys(names)) or list(PARTS)
-    for name in wanted:
-        if name not in PARTS:
-            raise UsageError(f"There is no part {name!r}.", fix=f"The parts are {', '.join(PARTS)}.")
-    return [PARTS[name] for name in wanted]
+    return bundle.chosen(names, PARTS)
 
 
-def entry_of(part: Part, current: Lock) -> LockedPart:
-    """Return the lock's entry of a part.
+def read_lock(path: Path | None = None) -> Lock:
+    """Return the committed lock, or the one at `path`; an empty one if there is none.
 
     Raises:
-        UsageError: There is none, or it is of another version of the part.
+        UsageError: It is damaged.
     """
-    entry = current.find(part.name)
-    fix = f"slipway upstream fetch --update {part.name} && slipway upstream render --update {part.name}"
-    if entry is None:
-        raise UsageError(f"{part.name} is not in {lock.FILE}.", fix=f"Lock it: {fix}")
-    differ = locking.pins_that_differ(part, entry)
-    if differ:
-        raise UsageError(
-            f"{part.name} is not what {lock.FILE} has.",
-            why=f"infra/upstream/parts says {'; '.join(differ)}.",
-            fix=f"Restore one of them from version control, or lock the change: {fix}",
-        )
-    return entry
+    return bundle.read_lock(path or LOCK_FILE)
 
 
 def _render(
@@ -242,24 +213,13 @@ def _compare(part: Part, rendered: LockedPart, entry: LockedPart) -> None:
         )
 
 
-def _export(bundle: Lock, folder: Path) -> None:
-    for each in (each for part in bundle.part for each in part.objects):
+def _export(exported: Lock, folder: Path) -> None:
+    for each in (each for part in exported.part for each in part.objects):
         target = folder / "objects" / each.sha256[:2] / f"{each.sha256}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(object_store.get(each.sha256))
     # Last: without it the folder is no bundle.
-    atomic_files.replace(folder / lock.FILE, lock.dumps(bundle))
-
-
-def _documents(entry: LockedPart) -> list[Document]:
-    try:
-        return [json.loads(object_store.get(each.sha256)) for each in entry.objects]
-    except UsageError as error:
-        raise UsageError(
-            f"The objects of {entry.name} are not in the cache.",
-            why=error.what,
-            fix=f"slipway upstream fetch {entry.name} && slipway upstream render {entry.name}",
-        ) from None
+    atomic_files.replace(folder / lock.FILE, lock.dumps(exported))
 
 
 def _programs(parts: Sequence[Part], report: Report) -> Programs:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.upstream import lock
+from infra.upstream import bundle, lock
 from infra.upstream.lock import Lock, LockedImage
 from oci.references import parse
 from slipway.core import atomic_files
@@ -33,7 +33,7 @@ def images(names: Sequence[str] = ()) -> list[ImageUse]:
     """
     current = upstream.read_lock()
     found: dict[str, ImageUse] = {}
-    for entry in (upstream.entry_of(part, current) for part in upstream.chosen(names)):
+    for entry in (bundle.entry_of(part, current) for part in upstream.chosen(names)):
         for image in entry.images:
             use = found.get(image.name) or ImageUse(name=image.name, digest=image.digest, parts=[], places=[])
             use.parts.append(entry.name)
