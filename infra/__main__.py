@@ -8,7 +8,7 @@ from infra.names import settings_file
 from infra.program import build
 from infra.settings.config import Configuration, from_pulumi
 from infra.settings.models import DevSettings
-from infra.stack.check import refuse_live_sizes
+from infra.stack.check import open_live, refuse_cluster
 from slipway.core.errors import SlipwayError
 
 
@@ -16,7 +16,7 @@ def main() -> None:
     """Read the settings, declare the platform and export its outputs."""
     try:
         configuration = from_pulumi(Path(__file__).resolve().parents[1])
-        _check_volume_sizes(configuration)
+        _check_cluster(configuration)
         outputs = build(configuration)
     except SlipwayError as error:
         raise pulumi.RunError(str(error)) from None
@@ -24,14 +24,14 @@ def main() -> None:
         pulumi.export(field, value)
 
 
-def _check_volume_sizes(configuration: Configuration) -> None:
-    """Reject volume sizes that a team's cluster can't provide, as `slipway preview` does.
+def _check_cluster(configuration: Configuration) -> None:
+    """Refuse a team's cluster that can't hold the platform, as `slipway preview` does.
 
-    Volumes of `local` can grow and its cluster may be down; the API server itself rejects shrinking them.
+    The cluster of `local` may be down, and is what Slipway made it.
     """
     platform = configuration.platform
     if isinstance(platform, DevSettings):
-        refuse_live_sizes(platform, settings_file(configuration.stack))
+        refuse_cluster(platform, settings_file(configuration.stack), lambda: open_live(platform, {}))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,15 @@ class KubernetesApi:
         made = self._call("PATCH", path + query, {"Accept": METADATA, "Content-Type": _APPLY}, document)
         return made or {}
 
+    def create(self, path: str, document: Object) -> Object:
+        """Create an object in the list at a path, such as a review of rights, and return the answer.
+
+        Raises:
+            FailedError: the cluster refuses, or does not answer.
+        """
+        made = self._call("POST", path, {"Accept": JSON, "Content-Type": JSON}, document)
+        return made or {}
+
     def delete(self, path: str) -> None:
         """Delete an object; succeeds if there is none.
 

@@ -6,6 +6,10 @@ Python packages are pinned in uv.lock, Go modules in embedded/toolchain/go/*/go.
 from typing import Final
 
 KUBERNETES: Final = "1.34.4"
+KUBERNETES_OLDEST: Final = (1, 30)
+"""Of an existing cluster: the first with ValidatingAdmissionPolicy in version v1."""
+KUBERNETES_NEWEST: Final = (1, 36)
+"""Of an existing cluster: newer ones did not exist when this was written (2026-11)."""
 ETCD: Final = "3.6.5"
 COREDNS: Final = "1.14.7"
 PULUMI_CLI: Final = "3.274.1"

@@ -45,6 +45,8 @@ images:
   gateway: registry.example.org/slipway/gateway@sha256:{"0" * 64}
   pipelines: registry.example.org/slipway/pipelines@sha256:{"0" * 64}
   model_server: registry.example.org/slipway/model-server@sha256:{"0" * 64}
+kfp:
+  kind: embedded
 endpoints:
   gateway: https://models.example.org
   store: https://store.example.org

@@ -41,7 +41,10 @@ _ImageByDigest = Annotated[
 class KfpSettings(Strict):
     """Settings of the Kubeflow Pipelines API."""
 
-    kind: Literal["embedded"] = "embedded"
+    kind: Literal["embedded"] = Field(
+        default="embedded",
+        description="Slipway's own server of the pipelines API, not Kubeflow's; `dev` must name it.",
+    )
     size_gib: int = Field(
         default=2, ge=1, le=1024, description="Size of the volume for runs and pipelines; it can grow."
     )
@@ -125,6 +128,15 @@ class DevSettings(_Common):
     cluster: ExistingCluster
     images: ImageReferences
     endpoints: EndpointUrls
+
+    @model_validator(mode="after")
+    def _backend_is_named(self) -> Self:
+        if "kind" not in self.kfp.model_fields_set:
+            raise ValueError(
+                "kfp.kind: missing; `embedded` is Slipway's own server of the pipelines API, not Kubeflow "
+                "Pipelines: on a team's cluster it runs only where the settings name it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _console_has_a_url(self) -> Self:

@@ -9,6 +9,7 @@ from infra.settings import config
 from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
+from infra.stack.placeholders import refuse_placeholders
 from infra.stack.volumes import (
     DesiredClaim,
     ExistingClaim,
@@ -44,6 +45,8 @@ def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, 
     platform = config.load_file(settings)
     tenants = config.load_tenants(settings.parent / "tenants")
     refuse_earlier_keys(outputs_of(exported), settings.name, platform.store, tenants)
+    if isinstance(platform, DevSettings):
+        refuse_cluster(platform, settings.name, live)
     made = list(declared_objects(exported))
     if isinstance(platform.store, MinioSettings):
         for server in _of_kind("StatefulSet", made):
@@ -101,14 +104,24 @@ def _refuse_sizes(
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file, **way)
 
 
-def refuse_live_sizes(platform: DevSettings, file: str) -> None:
-    """Compare the settings of a team's cluster with the claims that it has now, as the program itself does.
+def refuse_cluster(platform: DevSettings, file: str, live: Open) -> None:
+    """Compare the settings of a team's cluster with that cluster, before anything is made there.
+
+    Args:
+        platform: the stack's settings.
+        file: the name of the stack's file in messages.
+        live: opens the cluster.
 
     Raises:
-        UsageError: a volume can't become what the settings want, or the kubeconfig or context does not exist.
+        UsageError: settings are still the template's examples, the cluster is unsuitable, or a volume can't
+            become what the settings want.
         FailedError: the cluster refuses, or does not answer.
     """
-    wanted, cluster = wanted_claims(platform), open_live(platform, {})
+    from infra.stack.preflight import refuse_unsuitable  # noqa: PLC0415  it imports the client
+
+    refuse_placeholders(platform, file)
+    wanted, cluster = wanted_claims(platform), live()
+    refuse_unsuitable(cluster.api, wanted)
     refuse_volumes(wanted, live_claims(cluster, wanted), lambda name: can_grow(cluster, name), file)
 
 

@@ -15,7 +15,7 @@ class LiveCluster:
 
     def __init__(self, api: KubernetesApi) -> None:
         """Send no request yet."""
-        self._api = api
+        self.api = api
 
     @classmethod
     def open(cls, kubeconfig: Path | str | None, context: str | None = None) -> "LiveCluster":
@@ -28,7 +28,7 @@ class LiveCluster:
         Raises:
             FailedError: the cluster refuses, or does not answer.
         """
-        return self._api.get(path)
+        return self.api.get(path)
 
     def missing(self, objects: Iterable[DeclaredObject]) -> list[DeclaredObject]:
         """Return those of the objects that the cluster doesn't have.
@@ -50,7 +50,7 @@ class LiveCluster:
         ]
 
     def _names(self, version: str, kind: str) -> set[tuple[str, str]]:
-        plural = self._api.plural(version, kind)
+        plural = self.api.plural(version, kind)
         if plural is None:
             return set()
         return {
@@ -62,7 +62,7 @@ class LiveCluster:
     def _pages(self, path: str) -> Iterator[Object]:
         token = ""
         while True:
-            page = self._api.get(f"{path}?limit={_PAGE}&continue={token}", METADATA_LIST) or {"items": []}
+            page = self.api.get(f"{path}?limit={_PAGE}&continue={token}", METADATA_LIST) or {"items": []}
             yield page
             token = page.get("metadata", {}).get("continue", "")
             if not token:

@@ -12,6 +12,7 @@ from support.recorded_platform import CANARY, KINDS, deploy, reference, write_ma
 
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG, PART_OF, RUNNER_SECRET
+from infra.required_rights import RESOURCES
 from infra.settings.models import LocalSettings, TenantSettings
 from storage import keys
 
@@ -29,6 +30,7 @@ TEAMS = tuple(
         {"name": "team-ab"},
     )
 )
+ONLY_WITH_OTHER_SETTINGS = {"PodDisruptionBudget"}
 CLUSTER_WIDE = {
     "ClusterRole",
     "ClusterRoleBinding",
@@ -69,6 +71,12 @@ def _pods(body: object):
     elif isinstance(body, list):
         for value in body:
             yield from _pods(value)
+
+
+def test_the_required_rights_are_of_what_is_declared(engine):
+    declared = {kind for kind, _, _ in _objects(engine)} | {"CustomResourceDefinition"}
+    assert declared <= set(RESOURCES)
+    assert set(RESOURCES) - declared <= ONLY_WITH_OTHER_SETTINGS
 
 
 def test_every_object_has_a_name_and_our_labels(engine):

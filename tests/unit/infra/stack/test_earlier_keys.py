@@ -9,6 +9,7 @@ import yaml
 
 from infra.settings import examples
 from infra.settings.models import TenantSettings
+from infra.stack import check
 from infra.stack.earlier_keys import refuse_earlier_keys
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
@@ -60,6 +61,7 @@ def test_up_and_preview_refuse_before_anything_starts(
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": said}))
     stack, begun = Stack("dev", tmp_path, {}), []
     exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
+    monkeypatch.setattr(check, "refuse_cluster", lambda *_: None)
     monkeypatch.setattr(Stack, "exists", lambda _: True)
     monkeypatch.setattr(Stack, "_ask_stack", lambda *_: json.dumps(exported))
     monkeypatch.setattr(Stack, "_operate", lambda *arguments, **_: begun.append(arguments))

@@ -32,6 +32,7 @@ def _dev(**store: object) -> PlatformSettings:
             "environment": "dev",
             "store": store,
             "cluster": {"context": "team", "kserve_manifests": "kserve"},
+            "kfp": {"kind": "embedded"},
             "images": {name: f"registry.test/{name}@{DIGEST}" for name in images},
             "endpoints": {
                 "gateway": "https://models.example.org",

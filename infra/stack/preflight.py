@@ -1,0 +1,98 @@
+"""Whether a team's cluster can hold the platform: asked before anything is made there."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from infra.kubernetes_api import KubernetesApi
+from infra.required_rights import Right, required_rights
+from infra.stack.volumes import DesiredClaim
+from infra.versions import KUBERNETES_NEWEST, KUBERNETES_OLDEST
+from slipway.core.errors import UsageError
+from slipway.core.parallel import in_parallel
+
+_DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
+_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_SHOWN: Final = 6
+_ANYTHING: Final = Right("*", "*", "*")
+
+
+def refuse_unsuitable(api: KubernetesApi, wanted: Sequence[DesiredClaim]) -> None:
+    """Refuse a cluster of which it is known that `up` would fail there half-way.
+
+    Args:
+        api: of the cluster.
+        wanted: the claims that the program makes.
+
+    Raises:
+        UsageError: its version isn't supported, a StorageClass or a right is missing.
+        FailedError: it refuses to answer, or does not answer.
+    """
+    _refuse_version(api)
+    _refuse_storage(api, wanted)
+    _refuse_rights(api)
+
+
+def _refuse_version(api: KubernetesApi) -> None:
+    text = str((api.get("/version") or {}).get("gitVersion", "unknown"))
+    parsed = re.match(r"v(\d+)\.(\d+)", text)
+    version = (int(parsed[1]), int(parsed[2])) if parsed else None
+    if version is None or not KUBERNETES_OLDEST <= version <= KUBERNETES_NEWEST:
+        oldest, newest = (".".join(map(str, each)) for each in (KUBERNETES_OLDEST, KUBERNETES_NEWEST))
+        raise UsageError(
+            f"The cluster runs Kubernetes {text}.",
+            why=f"Slipway supports {oldest} to {newest}: older ones have no ValidatingAdmissionPolicy, newer "
+            "ones were not tested.",
+            fix="Use a cluster of a supported version.",
+        )
+
+
+def _refuse_storage(api: KubernetesApi, wanted: Iterable[DesiredClaim]) -> None:
+    classes = (api.get("/apis/storage.k8s.io/v1/storageclasses") or {}).get("items") or ()
+    names = {each["metadata"]["name"] for each in classes}
+    default = any(
+        (each["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for each in classes
+    )
+    known = ", ".join(sorted(names)) or "none"
+    for claim in wanted:
+        namespace, name = claim.place
+        if api.get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}") is not None:
+            continue
+        if claim.storage_class is None and not default:
+            raise UsageError(
+                f"The cluster has no default StorageClass for volume {namespace}/{name}.",
+                why=f"Its StorageClasses are: {known}.",
+                fix="Mark one as default, or set store.storage_class for the volumes of the store.",
+            )
+        if claim.storage_class is not None and claim.storage_class not in names:
+            raise UsageError(
+                f"The cluster has no StorageClass {claim.storage_class!r} for volume {namespace}/{name}.",
+                why=f"Its StorageClasses are: {known}.",
+                fix="Set store.storage_class to one of them.",
+            )
+
+
+def _refuse_rights(api: KubernetesApi) -> None:
+    if _allowed(api, _ANYTHING):
+        return
+    rights = [*required_rights()]
+    answers = in_parallel(lambda right: _allowed(api, right), rights)
+    missing = [str(right) for right, allowed in zip(rights, answers, strict=True) if not allowed]
+    if missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        raise UsageError(
+            f"The kubeconfig's user may not {', '.join(missing[:_SHOWN])}{more} in the cluster.",
+            why="`slipway up` does this; it would stop half-way.",
+            fix="Ask for these rights in every namespace, or for the ClusterRole cluster-admin.",
+        )
+
+
+def _allowed(api: KubernetesApi, right: Right) -> bool:
+    attributes = {"group": right.group, "resource": right.resource, "verb": right.verb}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = api.create(_REVIEWS, review)
+    return bool(answer["status"].get("allowed"))

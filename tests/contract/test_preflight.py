@@ -1,0 +1,155 @@
+"""What is asked of a team's cluster before anything is made there, of a real API server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from support.apiserver import ApiServer, api_server
+from support.waiting import eventually
+
+from infra.kubernetes_api import KubernetesApi
+from infra.required_rights import Right, required_rights
+from infra.stack import preflight
+from infra.stack.preflight import refuse_unsuitable
+from infra.stack.volumes import DesiredClaim
+from slipway.core.errors import FailedError, UsageError
+
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
+ANY_CLASS = DesiredClaim(place=("store", "data"), setting="store.size_gib", gib=1)
+FAST = DesiredClaim(place=("store", "data"), setting="store.size_gib", gib=1, storage_class="fast")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(server: ApiServer) -> Iterator[httpx.Client]:
+    with server.http() as http:
+        yield http
+
+
+@pytest.fixture
+def api(server: ApiServer) -> Iterator[KubernetesApi]:
+    opened = KubernetesApi.of_content(server.kubeconfig)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def account(server: ApiServer, cluster: httpx.Client) -> Iterator[tuple[str, KubernetesApi]]:
+    """A ServiceAccount without any right, as `NAMESPACE`, and the API as it sees it."""
+    namespace = server.namespace()
+    path = f"/api/v1/namespaces/{namespace}/serviceaccounts/default/token"
+    token = cluster.post(path, json={"spec": {"expirationSeconds": 600}}).json()["status"]["token"]
+    document = json.loads(server.kubeconfig)
+    document["users"][0]["user"] = {"token": token}
+    opened = KubernetesApi.of_content(json.dumps(document))
+    yield namespace, opened
+    opened.close()
+
+
+def _grant(cluster: httpx.Client, namespace: str, rights: list[Right]) -> None:
+    rules = [
+        {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]} for right in rights
+    ]
+    rules.append({"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["list", "get"]})
+    role = {"metadata": {"name": namespace}, "rules": rules}
+    cluster.post(f"{RBAC}/clusterroles", json=role).raise_for_status()
+    binding = {
+        "metadata": {"name": namespace},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace},
+        "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": namespace}],
+    }
+    cluster.post(f"{RBAC}/clusterrolebindings", json=binding).raise_for_status()
+
+
+def _reads_classes(api: KubernetesApi) -> bool:
+    """Return whether the API server's authorizer knows the grant yet: it reads roles from a cache."""
+    try:
+        return api.get(CLASSES) is not None
+    except FailedError:
+        return False
+
+
+def _unsuitable(api: KubernetesApi, *wanted: DesiredClaim) -> str:
+    with pytest.raises(UsageError) as caught:
+        refuse_unsuitable(api, wanted)
+    return str(caught.value)
+
+
+def test_an_administrators_cluster_is_suitable(api: KubernetesApi) -> None:
+    refuse_unsuitable(api, ())
+
+
+def test_exactly_the_required_rights_suffice(
+    account: tuple[str, KubernetesApi], cluster: httpx.Client
+) -> None:
+    namespace, api = account
+    _grant(cluster, namespace, [*required_rights()])
+    eventually(lambda: _reads_classes(api), 60)
+    refuse_unsuitable(api, ())
+
+
+def test_each_missing_right_is_named(account: tuple[str, KubernetesApi], cluster: httpx.Client) -> None:
+    namespace, api = account
+    withheld = {("create", "deployments"), ("escalate", "roles")}
+    granted = [each for each in required_rights() if (each.verb, each.resource) not in withheld]
+    _grant(cluster, namespace, granted)
+    eventually(lambda: _reads_classes(api), 60)
+    message = _unsuitable(api)
+    assert (
+        "The kubeconfig's user may not create deployments.apps, escalate roles.rbac.authorization.k8s.io in "
+        "the cluster." in message
+    )
+
+
+def test_many_missing_rights_are_counted(account: tuple[str, KubernetesApi], cluster: httpx.Client) -> None:
+    namespace, api = account
+    _grant(cluster, namespace, [])
+    eventually(lambda: _reads_classes(api), 60)
+    assert f" and {len([*required_rights()]) - 6} more in the cluster." in _unsuitable(api)
+
+
+def test_storage_classes_are_compared(api: KubernetesApi, cluster: httpx.Client) -> None:
+    assert "no default StorageClass for volume store/data. Its StorageClasses are: none." in _unsuitable(
+        api, ANY_CLASS
+    )
+    slow: dict[str, Any] = {"metadata": {"name": "slow"}, "provisioner": "test"}
+    cluster.post(CLASSES, json=slow).raise_for_status()
+    assert "no StorageClass 'fast' for volume store/data. Its StorageClasses are: slow." in _unsuitable(
+        api, FAST
+    )
+    assert "no default StorageClass" in _unsuitable(api, ANY_CLASS)
+    fast = {"metadata": {"name": "fast"}, "provisioner": "test"}
+    fast["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true"}
+    cluster.post(CLASSES, json=fast).raise_for_status()
+    refuse_unsuitable(api, (FAST, ANY_CLASS))
+    for name in ("fast", "slow"):
+        cluster.delete(f"{CLASSES}/{name}").raise_for_status()
+
+
+def test_other_versions_are_refused(api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "KUBERNETES_NEWEST", (1, 33))
+    message = _unsuitable(api)
+    assert "The cluster runs Kubernetes v1.34.4. Slipway supports 1.30 to 1.33" in message
+    monkeypatch.setattr(preflight, "KUBERNETES_NEWEST", (1, 34))
+    refuse_unsuitable(api, ())
+    monkeypatch.setattr(preflight, "KUBERNETES_OLDEST", (1, 35))
+    assert "Slipway supports 1.35 to 1.34" in _unsuitable(api)
+
+
+def test_a_silent_cluster_is_not_suitable(server: ApiServer, tmp_path: Path) -> None:
+    nobody = KubernetesApi.of_content(server.kubeconfig.replace(str(server.port), "1"))
+    with pytest.raises(FailedError, match="The cluster does not answer"):
+        refuse_unsuitable(nobody, ())
+    stranger = KubernetesApi.of_content(server.kubeconfig.replace(server.token, "0" * 32))
+    with pytest.raises(FailedError, match="401"):
+        refuse_unsuitable(stranger, ())
