@@ -4,7 +4,9 @@ Blobs are written first, then manifests, then the tag. Only what is missing is s
 leaves blobs without a manifest, which the next one finds.
 """
 
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from functools import partial
 
@@ -65,11 +67,19 @@ def put_image(
     """Write an image of one platform and its blobs; return the bytes that were sent."""
     if target.has(image.digest):
         return put_manifest(target, image, tag)
+    # A layer takes minutes on a slow network: an interruption does not wait for its end.
+    stopped = threading.Event()
+
+    def parts(blob: Descriptor, offset: int) -> Iterator[bytes]:
+        for part in read(blob, offset):
+            if stopped.is_set():
+                raise CancelledError
+            yield part
 
     def send(blob: Descriptor) -> int:
-        return upload(target.registry, target.repository, blob, partial(read, blob), mount_from=mount_from)
+        return upload(target.registry, target.repository, blob, partial(parts, blob), mount_from=mount_from)
 
-    return sum(in_parallel(send, image.blobs)) + put_manifest(target, image, tag)
+    return sum(in_parallel(send, image.blobs, stopped=stopped)) + put_manifest(target, image, tag)
 
 
 def put_manifest(target: Target, manifest: Manifest, tag: str | None = None) -> int:

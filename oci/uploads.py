@@ -13,6 +13,8 @@ from slipway.core.errors import FailedError
 _CONTINUED: Final = 4
 """How often an upload is continued after the connection broke."""
 _PAUSE_SECONDS: Final = 1.0
+_WRONG_OFFSET: Final = 416
+"""The registry wrote more of the broken request after it had said how far it was."""
 _LOST: Final = frozenset({400, 404, 416})
 """Answers to the question how far an upload is, by which the registry says that it can't be continued."""
 
@@ -89,13 +91,15 @@ class _Upload:
         """Send the blob and finish the upload; return the bytes that were sent."""
         offset = 0
         for attempt in range(_CONTINUED + 1):
+            is_last = attempt == _CONTINUED
             try:
                 response = self._patch(offset)
-                break
+                if response.status_code != _WRONG_OFFSET or is_last:
+                    break
             except ContentError:
                 raise
             except FailedError:  # the connection broke; a refusal is a response
-                if attempt == _CONTINUED:
+                if is_last:
                     raise
             time.sleep(_PAUSE_SECONDS * attempt)
             offset = self._received()
@@ -126,11 +130,7 @@ class _Upload:
             )
 
     def _received(self) -> int:
-        """Return how many bytes the registry has; open a new upload where this one can't be continued.
-
-        The distribution project's registry answers 416 to the URL from before the broken request, which is
-        all that a client has; others tell how far they are.
-        """
+        """Return how many bytes the registry has; open a new upload where this one can't be continued."""
         response = self._send("GET", self._location, {}, None)
         if response.status_code in _LOST:
             restarted = _start(self._registry, self._repository, self._blob, None)

@@ -12,12 +12,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_parallel(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+def in_parallel(
+    work: Callable[[T], R], items: Iterable[T], *, stopped: threading.Event | None = None
+) -> list[R]:
     """Call `work` for every item; return the results in the order of the items.
 
-    After the first failure no more calls are started; running calls are waited for.
+    After the first failure or an interruption no more calls are started; running calls are waited for. They
+    can end early, with `CancelledError`, when they see that `stopped` is set.
     """
-    failed = threading.Event()
+    failed = stopped or threading.Event()
 
     def unless_failed(item: T) -> R:
         if failed.is_set():

@@ -22,6 +22,8 @@ class Continuing(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     received = b""
     requests: list[str]
+    hidden = 0
+    """How many bytes it has written, but does not tell the first time that it is asked."""
 
     def answer(self, status: int, **headers: str) -> None:
         type(self).requests.append(f"{self.command} {status}")
@@ -40,7 +42,10 @@ class Continuing(BaseHTTPRequestHandler):
         first = not type(self).received
         size = int(self.headers["Content-Length"])
         start = int((self.headers["Content-Range"] or "0-").partition("-")[0])
-        assert start == len(type(self).received)
+        if start != len(type(self).received):
+            self.rfile.read(size)
+            self.answer(416)
+            return
         type(self).received += self.rfile.read(size // 2 if first else size)
         if first:
             self.connection.close()
@@ -50,7 +55,9 @@ class Continuing(BaseHTTPRequestHandler):
             self.answer(202, Location="/v2/a/blobs/uploads/1")
 
     def do_GET(self) -> None:
-        self.answer(204, Range=f"0-{len(type(self).received) - 1}", Location="/v2/a/blobs/uploads/1")
+        told = len(type(self).received) - type(self).hidden
+        type(self).hidden = 0
+        self.answer(204, Range=f"0-{told - 1}", Location="/v2/a/blobs/uploads/1")
 
     def do_PUT(self) -> None:
         matches = f"digest={manifests.digest_of(type(self).received).replace(':', '%3A')}" in self.path
@@ -72,8 +79,8 @@ def server() -> Iterator[tuple[str, type[Continuing]]]:
     thread.join()
 
 
-def test_an_upload_continues_where_it_was_cut(server):
-    address, handler = server
+def sent(address: str) -> list[int]:
+    """Upload the content; return the offsets from which it was read."""
     blob = Descriptor("", manifests.digest_of(CONTENT), len(CONTENT))
     offsets: list[int] = []
 
@@ -84,9 +91,22 @@ def test_an_upload_continues_where_it_was_cut(server):
 
     with ImageRegistry(address, plain_http=True) as registry:
         uploads.upload(registry, "a", blob, read)
-    assert offsets == [0, len(CONTENT) // 2]
+    return offsets
+
+
+def test_an_upload_continues_where_it_was_cut(server):
+    address, handler = server
+    assert sent(address) == [0, len(CONTENT) // 2]
     assert handler.received == CONTENT
     assert handler.requests == ["HEAD 404", "POST 202", "PATCH cut", "GET 204", "PATCH 202", "PUT 201"]
+
+
+def test_an_offset_that_was_outdated_is_asked_for_again(server):
+    address, handler = server
+    handler.hidden = 1000
+    assert sent(address) == [0, len(CONTENT) // 2 - 1000, len(CONTENT) // 2]
+    assert handler.received == CONTENT
+    assert handler.requests[2:] == ["PATCH cut", "GET 204", "PATCH 416", "GET 204", "PATCH 202", "PUT 201"]
 
 
 def response(status: int, code: str = "", detail: Any = None, **headers: str) -> httpx.Response:
