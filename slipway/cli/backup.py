@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli import console
-from slipway.cli.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To, Unsigned
+from slipway.cli.options import CaFile, Endpoint, From, Region, SnapshotId, StackName, To, Unsigned, YesDelete
 from storage.backup.retention import Retention
 
 if TYPE_CHECKING:
@@ -170,9 +170,7 @@ def prune(
         int, typer.Option(min=1, help="Keep blobs up to this age, in days, needed or not.")
     ] = _DEFAULT.grace_days,
     unsigned: Unsigned = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Remove; without it, only list what would be deleted.")
-    ] = False,
+    yes: YesDelete = False,
 ) -> None:
     """Remove a stack's old snapshots and the blobs that no snapshot needs; a dry run by default.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli import console, render
-from slipway.cli.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit
+from slipway.cli.options import Drop, Missing, Seed, Stack, Target, Tenant, TestSplit, YesDelete
 from slipway.core.report import Report
 from slipway.operations import data_files
 from slipway.operations.training_job import read_options, split_options
@@ -111,9 +111,7 @@ def list_command(
 def delete(
     context: typer.Context,
     path: Annotated[str, typer.Argument(help="File or folder in the tenant's data.")],
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
-    ] = False,
+    yes: YesDelete = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:

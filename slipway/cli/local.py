@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli import console
+from slipway.cli.options import Yes
 
 if TYPE_CHECKING:
     from slipway.operations.local_cluster import ClusterStatus
@@ -94,7 +95,7 @@ def logs(
 
 @app.command()
 def delete(
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Delete the cluster, its data and the local stack's state.
 

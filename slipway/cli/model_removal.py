@@ -7,7 +7,7 @@ import typer
 
 from slipway.cli import console
 from slipway.cli.model_versions import Name
-from slipway.cli.options import Stack, Tenant
+from slipway.cli.options import Stack, Tenant, YesDelete
 from storage.registry.version_files import SHORT_DIGEST
 from storage.registry.version_uses import Window
 
@@ -29,9 +29,7 @@ def gc(
     grace_days: Annotated[
         int, typer.Option(min=1, help="Keep files up to this age, in days, published or not.")
     ] = _DEFAULT.grace_days,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
-    ] = False,
+    yes: YesDelete = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:
@@ -57,9 +55,7 @@ def delete(
     with_aliases: Annotated[
         bool, typer.Option("--with-aliases", help="Also if aliases point to it; they are deleted too.")
     ] = False,
-    yes: Annotated[
-        bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
-    ] = False,
+    yes: YesDelete = False,
     tenant: Tenant = "team-a",
     stack: Stack = "local",
 ) -> None:

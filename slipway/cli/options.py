@@ -8,12 +8,17 @@ import typer
 Stack = Annotated[str, typer.Option("--stack", "-s", help="Stack.")]
 Tenant = Annotated[str, typer.Option("--tenant", "-t", help="Tenant.")]
 
+StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+YesDelete = Annotated[
+    bool, typer.Option("--yes", help="Delete; without it, only list what would be deleted.")
+]
+
 # For a store other than the stack's own.
 Region = Annotated[str, typer.Option(help="Region to sign requests for.")]
 CaFile = Annotated[Path | None, typer.Option(help="CA certificate file of a private store.")]
 
 # For backups.
-StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
 To = Annotated[str, typer.Option("--to", help="Destination: s3://bucket/prefix.")]
 From = Annotated[str, typer.Option("--from", help="Source: s3://bucket/prefix.")]
 Endpoint = Annotated[str | None, typer.Option(help="URL of the backups' store; AWS by default.")]

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from slipway.cli import console, render
+from slipway.cli.options import StackName, Yes
 
 if TYPE_CHECKING:
     from slipway.operations.stack import Summary
 
-StackName = Annotated[str, typer.Argument(help="Stack, for example local.")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 Refresh = Annotated[
     bool,
     typer.Option("--refresh", help="Read every object first, and restore those deleted or changed by hand."),
