@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from support.minio import running_minio
 from support.promotions import (
     FakeServing,
     promoter_on,
@@ -21,12 +20,6 @@ pytestmark = pytest.mark.contract
 CARELESS = trained(table_text(), careless=True).metrics["accuracy"]
 RUN = "team-a/runs/training/run-1"
 OTHER_SPLIT = Split(test_split=0.5, seed=7)
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
 
 
 @pytest.fixture

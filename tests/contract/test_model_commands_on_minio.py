@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from support.housekeeping import FakeCluster, in_a_year, service
-from support.minio import running_minio
 from support.platform import outputs
 from support.promotions import FakeServing, key_of, write_run
 
@@ -41,12 +40,6 @@ class World:
         digest = write_run(self.store, run_id, seed=seed)
         self.promoter.promote_run(run_id)
         return digest
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from datetime import timedelta
 from threading import Barrier
 
 import pytest
-from support.minio import running_minio
 from support.platform import outputs
 from support.promotions import (
     REFUSING,
@@ -29,12 +28,6 @@ from storage.registry.promotion_record import PromotionRecord
 from storage.registry.registry import Registry
 
 pytestmark = pytest.mark.contract
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
 
 
 @pytest.fixture

@@ -23,9 +23,7 @@ pytestmark = pytest.mark.contract
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[MortalMinio]:
-    folder = tmp_path / "minio"
-    folder.mkdir()
-    with mortal_minio(folder) as minio:
+    with mortal_minio(tmp_path / "minio") as minio:
         yield minio
 
 

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
 from support.certificates import Authority, authority, certificate
-from support.minio import Minio, running_minio
+from support.minio import Minio
 from support.moto_server import Moto, running_moto
 from support.versitygw import Versitygw, running_versitygw
 
@@ -91,12 +91,6 @@ def outcome(report: StoreReport, capability: Capability) -> CheckOutcome:
 
 def of(*capabilities: Capability) -> tuple[Any, ...]:
     return tuple(check for check in CHECKS if check.capability in capabilities)
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -28,11 +28,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[MortalMinio]:
-    folder = tmp_path / "minio"
-    folder.mkdir()
-    with mortal_minio(folder) as minio:
-        for bucket in ("artifacts", "models", "data"):
-            minio.server.client().create_bucket(Bucket=bucket)
+    with mortal_minio(tmp_path / "minio", ("artifacts", "models", "data")) as minio:
         yield minio
 
 
@@ -84,9 +80,8 @@ def assert_no_version(registry: Registry, digest: str) -> None:
 
 def test_a_full_store_is_named_and_a_rerun_works_with_room(tmp_path):
     data = tmp_path / "minio"
-    with small_drive(data / "objects", 48) as resize, mortal_minio(data) as store:
+    with small_drive(data / "objects", 48) as resize, mortal_minio(data, ("models",)) as store:
         minio = store.server
-        minio.client().create_bucket(Bucket="models")
         registry = registry_on(minio)
         small = publish(registry, files(tmp_path / "small", 1000))
         large = files(tmp_path / "large", 16 * MIB, 16 * MIB, 16 * MIB)

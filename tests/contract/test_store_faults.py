@@ -138,7 +138,6 @@ def test_a_missing_bucket_is_named_with_its_command(minio, staged):
 
 
 def test_another_region_is_found_or_refused(tmp_path, staged):
-    (tmp_path / "minio").mkdir()
     with mortal_minio(tmp_path / "minio", MINIO_SITE_REGION="eu-central-1") as store:
         key_of_root = key_of(store.server)
         root = opened(store.server.url, key_of_root, region="eu-central-1")

@@ -26,11 +26,7 @@ LONG_AGO = timedelta(hours=1)
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[MortalMinio]:
-    folder = tmp_path / "minio"
-    folder.mkdir()
-    with mortal_minio(folder) as minio:
-        for bucket in ("artifacts", "models", "data"):
-            minio.server.client().create_bucket(Bucket=bucket)
+    with mortal_minio(tmp_path / "minio", ("artifacts", "models", "data")) as minio:
         yield minio
 
 

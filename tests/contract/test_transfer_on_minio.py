@@ -291,8 +291,7 @@ def test_a_byte_flipped_on_the_drive_is_damage(tmp_path):
     source, to = tmp_path / "source", tmp_path / "to"
     content = os.urandom(200_000)
     source.write_bytes(content)
-    with mortal_minio(tmp_path / "store") as mortal:
-        mortal.server.client().create_bucket(Bucket="data")
+    with mortal_minio(tmp_path / "store", ("data",)) as mortal:
         there = opened(mortal.server.url, key_of(mortal.server), retries=1)
         there.upload("data", [Upload(source, "flipped")])
         there.download("data", [Download("flipped", to / "file", len(content))])
@@ -319,28 +318,28 @@ def test_an_object_that_is_replaced_meanwhile_is_not_mixed(proxy, minio, uploade
 
 @pytest.mark.parametrize("direction", ["up", "down"])
 def test_a_store_that_is_killed_leaves_no_half(tmp_path, large, direction):
-    (tmp_path / "store").mkdir()
-    with mortal_minio(tmp_path / "store") as mortal:
-        mortal.server.client().create_bucket(Bucket="data")
-        with faulty_store(mortal.server.endpoint) as proxy:
-            there = opened(proxy.url, key_of(mortal.server), retries=1)
-            if direction == "down":
+    with (
+        mortal_minio(tmp_path / "store", ("data",)) as mortal,
+        faulty_store(mortal.server.endpoint) as proxy,
+    ):
+        there = opened(proxy.url, key_of(mortal.server), retries=1)
+        if direction == "down":
+            there.upload("data", [Upload(large, "key")])
+        # The first part passes; the store dies in the second.
+        part = "PUT" if direction == "up" else "GET"
+        proxy.faults = [Fault(part, times=1), Fault(part, before=mortal.kill, times=1)]
+        with pytest.raises(StoreError) as failed:
+            if direction == "up":
                 there.upload("data", [Upload(large, "key")])
-            # The first part passes; the store dies in the second.
-            part = "PUT" if direction == "up" else "GET"
-            proxy.faults = [Fault(part, times=1), Fault(part, before=mortal.kill, times=1)]
-            with pytest.raises(StoreError) as failed:
-                if direction == "up":
-                    there.upload("data", [Upload(large, "key")])
-                else:
-                    there.download("data", [Download("key", tmp_path / "to" / "file", LARGE)])
-            assert failed.value.cause in {"cut", "unreachable"}
-            proxy.faults = []
-            assert [*(tmp_path / "to").glob("*")] == []
-            server = mortal.start()
-            assert server.keys("data") == ([] if direction == "up" else ["key"])
-            there.upload("data", [Upload(large, "key", sha256(large))])
-            assert server.keys("data") == ["key"]
+            else:
+                there.download("data", [Download("key", tmp_path / "to" / "file", LARGE)])
+        assert failed.value.cause in {"cut", "unreachable"}
+        proxy.faults = []
+        assert [*(tmp_path / "to").glob("*")] == []
+        server = mortal.start()
+        assert server.keys("data") == ([] if direction == "up" else ["key"])
+        there.upload("data", [Upload(large, "key", sha256(large))])
+        assert server.keys("data") == ["key"]
 
 
 def test_tls_trusts_the_given_authority_alone(minio, large, tmp_path):

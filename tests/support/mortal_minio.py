@@ -1,7 +1,7 @@
 """A MinIO that is killed without warning and comes back with the same key and drive."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -37,11 +37,14 @@ class MortalMinio:
 
 
 @contextmanager
-def mortal_minio(data: Path, **environment: str) -> Iterator[MortalMinio]:
-    """Run a MinIO that may be killed and started again; it is gone at the end."""
+def mortal_minio(data: Path, buckets: Iterable[str] = (), **environment: str) -> Iterator[MortalMinio]:
+    """Run a MinIO with these buckets, which may be killed and started again; it is gone at the end."""
+    data.mkdir(exist_ok=True)
     minio = MortalMinio(data, **environment)
     minio.start()
     try:
+        for bucket in buckets:
+            minio.server.client().create_bucket(Bucket=bucket)
         yield minio
     finally:
         minio.stop()

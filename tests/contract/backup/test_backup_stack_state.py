@@ -9,7 +9,6 @@ from hashlib import sha256
 import pytest
 import yaml
 from pydantic import SecretStr
-from support.minio import running_minio
 from support.promotions import key_of
 from support.pulumi_cli import PASSPHRASE, environment, project
 
@@ -38,12 +37,6 @@ PROGRAM = f"""\
     Inner()
     pulumi.export("secret", pulumi.Output.secret({CANARY!r}))
     """
-
-
-@pytest.fixture(scope="module")
-def minio(tmp_path_factory):
-    with running_minio(tmp_path_factory.mktemp("minio")) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
