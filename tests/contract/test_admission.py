@@ -227,8 +227,8 @@ def test_it_is_the_policy_that_refuses(server: ApiServer, tenant: Tenant) -> Non
 )
 def test_a_model_from_anywhere_else_is_refused_with_the_reason(tenant: Tenant, uri: str) -> None:
     there = uri.format(tenant=tenant.name, runs=runs_prefix(tenant.name), d=DIGEST, e="1" * 64)
-    said = refused(tenant.ask(moved(tenant, there)))
-    assert f"storageUri must be s3://acme-models/{tenant.name}/churn/versions/<digest>/files" in said
+    message = refused(tenant.ask(moved(tenant, there)))
+    assert f"storageUri must be s3://acme-models/{tenant.name}/churn/versions/<digest>/files" in message
 
 
 def test_what_is_served_can_not_be_moved_elsewhere(tenant: Tenant) -> None:
@@ -321,9 +321,9 @@ def test_no_probe_runs_a_command_as_another_account(tenant: Tenant) -> None:
         )
         body["spec"]["predictor"]["model"]["livenessProbe"] = probe
 
-    said = refused(tenant.ask(tenant.changed(attack)))
+    message = refused(tenant.ask(tenant.changed(attack)))
     for field in ("serviceAccountName", "automountServiceAccountToken", "model.livenessProbe"):
-        assert f"spec.predictor.{field}" in said
+        assert f"spec.predictor.{field}" in message
 
 
 def test_nobody_claims_that_an_object_is_being_deleted(tenant: Tenant) -> None:

@@ -214,8 +214,8 @@ def test_a_promotion_after_the_last_look_is_refused(world):
 @pytest.mark.parametrize("after", [False, True])
 def test_a_version_republished_during_its_deletion_is_whole(world, after):
     """Files are deleted by the ids that they had before: the new ones have others."""
-    digest = world.publish("anew")
-    racing = Between(world.client, deletes_for_good, lambda: world.publish("anew"), after=after)
+    digest = world.publish("again")
+    racing = Between(world.client, deletes_for_good, lambda: world.publish("again"), after=after)
     assert world.collect(racing) == {digest: COLLECT}
     assert world.registry.verify("iris", digest).digest == digest
     assert len(world.left(digest)) == 3

@@ -66,7 +66,7 @@ def world(tmp_path, monkeypatch):
     (tmp_path / "minio").mkdir()
     with running_minio(tmp_path / "minio") as server:
         job = Job(server, tmp_path / "job", ("artifacts", "models", "data"))
-        assert job.wants(*TENANTS).run() == 0, job.said
+        assert job.wants(*TENANTS).run() == 0, job.output
         made = World(job)
         monkeypatch.setattr(workspace, "outputs", lambda stack: outputs(server.url))
         for module in (access, model_removal):
@@ -86,9 +86,9 @@ def gc(capsys):
 
 
 def test_the_collectors_own_key_is_enough(world, gc):
-    code, said = gc("--yes")
+    code, document = gc("--yes")
     assert code == 0
-    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+    assert {each["digest"]: each["action"] for each in document["versions"]} == {
         world.shadow: "keep",
         world.old: "collect",
         world.champion: "keep",
@@ -102,8 +102,8 @@ def test_the_collectors_own_key_is_enough(world, gc):
     assert held.record.digest == world.champion
     assert [entry.number for entry in world.registry.history("churn")] == [1, 2, 3]
     before = world.stored()
-    code, said = gc("--yes")
-    assert (code, {each["action"] for each in said["versions"]}) == (0, {"keep"})
+    code, document = gc("--yes")
+    assert (code, {each["action"] for each in document["versions"]}) == (0, {"keep"})
     assert world.stored() == before
 
 
@@ -112,9 +112,9 @@ def test_no_other_key_collects_anything(world, gc):
     others = [(role, "team-a") for role in StoreRole if role is not StoreRole.COLLECTOR]
     for role, tenant in [*others, (StoreRole.COLLECTOR, "team-ab")]:
         world.cluster.keys = world.secrets(role, tenant)
-        code, said = gc("--yes")
-        assert (code, said["cause"]) == (1, "forbidden"), (role, tenant)
-        assert said["why"].startswith("AccessDenied: "), (role, tenant)
+        code, document = gc("--yes")
+        assert (code, document["cause"]) == (1, "forbidden"), (role, tenant)
+        assert document["why"].startswith("AccessDenied: "), (role, tenant)
         assert world.stored() == before, (role, tenant)
     world.cluster.keys = world.secrets(StoreRole.COLLECTOR)
     assert gc("--yes")[0] == 0

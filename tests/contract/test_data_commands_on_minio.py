@@ -50,9 +50,9 @@ def folder(tmp_path):
 
 def test_a_folder_goes_up_is_listed_and_comes_back(minio, bucket, folder, tmp_path, capsys):
     assert app.main(["data", "upload", str(folder), "--prefix", "2026", "--json"]) == 0
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"files": 3, "bytes": 3000}
-    assert "0.0 of 0.0 MiB" in said.err
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"files": 3, "bytes": 3000}
+    assert "0.0 of 0.0 MiB" in printed.err
     keys = ["a.csv", "deep/er/b.csv", "deep/ü c.csv"]
     assert minio.keys(bucket) == [f"team-a/2026/{key}" for key in keys]
     minio.client().put_object(Bucket=bucket, Key="team-a/2026b/other", Body=b"")
@@ -159,9 +159,9 @@ def test_data_that_a_version_or_a_candidate_names_is_kept(left, bucket, capsys, 
     for given in (path, path.split("/", maxsplit=1)[0]):
         capsys.readouterr()
         assert app.main(["data", "delete", given, "--yes"]) == 2
-        said = capsys.readouterr().err
-        assert "is in use; nothing was deleted" in said
-        assert reason in said
+        printed = capsys.readouterr().err
+        assert "is in use; nothing was deleted" in printed
+        assert reason in printed
     assert left.keys("data") == before
 
 

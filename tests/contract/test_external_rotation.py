@@ -67,7 +67,7 @@ class Platform:
 
     moments: int = 1 << 30
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
-    said: str = ""
+    output: str = ""
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,7 +114,7 @@ class Platform:
     def job(self, tenant: StoreTenant) -> None:
         folder = self.project / "job"
         keys = [self.of(role, generation) for generation in tenant.generations for role in StoreRole]
-        code, self.said = run_job(self.server, folder, desired_state(self.store, (tenant,)), keys)
+        code, self.output = run_job(self.server, folder, desired_state(self.store, (tenant,)), keys)
         if self.checks and not code:
             current = {role: self.of(role, tenant.key_generation) for role in StoreRole}
             plain = {
@@ -127,9 +127,9 @@ class Platform:
                 {"S3_ENDPOINT": self.server.url},
                 desired=folder / "desired.json", keys=folder / "keys.json", ca=folder / "none", out=out,
             )  # fmt: skip
-            self.said += out.getvalue()
+            self.output += out.getvalue()
         if code:
-            raise FailedError("`pulumi up` of stack dev failed.", why=self.said)
+            raise FailedError("`pulumi up` of stack dev failed.", why=self.output)
 
     def of(self, role: StoreRole, generation: int) -> StoreKey:
         return tenant_key(self.key, self.tenant, role, generation)
@@ -188,8 +188,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
 def make(server: Minio, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Platform]:
     """A platform that is up with keys of generation 1."""
 
-    def platform(tenant: str, **said: Any) -> Platform:
-        made = Platform(server, tmp_path / "project", tenant, **said)
+    def platform(tenant: str, **options: Any) -> Platform:
+        made = Platform(server, tmp_path / "project", tenant, **options)
         for module in (tenant_rotation, access):
             monkeypatch.setattr(module.Cluster, "of", lambda _: Secrets(made))
         monkeypatch.setattr(tenant_rotation, "open_client", lambda *_: None)
@@ -223,7 +223,7 @@ def test_keys_are_replaced_by_the_operators_administrator(
     assert (platform.opens(2), platform.code(own)) == (credential_verifier.OPEN, credential_verifier.UNKNOWN)
     assert "somebody-else" in json.loads(foreign.admin.user_list()), "what others made stays"
     assert platform.file.read_text() == f"name: {platform.tenant}\nkey_generation: 2\n"
-    assert "each tenant's keys" in platform.said, "the Job tested the new keys too"
+    assert "each tenant's keys" in platform.output, "the Job tested the new keys too"
     assert ADMIN_KEY in platform.asked
 
 

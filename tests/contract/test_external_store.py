@@ -1,4 +1,4 @@
-"""The Job of an external store, against a real MinIO and against a store that lacks things."""
+"""The Job of an external store, against a real MinIO and against a store without some features."""
 
 import io
 import json
@@ -28,12 +28,12 @@ Keys = dict[str, dict[str, dict[str, str]]]
 
 
 class Job:
-    """Runs the two containers of the Job as the cluster would, and keeps what they said."""
+    """Runs the two containers of the Job as the cluster would, and keeps what they printed."""
 
     def __init__(self, folder: Path, url: str, admin: Mapping[str, str] | None) -> None:
         self.folder = folder
         self.environment = {"S3_ENDPOINT": url, **(admin or {})}
-        self.said = ""
+        self.output = ""
         self.secret = secrets.token_hex(16)
         (folder / "users").mkdir(parents=True)
 
@@ -59,7 +59,7 @@ class Job:
     def _run(self, main: Any, **paths: Path) -> int:
         out = io.StringIO()
         code = main(self.environment, desired=self.folder / "desired.json", out=out, **paths)
-        self.said = out.getvalue()
+        self.output = out.getvalue()
         assert isinstance(code, int)
         return code
 
@@ -69,8 +69,8 @@ def keys_of(secret: str, tenants: tuple[str, ...] = TENANTS) -> Keys:
     for tenant in tenants:
         for role in StoreRole:
             key = tenant_key(secret, tenant, role)
-            said = {"access_key": key.access_key, "secret_key": key.secret_key.get_secret_value()}
-            found.setdefault(tenant, {})[role.value] = said
+            plain = {"access_key": key.access_key, "secret_key": key.secret_key.get_secret_value()}
+            found.setdefault(tenant, {})[role.value] = plain
     return found
 
 
@@ -85,7 +85,7 @@ def administered(server: Minio, tmp_path_factory: pytest.TempPathFactory) -> Job
     admin = {"MINIO_ROOT_USER": server.access_key, "MINIO_ROOT_PASSWORD": server.secret_key}
     job = Job(tmp_path_factory.mktemp("administered"), server.url, admin)
     job.wants(keys_of(job.secret))
-    assert job.reconcile() == 0, job.said
+    assert job.reconcile() == 0, job.output
     return job
 
 
@@ -130,8 +130,8 @@ def everything(server: Minio) -> dict[str, list[str]]:
 
 def test_users_and_policies_are_made_and_proven(server: Minio, administered: Job) -> None:
     before = everything(server)
-    assert administered.check() == 0, administered.said
-    assert administered.said.endswith("the store does what Slipway needs\n")
+    assert administered.check() == 0, administered.output
+    assert administered.output.endswith("the store does what Slipway needs\n")
     assert everything(server) == before, "the test left something behind"
     keys = keys_of(administered.secret)
     server.client().put_object(Bucket=BUCKETS.models, Key="team-a/iris/versions/x/m", Body=b"x")
@@ -144,15 +144,15 @@ def test_users_and_policies_are_made_and_proven(server: Minio, administered: Job
 
 def test_a_rerun_changes_nothing(administered: Job) -> None:
     assert administered.reconcile() == 0
-    assert administered.said == "the store is as desired; 0 changes\n"
+    assert administered.output == "the store is as desired; 0 changes\n"
 
 
 def test_keys_made_by_hand_are_taken(server: Minio, by_hand: tuple[Job, Store]) -> None:
     job, _ = by_hand
     before = everything(server)
-    assert job.check() == 0, job.said
+    assert job.check() == 0, job.output
     assert everything(server) == before, "the test left something behind"
-    assert "each tenant's keys" in job.said
+    assert "each tenant's keys" in job.output
 
 
 def test_keys_with_other_rights_are_refused_by_name(by_hand: tuple[Job, Store]) -> None:
@@ -167,12 +167,12 @@ def test_keys_with_other_rights_are_refused_by_name(by_hand: tuple[Job, Store]) 
         "team-a.promoter: to write in ext-models/team-a/ must be allowed, but is denied.",
         "team-ab.editor: to read in ext-data/team-a/ must be denied, but is allowed.",
     ):
-        assert refused in job.said
+        assert refused in job.output
     for fine in ("team-a.runner", "team-ab.runner", "team-ab.server"):
-        assert fine not in job.said
+        assert fine not in job.output
     keys = json.loads((job.folder / "keys.json").read_text())
     hidden = [key["secret_key"] for roles in keys.values() for key in roles.values()]
-    assert not [each for each in hidden if each in job.said]
+    assert not [each for each in hidden if each in job.output]
 
 
 def test_a_store_that_knows_no_policies_is_refused_by_name(tmp_path: Path) -> None:
@@ -186,8 +186,8 @@ def test_a_store_that_knows_no_policies_is_refused_by_name(tmp_path: Path) -> No
             root.create_bucket(Bucket=name)
         job = Job(tmp_path / "job", moto.url, None).wants(keys_of(secrets.token_hex(16)))
         assert job.check() == 1
-    assert "team-a.server: to list ext-models/team-ab/ must be denied, but is allowed." in job.said or (
-        "does not have what Slipway needs" in job.said
+    assert "team-a.server: to list ext-models/team-ab/ must be denied, but is allowed." in job.output or (
+        "does not have what Slipway needs" in job.output
     )
 
 
@@ -196,8 +196,8 @@ def test_a_wrong_key_is_told_apart(server: Minio, by_hand: tuple[Job, Store]) ->
     store.admin.user_add("hand-server-team-ab", secrets.token_urlsafe(20))
     store.admin.policy_set("hand-server-team-ab", user="hand-server-team-ab")
     assert job.check() == 1
-    assert "team-ab.server: to list ext-models/team-ab/ must be allowed, but is answered with" in job.said
-    assert "SignatureDoesNotMatch" in job.said
+    assert "team-ab.server: to list ext-models/team-ab/ must be allowed, but is answered with" in job.output
+    assert "SignatureDoesNotMatch" in job.output
 
 
 def test_a_key_that_is_no_administrators_is_told_at_once(
@@ -210,7 +210,7 @@ def test_a_key_that_is_no_administrators_is_told_at_once(
     admin = {"MINIO_ROOT_USER": key["access_key"], "MINIO_ROOT_PASSWORD": key["secret_key"]}
     job = Job(tmp_path / "other", server.url, admin).wants(keys)
     assert job.reconcile() == 1
-    assert "is not an administrator's" in job.said
+    assert "is not an administrator's" in job.output
 
 
 def test_what_slipway_made_has_names_of_its_own(administered: Job, server: Minio) -> None:

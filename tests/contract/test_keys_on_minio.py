@@ -162,7 +162,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Minio]:
 @pytest.fixture(scope="module")
 def job(server: Minio, tmp_path_factory: pytest.TempPathFactory) -> Job:
     made = Job(server, tmp_path_factory.mktemp("job"))
-    assert made.wants(*TENANTS).run() == 0, made.said
+    assert made.wants(*TENANTS).run() == 0, made.output
     open_admin(access(server, root(server))).add_service_account(
         access_key=ACCOUNT, secret_key="a-secret-of-it"
     )
@@ -226,7 +226,7 @@ def test_the_administrator_is_denied_none_of_them(tmp_path: Path) -> None:
     (tmp_path / "minio").mkdir()
     with running_minio(tmp_path / "minio") as server:
         job = Job(server, tmp_path / "job")
-        assert job.wants(*TENANTS).run() == 0, job.said
+        assert job.wants(*TENANTS).run() == 0, job.output
         key = job.key("team-a", StoreRole.RUNNER)
         admin = open_admin(access(server, root(server)))
         answers = {}
@@ -243,8 +243,8 @@ def test_the_administrator_is_denied_none_of_them(tmp_path: Path) -> None:
 def test_what_no_policy_is_asked_for_tells_and_changes_nothing(job: Job, role: StoreRole) -> None:
     key = job.key("team-a", role)
     admin = open_admin(access(job.server, key))
-    told = json.loads(admin.account_info(prefix_usage=True))
-    assert (told["AccountName"], told.get("Buckets")) == (key.access_key, None)
+    account = json.loads(admin.account_info(prefix_usage=True))
+    assert (account["AccountName"], account.get("Buckets")) == (key.access_key, None)
     assert json.loads(admin.list_service_account(key.access_key))["accounts"] is None
     administrator = open_admin(access(job.server, root(job.server)))
     foreign = json.loads(administrator.add_service_account())["credentials"]["accessKey"]
@@ -259,8 +259,8 @@ def test_the_account_information_would_name_every_tenant(job: Job) -> None:
     """Without the denial: the control of the test above."""
     key, store = job.key("team-a", StoreRole.SERVER), administered(job.server)
     with granted_alone(store, StoreRole.SERVER):
-        told = json.loads(open_admin(access(job.server, key)).account_info(prefix_usage=True))
-    assert [bucket["name"] for bucket in told["Buckets"]] == [MODELS]
+        account = json.loads(open_admin(access(job.server, key)).account_info(prefix_usage=True))
+    assert [bucket["name"] for bucket in account["Buckets"]] == [MODELS]
 
 
 def send(server: Minio, key: StoreKey, method: str, path: str) -> tuple[int, str]:
@@ -359,8 +359,8 @@ def codes(client: Any) -> dict[str, str]:
         try:
             use()
         except ClientError as error:
-            said = error.response["Error"]["Code"]
-            return "AccessDenied" if said == "403" else str(said)
+            code = error.response["Error"]["Code"]
+            return "AccessDenied" if code == "403" else str(code)
         except MinioAdminException as error:
             return code_of(error)
         return ""
@@ -403,7 +403,7 @@ def test_in_slipways_own_store_nobody_gets_a_token(tmp_path: Path) -> None:
     (tmp_path / "minio").mkdir()
     with running_minio(tmp_path / "minio", **NO_CONSOLE) as server:
         job = Job(server, tmp_path / "job")
-        assert job.wants("team-a").run() == 0, job.said
+        assert job.wants("team-a").run() == 0, job.output
         server.client().put_object(Bucket=MODELS, Key="team-a/x", Body=b"x")
         for key in (*(job.key("team-a", role) for role in StoreRole), root(server)):
             for asked in ({}, *ASKED):
@@ -469,10 +469,10 @@ def test_what_a_step_made_before_is_removed_by_the_next_up(job: Job, role: Store
         opens(key, job.server)
     assert locked_out.value.response["Error"]["Code"] == "SignatureDoesNotMatch", "the control"
 
-    assert job.run() == 0, job.said
+    assert job.run() == 0, job.output
 
-    assert f"set user {key.access_key}" in job.said
-    assert f"removed service account {account.access_key} of {key.access_key}" in job.said
+    assert f"set user {key.access_key}" in job.output
+    assert f"removed service account {account.access_key} of {key.access_key}" in job.output
     assert _canonical(json.loads(store.admin.policy_list())) == policies
     for dead, code in ((access(job.server, account), "InvalidAccessKeyId"), (opened, "AccessDenied")):
         with pytest.raises(ClientError) as refused:
@@ -480,4 +480,4 @@ def test_what_a_step_made_before_is_removed_by_the_next_up(job: Job, role: Store
         assert refused.value.response["Error"]["Code"] == code
     unchanged(job.server, key, role)
     assert job.run() == 0
-    assert job.said == "the store is as desired; 0 changes\n"
+    assert job.output == "the store is as desired; 0 changes\n"

@@ -167,7 +167,7 @@ def test_a_condition_in_a_nested_pipeline(platform: Platform) -> None:
 
 def test_outputs_of_loops_are_collected(platform: Platform) -> None:
     @pipeline
-    def loops(given: list) -> None:
+    def loops(numbers: list) -> None:
         with dsl.ParallelFor([1, 2, 3]) as item:
             fixed = steps.number(value=item)
         steps.total(values=dsl.Collected(fixed.output))
@@ -178,13 +178,13 @@ def test_outputs_of_loops_are_collected(platform: Platform) -> None:
             named = steps.number(value=item.a)
             steps.text(value=item.b)
         steps.total(values=dsl.Collected(named.output))
-        with dsl.ParallelFor(given) as item:
+        with dsl.ParallelFor(numbers) as item:
             parameter = steps.number(value=item)
         steps.total(values=dsl.Collected(parameter.output))
-        with dsl.ParallelFor(given) as item, dsl.If(item == "20"):
+        with dsl.ParallelFor(numbers) as item, dsl.If(item == "20"):
             steps.text(value=item)
 
-    result = platform.run(loops, given=[10, 20])
+    result = platform.run(loops, numbers=[10, 20])
     assert result.state == "SUCCEEDED", result.error
     assert [result.output(path) for path in ("total", "total-2", "total-3", "total-4")] == [6, 6, 3, 30]
     assert sorted(state for path, state in result.states().items() if "condition" in path) == [
@@ -281,12 +281,12 @@ def test_retry_counts_attempts(platform: Platform) -> None:
 
 def test_a_parameter_left_at_none(platform: Platform) -> None:
     @pipeline
-    def defaults(given: Optional[str] = None) -> None:  # noqa: UP045
-        steps.optional(value=1, other=given)
+    def defaults(other: Optional[str] = None) -> None:  # noqa: UP045
+        steps.optional(value=1, other=other)
         steps.optional(value=2)
 
     assert platform.run(defaults).output("optional") == "1-None"
-    result = platform.run(defaults, given="x")
+    result = platform.run(defaults, other="x")
     assert (result.output("optional"), result.output("optional-2")) == ("1-x", "2-None")
 
 

@@ -216,11 +216,11 @@ def test_secrets_stay_secret(project: Project, cluster: httpx.Client, namespace:
         + _deployment(namespace, env=env).replace("'SECRET'", "word")
         + 'pulumi.export("data", key.data)\n'
     )
-    said = project.up().fine().text + project.preview().fine().text + project.refresh().fine().text
+    shown = project.up().fine().text + project.preview().fine().text + project.refresh().fine().text
     coded = base64.b64encode(word.encode()).decode()
     written = "".join(p.read_text() for p in (project.folder / "backend").rglob("*.json"))
     for text in (word, coded):
-        assert text not in said
+        assert text not in shown
         assert text not in written
     assert cluster.get(_path(namespace, "key", "secrets")).json()["data"] == {"word": coded}
     assert coded in json.dumps(project.state(secrets=True)), "the state does hold it, encrypted"

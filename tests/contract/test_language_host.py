@@ -23,11 +23,11 @@ def _program(project: Project, text: str) -> None:
 
 def _sleeping(project: Project) -> tuple[subprocess.Popen[str], list[int]]:
     """Start an `up` whose program sleeps; return it and the processes of host and program."""
-    told = project.folder / "pids"
+    file = project.folder / "pids"
     pids = "f'{os.getppid()} {os.getpid()}'"
-    _program(project, f"import os, time\nopen({str(told)!r}, 'w').write({pids})\ntime.sleep(300)\n")
+    _program(project, f"import os, time\nopen({str(file)!r}, 'w').write({pids})\ntime.sleep(300)\n")
     process = project.start("up", "-s", "test", "--yes", "--skip-preview")
-    return process, [int(pid) for pid in eventually(told.read_text).split()]
+    return process, [int(pid) for pid in eventually(file.read_text).split()]
 
 
 def _wait_for_the_end_of(pids: list[int]) -> None:
@@ -47,9 +47,9 @@ def test_outputs_config_and_secrets_travel(project: Project) -> None:
     )
     first = project.up().fine().text
     assert "shibboleth" not in first
-    said = project.run("stack", "output", "-s", "test", "--json", "--show-secrets").fine().text
+    shown = project.run("stack", "output", "-s", "test", "--json", "--show-secrets").fine().text
     for word in ('"plain": "word"', '"hidden": "shibboleth"', str(project.folder)):
-        assert word in said
+        assert word in shown
     assert project.changes() == {}, "a second run of the same program changes nothing"
 
 

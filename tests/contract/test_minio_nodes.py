@@ -103,7 +103,7 @@ def test_two_of_four_may_fail_before_data_is_out_of_reach(nodes):
     assert _in_the_end(lambda: _read(_client(nodes, 2), "of-three")) == BODY, "by the part that was healed"
 
 
-def test_nobody_is_spoken_to_without_the_authority(nodes):
+def test_another_stacks_ca_is_not_trusted(nodes):
     stranger = issue("another stack's secret", 1, nodes.layout.hosts(()))
     with pytest.raises(SSLError, match="CERTIFICATE_VERIFY_FAILED"):
         _client(nodes, 0, stranger.ca_certificates).list_buckets()

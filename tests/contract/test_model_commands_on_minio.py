@@ -65,8 +65,10 @@ def call(capsys):
     def run(*words: str) -> tuple[int, Any]:
         capsys.readouterr()
         code = app.main(["model", *words])
-        said = capsys.readouterr()
-        return code, json.loads(said.out) if "--json" in words and said.out else said.out + said.err
+        printed = capsys.readouterr()
+        return code, json.loads(
+            printed.out
+        ) if "--json" in words and printed.out else printed.out + printed.err
 
     return run
 
@@ -86,8 +88,8 @@ def test_show_takes_the_first_digits_of_a_version(world, call):
     assert (code, shown["digest"], shown["aliases"]) == (0, world.old, [])
     code, text = call("show", "churn")
     assert code == 0
-    for told in (world.new, "run-2", "c" * 40, "accuracy", "model.onnx"):
-        assert told in text
+    for part in (world.new, "run-2", "c" * 40, "accuracy", "model.onnx"):
+        assert part in text
 
 
 @pytest.mark.parametrize(
@@ -117,8 +119,8 @@ def test_versions_and_history_list_what_was_promoted_by_whom(world, call):
     assert code == 0
     assert {each["digest"]: each["aliases"] for each in found} == {world.old: [], world.new: ["champion"]}
     code, entries = call("history", "churn", "--json")
-    told = [(entry["number"], entry["digest"], entry["by"]) for entry in entries]
-    assert (code, told) == (0, [(1, world.old, "tester"), (2, world.new, "tester")])
+    log = [(entry["number"], entry["digest"], entry["by"]) for entry in entries]
+    assert (code, log) == (0, [(1, world.old, "tester"), (2, world.new, "tester")])
     assert len(call("history", "churn", "--last", "1", "--json")[1]) == 1
     assert world.old[:12] in call("versions", "churn")[1]
     assert "run-2" in call("history", "churn")[1]
@@ -139,7 +141,7 @@ def test_verify_exits_with_1_and_names_the_file_that_differs(world, call):
 def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
     assert call("verify", "--served")[0] == 0
     good = f"s3://models/team-a/churn/versions/{world.old}/files"
-    for wrong, told in (
+    for wrong, problem in (
         (service("elsewhere", f"s3://artifacts/team-a/churn/versions/{world.old}/files", world.old), "is no"),
         (
             service("foreign", good.replace("team-a", "team-ab"), world.old),
@@ -154,7 +156,7 @@ def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
         code, checks = call("verify", "--served", "--json")
         assert code == 1
         assert [each["problem"] for each in checks if each["service"] == "churn"] == [""]
-        assert told in checks[-1]["problem"]
+        assert problem in checks[-1]["problem"]
     world.cluster.more = []
     rule = {"ID": "tidy", "Status": "Enabled", "Filter": {"Prefix": "team-a/"}, "Expiration": {"Days": 9}}
     world.store.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration={"Rules": [rule]})
@@ -167,10 +169,10 @@ def test_verify_served_checks_place_digest_bytes_and_lifecycle(world, call):
 
 def test_gc_only_says_what_would_go_until_it_is_told_to(world, call, monkeypatch):
     in_a_year(monkeypatch)
-    code, said = call("gc", "--keep-history", "1", "--json")
+    code, document = call("gc", "--keep-history", "1", "--json")
     assert code == 0
-    assert said["deleted"] is False
-    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+    assert document["deleted"] is False
+    assert {each["digest"]: each["action"] for each in document["versions"]} == {
         world.old: "collect",
         world.new: "keep",
     }
@@ -240,13 +242,13 @@ def test_a_model_is_deleted_by_order_and_its_log_stays(world, call):
     code, text = call("delete", "churn", "--yes")
     assert (code, f"Aliases point to it: champion at {world.new[:12]}." in text) == (2, True)
     assert "--with-aliases" in text
-    code, said = call("delete", "churn", "--with-aliases", "--json")
-    assert (code, said["deleted"], said["aliases"]) == (0, False, {"champion": world.new})
-    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+    code, document = call("delete", "churn", "--with-aliases", "--json")
+    assert (code, document["deleted"], document["aliases"]) == (0, False, {"champion": world.new})
+    assert {each["digest"]: each["action"] for each in document["versions"]} == {
         world.old: "collect",
         world.new: "collect",
     }
-    assert kept(world) == before, "only said what would go"
+    assert kept(world) == before, "only lists what would be deleted"
     code, text = call("delete", "churn", "--with-aliases", "--yes")
     assert (code, "2 of 2 versions" in text) == (0, True)
     assert {key.split("/")[2] for key, _ in kept(world)} == {"aliases", "history"}
@@ -292,9 +294,9 @@ def test_a_version_promoted_during_a_deletion_stays(world, call, monkeypatch):
         return contents
 
     monkeypatch.setattr(ModelDeletion, "plan", promoted)
-    code, said = call("delete", "churn", "--with-aliases", "--yes", "--json")
+    code, document = call("delete", "churn", "--with-aliases", "--yes", "--json")
     assert code == 0
-    assert {each["digest"]: each["action"] for each in said["versions"]} == {
+    assert {each["digest"]: each["action"] for each in document["versions"]} == {
         world.old: "collect",
         world.new: "keep",
     }

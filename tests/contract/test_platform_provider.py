@@ -186,14 +186,14 @@ def test_an_interrupted_start_is_finished_later(project: Project, world: World) 
 
 
 @pytest.mark.parametrize(
-    ("said", "field"),
+    ("argument", "field"),
     [('instance_name=""', "forwards"), ('forwards=[{"port": "many"}]', "forwards.0.port")],
 )
-def test_inputs_that_cannot_be_are_named(project: Project, world: World, said: str, field: str) -> None:
-    given = {"instance_name": '"test"', "forwards": '[{"port": "many"}]'}
-    name, _, value = said.partition("=")
-    given[name] = value
-    call = ", ".join(f"{key}={each}" for key, each in given.items())
+def test_inputs_that_cannot_be_are_named(project: Project, world: World, argument: str, field: str) -> None:
+    inputs = {"instance_name": '"test"', "forwards": '[{"port": "many"}]'}
+    name, _, value = argument.partition("=")
+    inputs[name] = value
+    call = ", ".join(f"{key}={each}" for key, each in inputs.items())
     (project.folder / "program.py").write_text(
         f'from infra.cluster.embedded import EmbeddedCluster\nEmbeddedCluster("cluster", {call})\n'
     )

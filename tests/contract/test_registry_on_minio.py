@@ -8,6 +8,7 @@ import pytest
 from botocore.exceptions import ClientError
 from support.candidates import lineage
 from support.promotions import key_of
+from support.waiting import PATIENCE_SECONDS
 
 from slipway.core.errors import FailedError, UsageError
 from storage.client import StoreAccess, open_store
@@ -236,7 +237,7 @@ def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, start):
         together = Barrier(WRITERS)
 
         def move(index: int, expected=expected, together=together) -> str | None:
-            together.wait(30)
+            together.wait(PATIENCE_SECONDS)
             try:
                 writers[index].move_alias(
                     "iris", "champion", digests[index], expected=expected, history=logs[index]
@@ -246,12 +247,12 @@ def test_of_sixteen_writers_exactly_one_wins(minio, client, registry, start):
             return None
 
         with ThreadPoolExecutor(WRITERS) as pool:
-            said = list(pool.map(move, range(WRITERS)))
-        [winner] = [index for index, words in enumerate(said) if words is None]
+            outcomes = list(pool.map(move, range(WRITERS)))
+        [winner] = [index for index, words in enumerate(outcomes) if words is None]
         held = registry.read_alias("iris", "champion")
         assert (held.record.digest, held.record.by) == (digests[winner], f"writer-{winner}")
         named = f"writer-{winner} pointed it at {digests[winner][:12]} of run run-{winner} by move "
-        assert all(named in words for words in said if words is not None)
+        assert all(named in words for words in outcomes if words is not None)
 
 
 def test_a_retry_that_meets_its_own_write_is_no_conflict(client, registry, monkeypatch):

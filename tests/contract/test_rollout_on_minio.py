@@ -19,6 +19,7 @@ from support.promotions import (
     trained,
     write_run,
 )
+from support.waiting import PATIENCE_SECONDS
 
 from serving.rollout import ConflictError, Promoter
 from slipway.core.errors import FailedError, UsageError
@@ -211,7 +212,7 @@ def test_of_concurrent_promotions_one_wins(minio, store, serving):
         seed = int(run_id.removeprefix("run-"))
 
         def ask(url, schema, table):
-            together.wait(30)  # everybody has read the alias by now, and nobody has moved it
+            together.wait(PATIENCE_SECONDS)  # everybody has read the alias by now, and nobody has moved it
             return loaded(trained(table_text(), seed=seed).files).predict(table)
 
         registry = Registry(mine, "models", "team-a")
@@ -265,7 +266,7 @@ def kill(promoter, monkeypatch):
     return promote
 
 
-def told(promoter, text: str) -> bool:
+def reports(promoter, text: str) -> bool:
     return any(text in line for line in promoter.lines)
 
 
@@ -281,12 +282,12 @@ def test_a_killed_promotion_converges_on_a_rerun(promoter, store, kill, at, firs
     assert champion(promoter) != new
     result = promoter.promote_run("run-2")
     assert (result.changed, result.digest, result.number) == (True, new, 1 if first else 2)
-    assert told(promoter, f"version {new[:12]} is served, but ")
+    assert reports(promoter, f"version {new[:12]} is served, but ")
     assert champion(promoter) == new
     assert serves(promoter, new)
     promoter.lines.clear()
     assert not promoter.promote_run("run-2").changed
-    assert not told(promoter, "is served, but")
+    assert not reports(promoter, "is served, but")
 
 
 @pytest.mark.parametrize("run_id", ["run-1", "run-3"])
@@ -297,7 +298,7 @@ def test_the_next_promotion_replaces_what_a_killed_one_left(promoter, store, kil
     digest = old if run_id == "run-1" else write_run(store, "run-3", seed=3)
     kill("run-2")
     result = promoter.promote_run(run_id)
-    assert told(promoter, f"version {left[:12]} is served, but the champion is {old[:12]}")
+    assert reports(promoter, f"version {left[:12]} is served, but the champion is {old[:12]}")
     assert (result.previous_digest, result.changed) == (old, digest != old)
     assert champion(promoter) == digest
     assert serves(promoter, digest)
@@ -324,17 +325,17 @@ def test_a_kept_champion_is_put_back_if_nobody_else_works(promoter, store, servi
     kill("run-2")
     refusing = REFUSING
     assert not promoter.promote_run("run-3", refusing).promoted
-    assert told(promoter, "a promotion was cut off or is under way")
+    assert reports(promoter, "a promotion was cut off or is under way")
     assert serves(promoter, left)
     serving.age("team-a/churn", LONG_AGO)
     assert not promoter.promote_run("run-3", refusing).promoted
-    assert told(promoter, "an earlier promotion was cut off")
+    assert reports(promoter, "an earlier promotion was cut off")
     assert champion(promoter) == old
     if old:
-        assert told(promoter, f"Version {old[:12]} serves.")
+        assert reports(promoter, f"Version {old[:12]} serves.")
         assert serves(promoter, old)
     else:
-        assert told(promoter, "the endpoint was removed")
+        assert reports(promoter, "the endpoint was removed")
         assert serving.live == {}
 
 
@@ -344,7 +345,7 @@ def test_an_endpoint_that_somebody_deleted_comes_back(promoter, store, serving, 
     serving.delete("team-a", "churn")
     write_run(store, "run-2", seed=2)
     promoter.promote_run("run-2", REFUSING)
-    assert told(promoter, f"nothing is served, but the champion is {old[:12]}")
+    assert reports(promoter, f"nothing is served, but the champion is {old[:12]}")
     assert serves(promoter, old)
 
 
@@ -353,7 +354,7 @@ def test_a_service_that_is_nobodys_promotion_is_left_alone(promoter, store, serv
     write_run(store, "run-1")
     assert not promoter.promote_run("run-1", REFUSING).promoted
     assert list(serving.live) == ["team-a/churn"]
-    assert not told(promoter, "is served, but")
+    assert not reports(promoter, "is served, but")
 
 
 def test_a_champion_moved_during_a_reinstatement_is_served(promoter, store, serving, monkeypatch):

@@ -43,7 +43,7 @@ class Rotation:
         self.minio = minio
         self.folder = folder
         self.secret = secrets.token_hex(16)
-        self.said = ""
+        self.output = ""
         self.desired = ""
 
     def key(self, role: StoreRole, generation: int) -> StoreKey:
@@ -57,7 +57,7 @@ class Rotation:
     def run(self, url: str = "") -> int:
         keys = [self.key(role, generation) for role, generation in product(StoreRole, (1, 2))]
         changed = {"S3_ENDPOINT": url} if url else {}
-        code, self.said = run_job(self.minio, self.folder, self.desired, keys, **changed)
+        code, self.output = run_job(self.minio, self.folder, self.desired, keys, **changed)
         return code
 
     def opens(self, generation: int) -> set[StoreRole]:
@@ -80,7 +80,7 @@ class Rotation:
 def rotation(store: MortalMinio, tmp_path: Path) -> Rotation:
     job = Rotation(store.server, tmp_path / "job")
     job.wants(1)
-    assert job.run() == 0, job.said
+    assert job.run() == 0, job.output
     assert (job.opens(1), job.opens(2)) == (set(StoreRole), set())
     return job
 
@@ -97,7 +97,7 @@ def test_a_store_killed_in_a_rotation_takes_one_of_the_keys(
     else:
         rotation.wants(2)
     if overlapping and step == "remove-user":
-        assert rotation.run() == 0, rotation.said
+        assert rotation.run() == 0, rotation.output
         assert rotation.opens(1) == rotation.opens(2) == set(StoreRole)
         rotation.wants(2)
     fault = Fault(path=f"/{step}", times=1, lose_answer=answered)
@@ -108,11 +108,11 @@ def test_a_store_killed_in_a_rotation_takes_one_of_the_keys(
     store.start()
     kept = 1 if step == "add-user" else 2
     assert rotation.opens(kept) == set(StoreRole), f"no reader of generation {kept} notices"
-    assert rotation.run() == 0, rotation.said
+    assert rotation.run() == 0, rotation.output
     assert rotation.opens(2) == set(StoreRole)
     assert rotation.opens(1) == (set(StoreRole) if overlapping and step == "add-user" else set())
     assert rotation.run() == 0
-    assert rotation.said == "the store is as desired; 0 changes\n"
+    assert rotation.output == "the store is as desired; 0 changes\n"
 
 
 class KilledError(BaseException):
@@ -126,16 +126,16 @@ def test_a_job_killed_during_a_rotation_is_ended_by_the_next(rotation, monkeypat
 
     reached = Store.__init__
 
-    def doomed(self: Store, *arguments: Any) -> None:
+    def killed_at_the_step(self: Store, *arguments: Any) -> None:
         reached(self, *arguments)
         setattr(self.admin, step, gone)
 
     rotation.wants(2)
     with monkeypatch.context() as patch:
-        patch.setattr(Store, "__init__", doomed)
+        patch.setattr(Store, "__init__", killed_at_the_step)
         with pytest.raises(KilledError):
             rotation.run()
     assert rotation.opens(1) == set(StoreRole)
     assert rotation.opens(2) == (set(StoreRole) if step == "user_remove" else set())
-    assert rotation.run() == 0, rotation.said
+    assert rotation.run() == 0, rotation.output
     assert (rotation.opens(1), rotation.opens(2)) == (set(), set(StoreRole))

@@ -44,7 +44,7 @@ class Platform:
     stack_secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     file: KeyState = field(default_factory=lambda: KeyState(1))
     secret_holds: int = 1
-    said: str = ""
+    output: str = ""
     before_job: Callable[[], None] = lambda: None
     after_up: Callable[[], None] = lambda: None
 
@@ -78,7 +78,7 @@ class Platform:
         )
         self.before_job()
         if self.reconcile(tenant):
-            raise FailedError("`pulumi up` of stack local failed.", why=self.said)
+            raise FailedError("`pulumi up` of stack local failed.", why=self.output)
         self.secret_holds = tenant.key_generation
         self.after_up()
 
@@ -89,7 +89,7 @@ class Platform:
             "run_retention_days": 90,
         }
         keys = [self.key(role, generation) for generation in tenant.generations for role in StoreRole]
-        code, self.said = run_job(self.server, self.folder, json.dumps(state), keys)
+        code, self.output = run_job(self.server, self.folder, json.dumps(state), keys)
         return code
 
     def move(self, state: KeyState) -> None:
@@ -173,7 +173,7 @@ def running(folder: Path) -> Iterator[tuple[Minio, list["subprocess.Popen[bytes]
 @pytest.fixture
 def platform(running: tuple[Minio, list["subprocess.Popen[bytes]"]], folder: Path) -> Platform:
     made = Platform(running[0], folder)
-    assert made.reconcile(StoreTenant(name="team-a")) == 0, made.said
+    assert made.reconcile(StoreTenant(name="team-a")) == 0, made.output
     made.server.client().put_object(Bucket=BUCKETS.models, Key=MODEL, Body=b"weights")
     return made
 
@@ -217,15 +217,15 @@ def test_each_state_is_reached_once_and_a_rerun_changes_nothing(platform: Platfo
         StoreTenant(name="team-a", key_generation=2, former_keys=True),
         StoreTenant(name="team-a", key_generation=2),
     ):
-        assert platform.reconcile(tenant) == 0, platform.said
+        assert platform.reconcile(tenant) == 0, platform.output
         assert platform.reconcile(tenant) == 0
-        assert platform.said == "the store is as desired; 0 changes\n"
+        assert platform.output == "the store is as desired; 0 changes\n"
 
 
 def test_a_file_that_was_put_back_lets_no_dead_key_in(platform: Platform) -> None:
     rotate(platform)
     assert platform.reconcile(StoreTenant(name="team-a", key_generation=1)) == 2
-    assert "team-a is to have keys of generation 1" in platform.said
+    assert "team-a is to have keys of generation 1" in platform.output
     assert platform.code(platform.key(StoreRole.SERVER, 1)) == credential_verifier.UNKNOWN
     assert platform.code(platform.key(StoreRole.SERVER, 2)) == credential_verifier.OPEN
 
@@ -304,7 +304,7 @@ def test_another_root_key_leaves_users_and_objects_as_they_are(
     platform.verify_valid(1)
     assert renewed.read(BUCKETS.models, MODEL) == b"weights"
     assert platform.reconcile(StoreTenant(name="team-a")) == 0
-    assert platform.said == "the store is as desired; 0 changes\n"
+    assert platform.output == "the store is as desired; 0 changes\n"
 
 
 def test_no_key_is_in_the_desired_state() -> None:

@@ -114,12 +114,12 @@ def test_settings_that_outlived_their_state_get_a_new_secret(
     stack.settings.write_text(yaml.safe_dump(document))
     (tmp_path / "new").mkdir()
     (tmp_path / "new-passphrase").write_text("another one")
-    anew = {
+    renewed = {
         **env,
         "PULUMI_BACKEND_URL": f"file://{tmp_path}/new",
         "PULUMI_CONFIG_PASSPHRASE_FILE": str(tmp_path / "new-passphrase"),
     }
-    again = Stack("local", folder, anew)
+    again = Stack("local", folder, renewed)
     again.init()
     assert again.up().changes == {"create": 1}
     after = yaml.safe_load(stack.settings.read_text())

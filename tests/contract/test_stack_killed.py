@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PROGRAM = """\
 import os, pathlib, pulumi, pulumi_kubernetes as k8s
 from infra.cluster.provider import OF_ONE_RUN, kubernetes_provider
-pathlib.Path("told").write_text(" ".join(sorted(set(OF_ONE_RUN) & set(os.environ))))
+pathlib.Path("variables").write_text(" ".join(sorted(set(OF_ONE_RUN) & set(os.environ))))
 kubeconfig = pulumi.Output.secret(pathlib.Path("kubeconfig").read_text())
 provider = kubernetes_provider("cluster", kubeconfig=kubeconfig, cluster_identifier="test")
 on = pulumi.ResourceOptions(provider=provider)
@@ -75,17 +75,17 @@ def test_kill_9_half_way_and_again(stack: Stack, cluster: httpx.Client, namespac
     assert list(backend.locks()), "the control: it left its lock"
     assert "kubernetes:apps/v1:Deployment" in pending(backend.export()), "and an operation cut off"
     before = _uids(cluster, namespace) | {"server": cluster.get(deployment).json()["metadata"]["uid"]}
-    assert (stack.project / "told").read_text() == ""
+    assert (stack.project / "variables").read_text() == ""
 
     (stack.project / "program.py").write_text(PROGRAM.format(namespace=namespace, image="good"))
     stack.up()
 
     after = _uids(cluster, namespace) | {"server": cluster.get(deployment).json()["metadata"]["uid"]}
     assert after == before, "taken over, and nothing made twice"
-    assert (stack.project / "told").read_text().split() == sorted(OF_ONE_RUN)
+    assert (stack.project / "variables").read_text().split() == sorted(OF_ONE_RUN)
     assert (list(backend.locks()), pending(backend.export())) == ([], [])
     assert not stack.up().changed
-    assert (stack.project / "told").read_text() == "", "only the run after the one that was killed"
+    assert (stack.project / "variables").read_text() == "", "only the run after the one that was killed"
     assert not stack.preview(refresh=True).changed
     stack.destroy()
     assert _uids(cluster, namespace) == {}

@@ -1,4 +1,4 @@
-"""Objects that somebody deleted or changed by hand: told by `status`, put back by `up --refresh`."""
+"""Objects that somebody deleted or changed by hand: reported by `status`, put back by `up --refresh`."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def policy(namespace: str) -> str:
     return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/allow-dns"
 
 
-def test_a_deleted_object_is_told_of_and_put_back(stack, cluster, namespace):
+def test_a_deleted_object_is_reported_and_put_back(stack, cluster, namespace):
     assert missing_objects.find(stack) == missing_objects.MissingObjects(checked=2)
     cluster.delete(policy(namespace)).raise_for_status()
     gone = missing_objects.find(stack)
@@ -63,7 +63,7 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
         json={"spec": {"policyTypes": ["Egress"]}},
         headers={"Content-Type": "application/merge-patch+json"},
     ).raise_for_status()
-    assert missing_objects.find(stack).objects == (), "only what is missing is told of"
+    assert missing_objects.find(stack).objects == (), "only what is missing is reported"
     assert stack.preview(refresh=True).changes["update"] == 1
     stack.up(refresh=True)
     assert cluster.get(policy(namespace)).json()["spec"]["policyTypes"] == ["Ingress"]
@@ -72,16 +72,16 @@ def test_an_object_that_was_changed_by_hand_is_put_back(stack, cluster, namespac
 def test_a_silent_cluster_is_not_reported_as_empty(stack, tmp_path):
     config = stack.project / "kubeconfig"
     config.write_text(config.read_text().replace("https://127.0.0.1:", "https://127.0.0.1:1"))
-    told = missing_objects.find(stack)
-    assert (told.checked, told.objects) == (None, ())
-    assert told.summary.startswith("not checked: The cluster does not answer.")
+    missing = missing_objects.find(stack)
+    assert (missing.checked, missing.objects) == (None, ())
+    assert missing.summary.startswith("not checked: The cluster does not answer.")
 
 
-def test_nothing_of_a_secret_is_told(stack, cluster, namespace):
+def test_nothing_of_a_secret_is_reported(stack, cluster, namespace):
     cluster.delete(f"/api/v1/namespaces/{namespace}/secrets/key").raise_for_status()
-    told = missing_objects.find(stack)
-    assert told.objects == (f"Secret {namespace}/key",)
-    assert "shibboleth" not in told.model_dump_json()
+    missing = missing_objects.find(stack)
+    assert missing.objects == (f"Secret {namespace}/key",)
+    assert "shibboleth" not in missing.model_dump_json()
 
 
 def test_a_volume_that_is_to_shrink_stops_preview_and_up(stack, cluster, namespace):

@@ -27,7 +27,7 @@ TENANTS = ("team-a", "team-ab")
 SECRET = secrets.token_hex(16)
 ALL = frozenset({"get", "list", "put", "copy", "multipart", "delete", "versions", "delete version"})
 READ = frozenset({"get", "list", "versions"})
-"""MinIO lets whoever may list a prefix list its old versions too; AWS asks for a right of its own."""
+"""On MinIO the right to list a prefix includes its old versions; AWS asks for a right of its own."""
 
 WRITE = frozenset({"put", "copy", "multipart"})
 NOTHING: frozenset[str] = frozenset()
@@ -127,8 +127,8 @@ def answer(call: Callable[[], object]) -> str:
     try:
         call()
     except ClientError as error:
-        told = error.response
-        return f"{told['Error']['Code']} {told['ResponseMetadata']['HTTPStatusCode']}"
+        response = error.response
+        return f"{response['Error']['Code']} {response['ResponseMetadata']['HTTPStatusCode']}"
     return "ok"
 
 
@@ -219,10 +219,10 @@ def test_no_role_changes_a_bucket_and_few_read_how_it_is_set_up(
         }
         assert {name: answer(call) for name, call in changes.items()} == dict.fromkeys(changes, denied)
         reads_lifecycle = bucket == MODELS and role in {StoreRole.PROMOTER, StoreRole.EDITOR}
-        told = answer(lambda: client.get_bucket_lifecycle_configuration(Bucket=bucket))  # noqa: B023
-        assert told == ("NoSuchLifecycleConfiguration 404" if reads_lifecycle else denied)
-        told = answer(lambda: client.get_bucket_versioning(Bucket=bucket))  # noqa: B023
-        assert told == ("ok" if (role, bucket) == (StoreRole.COLLECTOR, MODELS) else denied)
+        code = answer(lambda: client.get_bucket_lifecycle_configuration(Bucket=bucket))  # noqa: B023
+        assert code == ("NoSuchLifecycleConfiguration 404" if reads_lifecycle else denied)
+        code = answer(lambda: client.get_bucket_versioning(Bucket=bucket))  # noqa: B023
+        assert code == ("ok" if (role, bucket) == (StoreRole.COLLECTOR, MODELS) else denied)
     assert answer(lambda: client.create_bucket(Bucket="another")) == denied
     assert answer(lambda: client.get_object(Bucket="no-such-bucket", Key="x")) == denied
     if role in {StoreRole.PROMOTER, StoreRole.EDITOR}:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 from pydantic import SecretStr
-from support.certificates import Authority, authority, certificate
+from support.certificates import CertificateAuthority, certificate, new_ca
 from support.minio import Minio
 from support.moto_server import Moto, running_moto
 from support.versitygw import Versitygw, running_versitygw
@@ -128,8 +128,8 @@ def settled(report: StoreReport) -> StoreReport:
     """
     races = [check for check in report.checks if check.capability is Capability.RACE]
     assert all(re.fullmatch(r"8 rounds of 16|[2-9] of 16 writers won .*", check.message) for check in races)
-    told = {"outcome": CheckOutcome.FAILED, "message": "now and then two of 16 writers win"}
-    checks = tuple(check.model_copy(update=told) if check in races else check for check in report.checks)
+    failed = {"outcome": CheckOutcome.FAILED, "message": "now and then two of 16 writers win"}
+    checks = tuple(check.model_copy(update=failed) if check in races else check for check in report.checks)
     return report.model_copy(update={"checks": checks, "capabilities": capabilities(checks)})
 
 
@@ -169,7 +169,7 @@ def test_versitygw_without_versions_says_so(tmp_path: Path) -> None:
 
 
 @contextmanager
-def versitygw_over_tls(folder: Path, signer: Authority) -> Iterator[Versitygw]:
+def versitygw_over_tls(folder: Path, signer: CertificateAuthority) -> Iterator[Versitygw]:
     """Start the gateway with a certificate that `signer` signed."""
     for name in ("certificate", "store"):
         (folder / name).mkdir()
@@ -180,20 +180,20 @@ def versitygw_over_tls(folder: Path, signer: Authority) -> Iterator[Versitygw]:
 
 
 def test_a_store_with_its_own_ca_is_tested_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    signer = authority()
+    signer = new_ca()
     needed = of(Capability.CONDITIONAL_CREATE, Capability.WRONG_KEY)
     with versitygw_over_tls(tmp_path, signer) as server:
         # Only now: before, it would hide the gateway's binary.
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
         report = run(dataclasses.replace(access(server), ca=signer.pem), checks=needed)
         with pytest.raises(FailedError):
-            run(dataclasses.replace(access(server), ca=authority().pem), checks=needed)
+            run(dataclasses.replace(access(server), ca=new_ca().pem), checks=needed)
     assert [check for check in report.checks if check.outcome is not CheckOutcome.PASSED] == []
 
 
 def test_a_lost_condition_is_told_as_such_over_tls(tmp_path: Path) -> None:
     """The gateway refuses before it has read the body; a checksum behind the body would hide the refusal."""
-    signer = authority()
+    signer = new_ca()
     with versitygw_over_tls(tmp_path, signer) as server:
         client = open_store(dataclasses.replace(access(server), ca=signer.pem), retries=0)
         client.create_bucket(Bucket="models")
@@ -349,7 +349,7 @@ BY_TOKEN = "a key opens what it may by a token of AssumeRole"
 
 
 @pytest.mark.parametrize(
-    ("administration", "said"),
+    ("administration", "message"),
     [
         (WithoutDenials, "a key gives itself a secret: granted"),
         (WithTokens, f"{BY_TOKEN}: granted"),
@@ -357,12 +357,12 @@ BY_TOKEN = "a key opens what it may by a token of AssumeRole"
     ],
 )
 def test_a_key_that_can_change_itself_makes_a_store_unusable(
-    minio: Minio, administration: Any, said: str
+    minio: Minio, administration: Any, message: str
 ) -> None:
     report = run(
         access(minio), administration=administration(access(minio)), checks=of(Capability.FIXED_KEYS)
     )
-    assert results(report)[Capability.FIXED_KEYS] == f"failed {said}"
+    assert results(report)[Capability.FIXED_KEYS] == f"failed {message}"
     assert [refusal.fatal for refusal in requirements(report) if refusal.capability == "fixed-keys"] == [True]
 
 
@@ -373,7 +373,7 @@ def test_an_unlimited_key_refuses_a_second_tenant(minio: Minio) -> None:
 
 
 @pytest.mark.parametrize(
-    ("administration", "said"),
+    ("administration", "message"),
     [
         (OpenToAll, "reading in team-ab: not refused"),
         (WithoutSlash, "reading in team-ab: not refused"),
@@ -381,12 +381,12 @@ def test_an_unlimited_key_refuses_a_second_tenant(minio: Minio) -> None:
     ],
 )
 def test_a_policy_that_holds_nothing_is_found_out(
-    minio: Minio, administration: Any, said: str, monkeypatch: pytest.MonkeyPatch
+    minio: Minio, administration: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("storage.conformance.identity._PROPAGATION", 1.0)
     report = run(access(minio), administration=administration(access(minio)), checks=of(Capability.POLICY))
     [found] = [found for found in report.capabilities if found.capability is Capability.POLICY]
-    assert (found.outcome, found.message) == (CheckOutcome.FAILED, said)
+    assert (found.outcome, found.message) == (CheckOutcome.FAILED, message)
     assert report.left_behind == ()
 
 

@@ -44,7 +44,7 @@ def publish(registry: Registry, staged: Staged) -> str:
     return registry.publish("churn", staged, lineage()).digest
 
 
-def told(call: Callable[[], object], minio: Minio) -> StoreError:
+def error_of(call: Callable[[], object], minio: Minio) -> StoreError:
     with pytest.raises(StoreError) as caught:
         call()
     assert minio.secret_key not in str(caught.value)
@@ -85,7 +85,7 @@ def test_a_full_store_is_named_and_a_rerun_works_with_room(tmp_path):
         registry = registry_on(minio)
         small = publish(registry, files(tmp_path / "small", 1000))
         large = files(tmp_path / "large", 16 * MIB, 16 * MIB, 16 * MIB)
-        error = told(lambda: publish(registry, large), minio)
+        error = error_of(lambda: publish(registry, large), minio)
         assert (error.cause, error.what.partition(": ")[2]) == ("full", "the store is out of space.")
         # Its own code, or now and then an InternalError with the kernel's "no space left on device".
         assert error.why.startswith(("XMinioStorageFull: ", "InternalError: "))
@@ -107,7 +107,7 @@ def test_every_answer_of_a_full_drive_reads_as_full(tmp_path):
         assert set(causes) == {"full"}
         registry = registry_on(minio)
         staged = files(tmp_path / "model", MIB)
-        assert told(lambda: publish(registry, staged), minio).cause == "full"
+        assert error_of(lambda: publish(registry, staged), minio).cause == "full"
         assert_no_version(registry, staged.digest)
         for key in minio.keys("artifacts"):
             root.delete_object(Bucket="artifacts", Key=key)
@@ -151,7 +151,7 @@ def test_a_quota_that_is_used_up_says_so(store, tmp_path):
     admin.bucket_quota_set("models", MIB)
     staged = files(tmp_path / "model", 1000, 2 * MIB)
     registry = registry_on(minio)
-    error = told(lambda: publish(registry, staged), minio)
+    error = error_of(lambda: publish(registry, staged), minio)
     assert (error.cause, error.what.partition(": ")[2]) == ("quota", "the bucket's quota is used up.")
     assert error.why.startswith("XMinioAdminBucketQuotaExceeded: ")
     assert_no_version(registry_on(minio), staged.digest)
@@ -175,7 +175,7 @@ def test_a_byte_flipped_on_the_drive_is_found_by_verify(store, tmp_path, size, a
     before = contents(minio)
     key = f"team-a/churn/versions/{digest}/files/0.bin"
     flip_byte(store.data, "models", key, (staged.folder / "0.bin").read_bytes(), at)
-    error = told(lambda: registry.verify("churn", digest), minio)
+    error = error_of(lambda: registry.verify("churn", digest), minio)
     assert (error.cause, error.what) == ("damaged", f"Could not read {key}: {DAMAGED}")
     assert contents(minio) == before
 
@@ -191,7 +191,7 @@ def test_an_object_with_a_damaged_record_is_not_missing(store, tmp_path, name, s
     raw = bytearray(record.read_bytes())
     raw[40] ^= 1
     record.write_bytes(raw)
-    error = told(lambda: registry.verify("churn", digest), minio)
+    error = error_of(lambda: registry.verify("churn", digest), minio)
     assert error.cause == "damaged"
     assert says in str(error)
 
@@ -202,7 +202,7 @@ def test_other_bytes_of_the_same_size_are_damage(store, tmp_path):
     digest = publish(registry, staged)
     key = f"team-a/churn/versions/{digest}/files/0.bin"
     minio.client().put_object(Bucket="models", Key=key, Body=b"x" * 1000)
-    error = told(lambda: registry.verify("churn", digest), minio)
+    error = error_of(lambda: registry.verify("churn", digest), minio)
     assert error.cause == "damaged"
     assert "was altered in the store" in error.what
 
@@ -220,7 +220,7 @@ def test_a_damaged_candidate_leaves_the_champion(store):
     content = minio.read("artifacts", key)
     before = contents(minio)
     flip_byte(store.data, "artifacts", key, content, len(content) // 2)
-    error = told(lambda: promoter.promote_run("run-2"), minio)
+    error = error_of(lambda: promoter.promote_run("run-2"), minio)
     assert (error.cause, error.what) == ("damaged", f"Could not read {key}: {DAMAGED}")
     assert contents(minio) == before, "nothing was copied"
     held = registry_on(minio).read_alias("churn", "champion")

@@ -14,7 +14,7 @@ import pytest
 from minio import MinioAdmin
 from pydantic import SecretStr
 from support.candidates import lineage, staged_files
-from support.certificates import authority, certificate
+from support.certificates import certificate, new_ca
 from support.faulty_store import Fault, FaultyStore, faulty_store
 from support.minio import Minio, contents, free_port, running_minio
 from support.mortal_minio import mortal_minio
@@ -64,7 +64,7 @@ def published(client: Any, staged: Staged, bucket: str = "models") -> str:
     return registry_on(client, bucket).publish("churn", staged, lineage()).digest
 
 
-def told(call: Callable[[], object], *hidden: StoreKey) -> StoreError:
+def error_of(call: Callable[[], object], *hidden: StoreKey) -> StoreError:
     """Return the error; no secret of `hidden` may be in it."""
     with pytest.raises(StoreError) as caught:
         call()
@@ -119,7 +119,7 @@ def test_a_wrong_key_is_refused_for_what_is_wrong_with_it(minio, staged, fault, 
         admin.user_add(bad.access_key, bad.secret_key.get_secret_value())
         admin.policy_set("diagnostics", user=bad.access_key)
     before = contents(minio)
-    error = told(lambda: published(opened(minio.url, bad), staged), good, bad)
+    error = error_of(lambda: published(opened(minio.url, bad), staged), good, bad)
     assert (error.cause, ends(error)) == (cause, says)
     assert error.why.startswith(f"{code}: ")
     assert contents(minio) == before
@@ -130,7 +130,7 @@ def test_a_wrong_key_is_refused_for_what_is_wrong_with_it(minio, staged, fault, 
 def test_a_missing_bucket_is_named_with_its_command(minio, staged):
     client = opened(minio.url, key_of(minio))
     before = contents(minio)
-    error = told(lambda: published(client, staged, "modells"), key_of(minio))
+    error = error_of(lambda: published(client, staged, "modells"), key_of(minio))
     assert (error.cause, ends(error)) == ("bucket-missing", "the bucket modells does not exist.")
     assert "`slipway up`" in error.fix
     assert contents(minio) == before
@@ -145,7 +145,7 @@ def test_another_region_is_found_or_refused(tmp_path, staged):
         with faulty_store(store.server.endpoint) as proxy:
             proxy.faults = [Fault(status=400, code="AuthorizationHeaderMalformed")]
             silent = opened(proxy.url, key_of_root, region="us-west-2")
-            error = told(lambda: published(silent, staged), key_of_root)
+            error = error_of(lambda: published(silent, staged), key_of_root)
         assert error.cause == "region"
         assert ends(error) == "the request was signed for another region than the store's."
         assert root.list_objects_v2(Bucket="models")["KeyCount"] == 0
@@ -166,7 +166,7 @@ def test_a_wrong_clock_is_named_and_not_retried(minio, proxy, staged, monkeypatc
         # The one signs in Python, the other by the CRT where that is installed.
         patch.setattr(botocore.auth, "get_current_datetime", off)
         patch.setattr(botocore.crt.auth, "get_current_datetime", off)
-        error = told(lambda: published(client, staged), key_of(minio))
+        error = error_of(lambda: published(client, staged), key_of(minio))
     assert (error.cause, ends(error)) == (
         "clock-skew",
         "this machine's clock and the store's differ too much.",
@@ -182,7 +182,7 @@ def test_a_wrong_clock_is_named_and_not_retried(minio, proxy, staged, monkeypatc
 def test_the_difference_of_the_clocks_is_told(minio, proxy, staged, shift, way):
     client = opened(proxy.url, key_of(minio))
     proxy.faults = [Fault(shift=timedelta(minutes=shift))]
-    error = told(lambda: published(client, staged), key_of(minio))
+    error = error_of(lambda: published(client, staged), key_of(minio))
     assert f"This machine's clock is {way} the store's." in error.why
     proxy.faults.clear()
     assert published(client, staged) == staged.digest
@@ -191,7 +191,7 @@ def test_the_difference_of_the_clocks_is_told(minio, proxy, staged, shift, way):
 def test_a_store_that_is_not_there_is_named(minio, staged):
     nobody = f"http://127.0.0.1:{free_port()}"
     before = contents(minio)
-    error = told(lambda: published(opened(nobody, key_of(minio), retries=0), staged), key_of(minio))
+    error = error_of(lambda: published(opened(nobody, key_of(minio), retries=0), staged), key_of(minio))
     assert (error.cause, ends(error)) == ("unreachable", "nothing answers at the store's address.")
     assert error.why.startswith(f"EndpointConnectionError at {nobody}: ")
     assert "`slipway status`" in error.fix
@@ -206,7 +206,7 @@ def test_without_key_or_role_nothing_is_sent(minio, proxy, staged, tmp_path, mon
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     client = open_store(StoreAccess(endpoint=proxy.url, region="us-east-1"))
     before = contents(minio)
-    error = told(lambda: published(client, staged), key_of(minio))
+    error = error_of(lambda: published(client, staged), key_of(minio))
     assert (error.cause, ends(error)) == ("no-identity", "no valid credentials to sign with.")
     assert proxy.seen == []
     assert contents(minio) == before
@@ -219,23 +219,23 @@ def test_without_key_or_role_nothing_is_sent(minio, proxy, staged, tmp_path, mon
 @pytest.mark.parametrize(
     ("fault", "why"),
     [
-        ("authority", "signed by a CA that is not trusted"),
+        ("CA", "signed by a CA that is not trusted"),
         ("name", "issued for another name than the one in the address"),
         ("expired", "has expired"),
         ("plain", "uses HTTP at this address"),
     ],
 )
 def test_no_key_is_sent_to_an_untrusted_certificate(minio, staged, tmp_path, fault, why):
-    ours, other = authority(), authority()
+    ours, other = new_ca(), new_ca()
     days = -1 if fault == "expired" else 1
     address = "127.0.0.2" if fault == "name" else "127.0.0.1"
     tls = certificate(ours, address, days=days, folder=tmp_path)
-    trusted = (other if fault == "authority" else ours).pem
+    trusted = (other if fault == "CA" else ours).pem
     before = contents(minio)
     with faulty_store(minio.endpoint, tls=None if fault == "plain" else tls) as proxy:
         url = proxy.url.replace("http://", "https://")
         client = opened(url, key_of(minio), ca=trusted, retries=0)
-        error = told(lambda: published(client, staged), key_of(minio))
+        error = error_of(lambda: published(client, staged), key_of(minio))
         assert proxy.seen == []
     assert (error.cause, ends(error)) == ("certificate", "the store's certificate is not trusted.")
     assert why in error.why
@@ -253,7 +253,7 @@ def test_a_busy_store_is_asked_again_and_not_for_ever(minio, proxy, staged, stat
     client = opened(proxy.url, key_of(minio), retries=2)
     before = contents(minio)
     proxy.faults = [Fault(status=status, code=code)]
-    error = told(lambda: published(client, staged), key_of(minio))
+    error = error_of(lambda: published(client, staged), key_of(minio))
     assert (error.cause, ends(error)) == ("busy", "the store is overloaded or still starting.")
     assert error.why.startswith(f"{code}: ")
     assert len(proxy.seen) == 3, "one attempt and two more"
@@ -266,7 +266,7 @@ def test_a_busy_store_is_asked_again_and_not_for_ever(minio, proxy, staged, stat
 def test_a_slow_answer_is_named_and_a_torn_upload_no_version(minio, proxy, staged):
     client = opened(proxy.url, key_of(minio), retries=0, read_seconds=0.5)
     proxy.faults = [Fault(method="PUT", path="schema.json", hold=1.5)]
-    error = told(lambda: published(client, staged), key_of(minio))
+    error = error_of(lambda: published(client, staged), key_of(minio))
     assert (error.cause, ends(error)) == ("slow", "the store took too long to answer.")
     assert error.why.startswith(f"ReadTimeoutError at {proxy.url}: ")
     clean = registry_on(opened(minio.url, key_of(minio)))
@@ -278,12 +278,12 @@ def test_a_slow_answer_is_named_and_a_torn_upload_no_version(minio, proxy, stage
 
 @pytest.mark.parametrize("secured", [False, True], ids=["plain", "TLS"])
 def test_an_upload_that_is_cut_off_is_no_version_and_a_rerun_is(minio, secured, staged, tmp_path):
-    ours = authority()
+    ours = new_ca()
     tls = certificate(ours, "127.0.0.1", days=1, folder=tmp_path) if secured else None
     with faulty_store(minio.endpoint, tls=tls) as proxy:
         client = opened(proxy.url, key_of(minio), ca=ours.pem if secured else None, retries=1)
         proxy.faults = [Fault(method="PUT", path="model.pkl", keep_body=BIG // 2)]
-        error = told(lambda: published(client, staged), key_of(minio))
+        error = error_of(lambda: published(client, staged), key_of(minio))
         assert (error.cause, ends(error)) == ("cut", "the connection broke during a request or an answer.")
         assert proxy.count("PUT", "model.pkl") == 2
         clean = registry_on(opened(minio.url, key_of(minio)))
@@ -298,7 +298,7 @@ def test_a_body_the_store_did_not_get_is_sent_again(minio, proxy, staged):
     client = opened(proxy.url, key_of(minio), retries=1)
     before = contents(minio)
     proxy.faults = [Fault(method="PUT", status=400, code="IncompleteBody")]
-    error = told(lambda: published(client, staged), key_of(minio))
+    error = error_of(lambda: published(client, staged), key_of(minio))
     assert (error.cause, ends(error)) == ("cut", "the connection broke during a request or an answer.")
     assert "ran out of space" in error.why
     assert [proxy.count("PUT", name) for name in ("model.pkl", "schema.json")] == [2, 2], "not for ever"
@@ -317,7 +317,7 @@ def test_a_download_that_is_cut_off_goes_on_where_it_broke(minio, proxy, staged)
     assert proxy.count("GET", "model.pkl") == 2
     proxy.seen.clear()
     proxy.faults = [Fault(method="GET", path="model.pkl", keep_answer=10)]
-    error = told(lambda: between.verify("churn", staged.digest), key_of(minio))
+    error = error_of(lambda: between.verify("churn", staged.digest), key_of(minio))
     assert (error.cause, ends(error)) == ("cut", "the connection broke during a request or an answer.")
     assert proxy.count("GET", "model.pkl") == 1 + RESUMPTIONS, "not for ever"
     assert contents(minio) == before

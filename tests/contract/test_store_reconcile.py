@@ -38,7 +38,7 @@ def refusal(call: Any, **arguments: Any) -> str:
 
 
 def test_a_run_uploads_in_parts_and_a_promoter_copies_and_swaps(job: Job) -> None:
-    assert job.wants("team-a").run() == 0, job.said
+    assert job.wants("team-a").run() == 0, job.output
     runner, promoter = (job.client("team-a", role) for role in (StoreRole.RUNNER, StoreRole.PROMOTER))
     name = "team-a/runs/1/large"
     upload = runner.create_multipart_upload(Bucket=ARTIFACTS, Key=name)["UploadId"]
@@ -60,30 +60,30 @@ def test_a_run_uploads_in_parts_and_a_promoter_copies_and_swaps(job: Job) -> Non
 
 
 def test_a_rerun_changes_nothing(job: Job) -> None:
-    assert job.wants(*TENANTS).run() == 0, job.said
+    assert job.wants(*TENANTS).run() == 0, job.output
     assert job.run() == 0
-    assert job.said == "the store is as desired; 0 changes\n"
+    assert job.output == "the store is as desired; 0 changes\n"
 
 
 def test_drift_is_mended(job: Job) -> None:
-    assert job.wants("team-a").run() == 0, job.said
+    assert job.wants("team-a").run() == 0, job.output
     store = Store(job.server.access)
     access_key = job.key("team-a", StoreRole.SERVER).access_key
     store.admin.policy_set("readwrite", user=access_key)
     store.admin.user_disable(access_key)
     store.objects.delete_bucket_lifecycle(ARTIFACTS)
     assert job.run() == 0
-    assert f"set user {access_key}" in job.said
-    assert f"gave user {access_key} policy slipway-server-team-a" in job.said
-    assert f"set lifecycle of bucket {ARTIFACTS}" in job.said
+    assert f"set user {access_key}" in job.output
+    assert f"gave user {access_key} policy slipway-server-team-a" in job.output
+    assert f"set lifecycle of bucket {ARTIFACTS}" in job.output
     assert refusal(job.client("team-a", StoreRole.SERVER).list_objects_v2, Bucket=MODELS) == "AccessDenied"
 
 
 def test_a_rotation_ends_the_old_key_and_a_removal_all_of_them(job: Job) -> None:
-    assert job.wants("team-a").run() == 0, job.said
+    assert job.wants("team-a").run() == 0, job.output
     client = job.client("team-a", StoreRole.SERVER)
     client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
-    assert job.wants("team-a", generation=2).run() == 0, job.said
+    assert job.wants("team-a", generation=2).run() == 0, job.output
     assert refusal(client.list_objects_v2, Bucket=MODELS, Prefix="team-a/") == "InvalidAccessKeyId"
     client = job.client("team-a", StoreRole.SERVER, 2)
     client.list_objects_v2(Bucket=MODELS, Prefix="team-a/")
@@ -98,7 +98,7 @@ def test_a_rotation_ends_the_old_key_and_a_removal_all_of_them(job: Job) -> None
 
 
 def test_runs_expire_and_models_do_not(job: Job) -> None:
-    assert job.wants(days=7).run() == 0, job.said
+    assert job.wants(days=7).run() == 0, job.output
     root = job.server.client()
     days = {
         bucket: [
@@ -114,30 +114,30 @@ def test_runs_expire_and_models_do_not(job: Job) -> None:
     versioned = {bucket: root.get_bucket_versioning(Bucket=bucket).get("Status") for bucket in buckets}
     assert versioned == {ARTIFACTS: None, MODELS: "Enabled", DATA: "Enabled"}
     assert job.wants(days=8).run() == 0
-    assert f"set lifecycle of bucket {ARTIFACTS}" in job.said
+    assert f"set lifecycle of bucket {ARTIFACTS}" in job.output
 
 
 def test_no_secret_is_ever_said(job: Job) -> None:
     assert job.wants(*TENANTS).run() == 0
-    said = job.said
+    output = job.output
     assert job.run(MINIO_ROOT_PASSWORD=secrets.token_hex(16)) == 1
-    said += job.said
+    output += job.output
     hidden = [job.server.secret_key, job.stack_secret]
     hidden += [job.key(name, role).secret_key.get_secret_value() for name in TENANTS for role in StoreRole]
-    assert not [secret for secret in hidden if secret in said]
+    assert not [secret for secret in hidden if secret in output]
 
 
 def test_a_wrong_root_key_fails_at_once_and_says_why(job: Job) -> None:
     assert job.wants().run(MINIO_ROOT_PASSWORD=secrets.token_hex(16)) == 1
-    assert "refuses the administrator's key (SignatureDoesNotMatch)" in job.said
+    assert "refuses the administrator's key (SignatureDoesNotMatch)" in job.output
 
 
 def test_a_store_that_is_down_is_waited_for_and_then_named(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Store.wait, "__defaults__", (1.0,))
     nobody = f"http://127.0.0.1:{free_port()}"
     assert job.wants().run(S3_ENDPOINT=nobody) == 1
-    assert f"The store at {nobody} did not answer within 1 s." in job.said
-    assert "nothing answers at the store's address" in job.said
+    assert f"The store at {nobody} did not answer within 1 s." in job.output
+    assert "nothing answers at the store's address" in job.output
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,9 @@ def test_a_refusal_in_the_middle_is_told_by_its_cause(job: Job, code: str, statu
         state["buckets"][2] = bucket
         job.desired = json.dumps(state)
         assert job.run(S3_ENDPOINT=proxy.url) == 1
-    assert "Could not set up the buckets: " in job.said
-    assert code in job.said
-    assert words in job.said
+    assert "Could not set up the buckets: " in job.output
+    assert code in job.output
+    assert words in job.output
     assert job.run() == 0, "the control: without the fault it is made"
 
 
@@ -174,11 +174,11 @@ def test_a_refusal_in_the_middle_is_told_by_its_cause(job: Job, code: str, statu
 def test_a_wrong_desired_state_changes_nothing(job: Job, text: str, why: str) -> None:
     job.desired = text
     assert job.run() == 2
-    assert why in job.said
+    assert why in job.output
 
 
 def test_a_user_without_a_secret_is_refused_by_name(job: Job) -> None:
     job.wants("team-c")
     job.keys = [key for key in job.keys if key.access_key != "team-c-server-1"]
     assert job.run() == 2
-    assert "team-c-server-1" in job.said
+    assert "team-c-server-1" in job.output

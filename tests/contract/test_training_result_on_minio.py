@@ -24,7 +24,7 @@ def promoter(tmp_path, monkeypatch):
         client = open_store(StoreAccess(endpoint=minio.url, key=key_of(minio), region="us-east-1"))
         emptied(client, "artifacts", "models", "data")
         made = promoter_on(minio, FakeServing(client), client)
-        monkeypatch.setattr(rollout, "open_promoter", lambda *given: made)
+        monkeypatch.setattr(rollout, "open_promoter", lambda *arguments: made)
         yield made
         client.close()
 
@@ -58,9 +58,9 @@ def test_the_figures_are_promotions_own(promote, capsys):
     assert set(result.expected.split(", ")) == set(CLASSES)
     assert result.expected == result.predicted
     render.trained(result)
-    said = capsys.readouterr().out
-    assert "1.0000 on 40 held-out rows, measured by promotion" in said
-    assert f"0.5000 for always answering {result.most_frequent!r}" in said
+    printed = capsys.readouterr().out
+    assert "1.0000 on 40 held-out rows, measured by promotion" in printed
+    assert f"0.5000 for always answering {result.most_frequent!r}" in printed
     body = json.loads(result.curl.rpartition(" -d ")[2].strip("'"))
     assert {each["shape"][0] for each in body["inputs"]} == {1}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
-from support.certificates import authority, certificate
+from support.certificates import certificate, new_ca
 from support.drive import flip_byte
 from support.faulty_store import Fault, faulty_store
 from support.minio import contents, running_minio
@@ -132,7 +132,7 @@ def test_progress_grows_to_the_total(transfers, large, tmp_path):
     )
     for steps in (uploads, seen):
         assert [done for done, _ in steps] == sorted(done for done, _ in steps)
-        assert len(steps) > 3, "a large object is told of while it moves"
+        assert len(steps) > 3, "a large object is reported while it moves"
         assert steps[-1] == (LARGE + 5, LARGE + 5)
 
 
@@ -342,8 +342,8 @@ def test_a_store_that_is_killed_leaves_no_half(tmp_path, large, direction):
         assert server.keys("data") == ["key"]
 
 
-def test_tls_trusts_the_given_authority_alone(minio, large, tmp_path):
-    ours, other = authority(), authority()
+def test_tls_trusts_the_configured_ca_alone(minio, large, tmp_path):
+    ours, other = new_ca(), new_ca()
     tls = certificate(ours, "127.0.0.1", days=1, folder=tmp_path)
     with faulty_store(minio.endpoint, tls=tls) as proxy:
         for stranger in (other.pem, None):

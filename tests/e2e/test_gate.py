@@ -1,4 +1,4 @@
-"""The gate on a running platform: whoever holds the key of runs writes candidates, and opens nothing."""
+"""The gate on a running platform: the key of runs can write candidates, and promotes nothing."""
 
 import json
 from collections.abc import Iterator

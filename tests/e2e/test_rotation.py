@@ -84,13 +84,13 @@ class Probe:
 
 
 def started_until(clone: Checkout, words: str, sign: signal.Signals, *command: str) -> None:
-    """Start a command and send it a signal as soon as it has said these words."""
+    """Start a command and send it a signal as soon as it has printed these words."""
     process = clone.start(*command)
     assert process.stdout is not None
-    said = ""
+    output = ""
     try:
         for line in process.stdout:
-            said += line
+            output += line
             if words in line:
                 process.send_signal(sign)
                 break
@@ -99,7 +99,7 @@ def started_until(clone: Checkout, words: str, sign: signal.Signals, *command: s
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    assert words in said, said[-2000:]
+    assert words in output, output[-2000:]
 
 
 def kill_minio(outputs: PlatformOutputs) -> None:
@@ -214,10 +214,10 @@ def test_a_rotation_goes_on_after_minio_was_killed(
     outputs = read_outputs(clone)
     process = clone.start("tenant", "rotate", "team-a")
     assert process.stdout is not None
-    said = ""
+    output = ""
     try:
         for line in process.stdout:
-            said += line
+            output += line
             if "store-reconcile creating" in line:
                 kill_minio(outputs)
                 break
@@ -226,10 +226,10 @@ def test_a_rotation_goes_on_after_minio_was_killed(
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    said += rest
-    assert "Traceback" not in said
+    output += rest
+    assert "Traceback" not in output
     if process.returncode:
-        assert process.returncode == 1, said[-2000:]
+        assert process.returncode == 1, output[-2000:]
         again = clone.slipway("tenant", "rotate", "team-a", "--json")
         assert again.code == 0, again.err[-3000:]
     assert "key_rotation" not in tenant_file.read_text()

@@ -71,15 +71,15 @@ def test_a_predictor_loads_with_its_tenants_own_key(
         TENANT, label_selector="serving.kserve.io/inferenceservice=iris"
     ).items
     [fetching] = pod.spec.init_containers
-    said = {each.name: each for each in fetching.env}
+    variables = {each.name: each for each in fetching.env}
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        assert said[name].value_from.secret_key_ref.name == outputs.tenants[TENANT].server_secret
+        assert variables[name].value_from.secret_key_ref.name == outputs.tenants[TENANT].server_secret
     generation = outputs.tenants[TENANT].key_generation
     assert _key(cluster, "store-server")["aws_access_key_id"] == f"{TENANT}-server-{generation}"
-    assert said["AWS_ENDPOINT_URL"].value == outputs.store.internal_endpoint
+    assert variables["AWS_ENDPOINT_URL"].value == outputs.store.internal_endpoint
     assert outputs.store.internal_endpoint.startswith("https://")
-    assert said["S3_VERIFY_SSL"].value == "1"
-    trusted = said["AWS_CA_BUNDLE"].value
+    assert variables["S3_VERIFY_SSL"].value == "1"
+    trusted = variables["AWS_CA_BUNDLE"].value
     assert f"ca bundle file({trusted}) exists" in cluster.read_namespaced_pod_log(
         pod.metadata.name, TENANT, container=fetching.name
     )

@@ -44,7 +44,7 @@ class ApiServer:
         return f"https://127.0.0.1:{self.port}"
 
     @property
-    def authority(self) -> bytes:
+    def ca_certificate(self) -> bytes:
         return (self.folder / "certificates" / "apiserver.crt").read_bytes()
 
     @property
@@ -52,7 +52,7 @@ class ApiServer:
         """The text of a kubeconfig."""
         cluster = {
             "server": self.url,
-            "certificate-authority-data": base64.b64encode(self.authority).decode(),
+            "certificate-authority-data": base64.b64encode(self.ca_certificate).decode(),
         }
         return json.dumps(
             {
@@ -69,7 +69,7 @@ class ApiServer:
         """A client of the API for the test itself."""
         return httpx.Client(
             base_url=self.url,
-            verify=ssl.create_default_context(cadata=self.authority.decode()),
+            verify=ssl.create_default_context(cadata=self.ca_certificate.decode()),
             headers={"Authorization": f"Bearer {self.token}"},
             trust_env=False,
             timeout=60,

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and a server certificate that it signed."""
+"""Certificates for tests: a CA, and a server certificate that it signed."""
 
 import ipaddress
 import ssl
@@ -13,7 +13,7 @@ from cryptography.x509.oid import NameOID
 
 
 @dataclass(frozen=True)
-class Authority:
+class CertificateAuthority:
     """Who signs."""
 
     key: ec.EllipticCurvePrivateKey
@@ -21,16 +21,16 @@ class Authority:
     pem: str
 
 
-def authority() -> Authority:
+def new_ca() -> CertificateAuthority:
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"authority {x509.random_serial_number()}")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ca {x509.random_serial_number()}")])
     made = _builder(name, name, key, days=1).add_extension(x509.BasicConstraints(True, None), critical=True)
     usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
     signed = made.add_extension(usage, critical=True).sign(key, hashes.SHA256())
-    return Authority(key, name, signed.public_bytes(serialization.Encoding.PEM).decode())
+    return CertificateAuthority(key, name, signed.public_bytes(serialization.Encoding.PEM).decode())
 
 
-def certificate(signer: Authority, address: str, *, days: int, folder: Path) -> ssl.SSLContext:
+def certificate(signer: CertificateAuthority, address: str, *, days: int, folder: Path) -> ssl.SSLContext:
     """Make a server's TLS context for an IP address; it ends in `days`, which may be past."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "store")])

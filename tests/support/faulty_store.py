@@ -99,7 +99,7 @@ def _handler(proxy: FaultyStore, upstream: str) -> type[BaseHTTPRequestHandler]:
                 self._meet(fault)
             except (_HangUpError, OSError, http.client.HTTPException):
                 self.close_connection = True
-                # A reset, not a farewell: the client must not take it for an end.
+                # A reset, so that the client does not take it for the end of the answer.
                 linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
 

@@ -50,5 +50,5 @@ def in_a_year(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         collection.Collector,
         "__init__",
-        lambda self, *given, **named: plain(self, *given, **named | {"now": lambda: now}),
+        lambda self, *arguments, **named: plain(self, *arguments, **named | {"now": lambda: now}),
     )

@@ -14,7 +14,7 @@ def decision(
     context: Context,
     variables: Context | None = None,
 ) -> str:
-    """Return `allow`, `deny` (said by a statement) or `none`.
+    """Return `allow`, `deny` (by a statement) or `none`.
 
     `variables` are the values of `${…}` where they differ from the keys that conditions read.
     """

@@ -95,10 +95,10 @@ def image_registry(
     """
     address = f"{HOST}:{free_port()}"
     username, password = f"user-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
-    authority = certificates.authority()
+    ca = certificates.new_ca()
     ca_file = folder / "ca.pem"
-    ca_file.write_text(authority.pem)
-    context = certificates.certificate(authority, HOST, days=days, folder=folder)
+    ca_file.write_text(ca.pem)
+    context = certificates.certificate(ca, HOST, days=days, folder=folder)
     [chain] = [path for path in folder.glob("*.pem") if path != ca_file]
     users = folder / "users"
     users.write_bytes(b"%s:%s\n" % (username.encode(), bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))))
@@ -119,7 +119,7 @@ def image_registry(
         (folder / "config.yaml").write_text(yaml.safe_dump(settings))
         command = [*within, binary("registry"), "serve", folder / "config.yaml"]
         environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "OTEL_TRACES_EXPORTER": "none"}
-        trusted = {"context": ssl.create_default_context(cadata=authority.pem)} if tls else {}
+        trusted = {"context": ssl.create_default_context(cadata=ca.pem)} if tls else {}
 
         def ready() -> bool:
             if within or days < 0:
@@ -141,9 +141,9 @@ def _authorization(registry: TestRegistry, context: ssl.SSLContext) -> Iterator[
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            given = self.headers.get("Authorization")
+            header = self.headers.get("Authorization")
             scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
-            self._answer(scopes, allowed=given in {None, f"Basic {pair}"}, anonymous=given is None)
+            self._answer(scopes, allowed=header in {None, f"Basic {pair}"}, anonymous=header is None)
 
         def do_POST(self) -> None:
             form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 from support.apiserver import ApiServer, free_port
-from support.certificates import authority, certificate
+from support.certificates import certificate, new_ca
 from support.waiting import eventually
 
 from embedded.toolchain import binary, kserve_manifests
@@ -44,7 +44,7 @@ def _discovered(http: httpx.Client) -> set[str]:
 @contextmanager
 def controller(server: ApiServer, folder: Path) -> Iterator[None]:
     """Run the controller on loopback, with its webhooks in force, while the block does."""
-    signer = authority()
+    signer = new_ca()
     certificate(signer, "127.0.0.1", days=1, folder=folder)
     [chain] = folder.glob("*.pem")
     certificates = folder / "k8s-webhook-server" / "serving-certs"

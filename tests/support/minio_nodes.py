@@ -86,8 +86,8 @@ class Nodes:
                     break
                 except (urllib.error.URLError, OSError) as error:
                     if time.monotonic() > deadline:
-                        said = (self.folder / f"node{node}" / "minio.log").read_text(errors="replace")
-                        raise AssertionError(f"node {node}: {error}: {said[-2000:]}") from error
+                        log = (self.folder / f"node{node}" / "minio.log").read_text(errors="replace")
+                        raise AssertionError(f"node {node}: {error}: {log[-2000:]}") from error
                     time.sleep(0.2)
 
     def _arguments(self, node: int) -> list[str]:

@@ -21,7 +21,7 @@ PASSPHRASE = "a passphrase of the tests"
 
 @dataclass(frozen=True)
 class Run:
-    """How a command of the CLI ended, and what it said on both outputs."""
+    """How a command of the CLI ended, and what it printed on both outputs."""
 
     code: int
     text: str

@@ -49,7 +49,7 @@ def run_job(
 
 
 class Job:
-    """A Job of tenants in every role; keeps what it said."""
+    """A Job of tenants in every role; keeps what it printed."""
 
     def __init__(
         self, server: Minio, folder: Path, buckets: Sequence[str] = (ARTIFACTS, MODELS, DATA)
@@ -58,7 +58,7 @@ class Job:
         self.buckets = buckets
         self.folder = folder
         self.stack_secret = secrets.token_hex(16)
-        self.said = ""
+        self.output = ""
         self.desired = ""
         self.keys: list[StoreKey] = []
 
@@ -76,7 +76,7 @@ class Job:
         return tenant_key(self.stack_secret, tenant, role, generation)
 
     def run(self, **changed: str) -> int:
-        code, self.said = run_job(self.server, self.folder, self.desired, self.keys, **changed)
+        code, self.output = run_job(self.server, self.folder, self.desired, self.keys, **changed)
         return code
 
     def client(self, tenant: str, role: StoreRole, generation: int = 1) -> Any:

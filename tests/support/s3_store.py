@@ -28,8 +28,8 @@ PURPOSES = {"artifacts": "x-artifacts", "models": "x-models", "data": "x-data"}
 
 
 def settings(**changes: object) -> S3Settings:
-    said = {"kind": "s3", "region": REGION, "identity": IRSA, "buckets": BUCKETS.model_dump()}
-    return S3Settings.model_validate_json(json.dumps(said | changes))
+    plain = {"kind": "s3", "region": REGION, "identity": IRSA, "buckets": BUCKETS.model_dump()}
+    return S3Settings.model_validate_json(json.dumps(plain | changes))
 
 
 def deploy(**changes: object) -> tuple[AwsEngine, s3.S3Store]:

@@ -29,8 +29,8 @@ def start(
     command: Sequence[str | Path], environment: Mapping[str, str], log: Path, ready: Callable[[], bool]
 ) -> Process:
     """Start a server that writes to `log`, and wait until it is `ready`: it may not listen yet when asked."""
-    with log.open("wb") as said:
-        process = subprocess.Popen(command, env=environment, stdout=said, stderr=subprocess.STDOUT)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         _wait_until(ready, process, log)
     except BaseException:
@@ -58,8 +58,8 @@ def _wait_until(ready: Callable[[], bool], process: Process, log: Path) -> None:
         except (urllib.error.URLError, OSError):
             pass
         time.sleep(0.1)
-    said = log.read_text(errors="replace")[-2000:]
-    raise AssertionError(f"{log.stem} did not become ready: {said}")
+    end = log.read_text(errors="replace")[-2000:]
+    raise AssertionError(f"{log.stem} did not become ready: {end}")
 
 
 def answers(url: str, **tls: object) -> bool:

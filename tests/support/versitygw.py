@@ -58,7 +58,7 @@ def running_versitygw(
         folder: Empty; everything is kept in it.
         versions: Whether there is a place for old versions.
         certificate: PEM file of chain and key: the gateway then speaks TLS.
-        ca: The certificate's authority, as PEM.
+        ca: The CA certificate, as PEM.
     """
     port = free_port()
     scheme = "https" if certificate else "http"

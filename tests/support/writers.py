@@ -1,4 +1,4 @@
-"""A writer of the registry in a process of its own, importable by name: such a process begins anew."""
+"""A writer of the registry in a process of its own, which imports it by name."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 240.0
 
 
 @dataclass(frozen=True)
-class Told:
+class Result:
     """What a writer learned; `conflict` is empty where it moved the alias."""
 
     writer: str
@@ -27,7 +27,7 @@ class Told:
     conflict: str
 
 
-def write(index: int, access: StoreAccess, folder: Path, together: Barrier, told: Any) -> None:
+def write(index: int, access: StoreAccess, folder: Path, together: Barrier, results: Any) -> None:
     """Publish what all publish and one more, log it, and point the alias at it, each with all at once."""
     writer = f"writer-{index}"
     registry = Registry(open_store(access), "models", "team-a", by=writer)
@@ -50,4 +50,4 @@ def write(index: int, access: StoreAccess, folder: Path, together: Barrier, told
         registry.move_alias(MODEL, "champion", mine, expected=held, history=entry)
     except ConflictError as error:
         conflict = str(error)
-    told.put(Told(writer, shared.by, mine, entry, conflict))
+    results.put(Result(writer, shared.by, mine, entry, conflict))

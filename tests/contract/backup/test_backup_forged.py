@@ -65,7 +65,7 @@ def test_a_record_under_another_tenant_is_refused(store, bucket, elsewhere, plac
 
 
 def test_an_index_takes_the_stacks_secret_to_make(store, bucket, place, backups, tmp_path):
-    """Whoever may write there may swap an index for another that is consistent, but not sign it."""
+    """Who can write there can replace an index by another consistent one, but can't sign it."""
     promoted(Registry(store, bucket, "team-a"), tmp_path, b"one")
     taken = backed_up(store, bucket, place)
     assert place.index("local", taken.id, SIGNING) == taken.index, "the control"

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import SecretStr
 from support.backups import LINEAGE, SIGNING, backed_up, contents, flipped, promoted, restored
-from support.certificates import authority, certificate
+from support.certificates import certificate, new_ca
 from support.faulty_store import faulty_store
 from support.versitygw import running_versitygw
 
@@ -141,10 +141,10 @@ def test_backups_at_another_make_of_store(store, bucket, elsewhere, tmp_path, tm
         client.close()
 
 
-def test_backups_at_a_store_of_a_private_authority(store, bucket, elsewhere, target, tmp_path, monkeypatch):
+def test_backups_at_a_store_of_a_private_ca(store, bucket, elsewhere, target, tmp_path, monkeypatch):
     """There and back over TLS, with what a command line is given: an address, a file, a key."""
     promoted(Registry(store, bucket, "team-a"), tmp_path, b"over TLS" * 1_000_000)
-    ours, file = authority(), tmp_path / "authority.pem"
+    ours, file = new_ca(), tmp_path / "ca.pem"
     file.write_text(ours.pem)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     key = {ACCESS_KEY: target.access_key, SECRET_KEY: target.secret_key}
@@ -159,7 +159,7 @@ def test_backups_at_a_store_of_a_private_authority(store, bucket, elsewhere, tar
         assert (outcome.outcome, outcome.verified) == ("restored", True)
         assert contents(store, elsewhere) == contents(store, bucket)
         stranger = tmp_path / "stranger.pem"
-        stranger.write_text(authority().pem)
+        stranger.write_text(new_ca().pem)
         for other in (stranger, None):
             with pytest.raises(StoreError, match="certificate is not trusted") as caught:
                 Pool(open_place(Where(where.uri, server.url, ca=other), key))

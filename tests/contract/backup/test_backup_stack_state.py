@@ -234,18 +234,18 @@ def test_the_commands_check_the_signature(lost, place, minio, here, monkeypatch,
     prune = ("prune", "--keep", "1", "--keep-days", "0")
     strangers = snapshot_of(lost, own, backup_key("the secret of a stranger"))
     for words in (("verify",), prune, (*prune, "--yes")):
-        code, told = run(*words)
+        code, document = run(*words)
         assert code == 1
         reason = f"{strangers.id} was not signed with the secret of stack local"
-        assert reason in f"{told['error']} {told['why']}"
+        assert reason in f"{document['error']} {document['why']}"
     assert run("verify", "--unsigned")[0] == 0
     own.forget("local", strangers.id)
     assert sorted(minio.keys("backups", own.prefix)) == there
 
-    code, told = run(*prune)
+    code, document = run(*prune)
     assert code == 0
-    assert told["removed"] is False
-    assert {each["snapshot"]: each["action"] for each in told["snapshots"]} == {
+    assert document["removed"] is False
+    assert {each["snapshot"]: each["action"] for each in document["snapshots"]} == {
         old.id: "remove",
         new.id: "keep",
     }

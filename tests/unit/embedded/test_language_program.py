@@ -1,4 +1,4 @@
-"""How the end of a program is told, without a CLI."""
+"""How the end of a program is reported, without a CLI."""
 
 import pytest
 
@@ -17,8 +17,8 @@ from slipway.provider.serving import engine_address
     ],
 )
 def test_endings_are_told_once(code: int, error: str, bail: bool) -> None:
-    told = response(code)
-    assert (told.error, told.bail) == (error, bail)
+    answer = response(code)
+    assert (answer.error, answer.bail) == (error, bail)
 
 
 @pytest.mark.parametrize(("code", "ending"), [(None, 0), (0, 0), (3, 3)])

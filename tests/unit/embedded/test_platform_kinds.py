@@ -132,9 +132,9 @@ def test_inputs_that_cannot_be_are_named(inputs: dict[str, Any], path: str) -> N
 
 
 def test_properties_survive_thewire() -> None:
-    given = {"port": 20000, "ratio": 0.5, "on": True, "none": None, "list": [1, {"a": "b"}], "key": "hidden"}
-    struct = wire(given, frozenset({"key"}))
-    assert plain(struct) == given
+    inputs = {"port": 20000, "ratio": 0.5, "on": True, "none": None, "list": [1, {"a": "b"}], "key": "hidden"}
+    struct = wire(inputs, frozenset({"key"}))
+    assert plain(struct) == inputs
     assert isinstance(plain(struct)["port"], int)
 
 

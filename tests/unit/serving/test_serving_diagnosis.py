@@ -80,7 +80,7 @@ def test_a_crashing_model_fails_with_its_own_words():
 
 
 @pytest.mark.parametrize(
-    ("said", "restarts", "hopeless"),
+    ("reason", "restarts", "hopeless"),
     [
         ("An error occurred (AccessDenied) when calling the GetObject operation", 1, True),
         ("An error occurred (403) when calling the HeadBucket operation: Forbidden", 1, True),
@@ -90,12 +90,12 @@ def test_a_crashing_model_fails_with_its_own_words():
         ("EndpointConnectionError: Could not connect", 2, True),
     ],
 )
-def test_how_often_a_store_is_asked_again(said, restarts, hopeless):
+def test_how_often_a_store_is_asked_again(reason, restarts, hopeless):
     waiting = pod(
-        "new", URI, initContainerStatuses=[container("storage-initializer", restarts=restarts, last=said)]
+        "new", URI, initContainerStatuses=[container("storage-initializer", restarts=restarts, last=reason)]
     )
     assert examined(waiting).hopeless is hopeless
-    assert causes(waiting) == [f"storage-initializer exited with 1: {said}"]
+    assert causes(waiting) == [f"storage-initializer exited with 1: {reason}"]
 
 
 def test_the_log_speaks_for_a_container_that_left_no_message():

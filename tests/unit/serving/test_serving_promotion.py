@@ -83,9 +83,9 @@ def test_against_the_champion_on_the_same_rows(there, rules, promote, words):
 
 
 def test_a_comparison_on_known_rows_may_be_accepted():
-    told = decide(candidate(), found(), gates(), champion(1.0, 0.9, unseen=False), replace=True)
-    assert told.promote
-    assert "some of which it was trained on" in told.replaced
+    decision = decide(candidate(), found(), gates(), champion(1.0, 0.9, unseen=False), replace=True)
+    assert decision.promote
+    assert "some of which it was trained on" in decision.replaced
     fair = decide(candidate(), found(), gates(), champion(1.0, 0.9), replace=True)
     assert not fair.promote, "a fair comparison binds whatever a person says"
 

@@ -113,15 +113,15 @@ def test_clients_trust_this_and_the_next_generation(tmp_path):
 
 def test_the_certificate_has_its_key_usage():
     [certificate] = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).certificate.encode())
-    authority = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).ca_certificates.encode())[0]
-    certificate.verify_directly_issued_by(authority)
+    ca = x509.load_pem_x509_certificates(issue(SECRET, 1, HOSTS).ca_certificates.encode())[0]
+    certificate.verify_directly_issued_by(ca)
     found = {extension.oid._name: extension for extension in certificate.extensions}
     assert found["basicConstraints"].value.ca is False
     assert [use._name for use in found["extendedKeyUsage"].value] == ["serverAuth"]
     assert found["keyUsage"].value.digital_signature
     assert not found["keyUsage"].value.key_cert_sign
     assert certificate.not_valid_after_utc == END
-    assert authority.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
+    assert ca.extensions.get_extension_for_class(x509.BasicConstraints).value.path_length == 0
 
 
 def test_other_names_give_another_serial_number():

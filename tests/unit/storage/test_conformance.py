@@ -34,10 +34,10 @@ def result(
     return CheckResult(capability=capability, name="n", holds="It holds.", outcome=outcome, code=code)
 
 
-def report(**lacking: CheckOutcome) -> StoreReport:
+def report(**missing: CheckOutcome) -> StoreReport:
     """Return a report in which all is well but for these capabilities, `_` for a hyphen."""
     checks = tuple(
-        result(each, lacking.get(each.replace("-", "_"), CheckOutcome.PASSED)) for each in Capability
+        result(each, missing.get(each.replace("-", "_"), CheckOutcome.PASSED)) for each in Capability
     )
     return StoreReport(
         endpoint="http://store:1",
@@ -131,8 +131,8 @@ def test_the_expected_refusal_is_one():
     ("code", "status"), [("InternalError", 500), ("AccessDenied", 400), ("NoSuchKey", 404), ("SlowDown", 403)]
 )
 def test_another_error_is_no_refusal(code, status):
-    said = f"a write: refused with {status} {code}, not with 403 AccessDenied"
-    with pytest.raises(WrongError, match=said), refused("a write", "AccessDenied", status=403):
+    message = f"a write: refused with {status} {code}, not with 403 AccessDenied"
+    with pytest.raises(WrongError, match=message), refused("a write", "AccessDenied", status=403):
         raise error(code, status)
 
 
@@ -168,7 +168,7 @@ def test_a_check_is_named_after_its_function():
     def it_keeps_names(_context: Any) -> str:
         """Names are kept.
 
-        More is said here.
+        More is written here.
         """
         return "ten names"
 

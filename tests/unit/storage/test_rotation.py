@@ -138,12 +138,12 @@ def test_one_kill_needs_one_rerun_and_no_extra_generation(moment: int) -> None:
 
 
 def test_the_result_says_continued_and_revoked_accounts() -> None:
-    world, said = World(), []
-    assert rotate(world, said.append) == Rotated(2, continued=False, accounts=("mine",))
-    assert said[0] == "beginning: generation 2 in addition to 1"
+    world, lines = World(), []
+    assert rotate(world, lines.append) == Rotated(2, continued=False, accounts=("mine",))
+    assert lines[0] == "beginning: generation 2 in addition to 1"
     world = World(file=KeyState(2, Phase.OVERLAP))
-    assert rotate(world, said.append).continued
-    assert said[-1] == "continuing: generation 2, overlap"
+    assert rotate(world, lines.append).continued
+    assert lines[-1] == "continuing: generation 2, overlap"
 
 
 def test_a_key_in_use_stays_valid() -> None:

@@ -190,12 +190,12 @@ def test_denials_affect_tokens_and_not_the_key(tenant: str, role: StoreRole, key
         arn = f"arn:aws:s3:::{bucket}"
         asked = [(action, f"{arn}/{tenant}/runs/{key}", {}) for action in OBJECT_ACTIONS]
         asked += [("s3:ListBucket", arn, prefix), ("s3:GetBucketLocation", arn, {})]
-        for action, resource, said in asked:
-            mine = decision([granted], action, resource, USER | said)
-            assert decision([whole], action, resource, USER | said) == mine
-            assert decision([whole], action, resource, TOKEN | said) == "deny"
+        for action, resource, context in asked:
+            mine = decision([granted], action, resource, USER | context)
+            assert decision([whole], action, resource, USER | context) == mine
+            assert decision([whole], action, resource, TOKEN | context) == "deny"
             # MinIO reads a condition's key from a header of the request, a variable from what it knows.
-            assert decision([whole], action, resource, USER | said, TOKEN) == "deny"
+            assert decision([whole], action, resource, USER | context, TOKEN) == "deny"
 
 
 @pytest.mark.parametrize("role", StoreRole)

@@ -8,7 +8,7 @@ from awscrt.exceptions import AwsCrtError
 from awscrt.s3 import S3ResponseError
 from botocore.exceptions import SSLError
 from pydantic import SecretStr
-from support.certificates import authority, certificate
+from support.certificates import certificate, new_ca
 
 from slipway.core.errors import FailedError, StoreError
 from storage.client import StoreAccess, translated_errors
@@ -45,7 +45,7 @@ def answer(status: int, body: bytes, **headers: str) -> S3ResponseError:
     )
 
 
-def told(error: BaseException) -> StoreError:
+def error_of(error: BaseException) -> StoreError:
     with (
         pytest.raises(StoreError, match=r"^Could not read a/b\.csv: ") as failed,
         translated_errors("read a/b.csv"),
@@ -73,23 +73,25 @@ def told(error: BaseException) -> StoreError:
     ],
 )
 def test_what_the_crt_saw_has_a_cause(name, cause):
-    assert told(crt(name)).cause == cause
+    assert error_of(crt(name)).cause == cause
 
 
 def test_an_answer_is_told_by_the_stores_own_code():
     body = b"<Error><Code>NoSuchBucket</Code><Message>no</Message><BucketName>data</BucketName></Error>"
-    failed = told(answer(404, body))
+    failed = error_of(answer(404, body))
     assert (failed.cause, failed.what) == (
         "bucket-missing",
         "Could not read a/b.csv: the bucket data does not exist.",
     )
     # A HEAD has no body; MinIO says its code in a header.
-    assert told(answer(404, b"")).cause == "object-missing"
-    assert told(answer(403, b"", x_minio_error_code="InvalidAccessKeyId")).cause == "unknown-key"
+    assert error_of(answer(404, b"")).cause == "object-missing"
+    assert error_of(answer(403, b"", x_minio_error_code="InvalidAccessKeyId")).cause == "unknown-key"
 
 
 def test_a_connection_that_broke_names_the_store():
-    assert told(crt("AWS_IO_SOCKET_CONNECTION_REFUSED")).why.startswith(f"EndpointConnectionError at {URL}: ")
+    assert error_of(crt("AWS_IO_SOCKET_CONNECTION_REFUSED")).why.startswith(
+        f"EndpointConnectionError at {URL}: "
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,14 +163,14 @@ def test_a_file_is_not_streamed_whatever_its_size(tmp_path):
     ("fault", "why"),
     [
         ("", ""),
-        ("authority", "self.signed|unable to get local issuer"),
+        ("CA", "self.signed|unable to get local issuer"),
         ("name", "IP address mismatch"),
         ("expired", "expired"),
         ("plain", "WRONG_VERSION_NUMBER|wrong version number"),
     ],
 )
 def test_a_certificate_is_compared_before_the_crt_begins(tmp_path, fault, why):
-    ours, other = authority(), authority()
+    ours, other = new_ca(), new_ca()
     tls = certificate(
         ours,
         "127.0.0.2" if fault == "name" else "127.0.0.1",
@@ -191,7 +193,7 @@ def test_a_certificate_is_compared_before_the_crt_begins(tmp_path, fault, why):
         thread = threading.Thread(target=serve)
         thread.start()
         url = f"https://127.0.0.1:{server.getsockname()[1]}"
-        asked = bucket(url, ca=(other if fault == "authority" else ours).pem)
+        asked = bucket(url, ca=(other if fault == "CA" else ours).pem)
         try:
             if fault:
                 with pytest.raises(SSLError, match=why):

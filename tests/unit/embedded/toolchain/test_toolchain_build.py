@@ -1,4 +1,4 @@
-"""Builds with a stand-in for `go`: what is kept, what is said, and what a failure leaves."""
+"""Builds with a stand-in for `go`: what is kept, what is reported, and what a failure leaves."""
 
 import dataclasses
 import json
@@ -44,12 +44,12 @@ def _left(root: Path) -> list[str]:
 
 
 def test_a_binary_is_built_once_and_found_the_second_time(go, root):
-    said = []
-    path = build.binary("one", said.append)
+    lines = []
+    path = build.binary("one", lines.append)
     assert subprocess.run([path], capture_output=True, text=True, check=True).stdout == "whole\n"
     assert path.parent.parent == root / "tools" / "one"
-    assert said[0] == "to make, in this order: one v1.2.3"
-    assert said[-1].startswith("one v1.2.3 built in 0:0")
+    assert lines[0] == "to make, in this order: one v1.2.3"
+    assert lines[-1].startswith("one v1.2.3 built in 0:0")
     silence = []
     assert build.binary("one", silence.append) == path
     assert (go.builds, silence) == (1, [])
@@ -290,9 +290,9 @@ def test_kill_9_leaves_no_half_binary(go, root, tmp_path):
 
 def test_two_clones_that_need_the_same_tool_build_it_once(go, root):
     go.does("slow")
-    found, said = [], []
+    found, lines = [], []
     threads = [
-        threading.Thread(target=lambda: found.append(build.binary("one", said.append))) for _ in range(2)
+        threading.Thread(target=lambda: found.append(build.binary("one", lines.append))) for _ in range(2)
     ]
     for thread in threads:
         thread.start()

@@ -73,10 +73,10 @@ INSTALL = "apt-get install --yes --no-install-recommends --no-remove frobnicator
 
 
 def test_only_what_is_missing_is_installed(apt):
-    said = []
-    debian.ensure(said.append)
+    lines = []
+    debian.ensure(lines.append)
     assert apt.calls == [INSTALL]
-    assert said[-1] == "Debian packages frobnicator, widgetizer installed in 0:00"
+    assert lines[-1] == "Debian packages frobnicator, widgetizer installed in 0:00"
     debian.ensure()
     assert apt.calls == [INSTALL], "the second time there is nothing to do"
 

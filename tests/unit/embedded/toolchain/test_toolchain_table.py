@@ -115,4 +115,4 @@ def test_what_git_ignores_is_not_needed():
     ignored = subprocess.run(
         ["git", "check-ignore", *paths], capture_output=True, text=True, check=False, cwd=SOURCES
     )
-    assert ignored.stdout == "", "a clone would lack it"
+    assert ignored.stdout == "", "it would be missing from a clone"

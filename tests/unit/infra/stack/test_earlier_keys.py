@@ -57,8 +57,8 @@ def test_up_and_preview_refuse_before_anything_starts(
     (tmp_path / "tenants").mkdir()
     values = yaml.safe_load(examples.DEV)
     values["store"] |= {"root_key_generation": generation, "certificate_generation": 3}
-    said = {"slipway:platform": values, "slipway:secret": {"secure": "v1:a:b"}}
-    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": said}))
+    config = {"slipway:platform": values, "slipway:secret": {"secure": "v1:a:b"}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     stack, begun = Stack("dev", tmp_path, {}), []
     exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
     monkeypatch.setattr(check, "refuse_cluster", lambda *_: None)

@@ -25,7 +25,8 @@ def settings(**changes):
     """Settings of no environment in particular: what is compared is common to all."""
     made = LocalSettings.model_validate({"environment": "local"})
     parts = {
-        name: type(getattr(made, name)).model_validate(said, strict=False) for name, said in changes.items()
+        name: type(getattr(made, name)).model_validate(values, strict=False)
+        for name, values in changes.items()
     }
     return made.model_copy(update=parts)
 

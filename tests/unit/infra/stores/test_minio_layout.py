@@ -17,7 +17,7 @@ def layout(nodes: int, drives: int = 1, console: int | None = None) -> MinioLayo
 
 
 @pytest.mark.parametrize(
-    ("nodes", "drives", "said"),
+    ("nodes", "drives", "argument"),
     [
         (1, 1, "/data"),
         (1, 4, "/data{0...3}"),
@@ -25,9 +25,9 @@ def layout(nodes: int, drives: int = 1, console: int | None = None) -> MinioLayo
         (16, 2, "https://minio-{0...15}.minio-nodes.store.svc.cluster.local:9000/data{0...1}"),
     ],
 )
-def test_every_pod_gets_all_drives(nodes, drives, said):
+def test_every_pod_gets_all_drives(nodes, drives, argument):
     arguments = layout(nodes, drives).arguments()
-    assert arguments[:2] == ["server", said]
+    assert arguments[:2] == ["server", argument]
     assert arguments[2:] == ["--address=:9000", "--certs-dir=/etc/minio"]
 
 

@@ -53,7 +53,7 @@ _KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 
 
 @pytest.mark.parametrize(
-    ("said", "refused"),
+    ("context", "refused"),
     [
         ({}, False),
         ({"s3:TlsVersion": "1.2"}, False),
@@ -65,10 +65,10 @@ _KEY_HEADER = "s3:x-amz-server-side-encryption-aws-kms-key-id"
     ],
 )
 def test_a_bucket_denies_plain_http_old_tls_and_other_keys(
-    engine: AwsEngine, said: dict[str, str], refused: bool
+    engine: AwsEngine, context: dict[str, str], refused: bool
 ) -> None:
     document = documents(engine)["store-models-policy"]
-    assert decision([document], *PUT, SECURE | said) == ("deny" if refused else "none")
+    assert decision([document], *PUT, SECURE | context) == ("deny" if refused else "none")
 
 
 @given(mine=NAMES, theirs=NAMES, role=st.sampled_from(list(StoreRole)), key=KEYS)
@@ -98,8 +98,8 @@ def test_iam_and_minio_policies_grant_the_same(tenant: str, role: StoreRole, key
             for action in ACTIONS:
                 assert decision([in_iam], action, resource, {}) == decision([in_minio], action, resource, {})
         context = {"s3:prefix": f"{tenant}/runs/{key}"}
-        said = [decision([each], "s3:ListBucket", arn, context) for each in (in_iam, in_minio)]
-        assert said[0] == said[1]
+        decisions = [decision([each], "s3:ListBucket", arn, context) for each in (in_iam, in_minio)]
+        assert decisions[0] == decisions[1]
 
 
 @pytest.mark.parametrize(
@@ -149,9 +149,9 @@ def test_only_the_tenants_service_accounts_assume_roles(engine: AwsEngine) -> No
         [statement] = json.loads(made.inputs["assumeRolePolicy"])["Statement"]
         assert statement["Principal"] == {"Federated": IRSA["provider_arn"]}
         assert statement["Action"] == ["sts:AssumeRoleWithWebIdentity"]
-        said = statement["Condition"]["StringEquals"]
-        assert said[f"{ISSUER}:aud"] == "sts.amazonaws.com"
-        trusted[made.name] = said[f"{ISSUER}:sub"]
+        condition = statement["Condition"]["StringEquals"]
+        assert condition[f"{ISSUER}:aud"] == "sts.amazonaws.com"
+        trusted[made.name] = condition[f"{ISSUER}:sub"]
     assert trusted == {
         f"store-{tenant}-{role}-role": f"system:serviceaccount:{tenant}:{account}"
         for tenant in ("team-a", "team-ab")

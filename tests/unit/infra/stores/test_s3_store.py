@@ -138,19 +138,19 @@ def test_moto_accepts_every_document(engine: AwsEngine, tmp_path: Path) -> None:
         made = kms.create_key(Description="x")["KeyMetadata"]["Arn"]
         for purpose, bucket in PURPOSES.items():
             client.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
-            said = {
+            declared = {
                 each: inputs(engine, f"store-{purpose}-{each}")
                 for each in ("public-access", "ownership", "versions", "encryption", "policy", "lifecycle")
             }
-            block = {key: value for key, value in _api(said["public-access"]).items() if key != "Bucket"}
+            block = {key: value for key, value in _api(declared["public-access"]).items() if key != "Bucket"}
             client.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
             client.put_bucket_ownership_controls(
-                Bucket=bucket, OwnershipControls={"Rules": [_api(said["ownership"]["rule"])]}
+                Bucket=bucket, OwnershipControls={"Rules": [_api(declared["ownership"]["rule"])]}
             )
             client.put_bucket_versioning(
-                Bucket=bucket, VersioningConfiguration=_api(said["versions"]["versioningConfiguration"])
+                Bucket=bucket, VersioningConfiguration=_api(declared["versions"]["versioningConfiguration"])
             )
-            [rule] = json.loads(json.dumps(said["encryption"]["rules"]).replace(KEY, made))
+            [rule] = json.loads(json.dumps(declared["encryption"]["rules"]).replace(KEY, made))
             default = rule["applyServerSideEncryptionByDefault"]
             client.put_bucket_encryption(
                 Bucket=bucket,
@@ -166,10 +166,10 @@ def test_moto_accepts_every_document(engine: AwsEngine, tmp_path: Path) -> None:
                     ]
                 },
             )
-            client.put_bucket_policy(Bucket=bucket, Policy=said["policy"]["policy"])
+            client.put_bucket_policy(Bucket=bucket, Policy=declared["policy"]["policy"])
             rules = [
                 {("ID" if key == "Id" else key): value for key, value in each.items()}
-                for each in _api(said["lifecycle"]["rules"])
+                for each in _api(declared["lifecycle"]["rules"])
             ]
             client.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": rules})
             kept = client.get_bucket_lifecycle_configuration(Bucket=bucket)["Rules"]

@@ -137,18 +137,18 @@ def test_an_operation_prints_nothing(path):
 )
 def test_a_command_that_does_not_parse_exits_2(arguments, message, capsys):
     assert app.main(arguments) == 2
-    said = capsys.readouterr()
-    assert message.lower() in said.err.lower()
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert message.lower() in printed.err.lower()
+    assert printed.out == ""
 
 
 def test_a_users_mistake_says_what_why_and_what_to_do(monkeypatch, capsys):
     mistake = UsageError("No [red]such[/red] thing.", why="It is gone.", fix="Make it.")
     monkeypatch.setattr(workspace, "outputs", raising(mistake))
     assert app.main(["outputs", "local"]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines() == ["No [red]such[/red] thing.", "It is gone.", "→ Make it."]
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == ["No [red]such[/red] thing.", "It is gone.", "→ Make it."]
 
 
 @pytest.mark.parametrize(
@@ -159,9 +159,9 @@ def test_with_json_a_mistake_is_a_document(arguments, monkeypatch, capsys):
     mistake = UsageError("No such thing.", why="It is gone.", fix="Make it.")
     monkeypatch.setattr(workspace, "outputs", raising(mistake))
     assert app.main(arguments) == 2
-    said = capsys.readouterr()
-    assert json.loads(said.out) == {"error": "No such thing.", "why": "It is gone.", "fix": "Make it."}
-    assert said.err == ""
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == {"error": "No such thing.", "why": "It is gone.", "fix": "Make it."}
+    assert printed.err == ""
 
 
 def test_a_failure_of_the_world_exits_1(monkeypatch, capsys):
@@ -173,9 +173,9 @@ def test_a_failure_of_the_world_exits_1(monkeypatch, capsys):
 def test_an_interruption_exits_130(monkeypatch, capsys):
     monkeypatch.setattr(workspace, "outputs", raising(KeyboardInterrupt()))
     assert app.main(["outputs", "local"]) == 130
-    said = capsys.readouterr()
-    assert said.err == "Interrupted. Run the same command again: it continues from here.\n"
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert printed.err == "Interrupted. Run the same command again: it continues from here.\n"
+    assert printed.out == ""
 
 
 DESTRUCTIVE = [["destroy", "local"], ["local", "delete"]]
@@ -250,10 +250,10 @@ def test_all_outputs_are_the_contract(monkeypatch, capsys):
 def test_an_unknown_output_is_refused_with_what_there_is(name, known, monkeypatch, capsys):
     monkeypatch.setattr(workspace, "outputs", lambda stack: outputs())
     assert app.main(["outputs", "local", name]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert f"There is no output '{name}'." in said.err
-    assert known in said.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert f"There is no output '{name}'." in printed.err
+    assert known in printed.err
 
 
 # --- env ------------------------------------------------------------------------------------------------
@@ -269,11 +269,11 @@ def test_env_prints_nothing_but_exports_to_standard_output(project, monkeypatch,
 
     monkeypatch.setattr(workspace, "open_stack", lambda stack, report, build: report("building") or Opened())
     assert app.main(["env"]) == 0
-    said = capsys.readouterr()
-    assert all(re.fullmatch(r"export [A-Z_]+=.*|unset [A-Z_]+", line) for line in said.out.splitlines())
-    assert "export PATH='/a b:/c'" in said.out
-    assert "OTHER" not in said.out
-    assert "building" in said.err
+    printed = capsys.readouterr()
+    assert all(re.fullmatch(r"export [A-Z_]+=.*|unset [A-Z_]+", line) for line in printed.out.splitlines())
+    assert "export PATH='/a b:/c'" in printed.out
+    assert "OTHER" not in printed.out
+    assert "building" in printed.err
 
 
 @pytest.mark.parametrize("missing", [False, True], ids=["complete", "no Go"])

@@ -20,14 +20,14 @@ KEYS = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "hidden-away"}
 LIMITED = {"SLIPWAY_LIMITED_ACCESS_KEY_ID": "limited", "SLIPWAY_LIMITED_SECRET_ACCESS_KEY": "hidden-too"}
 
 
-def found(**lacking: CheckOutcome) -> StoreReport:
+def found(**missing: CheckOutcome) -> StoreReport:
     checks = tuple(
         CheckResult(
             capability=each,
             name=each,
             holds="It holds.",
-            outcome=lacking.get(each, CheckOutcome.PASSED),
-            message="it does not" if each in lacking else "",
+            outcome=missing.get(each, CheckOutcome.PASSED),
+            message="it does not" if each in missing else "",
         )
         for each in Capability
     )
@@ -77,22 +77,22 @@ def test_a_store_without_what_is_needed_is_exit_1(keys, answers, capsys):
     assert "not usable" in shown
 
 
-@pytest.mark.parametrize(("lacking", "code"), [({}, 0), ({"race": CheckOutcome.FAILED}, 1)])
-def test_json_is_one_document(keys, answers, capsys, lacking, code):
-    answers["report"] = found(**lacking)
+@pytest.mark.parametrize(("missing", "code"), [({}, 0), ({"race": CheckOutcome.FAILED}, 1)])
+def test_json_is_one_document(keys, answers, capsys, missing, code):
+    answers["report"] = found(**missing)
     assert app.main(["doctor", "--store", "--endpoint", URL, "--json"]) == code
     document = json.loads(capsys.readouterr().out)
     assert document["usable"] is (code == 0)
     assert {each["capability"] for each in document["capabilities"]} == set(Capability)
-    assert [each["capability"] for each in document["refusals"]] == [*lacking]
+    assert [each["capability"] for each in document["refusals"]] == [*missing]
 
 
-@pytest.mark.parametrize("lacking", KEYS)
-def test_without_a_key_nothing_is_asked(keys, answers, monkeypatch, capsys, lacking):
-    monkeypatch.delenv(lacking)
+@pytest.mark.parametrize("missing", KEYS)
+def test_without_a_key_nothing_is_asked(keys, answers, monkeypatch, capsys, missing):
+    monkeypatch.delenv(missing)
     assert app.main(["doctor", "--store", "--endpoint", URL]) == 2
-    said = capsys.readouterr().err
-    assert f"Not set: {lacking}." in said
+    printed = capsys.readouterr().err
+    assert f"Not set: {missing}." in printed
     assert "tested" not in answers
 
 

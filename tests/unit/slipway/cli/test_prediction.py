@@ -107,7 +107,7 @@ def test_a_large_file_is_asked_about_in_requests_that_fit(tmp_path, endpoint):
 def command(monkeypatch, endpoint):
     monkeypatch.setattr(workspace, "outputs", lambda stack: outputs("http://store"))
     ask_rows = prediction.ask_rows
-    monkeypatch.setattr(prediction, "ask_rows", lambda *given: ask_rows(*given, ask=endpoint.ask))
+    monkeypatch.setattr(prediction, "ask_rows", lambda *arguments: ask_rows(*arguments, ask=endpoint.ask))
 
     def run(path: Path, *more: str) -> int:
         return app.main(["model", "predict", "churn", "--data", str(path), *more])

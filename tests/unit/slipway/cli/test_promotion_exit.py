@@ -26,7 +26,7 @@ def platform(monkeypatch):
 
 
 def answer(monkeypatch, module, name: str, result: object) -> None:
-    monkeypatch.setattr(module, name, lambda *given, **named: result)
+    monkeypatch.setattr(module, name, lambda *arguments, **named: result)
 
 
 def trained(version: str | None) -> TrainedModel:

@@ -47,11 +47,11 @@ def test_bad_data_is_refused_before_anything_starts(kind, tmp_path, project, not
     path = tmp_path / "churn.csv"
     path.write_bytes(content)
     assert app.main(["quickstart", "local", "--data", str(path)]) == 2
-    said = capsys.readouterr()
-    assert f"{path} can't be used." in said.err
-    assert why in said.err
-    assert "Preparing" not in said.err
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert f"{path} can't be used." in printed.err
+    assert why in printed.err
+    assert "Preparing" not in printed.err
+    assert printed.out == ""
 
 
 def test_data_that_is_no_file_is_refused(tmp_path, project, nothing_starts, capsys):

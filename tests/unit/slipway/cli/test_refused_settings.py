@@ -9,7 +9,7 @@ from slipway.cli import app
 
 MALFORMED = {
     "bad YAML": ("config: [\n", "Pulumi.local.yaml:2"),
-    "unknown key": (f"{GOOD}stray: 1\n", "Pulumi.local.yaml: stray: unknown key"),
+    "unknown key": (f"{GOOD}other: 1\n", "Pulumi.local.yaml: other: unknown key"),
     "unknown setting": (
         GOOD.replace("local\n", "local\n    store: {sizegib: 3}\n"),
         "Pulumi.local.yaml: slipway:platform.store.sizegib",
@@ -29,10 +29,10 @@ def test_malformed_settings_are_refused_by_file_and_field(command, kind, project
     text, named = MALFORMED[kind]
     (project / "Pulumi.local.yaml").write_text(text)
     assert app.main(command) == 2
-    said = capsys.readouterr()
-    assert named in said.err
-    assert "Preparing" not in said.err
-    assert said.out == ""
+    printed = capsys.readouterr()
+    assert named in printed.err
+    assert "Preparing" not in printed.err
+    assert printed.out == ""
     assert (project / "Pulumi.local.yaml").read_text() == text
 
 
@@ -42,9 +42,9 @@ def test_a_malformed_tenant_is_refused_before_anything_starts(settings, project,
         (project / "Pulumi.local.yaml").write_text(settings)
     (project / "tenants" / "team-b.yaml").write_text("name: team-b\nquota: {pods: many}\n")
     assert app.main(["up", "local"]) == 2
-    said = capsys.readouterr().err
-    assert "tenants/team-b.yaml: quota.pods" in said
-    assert "Preparing" not in said
+    printed = capsys.readouterr().err
+    assert "tenants/team-b.yaml: quota.pods" in printed
+    assert "Preparing" not in printed
 
 
 def test_settings_that_can_be_go_on(project, nothing_starts):

@@ -81,8 +81,12 @@ def test_of_many_a_few_are_named_and_json_has_all(opened, capsys):
     opened.gone = tuple("abcdefg")
     assert "7 of 7 missing: NetworkPolicy team-a/a, " in (shown := status(capsys))
     assert "team-a/e and 2 more" in shown
-    told = json.loads(status(capsys, "--json"))["missing"]
-    assert told == {"checked": 7, "objects": [f"NetworkPolicy team-a/{n}" for n in "abcdefg"], "unknown": ""}
+    missing = json.loads(status(capsys, "--json"))["missing"]
+    assert missing == {
+        "checked": 7,
+        "objects": [f"NetworkPolicy team-a/{n}" for n in "abcdefg"],
+        "unknown": "",
+    }
 
 
 def test_a_cluster_that_does_not_say_is_not_a_whole_one(opened, capsys):

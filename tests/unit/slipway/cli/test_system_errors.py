@@ -76,17 +76,17 @@ def test_with_json_a_refusal_of_the_system_is_a_document(monkeypatch, capsys):
     ],
 )
 def test_what_names_no_path_or_two_is_a_message_too(error, what):
-    told = system_errors.message(error)
-    assert told.what.startswith(what)
-    assert told.fix
+    shown = system_errors.message(error)
+    assert shown.what.startswith(what)
+    assert shown.fix
 
 
 def test_the_full_disk_is_named_where_the_error_does_not(monkeypatch):
     usage = namedtuple("usage", "free")
     full = {Path.cwd(): 5 << 20}
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage(full.get(folder, 1 << 40)))
-    told = system_errors.message(OSError(errno.ENOSPC, "No space left on device"))
-    assert told.why == f"Full or nearly full: {Path.cwd()} (5 MiB free)."
+    shown = system_errors.message(OSError(errno.ENOSPC, "No space left on device"))
+    assert shown.why == f"Full or nearly full: {Path.cwd()} (5 MiB free)."
 
 
 @pytest.mark.parametrize("arguments", [["--version"], ["--version", "--json"]])
