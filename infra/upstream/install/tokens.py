@@ -4,4 +4,4 @@ from typing import Final
 
 DEFINITIONS: Final = "slipway:upstream:CustomResourceDefinitions"
 READY: Final = "slipway:upstream:Ready"
-PART: Final = "slipway:upstream:Part"
+INSTALLATION: Final = "slipway:upstream:Installation"

@@ -1,4 +1,4 @@
-"""A part installed object by object: order, readiness and its faults, against a real API server."""
+"""Parts installed object by object: order, readiness and its faults, against a real API server."""
 
 import json
 from collections.abc import Iterator
@@ -15,10 +15,13 @@ pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PROGRAM = """\
 import json
 from infra.cluster.handle import Connection
-from infra.upstream.install.installed_part import InstalledPart, InstalledPartArgs
+from infra.upstream.install.installation import Installation, InstallationArgs, PartObjects
 part = json.loads(pathlib.Path("part.json").read_text())
-args = InstalledPartArgs(connection=Connection(kubeconfig=kubeconfig), **part)
-InstalledPart("orchard", args, pulumi.ResourceOptions(providers=[provider]))
+seconds = part.pop("seconds")
+stages = {int(stage): documents for stage, documents in part.pop("stages").items()}
+orchard = PartObjects(name="orchard", stages=stages, samples_stage=2, **part)
+args = InstallationArgs(parts=[orchard], connection=Connection(kubeconfig=kubeconfig), seconds=seconds)
+Installation("parts", args, pulumi.ResourceOptions(providers=[provider]))
 """
 SAMPLE = {"apiVersion": "orchard.example/v1", "kind": "Tree", "metadata": {"name": "sample"}}
 
@@ -101,7 +104,10 @@ def _webhook(namespace: str) -> dict[str, Any]:
 
 
 def _declare(project: Project, documents: list[dict[str, Any]], **more: Any) -> None:
-    part = {"documents": documents, "samples": [SAMPLE], "seconds": 40, **more}
+    stages: dict[int, list[dict[str, Any]]] = {0: [], 1: [], 2: []}
+    for each in documents:
+        stages[{"CustomResourceDefinition": 0, "ConfigMap": 1}.get(each["kind"], 2)].append(each)
+    part = {"stages": stages, "samples": [SAMPLE], "seconds": 40, **more}
     (project.folder / "part.json").write_text(json.dumps(part))
 
 
@@ -119,7 +125,7 @@ def test_everything_is_there_and_stays_the_same(
     changed = _documents(namespace)
     changed[2]["data"] = {"a": "2"}
     _declare(project, changed)
-    assert project.changes() == {"update": 2}, "the map, and the proof that all is ready"
+    assert project.changes() == {"update": 2}, "the map, and the wait of its stage"
 
 
 def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Client, namespace: str) -> None:
@@ -131,10 +137,10 @@ def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Clien
     assert f"Deployment {namespace}/controller: 0 of 1 updated pods are available (pod controller-" in failed
     assert "main ImagePullBackOff: no such image: broken:1)." in failed
     assert cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/settings").status_code == 200
-    assert not [each for each in project.state() if each["urn"].endswith("::orchard-ready")]
+    assert not [each for each in project.state() if each["urn"].endswith("::parts-ready-2")]
     _declare(project, _documents(namespace))
     project.up().fine()
-    assert project.resource("orchard-ready")["outputs"]["stage"] == "orchard"
+    assert project.resource("parts-ready-2")["outputs"]["stage"] == "parts-2"
 
 
 def test_a_webhook_that_does_not_answer_is_named(

@@ -1,0 +1,17 @@
+"""The bundle's parts as the installation takes them."""
+
+from infra.upstream.bundle import BundledPart
+from infra.upstream.install.installation import Document, PartObjects
+
+
+def part_objects(bundled: BundledPart) -> PartObjects:
+    """Return a part of the bundle with its objects by stage."""
+    stages: dict[int, list[Document]] = {}
+    for document in bundled.documents:
+        stages.setdefault(int(bundled.part.stage_of(document["kind"])), []).append(document)
+    return PartObjects(
+        name=bundled.part.name,
+        stages=stages,
+        samples=bundled.samples,
+        samples_stage=int(bundled.part.stage),
+    )

@@ -1,0 +1,173 @@
+"""Upstream's parts, installed object by object, stage after stage."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pulumi
+
+from infra.cluster.handle import Connection
+from infra.upstream import object_store
+from infra.upstream.install import readiness
+from infra.upstream.install.definitions import CustomResourceDefinitions
+from infra.upstream.install.tokens import INSTALLATION, READY
+
+Document = Mapping[str, Any]
+
+_DEFINITION: Final = "CustomResourceDefinition"
+_READ_AT_START: Final = frozenset({"ServiceAccount", "ConfigMap", "Secret"})
+"""Kinds that pods need in order to start."""
+_WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet"})
+_OWNED_BY_OTHERS: Final[Mapping[str, Sequence[str]]] = {
+    "MutatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
+    "ValidatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
+}
+"""By kind, properties that controllers of the cluster fill in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartObjects:
+    """One part, rendered."""
+
+    name: str
+    stages: Mapping[int, Sequence[Document]]
+    """Its objects by stage; each has a name, and a namespace where its kind has one."""
+
+    samples: Sequence[Document] = ()
+    """Objects whose creation is tried without effect: each webhook must answer."""
+
+    samples_stage: int = 0
+    """The stage that ends with trying them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallationArgs:
+    """What to install, and where."""
+
+    parts: Sequence[PartObjects]
+    connection: Connection
+    seconds: float = 600
+    """Time limit of each stage."""
+
+
+class Installation(pulumi.ComponentResource):
+    """Objects of parts: a stage begins when everything of the one before it is ready."""
+
+    ready: pulumi.Resource
+    """Exists once the last stage is ready."""
+
+    def __init__(self, name: str, args: InstallationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare every object, and after each stage the wait for it."""
+        super().__init__(INSTALLATION, name, None, opts)
+        self._name, self._args = name, args
+        self.ready = self
+        before: list[pulumi.Resource] = []
+        for stage in sorted({stage for part in args.parts for stage in part.stages}):
+            self.ready = self._stage(stage, before)
+            before = [self.ready]
+        self.register_outputs({})
+
+    def _stage(self, stage: int, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        made: list[pulumi.Resource] = []
+        every: list[Document] = []
+        for part in self._args.parts:
+            documents = part.stages.get(stage, ())
+            every.extend(documents)
+            definitions = [each for each in documents if each["kind"] == _DEFINITION]
+            if definitions:
+                made.append(self._definitions(part.name, stage, definitions, before))
+        after = [*before, *made]
+        for group in _in_order(each for each in every if each["kind"] != _DEFINITION):
+            created = [self._object(each, after) for each in group]
+            made += created
+            after = [*after, *created]
+        samples = [
+            sample for part in self._args.parts if part.samples_stage == stage for sample in part.samples
+        ]
+        return self._ready(stage, every, samples, [*before, *made])
+
+    def _definitions(
+        self, part: str, stage: int, documents: Sequence[Document], after: Sequence[pulumi.Resource]
+    ) -> pulumi.Resource:
+        return CustomResourceDefinitions(
+            f"{self._name}-{part}-definitions-{stage}",
+            part=part,
+            documents=documents,
+            connection=self._args.connection,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*after]),
+        )
+
+    def _object(self, document: Document, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        kind, metadata = document["kind"], document["metadata"]
+        version = document["apiVersion"]
+        place = (self._name, version.partition("/")[0], kind, metadata.get("namespace"), metadata["name"])
+        # Untyped: the SDK's classes copy and rename every property, which takes seconds for a whole platform.
+        return pulumi.CustomResource(
+            # The provider calls the group without a name `core`.
+            f"kubernetes:{version if '/' in version else f'core/{version}'}:{kind}",
+            "-".join(filter(None, place)).lower(),
+            {**_without_waiting(document)},
+            pulumi.ResourceOptions(
+                parent=self, depends_on=[*after], ignore_changes=[*_OWNED_BY_OTHERS.get(kind, ())]
+            ),
+        )
+
+    def _ready(
+        self,
+        stage: int,
+        documents: Iterable[Document],
+        samples: Iterable[Document],
+        after: Sequence[pulumi.Resource],
+    ) -> pulumi.Resource:
+        keep = object_store.digest if pulumi.runtime.is_dry_run() else object_store.put
+        every = [*documents]
+        content = hashlib.sha256(b"\n".join(sorted(map(object_store.canonical, every)))).hexdigest()
+        connection = self._args.connection
+        inputs = {
+            "stage": f"{self._name}-{stage}",
+            "content": content,
+            "objects": [_reference(each) for each in every if readiness.judged(each["kind"])],
+            "samples": [keep(object_store.canonical(each)) for each in samples],
+            "seconds": self._args.seconds,
+            "kubeconfig": connection.kubeconfig,
+            "kubeconfigPath": connection.kubeconfig_path,
+            "context": connection.context,
+        }
+        return pulumi.CustomResource(
+            READY,
+            f"{self._name}-ready-{stage}",
+            inputs,
+            pulumi.ResourceOptions(parent=self, depends_on=[*after]),
+        )
+
+
+def _without_waiting(document: Document) -> Document:
+    """Let the stage's own wait be the only one for pods.
+
+    The Kubernetes provider waits too, but may end without the pod's reason: it skips pods that it hears of
+    before their ReplicaSet.
+    """
+    if document["kind"] not in _WORKLOADS:
+        return document
+    metadata = document["metadata"]
+    annotations = {**(metadata.get("annotations") or {}), "pulumi.com/skipAwait": "true"}
+    return {**document, "metadata": {**metadata, "annotations": annotations}}
+
+
+def _in_order(documents: Iterable[Document]) -> list[list[Document]]:
+    """Return the documents in groups: namespaces, what others read at their start, everything else."""
+    groups: tuple[list[Document], ...] = ([], [], [])
+    for each in documents:
+        groups[0 if each["kind"] == "Namespace" else 1 if each["kind"] in _READ_AT_START else 2].append(each)
+    return [group for group in groups if group]
+
+
+def _reference(document: Document) -> dict[str, str]:
+    metadata = document["metadata"]
+    return {
+        "apiVersion": document["apiVersion"],
+        "kind": document["kind"],
+        "namespace": metadata.get("namespace", ""),
+        "name": metadata["name"],
+    }
