@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from support.waiting import eventually
 
 from embedded import session, toolchain
 from embedded.instance import Instance
@@ -107,6 +108,8 @@ def test_remove_ends_the_plugins_of_this_stack_alone(instance: Instance, tmp_pat
         shutil.copy("/bin/sleep", plugin)
         started.append(subprocess.Popen([plugin, "60"]))
     mine, theirs = started
+    # A process has no command line for a moment after its start.
+    eventually(lambda: all(Path(f"/proc/{each.pid}/cmdline").read_bytes() for each in started))
     try:
         session.remove(instance)
         assert mine.wait(10) == -signal.SIGKILL
