@@ -141,7 +141,7 @@ def _kubernetes(env: Mapping[str, str]) -> Plugin:
 
 
 def _slipway() -> Plugin:
-    why = "part of Slipway: makes the local cluster and its images"
+    why = "part of Slipway: makes the local cluster, its images, and what is installed by digest"
     return Plugin(name=SLIPWAY.executable, version=SLIPWAY.version, kind="stand-in", why=why)
 
 

@@ -61,5 +61,10 @@ def get(name: str) -> bytes:
     return content
 
 
+def has(name: str) -> bool:
+    """Return whether the cache has an object with this digest, damaged or not."""
+    return _path(name).is_file()
+
+
 def _path(name: str) -> Path:
     return cache_folder() / _FOLDER / name[:2] / f"{name}.json"

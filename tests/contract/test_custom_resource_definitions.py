@@ -1,6 +1,7 @@
 """Definitions as one resource: the provider `slipway` under the real CLI, against a real API server."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,9 @@ def test_definitions_are_served_after_up(project: Project, cluster: httpx.Client
     assert "openAPIV3Schema" not in state, "the state holds digests"
     assert project.changes() == {}
     assert project.changes("--refresh") == {}
+    shutil.rmtree(project.folder / "cache")
+    assert project.run("refresh", "-s", "test", "--yes", "--skip-preview").fine()
+    assert project.changes("--refresh") == {}, "a machine with an empty cache reads the same state"
 
 
 def test_a_change_keeps_the_objects(project: Project, cluster: httpx.Client) -> None:

@@ -32,11 +32,13 @@ class DefinitionsApi:
         """Return whether the cluster has the definition."""
         return self._api.get(f"{_PATH}/{name}", METADATA) is not None
 
-    def is_applied(self, name: str, content: bytes) -> bool:
-        """Return whether applying `content` would change nothing."""
+    def is_applied(self, name: str, content: bytes | None) -> bool:
+        """Return whether applying `content` would change nothing; None: whether Slipway has applied any."""
         live = self._api.get(f"{_PATH}/{name}", METADATA)
         if live is None or not _ours(live):
             return False
+        if content is None:
+            return True
         would_be = self._api.apply(f"{_PATH}/{name}", json.loads(content), manager=MANAGER, dry_run=True)
         return _compared(live) == _compared(would_be)
 

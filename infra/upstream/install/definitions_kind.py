@@ -46,7 +46,8 @@ class DefinitionsKind:
             same = {
                 name: digest
                 for name, digest in known.definitions.items()
-                if api.is_applied(name, object_store.get(digest))
+                # A shared state may be read on a machine that has never rendered the definition.
+                if api.is_applied(name, object_store.get(digest) if object_store.has(digest) else None)
             }
             if not same and not any(api.exists(name) for name in known.definitions):
                 return None
