@@ -128,6 +128,26 @@ def test_everything_is_there_and_stays_the_same(
     assert project.changes() == {"update": 2}, "the map, and the wait of its stage"
 
 
+def test_aggregated_roles_keep_their_rules(project: Project, cluster: httpx.Client, namespace: str) -> None:
+    version, own = "rbac.authorization.k8s.io/v1", {"to": namespace}
+    read = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
+    part = _object(version, "ClusterRole", f"part-{namespace}", rules=[read])
+    part["metadata"]["labels"] = own
+    selector = {"clusterRoleSelectors": [{"matchLabels": own}]}
+    whole = _object(version, "ClusterRole", f"whole-{namespace}", aggregationRule=selector, rules=[])
+    documents = [*_documents(namespace), part, whole]
+    _declare(project, documents)
+    project.up().fine()
+    path = f"/apis/{version}/clusterroles/whole-{namespace}"
+    eventually(lambda: cluster.get(path).json().get("rules") == [read])
+    whole["metadata"]["labels"] = {"changed": "yes"}
+    _declare(project, documents)
+    project.up().fine()
+    assert cluster.get(path).json()["rules"] == [read]
+    assert cluster.get(path).json()["metadata"]["labels"]["changed"] == "yes"
+    assert project.changes() == {}
+
+
 def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Client, namespace: str) -> None:
     _declare(project, _documents(namespace, "broken:1"), seconds=5)
     project.up().failed()

@@ -18,7 +18,10 @@ Document = Mapping[str, Any]
 _DEFINITION: Final = "CustomResourceDefinition"
 _READ_AT_START: Final = frozenset({"ServiceAccount", "ConfigMap", "Secret"})
 """Kinds that pods need in order to start."""
-_WORKLOADS: Final = frozenset({"DaemonSet", "Deployment", "Job", "StatefulSet"})
+_AWAITED: Final = frozenset(
+    {"DaemonSet", "Deployment", "Ingress", "Job", "PersistentVolumeClaim", "Service", "StatefulSet"}
+)
+"""Kinds for which the Kubernetes provider waits at each creation."""
 _OWNED_BY_OTHERS: Final[Mapping[str, Sequence[str]]] = {
     "MutatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
     "ValidatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
@@ -107,7 +110,7 @@ class Installation(pulumi.ComponentResource):
             # The provider calls the group without a name `core`.
             f"kubernetes:{version if '/' in version else f'core/{version}'}:{kind}",
             "-".join(filter(None, place)).lower(),
-            {**_without_waiting(document)},
+            {**_declared(document)},
             pulumi.ResourceOptions(
                 parent=self, depends_on=[*after], ignore_changes=[*_OWNED_BY_OTHERS.get(kind, ())]
             ),
@@ -142,13 +145,16 @@ class Installation(pulumi.ComponentResource):
         )
 
 
-def _without_waiting(document: Document) -> Document:
-    """Let the stage's own wait be the only one for pods.
+def _declared(document: Document) -> Document:
+    """Return what is declared of an object.
 
-    The Kubernetes provider waits too, but may end without the pod's reason: it skips pods that it hears of
-    before their ReplicaSet.
+    The stage's own wait is the only one. That of the Kubernetes provider may end without a pod's reason,
+    since it skips pods that it hears of before their ReplicaSet, and it waits for claims that only a pod
+    binds. The rules of an aggregated ClusterRole belong to the controller that aggregates them.
     """
-    if document["kind"] not in _WORKLOADS:
+    if "aggregationRule" in document:
+        return {key: value for key, value in document.items() if key != "rules"}
+    if document["kind"] not in _AWAITED:
         return document
     metadata = document["metadata"]
     annotations = {**(metadata.get("annotations") or {}), "pulumi.com/skipAwait": "true"}
