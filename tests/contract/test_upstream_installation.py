@@ -160,7 +160,7 @@ def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Clien
     assert not [each for each in project.state() if each["urn"].endswith("::parts-ready-2")]
     _declare(project, _documents(namespace))
     project.up().fine()
-    assert project.resource("parts-ready-2")["outputs"]["stage"] == "parts-2"
+    assert project.resource("parts-ready-2")["outputs"]["stage"] == "parts-ready-2"
 
 
 def test_a_webhook_that_does_not_answer_is_named(

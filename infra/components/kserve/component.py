@@ -31,6 +31,7 @@ from infra.pod_defaults import (
 )
 from infra.settings.models import ServingSettings
 from infra.upstream.install.definitions import CustomResourceDefinitions
+from infra.upstream.install.ready import Ready
 from storage.layout import Buckets
 
 _CONTROLLER: Final = "kserve-controller-manager"
@@ -78,9 +79,9 @@ class KServe(pulumi.ComponentResource):
             self._after(*configurations),
         )
         controller = self._controller(account, [definitions, *access, config, certificates])
-        service = self._service(controller)
+        webhooks_answer = self._webhooks_answer([self._service(controller), controller])
         self._policy(definitions)
-        runtime = self._runtime([service])
+        runtime = self._runtime([webhooks_answer])
         self.runtime = runtime.metadata["name"]
         self.register_outputs({"runtime": self.runtime})
 
@@ -203,16 +204,39 @@ class KServe(pulumi.ComponentResource):
         )
 
     def _service(self, controller: pulumi.Resource) -> k8s.core.v1.Service:
-        """Declare the webhooks' Service: ready once the API server can reach the controller through it."""
+        """Declare the webhooks' Service, which is not waited for: that takes ten seconds, and proves less."""
         own = labels("controller")
         return k8s.core.v1.Service(
             f"{self._name}-webhook-service",
-            metadata=metadata(WEBHOOK_SERVICE, own, namespace=KSERVE_NAMESPACE),
+            metadata=metadata(
+                WEBHOOK_SERVICE,
+                own,
+                namespace=KSERVE_NAMESPACE,
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
             spec={
                 "selector": own,
                 "ports": [{"name": "https", "port": 443, "target_port": WEBHOOK_PORT, "protocol": "TCP"}],
             },
             opts=self._after(controller),
+        )
+
+    def _webhooks_answer(self, after: Sequence[pulumi.Resource]) -> Ready:
+        """Declare the wait until the API server reaches the controller's webhooks."""
+        spec = objects.serving_runtime("slipway.invalid/trial", cpu_limit="1", memory_limit="1Gi")
+        trial = {
+            "apiVersion": "serving.kserve.io/v1alpha1",
+            "kind": "ClusterServingRuntime",
+            "metadata": {"name": "slipway-trial"},
+            "spec": spec,
+        }
+        return Ready(
+            f"{self._name}-webhooks",
+            documents=[],
+            samples=[trial],
+            connection=self._args.connection,
+            seconds=120,
+            opts=self._after(*after),
         )
 
     def _policy(self, definitions: pulumi.Resource) -> None:

@@ -2,5 +2,5 @@
 
 installation.py    parts, stage after stage; bundled.py: those of the bundle
 definitions.py     a part's definitions as one resource; definitions_kind.py, definitions_api.py: its meaning
-ready_kind.py      the wait after a stage; probes.py, readiness.py: what it looks at
+ready.py           the wait after a stage; ready_kind.py, probes.py, readiness.py: what it looks at
 """

@@ -1,7 +1,8 @@
 """The bundle's parts as the installation takes them."""
 
 from infra.upstream.bundle import BundledPart
-from infra.upstream.install.installation import Document, PartObjects
+from infra.upstream.install.installation import PartObjects
+from infra.upstream.install.ready import Document
 
 
 def part_objects(bundled: BundledPart) -> PartObjects:

@@ -1,19 +1,15 @@
 """Upstream's parts, installed object by object, stage after stage."""
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import pulumi
 
 from infra.cluster.handle import Connection
-from infra.upstream import object_store
-from infra.upstream.install import readiness
 from infra.upstream.install.definitions import CustomResourceDefinitions
-from infra.upstream.install.tokens import INSTALLATION, READY
-
-Document = Mapping[str, Any]
+from infra.upstream.install.ready import Document, Ready
+from infra.upstream.install.tokens import INSTALLATION
 
 _DEFINITION: Final = "CustomResourceDefinition"
 _READ_AT_START: Final = frozenset({"ServiceAccount", "ConfigMap", "Secret"})
@@ -88,7 +84,14 @@ class Installation(pulumi.ComponentResource):
         samples = [
             sample for part in self._args.parts if part.samples_stage == stage for sample in part.samples
         ]
-        return self._ready(stage, every, samples, [*before, *made])
+        return Ready(
+            f"{self._name}-ready-{stage}",
+            documents=every,
+            samples=samples,
+            connection=self._args.connection,
+            seconds=self._args.seconds,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*before, *made]),
+        )
 
     def _definitions(
         self, part: str, stage: int, documents: Sequence[Document], after: Sequence[pulumi.Resource]
@@ -116,34 +119,6 @@ class Installation(pulumi.ComponentResource):
             ),
         )
 
-    def _ready(
-        self,
-        stage: int,
-        documents: Iterable[Document],
-        samples: Iterable[Document],
-        after: Sequence[pulumi.Resource],
-    ) -> pulumi.Resource:
-        keep = object_store.digest if pulumi.runtime.is_dry_run() else object_store.put
-        every = [*documents]
-        content = hashlib.sha256(b"\n".join(sorted(map(object_store.canonical, every)))).hexdigest()
-        connection = self._args.connection
-        inputs = {
-            "stage": f"{self._name}-{stage}",
-            "content": content,
-            "objects": [_reference(each) for each in every if readiness.judged(each["kind"])],
-            "samples": [keep(object_store.canonical(each)) for each in samples],
-            "seconds": self._args.seconds,
-            "kubeconfig": connection.kubeconfig,
-            "kubeconfigPath": connection.kubeconfig_path,
-            "context": connection.context,
-        }
-        return pulumi.CustomResource(
-            READY,
-            f"{self._name}-ready-{stage}",
-            inputs,
-            pulumi.ResourceOptions(parent=self, depends_on=[*after]),
-        )
-
 
 def _declared(document: Document) -> Document:
     """Return what is declared of an object.
@@ -167,13 +142,3 @@ def _in_order(documents: Iterable[Document]) -> list[list[Document]]:
     for each in documents:
         groups[0 if each["kind"] == "Namespace" else 1 if each["kind"] in _READ_AT_START else 2].append(each)
     return [group for group in groups if group]
-
-
-def _reference(document: Document) -> dict[str, str]:
-    metadata = document["metadata"]
-    return {
-        "apiVersion": document["apiVersion"],
-        "kind": document["kind"],
-        "namespace": metadata.get("namespace", ""),
-        "name": metadata["name"],
-    }
