@@ -78,7 +78,10 @@ class FileBackend:
             yield lock
 
     def clear_stale_locks(self) -> int:
-        """Remove locks of processes that have ended; return how many.
+        """Remove locks of processes that have ended, and files that they had only begun.
+
+        Returns:
+            How many locks.
 
         Raises:
             UsageError: a running process holds one.
@@ -94,7 +97,18 @@ class FileBackend:
                 )
             lock.path.unlink(missing_ok=True)
             cleared += 1
+        self._remove_empty_attributes()
         return cleared
+
+    def _remove_empty_attributes(self) -> None:
+        """Remove attributes that a killed CLI had created and not yet written.
+
+        Each file of the backend has a second one, `NAME.attrs`, which gocloud.dev/blob/fileblob writes first
+        and not atomically. An empty one makes every command fail with "EOF"; a missing one is accepted.
+        """
+        for path in self._root.rglob("*.attrs"):
+            if path.stat().st_size == 0:
+                path.unlink(missing_ok=True)
 
     def export(self) -> dict[str, Any]:
         """Return the state as `pulumi stack export` prints it; that command takes more than a second.

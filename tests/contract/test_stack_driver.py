@@ -254,6 +254,25 @@ def test_a_cli_that_was_killed_is_no_obstacle(folder: Path, env: dict[str, str])
     assert stack.up().changed
 
 
+@pytest.mark.parametrize("place", ["stacks/slipway/local.json", "history/slipway/local/*.history.json"])
+def test_a_cli_killed_while_it_wrote_is_no_obstacle(
+    stack: Stack, folder: Path, env: dict[str, str], place: str
+) -> None:
+    stack.init()
+    stack.up()
+    root = Path(env["PULUMI_BACKEND_URL"].removeprefix("file://")) / ".pulumi"
+    [attributes, *_] = root.glob(f"{place}.attrs")
+    attributes.write_bytes(b"")
+    broken = subprocess.run(
+        ["pulumi", "stack", "history", "-s", "local", "--non-interactive"],
+        cwd=folder, env={**os.environ, **env}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert broken.returncode != 0
+    assert "EOF" in broken.stderr, "the control"
+    assert not stack.up().changed
+    stack.preview()
+
+
 def test_interrupted_operations_are_forgotten(stack: Stack, folder: Path, env: dict[str, str]) -> None:
     stack.init()
     (folder / "program.py").write_text(
