@@ -1,5 +1,6 @@
 """What a killed CLI leaves in a file backend: its lock, and operations that were started but not finished."""
 
+import contextlib
 import json
 import os
 import socket
@@ -106,9 +107,12 @@ class FileBackend:
         Each file of the backend has a second one, `NAME.attrs`, which gocloud.dev/blob/fileblob writes first
         and not atomically. An empty one makes every command fail with "EOF"; a missing one is accepted.
         """
-        for path in self._root.rglob("*.attrs"):
-            if path.stat().st_size == 0:
-                path.unlink(missing_ok=True)
+        # Not the whole root: beside a backend in the home folder are plugins and templates.
+        for folder in ("stacks", "history", "backups", "locks"):
+            for path in (self._root / folder).rglob("*.attrs"):
+                with contextlib.suppress(FileNotFoundError):  # of another stack, at work
+                    if path.stat().st_size == 0:
+                        path.unlink()
 
     def export(self) -> dict[str, Any]:
         """Return the state as `pulumi stack export` prints it; that command takes more than a second.
