@@ -1,6 +1,6 @@
 """Kubeflow Pipelines with Argo Workflows; without a database, a store and upstream's credentials. Pure.
 
-Its database and its store are the stack's: whoever installs it sets their addresses in the ConfigMaps
+Its database and its store are the stack's: the installation has to set their addresses in the ConfigMaps
 `pipeline-install-config` and `workflow-controller-configmap` and in the Deployments that name them.
 """
 
