@@ -46,6 +46,13 @@ def metadata(
     )
 
 
+NOT_AWAITED: Final = {"pulumi.com/skipAwait": "true"}
+"""Annotation of a Service whose pods something else waits for.
+
+The Kubernetes provider takes ten seconds for each Service, also where its pods are ready.
+"""
+
+
 def container_security_context(*, user: int | None = None) -> k8s.core.v1.SecurityContextArgs:
     """Return a container's security context that Pod Security `restricted` admits.
 

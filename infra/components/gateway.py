@@ -8,6 +8,7 @@ import pulumi_kubernetes as k8s
 from infra.cluster.handle import Image
 from infra.names import GATEWAY_NAMESPACE, GATEWAY_PORT, GATEWAY_SERVICE, PART_OF
 from infra.pod_defaults import (
+    NOT_AWAITED,
     RESTRICTED,
     container_security_context,
     http_probe,
@@ -85,7 +86,7 @@ class Gateway(pulumi.ComponentResource):
         # After the Deployment, so that a failing one is waited for only once.
         k8s.core.v1.Service(
             f"{name}-service",
-            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE),
+            metadata=metadata(GATEWAY_SERVICE, labels, namespace=GATEWAY_NAMESPACE, annotations=NOT_AWAITED),
             spec={
                 "selector": labels,
                 "ports": [

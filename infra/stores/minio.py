@@ -11,7 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_ROOT, STORE_USERS
-from infra.pod_defaults import RESTRICTED, metadata, secret_data
+from infra.pod_defaults import NOT_AWAITED, RESTRICTED, metadata, secret_data
 from infra.stores.handle import StoreHandle
 from infra.stores.minio_layout import MinioLayout
 from infra.stores.minio_server import CERTIFICATE_SECRET, MinioServer, MinioServerArgs
@@ -208,7 +208,7 @@ class MinioStore(pulumi.ComponentResource):
         args = self._args
         return k8s.core.v1.Service(
             f"{self._name}-service",
-            metadata=self._metadata(args.service),
+            metadata=metadata(args.service, self._labels, namespace=args.namespace, annotations=NOT_AWAITED),
             spec={
                 "selector": self._labels,
                 "ports": [

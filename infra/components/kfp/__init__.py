@@ -23,7 +23,7 @@ from infra.names import (
     STORE_CA,
     service_url,
 )
-from infra.pod_defaults import RESTRICTED, metadata
+from infra.pod_defaults import NOT_AWAITED, RESTRICTED, metadata
 from infra.settings.models import KfpSettings
 from infra.stores.handle import StoreHandle
 
@@ -145,7 +145,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
     def _service(self, opts: pulumi.ResourceOptions) -> None:
         k8s.core.v1.Service(
             f"{self._name}-service",
-            metadata=metadata(KFP_SERVICE, _LABELS, namespace=KFP_NAMESPACE),
+            metadata=metadata(KFP_SERVICE, _LABELS, namespace=KFP_NAMESPACE, annotations=NOT_AWAITED),
             spec={
                 "selector": _LABELS,
                 "ports": [{"name": "http", "port": KFP_PORT, "target_port": KFP_PORT, "protocol": "TCP"}],

@@ -21,6 +21,7 @@ from infra.components.kserve.objects import WEBHOOK_PORT, WEBHOOK_SECRET, WEBHOO
 from infra.components.kserve.webhook_certificates import WebhookCertificates, WebhookCertificatesArgs
 from infra.names import KSERVE_NAMESPACE, PART_OF, RBAC_GROUP, SERVING_RUNTIME
 from infra.pod_defaults import (
+    NOT_AWAITED,
     RESTRICTED,
     SCRATCH,
     container_security_context,
@@ -212,7 +213,7 @@ class KServe(pulumi.ComponentResource):
                 WEBHOOK_SERVICE,
                 own,
                 namespace=KSERVE_NAMESPACE,
-                annotations={"pulumi.com/skipAwait": "true"},
+                annotations=NOT_AWAITED,
             ),
             spec={
                 "selector": own,
