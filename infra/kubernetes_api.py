@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import urllib3
 import yaml
-from kubernetes import config
-from kubernetes.client import ApiClient
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config.config_exception import ConfigException
 
 from slipway.core.errors import FailedError, UsageError
+
+if TYPE_CHECKING:
+    # It takes half a second to import, which most commands and most runs of the plugin would spend for
+    # nothing: only what opens a cluster or sends a request imports it.
+    from kubernetes.client import ApiClient
+    from kubernetes.client.exceptions import ApiException
 
 JSON: Final = "application/json"
 METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -26,7 +28,7 @@ Object = dict[str, Any]
 class KubernetesApi:
     """One cluster's API."""
 
-    def __init__(self, client: ApiClient) -> None:
+    def __init__(self, client: "ApiClient") -> None:
         """Send no request yet."""
         self._client = client
         self._plurals: dict[str, dict[str, str]] = {}
@@ -43,6 +45,9 @@ class KubernetesApi:
         Raises:
             UsageError: there is no such kubeconfig or context.
         """
+        from kubernetes import config  # noqa: PLC0415  see above
+        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
         path = None if kubeconfig is None else str(kubeconfig)
         try:
             return cls(config.new_client_from_config(config_file=path, context=context))
@@ -60,13 +65,16 @@ class KubernetesApi:
         Raises:
             UsageError: it is no kubeconfig, or has no such context.
         """
+        from kubernetes import config  # noqa: PLC0415  see above
+        from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
         try:
             return cls(config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context))
         except (ConfigException, yaml.YAMLError, TypeError, AttributeError):
             raise UsageError("The stack's kubeconfig can't be read, or has no such context.") from None
 
     def close(self) -> None:
-        """Close connections, and delete the temporary files with certificates."""
+        """Close the connections."""
         self._client.close()
 
     def get(self, path: str, accept: str = JSON) -> Object | None:
@@ -146,6 +154,8 @@ class KubernetesApi:
         self._call("DELETE", path, {"Accept": JSON}, None)
 
     def _call(self, method: str, path: str, headers: Mapping[str, str], body: Object | None) -> Object | None:
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  see above
+
         try:
             document: Object = self._client.call_api(
                 path,
@@ -178,7 +188,7 @@ def root(version: str) -> str:
     return f"/apis/{version}" if "/" in version else f"/api/{version}"
 
 
-def _reason(error: ApiException) -> str:
+def _reason(error: "ApiException") -> str:
     """Return the status, and the message of the API server where it sent one."""
     try:
         message = str(yaml.safe_load(error.body)["message"]).rstrip(".")

@@ -6,7 +6,7 @@ from embedded.plugins.platform import kinds as embedded_kinds
 from embedded.plugins.platform.world import Machine
 from infra.upstream.install.definitions_kind import DefinitionsKind
 from infra.upstream.install.ready_kind import ReadyKind
-from infra.upstream.install.tokens import DEFINITIONS, READY
+from infra.upstream.install.shared_names import DEFINITIONS, READY
 from slipway.provider.protocol import run
 
 

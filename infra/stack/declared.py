@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from infra.upstream.install.tokens import DEFINITIONS
+from infra.upstream.install.shared_names import DEFINITIONS
 
 _PREFIX: Final = "kubernetes:"
 

@@ -25,7 +25,7 @@ from infra.stack.earlier_definitions import with_retained_definitions
 from infra.stack.events import EventLog, Summary, Timing
 from infra.stack.pulumi_cli import PulumiCli, error_in
 from infra.stack.state import FileBackend, adoptable, pending, without_pending
-from infra.upstream.install.definitions_api import TAKE_OVER
+from infra.upstream.install.shared_names import TAKE_OVER
 from slipway.core.errors import FailedError, UsageError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from support.apiserver import ApiServer, api_server
 from support.pulumi_cli import Project, driven_stack, install_slipway_plugin
 from support.waiting import eventually
 
-from infra.upstream.install.definitions_api import MANAGER, TAKE_OVER
+from infra.upstream.install.shared_names import MANAGER, TAKE_OVER
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
 PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"

@@ -11,7 +11,7 @@ import pulumi
 
 from infra.cluster.handle import Connection
 from infra.upstream import object_store
-from infra.upstream.install.tokens import DEFINITIONS
+from infra.upstream.install.shared_names import DEFINITIONS
 
 
 class CustomResourceDefinitions(pulumi.CustomResource):

@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from infra.kubernetes_api import JSON, METADATA, METADATA_LIST, KubernetesApi
+from infra.upstream.install.shared_names import MANAGER, TAKE_OVER
 from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report
 from slipway.core.waiting import changes, poll
-
-MANAGER: Final = "slipway"
-"""The field manager: a definition that it has never applied belongs to another maker."""
-
-TAKE_OVER: Final = "SLIPWAY_TAKE_OVER_DEFINITIONS"
-"""Environment variable with which the driver makes one run take over definitions of other managers."""
 
 ESTABLISHED_SECONDS: Final = 60
 _SHOWN: Final = 3

@@ -9,7 +9,7 @@ import pulumi
 from infra.cluster.handle import Connection
 from infra.upstream.install.definitions import CustomResourceDefinitions
 from infra.upstream.install.ready import Document, Ready
-from infra.upstream.install.tokens import INSTALLATION
+from infra.upstream.install.shared_names import INSTALLATION
 
 _DEFINITION: Final = "CustomResourceDefinition"
 _READ_AT_START: Final = frozenset({"ServiceAccount", "ConfigMap", "Secret"})

@@ -1,6 +1,5 @@
 """Looks at a cluster until what was installed there answers."""
 
-import json
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -8,11 +7,11 @@ from pydantic import BaseModel, ConfigDict
 
 from infra.kubernetes_api import KubernetesApi, Object, root
 from infra.upstream.install import readiness
+from infra.upstream.install.shared_names import MANAGER
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
 from slipway.core.waiting import changes, poll, tolerating
 
-MANAGER: Final = "slipway"
 _INTERVAL_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 60.0
 """How long the API server may not answer, as while it restarts."""
@@ -93,7 +92,6 @@ def object_fault(api: KubernetesApi, reference: Reference) -> str:
     document = None if path is None else api.get(path)
     if document is None:
         return f"{reference} does not exist"
-    document.setdefault("kind", reference.kind)
     fault = readiness.fault(document)
     if not fault:
         return ""
@@ -110,7 +108,7 @@ def sample_fault(api: KubernetesApi, samples: Iterable[Object]) -> str:
         if path is None:
             return f"the API server does not serve {kind} of {sample['apiVersion']} yet"
         try:
-            api.apply(path, json.loads(json.dumps(sample)), manager=MANAGER, dry_run=True)
+            api.apply(path, sample, manager=MANAGER, dry_run=True)
         except FailedError as error:
             return f"a trial {kind} is refused: {error.why.rstrip('.')}"
     return ""

@@ -9,7 +9,7 @@ import pulumi
 from infra.cluster.handle import Connection
 from infra.upstream import object_store
 from infra.upstream.install import readiness
-from infra.upstream.install.tokens import READY
+from infra.upstream.install.shared_names import READY
 
 Document = Mapping[str, Any]
 
