@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from infra.names import STORE_SERVICE
 from infra.settings import config
 from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
+from infra.stack.live_cluster import LiveCluster
 from infra.stack.placeholders import refuse_placeholders
+from infra.stack.preflight import refuse_unsuitable
 from infra.stack.volumes import (
     DesiredClaim,
     ExistingClaim,
@@ -22,10 +24,7 @@ from infra.stack.volumes import (
 from slipway.core.errors import SlipwayError
 from storage.settings import MinioSettings
 
-if TYPE_CHECKING:
-    from infra.stack.live_cluster import LiveCluster
-
-Open = Callable[[], "LiveCluster"]
+Open = Callable[[], LiveCluster]
 _RESTART: Final = "Run `slipway local stop` and `slipway local start`, after which it does"
 
 
@@ -35,18 +34,18 @@ def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, 
     Args:
         settings: the stack's file; the tenants' are beside it.
         exported: the stack's state, as `Stack.export` returns it.
-        live: opens its cluster; called only where the state shows a volume that differs from the settings.
-        look: read the cluster in any case.
+        live: opens its cluster; that of `local` only where the state shows a volume that differs from the
+            settings.
+        look: read the local cluster in any case.
 
     Raises:
-        UsageError: replaced keys would be valid again, or a volume can't become what the settings want.
+        UsageError: replaced keys would be valid again, a volume can't become what the settings want, or a
+            team's cluster is refused (`refuse_cluster`).
         FailedError: the cluster refuses, or does not answer.
     """
     platform = config.load_file(settings)
     tenants = config.load_tenants(settings.parent / "tenants")
     refuse_earlier_keys(outputs_of(exported), settings.name, platform.store, tenants)
-    if isinstance(platform, DevSettings):
-        refuse_cluster(platform, settings.name, live)
     made = list(declared_objects(exported))
     if isinstance(platform.store, MinioSettings):
         for server in _of_kind("StatefulSet", made):
@@ -57,11 +56,13 @@ def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, 
         for each in _of_kind("PersistentVolumeClaim", made)
     }
     wanted = wanted_claims(platform)
-    if remembered and (look or differ(wanted, remembered)):
-        _refuse_sizes(platform, wanted, remembered, settings.name, live)
+    if isinstance(platform, DevSettings):
+        refuse_cluster(platform, settings.name, live)
+    elif remembered and (look or differ(wanted, remembered)):
+        _refuse_local_sizes(wanted, remembered, settings.name, live)
 
 
-def open_live(platform: PlatformSettings, env: Mapping[str, str]) -> "LiveCluster":
+def open_live(platform: PlatformSettings, env: Mapping[str, str]) -> LiveCluster:
     """Open the cluster of a stack.
 
     Args:
@@ -71,9 +72,6 @@ def open_live(platform: PlatformSettings, env: Mapping[str, str]) -> "LiveCluste
     Raises:
         UsageError: its kubeconfig or context does not exist.
     """
-    # The client takes a second to import, and most commands don't need it.
-    from infra.stack.live_cluster import LiveCluster  # noqa: PLC0415
-
     if isinstance(platform, LocalSettings):
         return LiveCluster.open(env.get("KUBECONFIG"))
     return LiveCluster.open(platform.cluster.kubeconfig, platform.cluster.context)
@@ -83,25 +81,17 @@ def _of_kind(kind: str, made: Iterable[DeclaredObject]) -> list[DeclaredObject]:
     return [each for each in made if each.kind == kind]
 
 
-def _refuse_sizes(
-    platform: PlatformSettings,
-    wanted: tuple[DesiredClaim, ...],
-    remembered: Mapping[Place, ExistingClaim],
-    file: str,
-    live: Open,
+def _refuse_local_sizes(
+    wanted: tuple[DesiredClaim, ...], remembered: Mapping[Place, ExistingClaim], file: str, live: Open
 ) -> None:
-    local = isinstance(platform, LocalSettings)
     try:
         cluster = live()
         existing = live_claims(cluster, wanted)
     except SlipwayError:
-        if not local:
-            raise
         # `up` starts a stopped cluster, and volumes of its own StorageClass can grow.
         refuse_volumes(wanted, remembered, lambda _: True, file)
         return
-    way = {"how_to_allow": _RESTART} if local else {}
-    refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file, **way)
+    refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file, how_to_allow=_RESTART)
 
 
 def refuse_cluster(platform: DevSettings, file: str, live: Open) -> None:
@@ -117,15 +107,14 @@ def refuse_cluster(platform: DevSettings, file: str, live: Open) -> None:
             become what the settings want.
         FailedError: the cluster refuses, or does not answer.
     """
-    from infra.stack.preflight import refuse_unsuitable  # noqa: PLC0415  it imports the client
-
     refuse_placeholders(platform, file)
     wanted, cluster = wanted_claims(platform), live()
-    refuse_unsuitable(cluster.api, wanted)
-    refuse_volumes(wanted, live_claims(cluster, wanted), lambda name: can_grow(cluster, name), file)
+    existing = live_claims(cluster, wanted)
+    refuse_unsuitable(cluster.api, [each for each in wanted if each.place not in existing])
+    refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file)
 
 
-def live_claims(cluster: "LiveCluster", wanted: Iterable[DesiredClaim]) -> dict[Place, ExistingClaim]:
+def live_claims(cluster: LiveCluster, wanted: Iterable[DesiredClaim]) -> dict[Place, ExistingClaim]:
     """Return those of the wanted claims that the cluster has.
 
     Raises:
@@ -140,7 +129,7 @@ def live_claims(cluster: "LiveCluster", wanted: Iterable[DesiredClaim]) -> dict[
     return claims
 
 
-def can_grow(cluster: "LiveCluster", storage_class: str | None) -> bool:
+def can_grow(cluster: LiveCluster, storage_class: str | None) -> bool:
     """Return whether volumes of a StorageClass can grow; those without one, or of a deleted one, can't.
 
     Raises:

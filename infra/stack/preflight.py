@@ -17,19 +17,19 @@ _SHOWN: Final = 6
 _ANYTHING: Final = Right("*", "*", "*")
 
 
-def refuse_unsuitable(api: KubernetesApi, wanted: Sequence[DesiredClaim]) -> None:
+def refuse_unsuitable(api: KubernetesApi, missing: Sequence[DesiredClaim]) -> None:
     """Refuse a cluster of which it is known that `up` would fail there half-way.
 
     Args:
         api: of the cluster.
-        wanted: the claims that the program makes.
+        missing: the claims that the program makes and the cluster does not have.
 
     Raises:
         UsageError: its version isn't supported, a StorageClass or a right is missing.
         FailedError: it refuses to answer, or does not answer.
     """
     _refuse_version(api)
-    _refuse_storage(api, wanted)
+    _refuse_storage(api, missing)
     _refuse_rights(api)
 
 
@@ -47,17 +47,15 @@ def _refuse_version(api: KubernetesApi) -> None:
         )
 
 
-def _refuse_storage(api: KubernetesApi, wanted: Iterable[DesiredClaim]) -> None:
+def _refuse_storage(api: KubernetesApi, missing: Iterable[DesiredClaim]) -> None:
     classes = (api.get("/apis/storage.k8s.io/v1/storageclasses") or {}).get("items") or ()
     names = {each["metadata"]["name"] for each in classes}
     default = any(
         (each["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for each in classes
     )
     known = ", ".join(sorted(names)) or "none"
-    for claim in wanted:
+    for claim in missing:
         namespace, name = claim.place
-        if api.get(f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{name}") is not None:
-            continue
         if claim.storage_class is None and not default:
             raise UsageError(
                 f"The cluster has no default StorageClass for volume {namespace}/{name}.",
