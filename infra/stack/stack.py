@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import yaml
 from pydantic import SecretStr, ValidationError
@@ -23,13 +23,11 @@ from infra.stack.check import open_live, refuse_settings
 from infra.stack.declared import outputs_of
 from infra.stack.earlier_definitions import with_retained_definitions
 from infra.stack.events import EventLog, Summary, Timing
+from infra.stack.live_cluster import LiveCluster
 from infra.stack.pulumi_cli import PulumiCli, error_in
 from infra.stack.state import FileBackend, adoptable, pending, without_pending
 from infra.upstream.install.shared_names import TAKE_OVER
 from slipway.core.errors import FailedError, UsageError
-
-if TYPE_CHECKING:
-    from infra.stack.live_cluster import LiveCluster
 
 __all__ = ["Stack", "Summary", "Timing"]
 
@@ -138,8 +136,7 @@ class Stack:
         """
         self._refuse_settings(look=refresh)
         look = ["--refresh"] if refresh else []
-        take_over = self._retain_definitions()
-        return self._operate("up", "--yes", "--skip-preview", *look, force=refresh, env=take_over)
+        return self._operate("up", "--yes", "--skip-preview", *look, force=refresh)
 
     def preview(self, *, refresh: bool = False) -> Summary:
         """Return what `up` with the same arguments would change; raises UsageError where `up` does."""
@@ -233,7 +230,7 @@ class Stack:
                 f"{self.settings.name}, run `slipway up {self.name}`, then `slipway destroy {self.name}`.",
             )
 
-    def live(self) -> "LiveCluster":
+    def live(self) -> LiveCluster:
         """Open the stack's cluster to read its current state; UsageError if the kubeconfig does not exist."""
         return open_live(config.load_file(self.settings, secret=False), self.env)
 
@@ -242,25 +239,12 @@ class Stack:
         if (self.project / "tenants").is_dir() and self.exists():
             refuse_settings(self.settings, self.export(), self.live, look=look)
 
-    def _retain_definitions(self) -> Mapping[str, str]:
-        """Prepare the state of an earlier Slipway; return the environment of the run that follows."""
-        retained = with_retained_definitions(self.export())
-        if retained is None:
-            return {}
-        self._ask_stack("import", stdin=json.dumps(retained))
-        return {TAKE_OVER: "true"}
-
     def _operate(
-        self,
-        operation: str,
-        *arguments: str,
-        validate: bool = True,
-        force: bool = False,
-        env: Mapping[str, str] | None = None,
+        self, operation: str, *arguments: str, validate: bool = True, force: bool = False
     ) -> Summary:
         if validate:
             self._validate(self.project, self.name)
-        adopt = self._clear_remains()
+        env = self._prepare_state(taking_over=operation == "up")
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="slipway-") as folder:
             events = EventLog(Path(folder) / "events.json")
@@ -272,7 +256,7 @@ class Stack:
                 f"--event-log={events.path}",
                 *arguments,
                 meanwhile=events.poll,
-                env=(_UPSERT if adopt else {}) | (_FORCE if adopt or force else {}) | dict(env or {}),
+                env=env | (_FORCE if force else {}),
             )
         if code:
             raise FailedError(
@@ -284,21 +268,31 @@ class Stack:
             )
         return events.summary(time.monotonic() - began)
 
-    def _clear_remains(self) -> bool:
+    def _prepare_state(self, *, taking_over: bool) -> dict[str, str]:
         """Remove what a killed run has left behind; refuse if a running process holds the lock.
 
+        Args:
+            taking_over: also keep the definitions of an earlier Slipway, which the run takes over.
+
         Returns:
-            Whether objects may exist that are not in the state, which the next run takes over.
+            The environment of the run, which takes over objects that are not in the state.
         """
-        if self._backend is None:
-            return False
-        self._backend.clear_stale_locks()
-        exported = self._backend.export()
+        if self._backend is not None:
+            self._backend.clear_stale_locks()
+        elif not taking_over:
+            return {}
+        env: dict[str, str] = {}
+        prepared = exported = self.export()
         cut_off = pending(exported)
-        if not cut_off or not adoptable(cut_off):
-            return False
-        self._ask_stack("import", stdin=json.dumps(without_pending(exported)))
-        return True
+        if self._backend is not None and cut_off and adoptable(cut_off):
+            prepared = without_pending(prepared)
+            env |= _UPSERT | _FORCE
+        if taking_over and (retained := with_retained_definitions(prepared)):
+            prepared = retained
+            env[TAKE_OVER] = "true"
+        if prepared is not exported:
+            self._ask_stack("import", stdin=json.dumps(prepared))
+        return env
 
     def _write_settings(self, environment: str) -> None:
         template = self.project / "stacks" / f"{environment}.yaml"
