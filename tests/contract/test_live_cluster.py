@@ -88,7 +88,8 @@ def test_no_secrets_value_is_asked_for(server, cluster, live, monkeypatch):
     get = KubernetesApi.get
     monkeypatch.setattr(KubernetesApi, "get", lambda *a: pages.append(get(*a)) or pages[-1])
     assert live.missing([declared("v1", "Secret", f"{namespace}/key")]) == []
-    [listed] = [each for page in pages for each in page.get("items", ()) if each["metadata"]["name"] == "key"]
+    ours = {"name": "key", "namespace": namespace}.items()
+    [listed] = [each for page in pages for each in page.get("items", ()) if ours <= each["metadata"].items()]
     assert "data" not in listed
 
 
