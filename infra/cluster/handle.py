@@ -61,6 +61,15 @@ class Connection:
     context: str | None = None
     """Of the kubeconfig; its current one by default."""
 
+    @property
+    def inputs(self) -> dict[str, pulumi.Input[str] | None]:
+        """The inputs of such a resource that say it."""
+        return {
+            "kubeconfig": self.kubeconfig,
+            "kubeconfigPath": self.kubeconfig_path,
+            "context": self.context,
+        }
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClusterHandle:

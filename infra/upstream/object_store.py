@@ -37,6 +37,16 @@ def put(content: bytes) -> str:
     return name
 
 
+def declared(document: Mapping[str, Any], *, keep: bool) -> str:
+    """Return the digest of an object that the program declares.
+
+    Args:
+        document: the object.
+        keep: also put it into the cache, for the provider; a preview writes nothing.
+    """
+    return put(canonical(document)) if keep else digest(canonical(document))
+
+
 def get(name: str) -> bytes:
     """Return the canonical object with this digest.
 

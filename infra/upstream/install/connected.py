@@ -7,9 +7,10 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from infra.kubernetes_api import KubernetesApi
+from slipway.provider.kinds import Made, Properties
 
 CONNECTION: Final = ("kubeconfig", "kubeconfigPath", "context")
-SECRET: Final = "kubeconfig"
+_SECRET: Final = "kubeconfig"
 
 
 class ConnectedInputs(BaseModel):
@@ -22,6 +23,11 @@ class ConnectedInputs(BaseModel):
 
     kubeconfigPath: str | None = None  # noqa: N815  properties are in camel case throughout Pulumi
     context: str | None = None
+
+    def made(self, identity: str, *, matching: Properties | None = None) -> Made:
+        """Return the resource whose outputs are these inputs; `matching` as of `Made.inputs`."""
+        outputs = self.model_dump(mode="json", exclude_none=True)
+        return Made(identity, outputs, frozenset({_SECRET} & set(outputs)), matching)
 
     @contextmanager
     def opened(self) -> Iterator[KubernetesApi]:

@@ -30,13 +30,12 @@ class CustomResourceDefinitions(pulumi.CustomResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """Declare the definitions `documents` of `part`; `up` keeps their content in the cache folder."""
-        contents = {each["metadata"]["name"]: object_store.canonical(each) for each in documents}
-        keep = object_store.digest if pulumi.runtime.is_dry_run() else object_store.put
+        keep = not pulumi.runtime.is_dry_run()
         inputs = {
             "part": part,
-            "definitions": {name: keep(content) for name, content in contents.items()},
-            "kubeconfig": connection.kubeconfig,
-            "kubeconfigPath": connection.kubeconfig_path,
-            "context": connection.context,
+            "definitions": {
+                each["metadata"]["name"]: object_store.declared(each, keep=keep) for each in documents
+            },
+            **connection.inputs,
         }
         super().__init__(DEFINITIONS, name, inputs, opts)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from infra.upstream import object_store
-from infra.upstream.install.connected import CONNECTION, SECRET, ConnectedInputs
+from infra.upstream.install.connected import CONNECTION, ConnectedInputs
 from infra.upstream.install.definitions_api import DefinitionsApi
 from slipway.core.report import Report
 from slipway.provider.kinds import Change, Made, Properties, model_faults
@@ -35,7 +35,7 @@ class DefinitionsKind:
         return [
             *(Change(f'definitions["{name}"]', why=_why(name, before, after)) for name in changed),
             *(Change(path) for path in CONNECTION if old.get(path) != new.get(path)),
-            *(Change(path, replaces=True) for path in ("part",) if old.get(path) != new.get(path)),
+            *([Change("part", replaces=True)] if old.get("part") != new["part"] else []),
         ]
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
@@ -52,7 +52,7 @@ class DefinitionsKind:
             if not same and not any(api.exists(name) for name in known.definitions):
                 return None
         found = known.model_copy(update={"definitions": same})
-        return _made(found, matching=found.model_dump(exclude_none=True))
+        return found.made(found.part, matching=found.model_dump(exclude_none=True))
 
     def make(self, inputs: Properties, before: Properties | None, report: Report) -> Made:
         """See Kind: refuses definitions of another maker before it changes one."""
@@ -68,7 +68,7 @@ class DefinitionsKind:
                 api.apply(name, content)
             api.wait_established(contents, report)
             api.delete(obsolete)
-        return _made(wanted)
+        return wanted.made(wanted.part)
 
     def remove(self, outputs: Properties, report: Report) -> None:
         """See Kind: refuses while objects of their kinds exist, which the API server would delete too."""
@@ -81,15 +81,11 @@ class DefinitionsKind:
 
     def remnant(self, inputs: Properties) -> Made | None:
         """See Kind: some may be there."""
-        return _made(DefinitionsInputs.model_validate(inputs))
+        left = DefinitionsInputs.model_validate(inputs)
+        return left.made(left.part)
 
 
 def _why(name: str, before: Mapping[str, str], after: Mapping[str, str]) -> str:
     if name not in before:
         return f"{name} will be created"
     return f"{name} will be changed" if name in after else f"{name} will be deleted"
-
-
-def _made(inputs: DefinitionsInputs, *, matching: Properties | None = None) -> Made:
-    outputs = inputs.model_dump(exclude_none=True)
-    return Made(inputs.part, outputs, frozenset({SECRET} & set(outputs)), matching)

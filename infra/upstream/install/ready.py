@@ -38,18 +38,16 @@ class Ready(pulumi.CustomResource):
             seconds: time limit.
             opts: as of every resource.
         """
-        keep = object_store.digest if pulumi.runtime.is_dry_run() else object_store.put
+        keep = not pulumi.runtime.is_dry_run()
         every = [*documents]
         content = hashlib.sha256(b"\n".join(sorted(map(object_store.canonical, every)))).hexdigest()
         inputs = {
             "stage": name,
             "content": content,
             "objects": [_reference(each) for each in every if readiness.judged(each["kind"])],
-            "samples": [keep(object_store.canonical(each)) for each in samples],
+            "samples": [object_store.declared(each, keep=keep) for each in samples],
             "seconds": seconds,
-            "kubeconfig": connection.kubeconfig,
-            "kubeconfigPath": connection.kubeconfig_path,
-            "context": connection.context,
+            **connection.inputs,
         }
         super().__init__(READY, name, inputs, opts)
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from infra.upstream import object_store
-from infra.upstream.install.connected import CONNECTION, SECRET, ConnectedInputs
+from infra.upstream.install.connected import CONNECTION, ConnectedInputs
 from infra.upstream.install.probes import Reference, wait_ready
 from slipway.core.report import Report
 from slipway.provider.kinds import Change, Made, Properties, model_faults
@@ -43,7 +43,8 @@ class ReadyKind:
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
         """See Kind: what it proved is not proved again."""
-        return _made(ReadyInputs.model_validate(inputs))
+        known = ReadyInputs.model_validate(inputs)
+        return known.made(known.stage)
 
     def make(self, inputs: Properties, before: Properties | None, report: Report) -> Made:
         """See Kind."""
@@ -51,7 +52,7 @@ class ReadyKind:
         samples = [json.loads(object_store.get(each)) for each in wanted.samples]
         with wanted.opened() as api:
             wait_ready(api, wanted.objects, samples, seconds=wanted.seconds, report=report)
-        return _made(wanted)
+        return wanted.made(wanted.stage)
 
     def remove(self, outputs: Properties, report: Report) -> None:
         """See Kind: there is nothing to delete."""
@@ -59,8 +60,3 @@ class ReadyKind:
     def remnant(self, inputs: Properties) -> Made | None:
         """See Kind: nothing is left."""
         return None
-
-
-def _made(inputs: ReadyInputs) -> Made:
-    outputs = inputs.model_dump(mode="json", exclude_none=True)
-    return Made(inputs.stage, outputs, frozenset({SECRET} & set(outputs)))
