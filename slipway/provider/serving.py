@@ -5,6 +5,7 @@ keeps the write end of its standard input open. A killed CLI can't notify its pl
 end of that pipe.
 """
 
+import atexit
 import json
 import os
 import signal
@@ -62,6 +63,9 @@ def serve(register: Callable[[Any], None], on_exit: Callable[[], None]) -> None:
     over.wait()
     on_exit()
     server.stop(grace=0)
+    # The Kubernetes client writes keys of a kubeconfig to temporary files and deletes them at exit, which
+    # os._exit would skip.
+    atexit._run_exitfuncs()
     # Calls that still run keep non-daemon threads alive; on_exit has stopped what they wait for.
     os._exit(0)
 

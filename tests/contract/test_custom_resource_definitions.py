@@ -49,12 +49,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def cluster(server: ApiServer) -> Iterator[httpx.Client]:
-    with server.http() as http:
-        yield http
-        for each in http.get(PATH).json()["items"]:
-            http.delete(f"{PATH}/{each['metadata']['name']}")
-        eventually(lambda: http.get(PATH).json()["items"] == [])
+def cluster(cluster: httpx.Client) -> Iterator[httpx.Client]:
+    yield cluster
+    for name in _uids(cluster):
+        cluster.delete(f"{PATH}/{name}")
+    eventually(lambda: not _uids(cluster), 60)
 
 
 @pytest.fixture
@@ -125,6 +124,23 @@ def test_definitions_are_served_after_up(project: Project, cluster: httpx.Client
     shutil.rmtree(project.folder / "cache")
     assert project.run("refresh", "-s", "test", "--yes", "--skip-preview").fine()
     assert project.changes("--refresh") == {}, "a machine with an empty cache reads the same state"
+
+
+def test_no_key_of_the_kubeconfig_is_left_behind(
+    project: Project, cluster: httpx.Client, tmp_path: Path
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    project.env["TMPDIR"] = str(temporary)
+    _declare(project, _definition("Apple"))
+    project.up().fine()
+
+    def left() -> list[Path]:
+        # The official Kubernetes provider leaves `kubeconfig*`.
+        files = [path for path in temporary.iterdir() if path.is_file()]
+        return [path for path in files if not path.name.startswith("kubeconfig")]
+
+    eventually(lambda: not left(), 60)
 
 
 def test_a_change_keeps_the_objects(project: Project, cluster: httpx.Client) -> None:
