@@ -47,9 +47,10 @@ def metadata(
 
 
 NOT_AWAITED: Final = {"pulumi.com/skipAwait": "true"}
-"""Annotation of a Service whose pods something else waits for.
+"""Annotation of an object for which the Kubernetes provider must not wait.
 
-The Kubernetes provider takes ten seconds for each Service, also where its pods are ready.
+Something else waits for what it needs, or it is complete only after what follows. For each Service the
+provider takes ten seconds, also where its pods are ready.
 """
 
 

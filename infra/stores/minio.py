@@ -134,8 +134,10 @@ class MinioStore(pulumi.ComponentResource):
         )
         self.register_outputs({"internal_endpoint": endpoint})
 
-    def _metadata(self, name: str) -> k8s.meta.v1.ObjectMetaArgs:
-        return metadata(name, self._labels, namespace=self._args.namespace)
+    def _metadata(
+        self, name: str, annotations: Mapping[str, str] | None = None
+    ) -> k8s.meta.v1.ObjectMetaArgs:
+        return metadata(name, self._labels, namespace=self._args.namespace, annotations=annotations)
 
     def _root_secret(self) -> k8s.core.v1.Secret:
         generation = self._args.settings.root_key_generation
@@ -208,7 +210,7 @@ class MinioStore(pulumi.ComponentResource):
         args = self._args
         return k8s.core.v1.Service(
             f"{self._name}-service",
-            metadata=metadata(args.service, self._labels, namespace=args.namespace, annotations=NOT_AWAITED),
+            metadata=self._metadata(args.service, annotations=NOT_AWAITED),
             spec={
                 "selector": self._labels,
                 "ports": [

@@ -9,6 +9,7 @@ import pulumi_kubernetes as k8s
 
 from infra.names import CA_KEY
 from infra.pod_defaults import (
+    NOT_AWAITED,
     SCRATCH,
     container_security_context,
     http_probe,
@@ -74,14 +75,11 @@ class MinioServer:
             self._disruption()
         self.stateful_set = self._stateful_set(claims)
 
-    def _metadata(self, name: str, **annotations: str) -> k8s.meta.v1.ObjectMetaArgs:
+    def _metadata(
+        self, name: str, annotations: Mapping[str, str] | None = None
+    ) -> k8s.meta.v1.ObjectMetaArgs:
         args = self._args
-        return metadata(
-            name,
-            args.labels,
-            namespace=args.layout.namespace,
-            annotations={f"pulumi.com/{key}": value for key, value in annotations.items()} or None,
-        )
+        return metadata(name, args.labels, namespace=args.layout.namespace, annotations=annotations)
 
     def _claim(self, name: str) -> k8s.core.v1.PersistentVolumeClaim:
         """Declare a claim under the name that the StatefulSet expects, so that it can be protected."""
@@ -90,7 +88,7 @@ class MinioServer:
             f"{self._name}-{name}",
             # With WaitForFirstConsumer the claim stays pending until the StatefulSet's pod is scheduled;
             # waiting for the claim here would never end.
-            metadata=self._metadata(name, skipAwait="true"),
+            metadata=self._metadata(name, annotations=NOT_AWAITED),
             spec=self._claim_spec(),
             opts=pulumi.ResourceOptions.merge(
                 self._within,
@@ -116,7 +114,7 @@ class MinioServer:
         layout = self._args.layout
         k8s.core.v1.Service(
             f"{self._name}-nodes",
-            metadata=self._metadata(layout.peers_service, skipAwait="true"),
+            metadata=self._metadata(layout.peers_service, annotations=NOT_AWAITED),
             spec={
                 "cluster_ip": "None",
                 "publish_not_ready_addresses": True,

@@ -87,7 +87,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
                 namespace=KFP_NAMESPACE,
                 # With WaitForFirstConsumer the claim stays pending until the Deployment's pod is
                 # scheduled; waiting for the claim here would never end.
-                annotations={"pulumi.com/skipAwait": "true"},
+                annotations=NOT_AWAITED,
             ),
             spec={
                 "access_modes": ["ReadWriteOnce"],

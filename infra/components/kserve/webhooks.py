@@ -1,6 +1,6 @@
 """KServe's webhook configurations."""
 
-from typing import Any, Final
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -9,14 +9,13 @@ from infra.components.kserve import objects
 from infra.components.kserve.labels import labels
 from infra.components.kserve.objects import WEBHOOK_SERVICE, Webhook
 from infra.names import KSERVE_NAMESPACE
-from infra.pod_defaults import metadata
-
-_NOT_AWAITED: Final = {"pulumi.com/skipAwait": "true"}
-"""Webhook configurations are created before the controller that answers them: waiting would never end."""
+from infra.pod_defaults import NOT_AWAITED, metadata
 
 
 def configurations(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resource]:
     """Declare the webhook configurations without a CA certificate, which the certificates Job sets.
+
+    They are created before the controller that answers them, so waiting for them would never end.
 
     Args:
         name: The prefix of the resources' names.
@@ -30,7 +29,7 @@ def configurations(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resou
     }
     mutating = k8s.admissionregistration.v1.MutatingWebhookConfiguration(
         f"{name}-mutating",
-        metadata=metadata(objects.DEFAULTER.configuration, own, annotations=_NOT_AWAITED),
+        metadata=metadata(objects.DEFAULTER.configuration, own, annotations=NOT_AWAITED),
         webhooks=[
             k8s.admissionregistration.v1.MutatingWebhookArgs(**_hook(objects.DEFAULTER)),
             k8s.admissionregistration.v1.MutatingWebhookArgs(
@@ -47,7 +46,7 @@ def configurations(name: str, opts: pulumi.ResourceOptions) -> list[pulumi.Resou
     validating: list[pulumi.Resource] = [
         k8s.admissionregistration.v1.ValidatingWebhookConfiguration(
             f"{name}-validating-{hook.resource}",
-            metadata=metadata(hook.configuration, own, annotations=_NOT_AWAITED),
+            metadata=metadata(hook.configuration, own, annotations=NOT_AWAITED),
             webhooks=[k8s.admissionregistration.v1.ValidatingWebhookArgs(**_hook(hook))],
             opts=opts,
         )

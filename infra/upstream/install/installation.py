@@ -7,6 +7,7 @@ from typing import Final
 import pulumi
 
 from infra.cluster.handle import Connection
+from infra.pod_defaults import NOT_AWAITED
 from infra.upstream.install.definitions import CustomResourceDefinitions
 from infra.upstream.install.ready import Document, Ready
 from infra.upstream.install.shared_names import INSTALLATION
@@ -132,7 +133,7 @@ def _declared(document: Document) -> Document:
     if document["kind"] not in _AWAITED:
         return document
     metadata = document["metadata"]
-    annotations = {**(metadata.get("annotations") or {}), "pulumi.com/skipAwait": "true"}
+    annotations = {**(metadata.get("annotations") or {}), **NOT_AWAITED}
     return {**document, "metadata": {**metadata, "annotations": annotations}}
 
 
