@@ -41,7 +41,6 @@ def findings(
         digests: Digest by the name of an image, from the lock.
         every: All parts that there are, for those that the given ones need.
     """
-    known = {name for part in (*every, *(part for part, _ in parts.values())) for name in part.namespaces}
     levels: dict[str, Level] = {
         name: level
         for part in (*every, *(part for part, _ in parts.values()))
@@ -55,7 +54,7 @@ def findings(
             Finding(
                 law="namespace", part=part.name, place=str(who), reason=f"no part makes namespace {name!r}"
             )
-            for who, name in namespaces.unknown(documents, known)
+            for who, name in namespaces.unknown(documents, levels)
         ]
         found += _pods(part, documents, levels)
         found += _secrets(part, documents)

@@ -76,5 +76,10 @@ def has(name: str) -> bool:
     return _path(name).is_file()
 
 
+def place(folder: Path, name: str) -> Path:
+    """Return where the object with this digest is in the cache folder, or in an exported bundle."""
+    return folder / _FOLDER / name[:2] / f"{name}.json"
+
+
 def _path(name: str) -> Path:
-    return cache_folder() / _FOLDER / name[:2] / f"{name}.json"
+    return place(cache_folder(), name)

@@ -215,7 +215,7 @@ def _compare(part: Part, rendered: LockedPart, entry: LockedPart) -> None:
 
 def _export(exported: Lock, folder: Path) -> None:
     for each in (each for part in exported.part for each in part.objects):
-        target = folder / "objects" / each.sha256[:2] / f"{each.sha256}.json"
+        target = object_store.place(folder, each.sha256)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(object_store.get(each.sha256))
     # Last: without it the folder is no bundle.

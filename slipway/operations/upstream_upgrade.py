@@ -64,7 +64,7 @@ def _bundle(of: Lock, path: Path, same: set[tuple[Identity, str]]) -> Bundle:
 
 def _content(digest: str, path: Path) -> bytes:
     if path.is_dir():
-        exported = path / "objects" / digest[:2] / f"{digest}.json"
+        exported = object_store.place(path, digest)
         content = exported.read_bytes() if exported.is_file() else b""
         if object_store.digest(content) == digest:
             return content
