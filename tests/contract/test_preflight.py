@@ -31,12 +31,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 
 
 @pytest.fixture
-def cluster(server: ApiServer) -> Iterator[httpx.Client]:
-    with server.http() as http:
-        yield http
-
-
-@pytest.fixture
 def api(server: ApiServer) -> Iterator[KubernetesApi]:
     opened = KubernetesApi.of_content(server.kubeconfig)
     yield opened

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer, api_server
+from support.apiserver import ApiServer
 from support.pulumi_cli import Project, install_slipway_plugin
 from support.waiting import eventually
 
@@ -24,18 +24,6 @@ args = InstallationArgs(parts=[orchard], connection=Connection(kubeconfig=kubeco
 Installation("parts", args, pulumi.ResourceOptions(providers=[provider]))
 """
 SAMPLE = {"apiVersion": "orchard.example/v1", "kind": "Tree", "metadata": {"name": "sample"}}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    with api_server(tmp_path_factory.mktemp("apiserver")) as running:
-        yield running
-
-
-@pytest.fixture
-def cluster(server: ApiServer) -> Iterator[httpx.Client]:
-    with server.http() as http:
-        yield http
 
 
 @pytest.fixture
