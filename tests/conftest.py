@@ -51,6 +51,21 @@ def no_live_credentials() -> Iterator[None]:
     os.environ.update(kept)
 
 
+@pytest.fixture
+def interrupts() -> Iterator[None]:
+    """Let a test interrupt its own process; the process can be interrupted afterwards too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Fail a test that leaves SIGINT ignored: children inherit it, and later tests press Ctrl-C in vain."""
+    yield
+    assert signal.getsignal(signal.SIGINT) is not signal.SIG_IGN, "use the fixture `interrupts`"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what takes longest."""
     items[:] = distribution.in_order(items)

@@ -246,7 +246,7 @@ def test_a_store_that_stays_busy_is_given_up(proxy, minio, tmp_path):
 
 
 @pytest.mark.parametrize("direction", ["up", "down"])
-def test_an_interrupt_cancels_and_leaves_nothing(minio, transfers, proxy, tmp_path, direction):
+def test_an_interrupt_cancels_and_leaves_nothing(interrupts, minio, transfers, proxy, tmp_path, direction):
     """Ctrl-C while a part is on its way."""
     source, to = tmp_path / "source", tmp_path / "to"
     with source.open("wb") as file:
