@@ -9,7 +9,7 @@ from infra.settings.models import DevSettings
 
 def create(settings: DevSettings) -> ClusterHandle:
     """Return the handle of the cluster that the settings name; declares nothing in it."""
-    cluster, images, urls = settings.cluster, settings.images, settings.endpoints
+    cluster, images, urls = settings.cluster, settings.images, settings.endpoints.urls
     return ClusterHandle(
         provider=kubernetes_provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
         connection=Connection(kubeconfig_path=cluster.kubeconfig, context=cluster.context),

@@ -41,7 +41,9 @@ class Endpoints:
     """URLs of the platform from outside the cluster; known before the cluster exists."""
 
     gateway: str
-    store: str
+    store: str | None
+    """The store's S3 API; None where the store is not in the cluster."""
+
     console: str | None
     """MinIO's web console; None where it is off."""
 

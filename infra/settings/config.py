@@ -44,6 +44,9 @@ _TAGS: Final = {
     "external",
     "irsa",
     "pod-identity",
+    "port-forward",
+    "node-port",
+    "urls",
 }
 """Union tags, which pydantic adds to the location of an error after the union's own name."""
 _NOT_YET: Final = {"kind": "local", "prod": "dev"}

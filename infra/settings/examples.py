@@ -48,6 +48,24 @@ images:
 kfp:
   kind: embedded
 endpoints:
+  kind: port-forward
+  gateway: 18080
+  store: 18081
+  console: 18082
+  kfp: 18083
+"""
+NODE_PORT: Final = """\
+endpoints:
+  kind: node-port
+  host: 192.0.2.7
+  gateway: 30080
+  store: 30443
+  console: 30444
+  kfp_port: 18083
+"""
+URLS: Final = """\
+endpoints:
+  kind: urls
   gateway: https://models.example.org
   store: https://store.example.org
   console: https://console.example.org

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
 from infra.rbac import MemberRole
 from infra.serving_form import REQUESTS
+from infra.settings.endpoints import Endpoints
 from infra.settings.quantity import PATTERN, at_least
 from slipway.core.errors import UsageError
 from storage.layout import checked_name
@@ -20,13 +21,6 @@ _Quantity = Annotated[
     Field(
         pattern=PATTERN,
         json_schema_extra={"format": "Kubernetes quantity"},
-    ),
-]
-_Url = Annotated[
-    str,
-    Field(
-        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
-        json_schema_extra={"format": "URL of scheme, host and port"},
     ),
 ]
 _ImageByDigest = Annotated[
@@ -89,17 +83,6 @@ class ImageReferences(Strict):
     model_server: _ImageByDigest = Field(description="The model server and KServe's storage initializer.")
 
 
-class EndpointUrls(Strict):
-    """URLs at which the platform's Services are published outside the cluster."""
-
-    gateway: _Url = Field(description="Gateway for predictions.")
-    store: _Url = Field(description="The S3 API.")
-    console: _Url | None = Field(
-        default=None, description="MinIO's web console; required if `store.console` is on."
-    )
-    kfp: _Url = Field(description="The pipelines API.")
-
-
 class _Common(Strict):
     serving: ServingSettings = Field(default_factory=ServingSettings, description="Model serving.")
     kfp: KfpSettings = Field(default_factory=KfpSettings, description="The pipelines API.")
@@ -120,14 +103,12 @@ class LocalSettings(_Common):
         return self
 
 
-class DevSettings(_Common):
-    """A team's cluster, reached by a kubeconfig context."""
+class RegistrySettings(_Common):
+    """A cluster whose nodes pull from a registry: everything of it but the cluster itself."""
 
-    environment: Literal["dev"] = Field(description="Kind of environment.")
     store: StoreSettings = Field(default_factory=MinioSettings, description="The artifact store.")
-    cluster: ExistingCluster
     images: ImageReferences
-    endpoints: EndpointUrls
+    endpoints: Endpoints
 
     @model_validator(mode="after")
     def _backend_is_named(self) -> Self:
@@ -139,13 +120,22 @@ class DevSettings(_Common):
         return self
 
     @model_validator(mode="after")
-    def _console_has_a_url(self) -> Self:
+    def _store_has_endpoints(self) -> Self:
         if isinstance(self.store, MinioSettings):
+            if self.endpoints.store is None:
+                raise ValueError("endpoints.store: missing; the store is in the cluster")
             if self.store.console and self.endpoints.console is None:
                 raise ValueError("endpoints.console: missing, but store.console turns the console on")
             if self.endpoints.console is not None and not self.store.console:
                 raise ValueError("endpoints.console: the console is off; store.console: true turns it on")
         return self
+
+
+class DevSettings(RegistrySettings):
+    """A team's cluster, reached by a kubeconfig context."""
+
+    environment: Literal["dev"] = Field(description="Kind of environment.")
+    cluster: ExistingCluster
 
 
 PlatformSettings = LocalSettings | DevSettings

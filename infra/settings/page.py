@@ -10,7 +10,16 @@ from typing import Any, Final
 
 import yaml
 
-from infra.settings.examples import DEV, EXTERNAL, LOCAL, POD_IDENTITY, S3, TENANT
+from infra.settings.examples import (
+    DEV,
+    EXTERNAL,
+    LOCAL,
+    NODE_PORT,
+    POD_IDENTITY,
+    S3,
+    TENANT,
+    URLS,
+)
 
 Schema = Mapping[str, Any]
 
@@ -47,6 +56,8 @@ _EXTERNAL: Final = """\
 It must pass `slipway doctor --store --endpoint URL`. [store-conformance.md](store-conformance.md) lists
 which features are optional, and what does not work without each.
 """
+_PUBLISHED: Final = {"node-port": NODE_PORT, "urls": URLS}
+"""Examples of the kinds of endpoints that `dev` does not show, by kind."""
 _TENANT: Final = """\
 ## A tenant
 
@@ -78,11 +89,18 @@ def page(stack: Schema, tenant: Schema) -> str:
                 _STACK,
                 *_section("### Environment `local`, and settings of every environment", stack, local, LOCAL),
                 *_section("### Additional settings of `dev`", stack, dev_only, DEV),
-                *_section(_S3_TITLE.rstrip("\n"), stack, _only_store(dev), S3),
+                *_section(_S3_TITLE.rstrip("\n"), stack, _only(dev, "store"), S3),
+                *(
+                    line
+                    for kind, example in _PUBLISHED.items()
+                    for line in _section(
+                        f"### Endpoints of kind `{kind}`", stack, _only(dev, "endpoints"), example
+                    )
+                ),
                 *_section(
                     "### Setting `identity` with EKS Pod Identity", stack, _only_identity(stack), POD_IDENTITY
                 ),
-                *_section(_EXTERNAL.rstrip("\n"), stack, _only_store(dev), EXTERNAL),
+                *_section(_EXTERNAL.rstrip("\n"), stack, _only(dev, "store"), EXTERNAL),
                 *_section(_TENANT.rstrip("\n"), tenant, tenant, TENANT),
             ]
         ).rstrip("\n")
@@ -90,8 +108,8 @@ def page(stack: Schema, tenant: Schema) -> str:
     )
 
 
-def _only_store(stack: Schema) -> Schema:
-    return {"properties": {"store": stack["properties"]["store"]}}
+def _only(stack: Schema, name: str) -> Schema:
+    return {"properties": {name: stack["properties"][name]}}
 
 
 def _only_identity(root: Schema) -> Schema:

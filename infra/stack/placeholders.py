@@ -6,8 +6,11 @@ from typing import Any, Final
 from infra.settings.models import DevSettings
 from slipway.core.errors import UsageError
 
-_MARKS: Final = ("example.org", "sha256:" + "0" * 64, "team-cluster")
-"""What no real value contains: the reserved domain, a digest of zeros, the template's context."""
+_MARKS: Final = ("example.org", "sha256:" + "0" * 64)
+"""What no real value contains: the reserved domain, a digest of zeros."""
+_CONTEXT: Final = "team-cluster"
+"""The template's context."""
+_FILLED_IN: Final = ("cluster", "images", "endpoints")
 
 
 def refuse_placeholders(platform: DevSettings, file: str) -> None:
@@ -20,8 +23,13 @@ def refuse_placeholders(platform: DevSettings, file: str) -> None:
     Raises:
         UsageError: some are.
     """
-    document = platform.model_dump(mode="json", include={"cluster", "images", "endpoints"})
-    left = [path for path, value in _leaves("", document) if any(mark in value for mark in _MARKS)]
+    document = platform.model_dump(mode="json", include=set(_FILLED_IN))
+    parts = {name: document[name] for name in _FILLED_IN}
+    left = [
+        path
+        for path, value in _leaves("", parts)
+        if value == _CONTEXT or any(mark in value for mark in _MARKS)
+    ]
     if left:
         raise UsageError(
             f"{file}: {', '.join(left)}: still an example of the template.",

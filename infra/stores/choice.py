@@ -43,7 +43,8 @@ def _minio(
     cluster: ClusterHandle,
     opts: pulumi.ResourceOptions,
 ) -> StoreHandle:
-    images = cluster.images
+    images, endpoint = cluster.images, cluster.endpoints.store
+    assert endpoint is not None, "the settings of a store in the cluster require it"
     return MinioStore(
         "store",
         MinioStoreArgs(
@@ -53,7 +54,7 @@ def _minio(
             namespace=STORE_NAMESPACE,
             service=STORE_SERVICE,
             port=STORE_PORT,
-            endpoint=cluster.endpoints.store,
+            endpoint=endpoint,
             console_endpoint=cluster.endpoints.console if settings.console else None,
             console_port=STORE_CONSOLE_PORT,
             # `local` deletes its volumes with the cluster; elsewhere they are protected by default.

@@ -35,6 +35,7 @@ COMMANDS: Final = {
     "destroy": _Entry("stack", "Delete everything that `up` created, including data."),
     "status": _Entry("stack", "Show what runs, its endpoints, which plugins are in use."),
     "outputs": _Entry("stack", "Print the stack's outputs, the contract that CI reads."),
+    "open": _Entry("open_ports", "Open ports of this machine to a stack's Services."),
     "env": _Entry("stack", "Print shell exports for pulumi and kubectl."),
     "tenant": _Entry("tenant", "Tenants: list, show, rotate their store keys.", whole=True),
     "store": _Entry("store", "The artifact store: replace its key or certificate.", whole=True),

@@ -209,7 +209,7 @@ DEV = f"""\
         for name in ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
     )
 }\
-    endpoints: {{gateway: http://a, store: http://b, kfp: http://d}}
+    endpoints: {{kind: urls, gateway: http://a, store: http://b, kfp: http://d}}
 """
 EXPORTED: dict[str, Any] = {
     "deployment": {

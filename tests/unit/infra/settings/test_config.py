@@ -75,7 +75,7 @@ def test_defaults_are_a_whole_platform(tmp_path):
             f"{GOOD}\nstore: {{buckets: {{artifacts: Runs}}}}",
             "slipway:platform.store.buckets: 'Runs' can't name a bucket",
         ),
-        ("environment: dev", "slipway:platform.cluster: Field required"),
+        ("environment: dev", "slipway:platform.images: Field required"),
         (f"{GOOD}\ncluster: {{context: x}}", "slipway:platform.cluster: Extra inputs are not permitted"),
     ],
 )

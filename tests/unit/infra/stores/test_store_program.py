@@ -35,6 +35,7 @@ def _dev(**store: object) -> PlatformSettings:
             "kfp": {"kind": "embedded"},
             "images": {name: f"registry.test/{name}@{DIGEST}" for name in images},
             "endpoints": {
+                "kind": "urls",
                 "gateway": "https://models.example.org",
                 "store": "https://store.example.org",
                 **({"console": "https://console.example.org"} if store.get("console") else {}),

@@ -1,0 +1,139 @@
+"""How the platform's Services are reached from outside the cluster. Pure.
+
+One of five kinds. The pipelines API asks for no login, so no kind publishes it: `slipway open` makes it
+available on this machine. Only with `urls`, where Slipway publishes nothing, does it have an address of the
+operator's choice.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from storage.settings import Strict
+
+_Url = Annotated[
+    str,
+    Field(
+        pattern=r"^https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?$",
+        json_schema_extra={"format": "URL of scheme, host and port"},
+    ),
+]
+_Host = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$",
+        json_schema_extra={"format": "host name"},
+    ),
+]
+_LocalPort = Annotated[int, Field(ge=1024, le=65535)]
+_NodePort = Annotated[int, Field(ge=30000, le=32767)]
+_CONSOLE = "MinIO's web console; required if `store.console` is on."
+_STORE = "The S3 API of a store in the cluster."
+_GATEWAY = "Gateway for predictions."
+_KFP_PORT = "Port on this machine at which `slipway open` makes the pipelines API available."
+
+
+class Urls(Strict):
+    """URLs of the platform from outside the cluster."""
+
+    gateway: _Url = Field(description=_GATEWAY)
+    store: _Url | None = Field(default=None, description=_STORE)
+    console: _Url | None = Field(default=None, description=_CONSOLE)
+    kfp: _Url = Field(description="The pipelines API.")
+
+
+class PortForwardEndpoints(Strict):
+    """Ports on 127.0.0.1 of the machine that runs `slipway open`; nothing is published."""
+
+    kind: Literal["port-forward"] = Field(description="Ports on 127.0.0.1, while `slipway open` runs.")
+    gateway: _LocalPort = Field(description=_GATEWAY)
+    store: _LocalPort | None = Field(default=None, description=_STORE)
+    console: _LocalPort | None = Field(default=None, description=_CONSOLE)
+    kfp: _LocalPort = Field(description="The pipelines API.")
+
+    @property
+    def urls(self) -> Urls:
+        """The URLs while the ports are open."""
+        return Urls(
+            gateway=f"http://127.0.0.1:{self.gateway}",
+            store=_local("https", self.store),
+            console=_local("https", self.console),
+            kfp=f"http://127.0.0.1:{self.kfp}",
+        )
+
+    @property
+    def forwarded(self) -> "Forwarded":
+        """The ports that `slipway open` opens."""
+        return Forwarded(gateway=self.gateway, store=self.store, console=self.console, kfp=self.kfp)
+
+
+class _Published(Strict):
+    kfp_port: _LocalPort = Field(description=_KFP_PORT)
+
+    @property
+    def forwarded(self) -> "Forwarded":
+        """The port that `slipway open` opens."""
+        return Forwarded(gateway=None, store=None, console=None, kfp=self.kfp_port)
+
+    @property
+    def _kfp(self) -> str:
+        return f"http://127.0.0.1:{self.kfp_port}"
+
+
+class NodePortEndpoints(_Published):
+    """A port of every node."""
+
+    kind: Literal["node-port"] = Field(description="A port of every node.")
+    host: _Host = Field(description="Address or name of a node, or of what forwards to the nodes.")
+    gateway: _NodePort = Field(description=_GATEWAY)
+    store: _NodePort | None = Field(default=None, description=_STORE)
+    console: _NodePort | None = Field(default=None, description=_CONSOLE)
+
+    @property
+    def urls(self) -> Urls:
+        """The URLs of the ports."""
+        return Urls(
+            gateway=f"http://{self.host}:{self.gateway}",
+            store=_at("https", self.host, self.store),
+            console=_at("https", self.host, self.console),
+            kfp=self._kfp,
+        )
+
+
+class UrlEndpoints(Urls):
+    """URLs at which the operator publishes the Services; Slipway publishes nothing."""
+
+    kind: Literal["urls"] = Field(description="URLs at which you publish the Services yourself.")
+
+    @property
+    def urls(self) -> Urls:
+        """The URLs themselves."""
+        return Urls.model_validate(self.model_dump(exclude={"kind"}))
+
+    @property
+    def forwarded(self) -> None:
+        """Nothing: `slipway open` has no ports to open."""
+        return
+
+
+class Forwarded(Strict):
+    """Ports on 127.0.0.1 that `slipway open` opens; None where there is no need for one."""
+
+    gateway: int | None
+    store: int | None
+    console: int | None
+    kfp: int
+
+
+Endpoints = Annotated[
+    PortForwardEndpoints | NodePortEndpoints | UrlEndpoints,
+    Field(discriminator="kind"),
+]
+
+
+def _local(scheme: str, port: int | None) -> str | None:
+    return _at(scheme, "127.0.0.1", port)
+
+
+def _at(scheme: str, host: str, port: int | None) -> str | None:
+    return None if port is None else f"{scheme}://{host}:{port}"
