@@ -6,10 +6,11 @@ import pulumi
 
 from infra.names import settings_file
 from infra.program import build
-from infra.settings.config import Configuration, from_pulumi
+from infra.settings.config import PROJECT, Configuration, from_pulumi
 from infra.settings.models import DevSettings
 from infra.stack.check import open_live, refuse_cluster
 from slipway.core.errors import SlipwayError
+from storage.keys import stack_identity
 
 
 def main() -> None:
@@ -31,7 +32,12 @@ def _check_cluster(configuration: Configuration) -> None:
     """
     platform = configuration.platform
     if isinstance(platform, DevSettings):
-        refuse_cluster(platform, settings_file(configuration.stack), lambda: open_live(platform, {}))
+        refuse_cluster(
+            platform,
+            settings_file(configuration.stack),
+            lambda: open_live(platform, {}),
+            lambda: stack_identity(pulumi.Config(PROJECT).require("secret")),
+        )
 
 
 if __name__ == "__main__":

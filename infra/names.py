@@ -2,6 +2,10 @@
 
 from typing import Final
 
+OWNER_NAMESPACE: Final = "slipway-system"
+OWNER: Final = "platform-owner"
+"""ConfigMap that says which stack the platform in a cluster belongs to."""
+
 STORE_NAMESPACE: Final = "slipway-store"
 STORE_SERVICE: Final = "minio"
 STORE_PORT: Final = 9000

@@ -1,6 +1,6 @@
 """Declares the platform, in the order in which data flows through it.
 
-cluster -> store -> KServe, pipelines API, gateway -> tenants -> outputs
+cluster -> owner -> store -> KServe, pipelines API, gateway -> tenants -> outputs
 """
 
 import pulumi
@@ -11,6 +11,7 @@ from infra.cluster.handle import ClusterHandle
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
 from infra.components.kserve.component import KServe, KServeArgs
+from infra.components.platform_owner import PlatformOwner, PlatformOwnerArgs
 from infra.components.tenant import Tenant, TenantArgs
 from infra.components.token_lifetime import TokenLifetime
 from infra.contract import (
@@ -36,7 +37,10 @@ def build(configuration: Configuration) -> PlatformOutputs:
     """Declare the whole platform and return the stack's outputs."""
     platform = configuration.platform
     cluster = clusters.connect(platform)
-    store = stores.create(configuration, cluster, _options(cluster))
+    owner = PlatformOwner(
+        "owner", PlatformOwnerArgs(stack=configuration.stack, secret=configuration.secret), _options(cluster)
+    )
+    store = stores.create(configuration, cluster, _options(cluster, owner.record))
     kserve = KServe(
         "kserve",
         KServeArgs(
@@ -46,7 +50,7 @@ def build(configuration: Configuration) -> PlatformOutputs:
             connection=cluster.connection,
             buckets=store.buckets,
         ),
-        _options(cluster),
+        _options(cluster, owner.record),
     )
     kfp = KubeflowPipelines(
         "kfp",
@@ -56,10 +60,10 @@ def build(configuration: Configuration) -> PlatformOutputs:
             store=store,
             endpoint=cluster.endpoints.kfp,
         ),
-        _options(cluster),
+        _options(cluster, owner.record),
     )
-    gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _options(cluster))
-    tokens = TokenLifetime("token-lifetime", _options(cluster))
+    gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _options(cluster, owner.record))
+    tokens = TokenLifetime("token-lifetime", _options(cluster, owner.record))
     tenants = {
         tenant.name: Tenant(
             f"tenant-{tenant.name}",

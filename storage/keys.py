@@ -53,6 +53,11 @@ def root_key(secret: str, generation: int = 1) -> StoreKey:
     )
 
 
+def stack_identity(secret: str) -> str:
+    """Return what tells this stack from every other: public, and the same whatever is rotated."""
+    return _derive(secret, "stack-identity", 12)
+
+
 def tenant_key(secret: str, tenant: str, role: StoreRole, generation: int = 1) -> StoreKey:
     """Return the key of a tenant's role. `generation` counts from 1; a rotation increments it."""
     purpose = f"tenant/{checked_name('tenant', tenant)}/{role}/{generation}"

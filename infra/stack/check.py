@@ -10,6 +10,7 @@ from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
 from infra.stack.live_cluster import LiveCluster
+from infra.stack.owner import refuse_other_owner
 from infra.stack.placeholders import refuse_placeholders
 from infra.stack.preflight import refuse_unsuitable
 from infra.stack.volumes import (
@@ -28,7 +29,14 @@ Open = Callable[[], LiveCluster]
 _RESTART: Final = "Run `slipway local stop` and `slipway local start`, after which it does"
 
 
-def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, look: bool) -> None:
+def refuse_settings(
+    settings: Path,
+    exported: Mapping[str, Any],
+    live: Open,
+    identity: Callable[[], str],
+    *,
+    look: bool,
+) -> None:
     """Compare a stack's settings and tenants with what it has created.
 
     Args:
@@ -36,6 +44,7 @@ def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, 
         exported: the stack's state, as `Stack.export` returns it.
         live: opens its cluster; that of `local` only where the state shows a volume that differs from the
             settings.
+        identity: as of `refuse_other_owner`.
         look: read the local cluster in any case.
 
     Raises:
@@ -57,7 +66,7 @@ def refuse_settings(settings: Path, exported: Mapping[str, Any], live: Open, *, 
     }
     wanted = wanted_claims(platform)
     if isinstance(platform, DevSettings):
-        refuse_cluster(platform, settings.name, live)
+        refuse_cluster(platform, settings.name, live, identity)
     elif remembered and (look or differ(wanted, remembered)):
         _refuse_local_sizes(wanted, remembered, settings.name, live)
 
@@ -94,21 +103,23 @@ def _refuse_local_sizes(
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file, how_to_allow=_RESTART)
 
 
-def refuse_cluster(platform: DevSettings, file: str, live: Open) -> None:
+def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Callable[[], str]) -> None:
     """Compare the settings of a team's cluster with that cluster, before anything is made there.
 
     Args:
         platform: the stack's settings.
         file: the name of the stack's file in messages.
         live: opens the cluster.
+        identity: as of `refuse_other_owner`.
 
     Raises:
-        UsageError: settings are still the template's examples, the cluster is unsuitable, or a volume can't
-            become what the settings want.
+        UsageError: settings are still the template's examples, the cluster has another stack's platform or is
+            unsuitable, or a volume can't become what the settings want.
         FailedError: the cluster refuses, or does not answer.
     """
     refuse_placeholders(platform, file)
     wanted, cluster = wanted_claims(platform), live()
+    refuse_other_owner(cluster.api, identity)
     existing = live_claims(cluster, wanted)
     refuse_unsuitable(cluster.api, [each for each in wanted if each.place not in existing])
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file)

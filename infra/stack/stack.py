@@ -28,6 +28,7 @@ from infra.stack.pulumi_cli import PulumiCli, error_in
 from infra.stack.state import FileBackend, adoptable, pending, without_pending
 from infra.upstream.install.shared_names import TAKE_OVER
 from slipway.core.errors import FailedError, UsageError
+from storage.keys import stack_identity
 
 __all__ = ["Stack", "Summary", "Timing"]
 
@@ -237,7 +238,10 @@ class Stack:
     def _refuse_settings(self, *, look: bool) -> None:
         """Refuse settings that conflict with what the stack has created; `look` reads the cluster too."""
         if (self.project / "tenants").is_dir() and self.exists():
-            refuse_settings(self.settings, self.export(), self.live, look=look)
+            refuse_settings(self.settings, self.export(), self.live, self._identity, look=look)
+
+    def _identity(self) -> str:
+        return stack_identity(self.secret().get_secret_value())
 
     def _operate(
         self, operation: str, *arguments: str, validate: bool = True, force: bool = False

@@ -243,13 +243,13 @@ def check(request, tmp_path, live):
     def run(size: int, opened=lambda: live, *, look: bool = False) -> None:
         rest = DEV if request.param == "dev" else ""
         path.write_text(SETTINGS.format(environment=request.param, size=size, rest=rest))
-        refuse_settings(path, EXPORTED, opened, look=look)
+        refuse_settings(path, EXPORTED, opened, not_asked, look=look)
 
     run.environment = request.param
     return run
 
 
-def not_asked() -> LiveCluster:
+def not_asked() -> Any:
     raise AssertionError("the cluster was asked")
 
 
@@ -314,6 +314,6 @@ def test_the_program_itself_refuses_on_a_teams_cluster(claim, cluster, server, t
     said["cluster"]["kubeconfig"] = str(tmp_path / "kubeconfig")
     platform = DevSettings.model_validate(said)
     with pytest.raises(UsageError, match="can't grow from 2 to 4 GiB"):
-        refuse_cluster(platform, "Pulumi.dev.yaml", lambda: open_live(platform, {}))
+        refuse_cluster(platform, "Pulumi.dev.yaml", lambda: open_live(platform, {}), not_asked)
     allow(cluster, claim)
-    refuse_cluster(platform, "Pulumi.dev.yaml", lambda: open_live(platform, {}))
+    refuse_cluster(platform, "Pulumi.dev.yaml", lambda: open_live(platform, {}), not_asked)

@@ -11,8 +11,10 @@ from support.apiserver import ApiServer, api_server
 from support.waiting import eventually
 
 from infra.kubernetes_api import KubernetesApi
+from infra.names import OWNER, OWNER_NAMESPACE
 from infra.required_rights import Right, required_rights
 from infra.stack import preflight
+from infra.stack.owner import refuse_other_owner
 from infra.stack.preflight import refuse_unsuitable
 from infra.stack.volumes import DesiredClaim
 from slipway.core.errors import FailedError, UsageError
@@ -147,3 +149,29 @@ def test_a_silent_cluster_is_not_suitable(server: ApiServer, tmp_path: Path) -> 
     stranger = KubernetesApi.of_content(server.kubeconfig.replace(server.token, "0" * 32))
     with pytest.raises(FailedError, match="401"):
         refuse_unsuitable(stranger, ())
+
+
+@pytest.fixture
+def owned(cluster: httpx.Client) -> Iterator[None]:
+    """A cluster with the platform of stack `theirs`."""
+    namespace = f"/api/v1/namespaces/{OWNER_NAMESPACE}"
+    made = cluster.post("/api/v1/namespaces", json={"metadata": {"name": OWNER_NAMESPACE}})
+    assert made.status_code in (201, 409)
+    record = {"metadata": {"name": OWNER}, "data": {"stack": "theirs", "identity": "their-identity"}}
+    cluster.post(f"{namespace}/configmaps", json=record).raise_for_status()
+    yield
+    cluster.delete(f"{namespace}/configmaps/{OWNER}").raise_for_status()
+
+
+def test_the_platform_of_another_stack_is_refused(api: KubernetesApi, owned: None) -> None:
+    with pytest.raises(UsageError) as caught:
+        refuse_other_owner(api, lambda: "our-identity")
+    assert caught.value.what == "The cluster has a platform already, of stack 'theirs'."
+    refuse_other_owner(api, lambda: "their-identity")
+
+
+def test_where_there_is_no_platform_the_identity_is_not_needed(api: KubernetesApi) -> None:
+    def asked() -> str:
+        raise AssertionError("a run of the Pulumi CLI for nothing")
+
+    refuse_other_owner(api, asked)

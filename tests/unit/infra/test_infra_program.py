@@ -73,6 +73,13 @@ def _pods(body: object):
             yield from _pods(value)
 
 
+def test_the_cluster_says_which_stack_its_platform_belongs_to(engine):
+    record = engine.one("owner-record").inputs
+    # Shown in plain, although it derives from the stack's secret.
+    assert record["data"] == {"stack": "test", "identity": keys.stack_identity(CANARY)}
+    assert keys.stack_identity(CANARY) != keys.stack_identity(CANARY + "2")
+
+
 def test_the_required_rights_are_of_what_is_declared(engine):
     declared = {kind for kind, _, _ in _objects(engine)} | {"CustomResourceDefinition"}
     assert declared <= set(RESOURCES)
