@@ -1,6 +1,8 @@
 """Upstream's parts, installed object by object, stage after stage."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -63,9 +65,10 @@ class Installation(pulumi.ComponentResource):
         self._name, self._args = name, args
         self.ready = self
         before: list[pulumi.Resource] = []
-        for stage in sorted({stage for part in args.parts for stage in part.stages}):
-            self.ready = self._stage(stage, before)
-            before = [self.ready]
+        with _without_stack_traces():
+            for stage in sorted({stage for part in args.parts for stage in part.stages}):
+                self.ready = self._stage(stage, before)
+                before = [self.ready]
         self.register_outputs({})
 
     def _stage(self, stage: int, before: Sequence[pulumi.Resource]) -> pulumi.Resource:
@@ -78,10 +81,12 @@ class Installation(pulumi.ComponentResource):
             if definitions:
                 made.append(self._definitions(part.name, stage, definitions, before))
         after = [*before, *made]
-        for group in _in_order(each for each in every if each["kind"] != _DEFINITION):
+        groups = _in_order(each for each in every if each["kind"] != _DEFINITION)
+        for position, group in enumerate(groups):
             created = [self._object(each, after) for each in group]
             made += created
-            after = [*after, *created]
+            if position < len(groups) - 1:
+                after = [self._made(f"{stage}-{position}", [*after, *created])]
         samples = [
             sample for part in self._args.parts if part.samples_stage == stage for sample in part.samples
         ]
@@ -92,6 +97,20 @@ class Installation(pulumi.ComponentResource):
             connection=self._args.connection,
             seconds=self._args.seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*before, *made]),
+        )
+
+    def _made(self, name: str, after: Sequence[pulumi.Resource]) -> pulumi.Resource:
+        """Declare what exists once a group is made.
+
+        Were every object of the next group to depend on every object of this one, the dependencies would be
+        most of the state.
+        """
+        return Ready(
+            f"{self._name}-made-{name}",
+            documents=[],
+            samples=[],
+            connection=self._args.connection,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[*after]),
         )
 
     def _definitions(
@@ -121,14 +140,33 @@ class Installation(pulumi.ComponentResource):
         )
 
 
+@contextmanager
+def _without_stack_traces() -> Iterator[None]:
+    """Make the SDK record no stack trace with a resource.
+
+    That of an object of a part says nothing, and takes more than a kilobyte of the state: 0.8 MB with every
+    part. The SDK looks for the resource's constructor in the frames that Python gives it.
+    """
+    before = getattr(sys, "tracebacklimit", None)
+    sys.tracebacklimit = 1
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.tracebacklimit
+        else:
+            sys.tracebacklimit = before
+
+
 def _declared(document: Document) -> Document:
     """Return what is declared of an object.
 
     The stage's own wait is the only one. That of the Kubernetes provider may end without a pod's reason,
     since it skips pods that it hears of before their ReplicaSet, and it waits for claims that only a pod
-    binds. The rules of an aggregated ClusterRole belong to the controller that aggregates them.
+    binds. The rules of an aggregated ClusterRole belong to the controller that aggregates them; an empty list
+    of rules is not kept by the API server, and would show as a change for ever.
     """
-    if "aggregationRule" in document:
+    if "aggregationRule" in document or document.get("rules") == []:
         return {key: value for key, value in document.items() if key != "rules"}
     if document["kind"] not in _AWAITED:
         return document

@@ -47,6 +47,10 @@ PART: Final = Part(
                     "admin": {"existingSecret": "grafana-admin"},
                     "testFramework": {"enabled": False},
                 },
+                # Dashboards and rules for systems that no node of Kubernetes has.
+                "nodeExporter": {
+                    "operatingSystems": {"aix": {"enabled": False}, "darwin": {"enabled": False}}
+                },
                 # By default two Jobs of helm make the webhook's certificate.
                 "prometheusOperator": {"admissionWebhooks": {"certManager": {"enabled": True}}},
             },
