@@ -136,6 +136,26 @@ def test_aggregated_roles_keep_their_rules(project: Project, cluster: httpx.Clie
     assert project.changes() == {}
 
 
+def test_a_role_without_rules_is_no_change_for_ever(project: Project, namespace: str) -> None:
+    """The API server does not keep the empty list that upstream declares."""
+    version = "rbac.authorization.k8s.io/v1"
+    documents = [*_documents(namespace), _object(version, "ClusterRole", f"empty-{namespace}", rules=[])]
+    _declare(project, documents)
+    project.up().fine()
+    assert project.changes() == {}
+
+
+def test_dependencies_and_stack_traces_do_not_fill_the_state(project: Project, namespace: str) -> None:
+    accounts = [_object("v1", "ServiceAccount", f"reader-{each}", namespace) for each in range(5)]
+    _declare(project, [*_documents(namespace), *accounts])
+    project.up().fine()
+    tree = project.resource("parts-orchard.example-tree-oak")
+    assert len(tree["dependencies"]) == 1
+    account = project.resource(f"parts-v1-serviceaccount-{namespace}-reader-0")
+    assert tree["created"] > account["created"], "the dependency is on what all five exist before"
+    assert not tree.get("stackTrace")
+
+
 def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Client, namespace: str) -> None:
     _declare(project, _documents(namespace, "broken:1"), seconds=5)
     project.up().failed()
