@@ -1,5 +1,6 @@
 """Requests to a cluster's API server, opened as kubectl opens it; errors in Slipway's words."""
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -21,6 +22,12 @@ METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s
 """Returns only metadata: no Secret's value and no schema is ever requested."""
 _APPLY: Final = "application/apply-patch+yaml"
 _SECONDS: Final = 10
+
+_OPENING: Final = threading.Lock()
+"""The client keeps certificates in files that it shares by content, and remembers one before it is written.
+
+Where two resources opened a cluster at the same moment, one could read an empty CA certificate.
+"""
 
 Object = dict[str, Any]
 
@@ -50,7 +57,8 @@ class KubernetesApi:
 
         path = None if kubeconfig is None else str(kubeconfig)
         try:
-            return cls(config.new_client_from_config(config_file=path, context=context))
+            with _OPENING:
+                return cls(config.new_client_from_config(config_file=path, context=context))
         except (ConfigException, OSError) as error:
             raise UsageError(
                 f"The cluster can't be reached by kubeconfig {path or '(default)'}.",
@@ -69,7 +77,8 @@ class KubernetesApi:
         from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
 
         try:
-            return cls(config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context))
+            with _OPENING:
+                return cls(config.new_client_from_config_dict(yaml.safe_load(kubeconfig), context=context))
         except (ConfigException, yaml.YAMLError, TypeError, AttributeError):
             raise UsageError("The stack's kubeconfig can't be read, or has no such context.") from None
 
