@@ -34,7 +34,7 @@ KUBECONFIG = json.dumps(
 
 
 @pytest.mark.parametrize("form", ["content", "path"])
-def test_a_cluster_that_is_opened_twice_at_once_has_its_certificate_both_times(
+def test_a_cluster_opened_twice_at_once_has_its_certificate(
     form: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client remembers the file of a certificate before it has written it (2026-11-30)."""
