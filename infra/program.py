@@ -1,6 +1,6 @@
 """Declares the platform, in the order in which data flows through it.
 
-cluster -> owner -> store -> KServe, pipelines API, gateway -> tenants -> outputs
+cluster -> owner -> store -> parts of upstream -> serving, pipelines API, gateway -> tenants -> outputs
 """
 
 import pulumi
@@ -8,6 +8,7 @@ import pulumi
 from infra import cluster as clusters
 from infra import versions
 from infra.cluster.handle import ClusterHandle
+from infra.components import upstream
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
 from infra.components.kserve.component import KServe, KServeArgs
@@ -41,14 +42,14 @@ def build(configuration: Configuration) -> PlatformOutputs:
         "owner", PlatformOwnerArgs(stack=configuration.stack, secret=configuration.secret), _options(cluster)
     )
     store = stores.create(configuration, cluster, _options(cluster, owner.record))
+    parts = upstream.install("upstream", cluster, _options(cluster, owner.record))
     kserve = KServe(
         "kserve",
         KServeArgs(
             settings=platform.serving,
-            images=cluster.images,
-            manifests=cluster.kserve_manifests,
-            connection=cluster.connection,
+            image=cluster.images.model_server,
             buckets=store.buckets,
+            installed=parts.ready,
         ),
         _options(cluster, owner.record),
     )

@@ -53,7 +53,7 @@ def annotations() -> dict[str, str]:
 
 
 def defaulted_annotations() -> dict[str, str]:
-    """Return the annotations that KServe's webhook adds (setPredictorModelDefaults, v0.17.0)."""
+    """Return the annotations that KServe's webhook adds (setPredictorModelDefaults, v0.20.0)."""
     return {"modelFormat": MODEL_FORMAT["name"]}
 
 

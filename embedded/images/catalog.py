@@ -142,10 +142,14 @@ class GoTool:
         return binary(self.name, report)
 
 
-def _program(tool: str, *, user: int = NONROOT, ports: tuple[int, ...] = (), **env: str) -> Recipe:
+def _program(
+    tool: str, *, file: str = "", user: int = NONROOT, ports: tuple[int, ...] = (), **env: str
+) -> Recipe:
+    """Return an image with one program; upstream's manifests name `file`, where that is not the tool's."""
+    name = file or tool
     return Recipe(
-        (RootLayer(), ToolLayer(tool, GoTool(tool))),
-        ImageSettings(entrypoint=[f"/{tool}"], user=user, env=env, ports=ports),
+        (RootLayer(), ToolLayer(name, GoTool(tool))),
+        ImageSettings(entrypoint=[f"/{name}"], user=user, env=env, ports=ports),
     )
 
 
@@ -158,7 +162,7 @@ def _minio() -> Recipe:
 
 
 def _kserve_controller() -> Recipe:
-    return _program("kserve-controller", ports=(8443, 9443))
+    return _program("kserve-controller", file="manager", ports=(8080, 8081, 9443))
 
 
 def _gateway() -> Recipe:

@@ -4,8 +4,8 @@ from embedded.toolchain import debian, doctor
 from embedded.toolchain.build import bin_dir, binary, ensure
 from embedded.toolchain.cache import prune
 from embedded.toolchain.doctor import Examination, examine
-from embedded.toolchain.kserve import kserve_manifests
-from embedded.toolchain.presence import built_kserve_manifests, require
+from embedded.toolchain.golang import go_command
+from embedded.toolchain.presence import require
 from embedded.toolchain.tools import BINARIES, TOOLS
 
 __all__ = [
@@ -14,12 +14,11 @@ __all__ = [
     "Examination",
     "bin_dir",
     "binary",
-    "built_kserve_manifests",
     "debian",
     "doctor",
     "ensure",
     "examine",
-    "kserve_manifests",
+    "go_command",
     "prune",
     "require",
 ]

@@ -39,7 +39,11 @@ def binary(name: str, report: Report = silent) -> Path:
 
 
 def ensure(
-    names: Iterable[str] | None = None, report: Report = silent, *, tests: bool = False
+    names: Iterable[str] | None = None,
+    report: Report = silent,
+    *,
+    tests: bool = False,
+    also: Iterable[str] = (),
 ) -> dict[str, Path]:
     """Return the named binaries; missing ones are built in parallel, the longest build first.
 
@@ -47,6 +51,7 @@ def ensure(
         names: Binaries; None is all that a platform needs and the Debian packages too.
         report: Receives what is being waited for.
         tests: Where no names are given, also what only the tests need.
+        also: Where no names are given, binaries that are wanted too.
 
     Returns:
         The path of each binary.
@@ -56,7 +61,8 @@ def ensure(
         FailedError: A build failed; the others were stopped, and a rerun continues where they were.
     """
     if names is None:
-        wanted = [name for name, tool in BINARIES.items() if chosen(tool, tests=tests)]
+        needed = [name for name, tool in BINARIES.items() if chosen(tool, tests=tests)]
+        wanted = list(dict.fromkeys([*needed, *also]))
     else:
         wanted = list(dict.fromkeys(names))
     unknown = [name for name in wanted if name not in BINARIES]

@@ -69,6 +69,14 @@ def find(tools: tuple[Tool, ...] = ()) -> Go:
     return go
 
 
+def go_command() -> Path | None:
+    """Return the Go command, or None if there is none that works."""
+    try:
+        return find().command
+    except UsageError:
+        return None
+
+
 def _command() -> Path | None:
     for path in (None, os.pathsep.join(_USUAL_PLACES)):
         command = shutil.which("go", path=path)
@@ -122,7 +130,7 @@ def environment(go: Go, scratch: Path | None = None) -> dict[str, str]:
         "GOOS": "linux",
         "GOARCH": go.architecture,
         "GOWORK": "off",
-        # A `go` that runs `go`, as controller-gen does, must find the same one.
+        # A `go` that runs `go` must find the same one.
         "PATH": os.pathsep.join([str(go.command.parent), os.environ.get("PATH", os.defpath)]),
     }
     if scratch is not None:

@@ -169,11 +169,7 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 name="kserve",
                 module="github.com/kserve/kserve",
                 version=f"v{versions.KSERVE}",
-                # controller-gen loads KServe's packages, so it lives in the module that pins them.
-                binaries=(
-                    Binary("kserve-controller", "github.com/kserve/kserve/cmd/manager"),
-                    Binary("controller-gen", "sigs.k8s.io/controller-tools/cmd/controller-gen"),
-                ),
+                binaries=(Binary("kserve-controller", "github.com/kserve/kserve/cmd/manager"),),
                 seconds=110,
             ),
             Tool(

@@ -6,13 +6,13 @@ resource: `pulumi up` starts a stopped cluster, `pulumi destroy` deletes it.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import pulumi
 
 from embedded import images, instance, toolchain
 from embedded.addresses import Ports
 from infra import names, versions
+from infra.builder import Builder
 from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
 from infra.cluster.provider import kubernetes_provider
 
@@ -83,7 +83,6 @@ def create(*, console: bool) -> ClusterHandle:
         provider=provider,
         connection=Connection(kubeconfig=cluster.kubeconfig),
         images=_images(local, cluster),
-        kserve_manifests=_kserve_manifests(),
         endpoints=Endpoints(
             gateway=f"http://127.0.0.1:{ports.gateway}",
             store=f"https://127.0.0.1:{ports.s3}",
@@ -91,14 +90,8 @@ def create(*, console: bool) -> ClusterHandle:
             kfp=f"http://127.0.0.1:{ports.kfp}",
         ),
         kubeconfig=local.kubeconfig,
+        builder=Builder(program=toolchain.binary, go=toolchain.go_command),
     )
-
-
-def _kserve_manifests() -> Path:
-    """Return what is declared of KServe: a preview reads it, `up` generates it where it is missing."""
-    if pulumi.runtime.is_dry_run():
-        return toolchain.built_kserve_manifests()
-    return toolchain.kserve_manifests(pulumi.log.info)
 
 
 def _delete_with(cluster: EmbeddedCluster) -> None:

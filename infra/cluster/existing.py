@@ -1,7 +1,5 @@
 """An existing cluster: reached by a kubeconfig context, with images from a registry."""
 
-from pathlib import Path
-
 from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
 from infra.cluster.provider import kubernetes_provider
 from infra.settings.models import DevSettings
@@ -20,7 +18,6 @@ def create(settings: DevSettings) -> ClusterHandle:
             pipelines=Image(reference=images.pipelines),
             model_server=Image(reference=images.model_server),
         ),
-        kserve_manifests=Path(cluster.kserve_manifests),
         endpoints=Endpoints(gateway=urls.gateway, store=urls.store, console=urls.console, kfp=urls.kfp),
         kubeconfig=None,
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 import pulumi
 import pulumi_kubernetes
 
+from infra.builder import Builder
+
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
@@ -80,9 +82,9 @@ class ClusterHandle:
     provider: pulumi_kubernetes.Provider
     connection: Connection
     images: Images
-    kserve_manifests: Path
-    """Folder with `crds/*.json` and `role.json` of the pinned KServe version."""
-
     endpoints: Endpoints
     kubeconfig: Path | None
     """Of a cluster that Slipway created on this machine; None for an existing cluster."""
+
+    builder: Builder | None = None
+    """With which `up` renders parts of upstream that are not in the cache; None where it refuses them."""

@@ -38,7 +38,6 @@ store:
 cluster:
   context: team-cluster
   kubeconfig: team-cluster.kubeconfig
-  kserve_manifests: build/kserve
 images:
   minio: registry.example.org/slipway/minio@sha256:{"0" * 64}
   kserve_controller: registry.example.org/slipway/kserve-controller@sha256:{"0" * 64}

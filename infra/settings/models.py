@@ -68,9 +68,6 @@ class ExistingCluster(Strict):
     kubeconfig: str | None = Field(
         default=None, min_length=1, description="Path of the kubeconfig; kubectl's default if not set."
     )
-    kserve_manifests: str = Field(
-        min_length=1, description="Folder with KServe's generated crds/*.json and role.json."
-    )
 
 
 class ImageReferences(Strict):

@@ -4,7 +4,7 @@ Nothing here fetches or renders: `slipway upstream fetch` and `render` have put 
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -94,16 +94,32 @@ def documents_of(entry: LockedPart) -> list[Document]:
         ) from None
 
 
-def bundled(names: Iterable[str]) -> list[BundledPart]:
-    """Return the named parts and all that they need, each after those that it needs.
+def locked(names: Iterable[str], *, without: Container[str] = ()) -> list[tuple[Part, LockedPart]]:
+    """Return the named parts and all that they need, each after those that it needs, with their entries.
+
+    Args:
+        names: Of the parts.
+        without: Parts that others need and that are not installed, because something else does their work.
 
     Raises:
-        UsageError: There is no such part, or it isn't locked or rendered.
+        UsageError: There is no such part, or it isn't locked.
     """
     current = read_lock(LOCK_FILE)
     needed = {part.name for part in chosen(names, PARTS)}
     for part in reversed(list(PARTS.values())):
         if part.name in needed:
-            needed.update(part.requires)
-    entries = [(part, entry_of(part, current)) for part in PARTS.values() if part.name in needed]
-    return [BundledPart(part, entry, documents_of(entry)) for part, entry in entries]
+            needed.update(name for name in part.requires if name not in without)
+    return [(part, entry_of(part, current)) for part in PARTS.values() if part.name in needed]
+
+
+def bundled(names: Iterable[str], *, without: Container[str] = ()) -> list[BundledPart]:
+    """Return the named parts and all that they need, each after those that it needs.
+
+    Args:
+        names: Of the parts.
+        without: Parts that others need and that are not installed, because something else does their work.
+
+    Raises:
+        UsageError: There is no such part, or it isn't locked or rendered.
+    """
+    return [BundledPart(part, entry, documents_of(entry)) for part, entry in locked(names, without=without)]

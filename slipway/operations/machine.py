@@ -3,17 +3,19 @@
 from embedded import toolchain
 from embedded.toolchain import Examination
 from slipway.core.report import Report, silent
+from slipway.operations import upstream_parts
 
 
 def prepare(report: Report = silent, *, tests: bool = False) -> None:
     """Install the packages and build the tools that are missing; with `tests`, those of the tests too.
 
+    The parts of upstream are fetched and rendered too.
+
     Raises:
         UsageError: Something is missing that only the user can install.
-        FailedError: A package could not be installed, or a tool not built.
+        FailedError: A package could not be installed, a tool not built, or a part not rendered.
     """
-    toolchain.ensure(report=report, tests=tests)
-    toolchain.kserve_manifests(report)
+    upstream_parts.build(report, tests=tests)
 
 
 def examine(*, tests: bool = False) -> Examination:

@@ -9,23 +9,17 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from embedded import toolchain
-from embedded.toolchain import golang
-from infra.upstream import bundle, checking, lock, locking, object_store
+from infra.upstream import bundle, checking, lock, object_store, preparing
 from infra.upstream.checking import Finding
-from infra.upstream.fetching import source_store
 from infra.upstream.fetching.fetch import Fetched
 from infra.upstream.fetching.fetch import fetch as fetch_source
 from infra.upstream.lock import Lock, LockedPart
-from infra.upstream.manifests import Document
-from infra.upstream.part import Helm, Kustomize, Part
+from infra.upstream.part import Part
 from infra.upstream.parts import PARTS
-from infra.upstream.rendering import Programs
-from infra.upstream.rendering import render as render_part
-from infra.versions import HELM, KUSTOMIZE
 from slipway.core import atomic_files
-from slipway.core.errors import FailedError, UsageError
+from slipway.core.errors import UsageError
 from slipway.core.report import Report, silent
+from slipway.operations import upstream_parts
 
 LOCK_FILE: Final = bundle.LOCK_FILE
 
@@ -84,7 +78,7 @@ def fetch(
     if mirror is not None and not mirror.is_dir():
         raise UsageError(f"There is no folder {mirror}.", fix="Name a folder with mirrors or archives.")
     current = read_lock()
-    go = None if mirror else _go()
+    go = None if mirror else upstream_parts.BUILDER.go()
     found = []
     for part in chosen(names):
         entry = None if update else bundle.entry_of(part, current)
@@ -115,15 +109,15 @@ def render(
         raise UsageError(f"{output} exists.", fix="Name a folder that does not; it will be made.")
     current = read_lock()
     parts = chosen(names)
-    programs = _programs(parts, report)
+    programs = preparing.found_programs(parts, upstream_parts.BUILDER, report)
     found = []
     for part in parts:
         report(f"rendering {part.name} {part.version}")
         entry = None if update else bundle.entry_of(part, current)
-        rendered, documents = _render(part, entry, current, programs, twice=update)
+        rendered, documents = preparing.rendered_part(part, entry, current, programs, twice=update)
         earlier = current.find(part.name)
         if entry is not None:
-            _compare(part, rendered, entry)
+            preparing.compare(part, rendered, entry)
         for document in documents:
             object_store.put(object_store.canonical(document))
         current = current.with_part(rendered)
@@ -171,48 +165,6 @@ def read_lock(path: Path | None = None) -> Lock:
     return bundle.read_lock(path or LOCK_FILE)
 
 
-def _render(
-    part: Part, entry: LockedPart | None, current: Lock, programs: Programs, *, twice: bool
-) -> tuple[LockedPart, list[Document]]:
-    digests = {
-        source.name: next((each.tree for each in entry.sources if each.name == source.name), None)
-        if entry
-        else source_store.known(source)
-        for source in part.sources
-    }
-    trees, fetched = {}, {}
-    for source in part.sources:
-        digest = digests[source.name]
-        tree = source_store.get(source, digest) if digest else None
-        if digest is None or tree is None:
-            raise UsageError(
-                f"{source.name} at {source.commit[:12]} is not in the cache.",
-                why="Nothing is fetched while parts render, or the cache was damaged.",
-                fix=f"slipway upstream fetch {'' if entry else '--update '}{part.name}",
-            )
-        trees[source.name], fetched[source.name] = tree, digest
-    documents = render_part(part, trees, programs)
-    if twice and documents != render_part(part, trees, programs):
-        raise FailedError(
-            f"{part.name} renders differently each time.",
-            why="A chart makes random values, such as a password.",
-            fix=f"Set them in the values of infra/upstream/parts for {part.name}.",
-        )
-    return locking.locked(part, documents, fetched, current.find(part.name)), documents
-
-
-def _compare(part: Part, rendered: LockedPart, entry: LockedPart) -> None:
-    differ = locking.differences(rendered, entry)
-    if differ:
-        more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
-        raise FailedError(
-            f"{part.name} was rendered to something else than {lock.FILE} says.",
-            why=f"{'; '.join(differ[:3])}{more}.",
-            fix="If the part's module was changed, lock it (slipway upstream render --update "
-            f"{part.name}) and review the difference; else restore {lock.FILE} from version control.",
-        )
-
-
 def _export(exported: Lock, folder: Path) -> None:
     for each in (each for part in exported.part for each in part.objects):
         target = object_store.place(folder, each.sha256)
@@ -220,31 +172,6 @@ def _export(exported: Lock, folder: Path) -> None:
         target.write_bytes(object_store.get(each.sha256))
     # Last: without it the folder is no bundle.
     atomic_files.replace(folder / lock.FILE, lock.dumps(exported))
-
-
-def _programs(parts: Sequence[Part], report: Report) -> Programs:
-    """Find or build kustomize and helm, where a part needs them."""
-    versions = {"kustomize": (Kustomize, KUSTOMIZE), "helm": (Helm, HELM)}
-    found: dict[str, Path | None] = dict.fromkeys(versions)
-    for name, (kind, version) in versions.items():
-        if not any(isinstance(step, kind) for part in parts for step in part.steps):
-            continue
-        try:
-            found[name] = toolchain.binary(name, report)
-        except UsageError as error:
-            raise UsageError(
-                f"{name} {version} is not on this machine.",
-                why=f"Only this version renders what {lock.FILE} has, and it can't be built: {error.what}",
-                fix=f"Install {name} {version}, or Go; then run the command again.",
-            ) from None
-    return Programs(**found)
-
-
-def _go() -> Path | None:
-    try:
-        return golang.find().command
-    except UsageError:
-        return None
 
 
 def _fetched(part: Part, fetched: Fetched) -> FetchedSource:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from embedded import session, toolchain
+from embedded import session
 from embedded.instance import Instance, current
 from infra.contract import PlatformOutputs
 from infra.names import settings_file
@@ -12,6 +12,7 @@ from infra.settings.models import PlatformSettings
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
 from slipway.core.report import Phases, Report, silent
+from slipway.operations import upstream_parts
 
 
 def project() -> Path:
@@ -96,10 +97,9 @@ def tool_environment(
         return {}
     if build:
         # Build all of them now: later, each image would request its own tools one after the other.
-        toolchain.ensure(report=report)
-        toolchain.kserve_manifests(report)
+        upstream_parts.build(report)
     else:
-        toolchain.require()
+        upstream_parts.require()
     return session.environment(instance(), report)
 
 

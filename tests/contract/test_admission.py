@@ -14,9 +14,7 @@ from support.platform import outputs
 from support.variants import variants
 from support.waiting import eventually
 
-from embedded.toolchain import kserve_manifests
 from infra import admission
-from infra.components.kserve.manifests import load_crds
 from serving import inference
 from serving.credentials import annotation
 from storage.layout import Buckets, runs_prefix, version_prefix
@@ -168,7 +166,7 @@ def test_kserve_adds_just_what_the_policy_lets_in(server: ApiServer, tmp_path: A
 
 
 def schema() -> Body:
-    [version] = load_crds(kserve_manifests())["inferenceservices"]["spec"]["versions"]
+    [version] = kserve.definition("inferenceservices")["spec"]["versions"]
     found: Body = version["schema"]["openAPIV3Schema"]
     return found
 

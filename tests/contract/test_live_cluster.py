@@ -201,7 +201,7 @@ config:
 {rest}  slipway:secret: {{secure: 'v1:abc:def'}}
 """
 DEV = f"""\
-    cluster: {{context: test, kserve_manifests: kserve}}
+    cluster: {{context: test}}
     images:
 {
     "".join(

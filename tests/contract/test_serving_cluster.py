@@ -4,12 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
+from support import kserve
 from support.apiserver import api_server
 from support.platform import outputs
 from support.waiting import eventually
 
-from embedded.toolchain import kserve_manifests
-from infra.components.kserve.manifests import load_crds
 from serving import access, diagnosis
 from serving.cluster import FIELD_MANAGER, Cluster
 from serving.inference import ServedVersion, manifest
@@ -23,7 +22,7 @@ NAME = "churn"
 def server(tmp_path_factory):
     with api_server(tmp_path_factory.mktemp("api")) as running:
         with running.http() as http:
-            content = load_crds(kserve_manifests())["inferenceservices"]
+            content = kserve.definition("inferenceservices")
             http.patch(
                 f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{content['metadata']['name']}",
                 params={"fieldManager": "test", "force": "true"},

@@ -1,6 +1,7 @@
 """KServe's own controller with its webhooks, beside an API server of the tests."""
 
 import base64
+import functools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -13,32 +14,46 @@ from support.apiserver import ApiServer, free_port
 from support.certificates import certificate, new_ca
 from support.waiting import eventually
 
-from embedded.toolchain import binary, kserve_manifests
+from embedded.toolchain import binary
 from infra.components.kserve import objects
-from infra.components.kserve.manifests import load_crds
-from infra.components.kserve.objects import Webhook
 from infra.names import KSERVE_NAMESPACE, SERVING_RUNTIME
+from infra.upstream import installed, preparing
+from slipway.core.report import silent
+from slipway.operations.upstream_parts import BUILDER
 
-_HOOKS = (objects.DEFAULTER, *objects.VALIDATING)
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
+
+
+@functools.cache
+def documents(kind: str) -> list[dict[str, Any]]:
+    """Return the objects of a kind of the installed KServe, rendered if they are not in the cache."""
+    preparing.prepare(installed.locked(), BUILDER, silent)
+    [kserve] = [each for each in installed.bundled() if each.part.name == "kserve"]
+    return [each for each in kserve.documents if each["kind"] == kind]
+
+
+def definition(plural: str) -> dict[str, Any]:
+    """Return one of the CustomResourceDefinitions."""
+    every = documents("CustomResourceDefinition")
+    return next(each for each in every if each["spec"]["names"]["plural"] == plural)
 
 
 def definitions(http: httpx.Client) -> None:
     """Make KServe's CustomResourceDefinitions and wait until they are served."""
-    for definition in load_crds(kserve_manifests()).values():
-        definition["spec"].pop("conversion", None)  # one version each: nothing to convert
+    every = documents("CustomResourceDefinition")
+    for definition in every:
         http.post(
             "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", json=definition
         ).raise_for_status()
-    eventually(lambda: len(_discovered(http)) == len(objects.CRDS))
+    plurals = {each["spec"]["names"]["plural"] for each in every}
+    eventually(lambda: _discovered(http) >= plurals)
 
 
 def _discovered(http: httpx.Client) -> set[str]:
     """Return the kinds that discovery knows: the controller asks it once, at its start."""
     group = "/apis/serving.kserve.io"
     answers = [http.get(f"{group}/{version}") for version in ("v1beta1", "v1alpha1")]
-    resources = [each for answer in answers if answer.is_success for each in answer.json()["resources"]]
-    return {each["name"] for each in resources} & {*objects.CRDS}
+    return {each["name"] for answer in answers if answer.is_success for each in answer.json()["resources"]}
 
 
 @contextmanager
@@ -80,8 +95,8 @@ def controller(server: ApiServer, folder: Path) -> Iterator[None]:
             _configure(http, signer.pem, webhooks)
             yield
         finally:
-            for hook in _HOOKS:
-                http.delete(f"{_ADMISSION}/{_configuration(hook).lower()}s/{hook.configuration}")
+            for each in _configurations():
+                http.delete(f"{_ADMISSION}/{each['kind'].lower()}s/{each['metadata']['name']}")
             process.kill()
             process.wait()
 
@@ -90,13 +105,8 @@ def _objects(http: httpx.Client) -> None:
     """Make what the controller reads: its configuration, the runtime and the storage container."""
     namespace = {"metadata": {"name": KSERVE_NAMESPACE}}
     http.post("/api/v1/namespaces", json=namespace).raise_for_status()
-    http.post(
-        f"/api/v1/namespaces/{KSERVE_NAMESPACE}/configmaps",
-        json={
-            "metadata": {"name": objects.CONFIG_NAME},
-            "data": objects.controller_config("fine:1"),
-        },
-    ).raise_for_status()
+    [configuration] = documents("ConfigMap")
+    http.post(f"/api/v1/namespaces/{KSERVE_NAMESPACE}/configmaps", json=configuration).raise_for_status()
     runtime = objects.serving_runtime("fine:1", cpu_limit="1", memory_limit="1Gi")
     made = {"ClusterServingRuntime": (SERVING_RUNTIME, runtime)}
     made["ClusterStorageContainer"] = ("slipway-s3", objects.storage_container("fine:1"))
@@ -110,38 +120,28 @@ def _objects(http: httpx.Client) -> None:
         http.post(f"/apis/serving.kserve.io/v1alpha1/{kind.lower()}s", json=body).raise_for_status()
 
 
+def _configurations() -> list[dict[str, Any]]:
+    return [*documents("MutatingWebhookConfiguration"), *documents("ValidatingWebhookConfiguration")]
+
+
 def _configure(http: httpx.Client, ca: str, port: int) -> None:
-    for hook in _HOOKS:
-        kind = _configuration(hook)
-        body = {
-            "apiVersion": "admissionregistration.k8s.io/v1",
-            "kind": kind,
-            "metadata": {"name": hook.configuration},
-            "webhooks": [_webhook(hook, ca, port)],
-        }
-        http.post(f"{_ADMISSION}/{kind.lower()}s", json=body).raise_for_status()
+    """Make the webhook configurations, with the controller's address in place of its Service."""
+    for each in _configurations():
+        hooks = [_on_loopback(hook, ca, port) for hook in each["webhooks"] if not _of_pods(hook)]
+        http.post(
+            f"{_ADMISSION}/{each['kind'].lower()}s", json={**each, "webhooks": hooks}
+        ).raise_for_status()
 
 
-def _configuration(hook: Webhook) -> str:
-    mutating = hook is objects.DEFAULTER
-    return "MutatingWebhookConfiguration" if mutating else "ValidatingWebhookConfiguration"
+def _of_pods(hook: dict[str, Any]) -> bool:
+    return hook["rules"][0]["resources"] == ["pods"]
 
 
-def _webhook(hook: Webhook, ca: str, port: int) -> dict[str, Any]:
+def _on_loopback(hook: dict[str, Any], ca: str, port: int) -> dict[str, Any]:
     return {
-        "name": hook.name,
-        "admissionReviewVersions": ["v1"],
-        "sideEffects": "None",
+        **hook,
         "clientConfig": {
-            "url": f"https://127.0.0.1:{port}{hook.path}",
+            "url": f"https://127.0.0.1:{port}{hook['clientConfig']['service']['path']}",
             "caBundle": base64.b64encode(ca.encode()).decode(),
         },
-        "rules": [
-            {
-                "apiGroups": [hook.group],
-                "apiVersions": [hook.version],
-                "operations": [*hook.operations],
-                "resources": [hook.resource],
-            }
-        ],
     }

@@ -1,19 +1,22 @@
-"""A whole platform under the recording engine: settings, a cluster that is not there, small manifests."""
+"""A whole platform under the recording engine: settings, a cluster that is not there, small parts."""
 
-import json
 from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes
+from support import recorded_parts
 from support.engine import Engine
 
 from infra import cluster, program
 from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
-from infra.components.kserve.objects import CRDS
 from infra.contract import PlatformOutputs
 from infra.settings import config
 from infra.settings.models import PlatformSettings, TenantSettings
 from infra.settings.operator_secrets import OperatorSecrets
+from infra.upstream import installed
+from infra.upstream.bundle import BundledPart
+from infra.upstream.lock import LockedPart
+from infra.upstream.parts import PARTS
 
 CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
 """The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""
@@ -24,34 +27,18 @@ def reference(name: str) -> str:
     return f"registry.test/{name}:0123456789ab"
 
 
-def write_manifests(folder: Path) -> Path:
-    """Write stand-ins for what controller-gen makes: the same shape, a hundredth of the size."""
-    (folder / "crds").mkdir(parents=True)
-    for plural in CRDS:
-        definition = {
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": f"{plural}.serving.kserve.io", "annotations": {"generator": "test"}},
-            "spec": {
-                "group": "serving.kserve.io",
-                "names": {"plural": plural, "kind": plural.title()},
-                "scope": "Namespaced",
-                "versions": [],
-            },
-        }
-        (folder / "crds" / f"{plural}.json").write_text(json.dumps(definition))
-    rules = [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}]
-    role = {"kind": "ClusterRole", "metadata": {"name": "kserve-manager-role"}, "rules": rules}
-    (folder / "role.json").write_text(json.dumps(role))
-    return folder
+def part(name: str, documents: list[dict]) -> BundledPart:
+    """Return a part of upstream with stand-ins for its objects: the same shape, a hundredth of the size."""
+    return BundledPart(
+        PARTS[name], LockedPart(name=name, version=PARTS[name].version, render=(), objects=()), documents
+    )
 
 
-def handle(manifests: Path) -> ClusterHandle:
+def handle() -> ClusterHandle:
     return ClusterHandle(
         provider=pulumi_kubernetes.Provider("kubernetes", kubeconfig="{}"),
         connection=Connection(kubeconfig="{}"),
         images=Images(**{kind: Image(reference=reference(kind)) for kind in KINDS}),
-        kserve_manifests=manifests,
         endpoints=Endpoints(
             gateway="http://127.0.0.1:1",
             store="https://127.0.0.1:2",
@@ -64,7 +51,6 @@ def handle(manifests: Path) -> ClusterHandle:
 
 def deploy(
     monkeypatch,
-    manifests: Path,
     platform: PlatformSettings,
     tenants: tuple[TenantSettings, ...],
     *,
@@ -72,7 +58,8 @@ def deploy(
     engine: Engine | None = None,
 ) -> tuple[Engine, PlatformOutputs]:
     """Build the platform and return what was recorded, and what it tells the outside."""
-    monkeypatch.setattr(cluster, "connect", lambda _settings: handle(manifests))
+    monkeypatch.setattr(cluster, "connect", lambda _settings: handle())
+    monkeypatch.setattr(installed, "bundled", lambda: [part("kserve", recorded_parts.KSERVE)])
     built: list[PlatformOutputs] = []
 
     def run() -> None:

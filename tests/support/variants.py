@@ -87,7 +87,7 @@ def _candidates(schema: Schema) -> Sequence[Any]:
     if schema.get("type") in ("array", "object"):
         return _collections(schema)
     least = schema.get("minimum", 7)
-    texts = ["2026-01-01T00:00:00Z"] if schema.get("format") == "date-time" else ["7", "8", "/7"]
+    texts = ["2026-01-01T00:00:00Z"] if schema.get("format") == "date-time" else ["7", "8", "/7", "x", "y"]
     texts = [text for text in texts if re.search(schema.get("pattern", ""), text)]
     scalars: dict[str, list[Any]] = {"string": texts, "boolean": [True, False]}
     return scalars.get(schema.get("type", ""), [least, least + 1])

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pulumi
@@ -13,6 +13,7 @@ from infra.pod_defaults import NOT_AWAITED
 from infra.upstream.install.definitions import CustomResourceDefinitions
 from infra.upstream.install.ready import Document, Ready
 from infra.upstream.install.shared_names import INSTALLATION
+from oci.rewriting import occurrences
 
 _DEFINITION: Final = "CustomResourceDefinition"
 _READ_AT_START: Final = frozenset({"ServiceAccount", "ConfigMap", "Secret"})
@@ -21,6 +22,8 @@ _AWAITED: Final = frozenset(
     {"DaemonSet", "Deployment", "Ingress", "Job", "PersistentVolumeClaim", "Service", "StatefulSet"}
 )
 """Kinds for which the Kubernetes provider waits at each creation."""
+_WORKLOADS: Final = frozenset({"CronJob", "DaemonSet", "Deployment", "Job", "StatefulSet"})
+"""Kinds whose objects start pods."""
 _OWNED_BY_OTHERS: Final[Mapping[str, Sequence[str]]] = {
     "MutatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
     "ValidatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
@@ -49,6 +52,9 @@ class InstallationArgs:
 
     parts: Sequence[PartObjects]
     connection: Connection
+    images: Mapping[str, pulumi.Resource] = field(default_factory=dict)
+    """By an image's reference, what makes it available: workloads that name it are made afterwards."""
+
     seconds: float = 600
     """Time limit of each stage."""
 
@@ -135,9 +141,17 @@ class Installation(pulumi.ComponentResource):
             "-".join(filter(None, place)).lower(),
             {**_declared(document)},
             pulumi.ResourceOptions(
-                parent=self, depends_on=[*after], ignore_changes=[*_OWNED_BY_OTHERS.get(kind, ())]
+                parent=self,
+                depends_on=[*after, *self._images(document)],
+                ignore_changes=[*_OWNED_BY_OTHERS.get(kind, ())],
             ),
         )
+
+    def _images(self, document: Document) -> list[pulumi.Resource]:
+        if document["kind"] not in _WORKLOADS:
+            return []
+        named = {reference for _, reference in occurrences(document, self._args.images)}
+        return [self._args.images[reference] for reference in sorted(named)]
 
 
 @contextmanager
@@ -176,8 +190,11 @@ def _declared(document: Document) -> Document:
 
 
 def _in_order(documents: Iterable[Document]) -> list[list[Document]]:
-    """Return the documents in groups: namespaces, what others read at their start, everything else."""
-    groups: tuple[list[Document], ...] = ([], [], [])
+    """Return the documents in groups: namespaces, what others read at their start, everything else, Jobs."""
+    groups: tuple[list[Document], ...] = ([], [], [], [])
     for each in documents:
-        groups[0 if each["kind"] == "Namespace" else 1 if each["kind"] in _READ_AT_START else 2].append(each)
+        kind = each["kind"]
+        # A Job runs once, with the rights and on the objects that are there at that time.
+        group = 0 if kind == "Namespace" else 1 if kind in _READ_AT_START else 3 if kind == "Job" else 2
+        groups[group].append(each)
     return [group for group in groups if group]

@@ -3,14 +3,10 @@
 import json
 import re
 
-import pytest
 import yaml
-from support.recorded_platform import write_manifests
 
 from infra import admission, tenancy
 from infra.components.kserve import objects
-from infra.components.kserve.manifests import load_crds, load_rules
-from slipway.core.errors import UsageError
 from storage.layout import Buckets
 
 
@@ -92,36 +88,6 @@ def test_the_policy_ends_the_tenant_prefix_with_a_slash():
     assert all(check["reason"] == "Forbidden" for check in spec["validations"])
 
 
-@pytest.mark.parametrize("section", sorted(objects.controller_config("image:1")))
-def test_every_section_of_the_kserve_config_is_json(section):
-    assert isinstance(json.loads(objects.controller_config("image:1")[section]), dict)
-
-
-def test_kserve_config_has_the_values_the_platform_needs():
-    config = {name: json.loads(text) for name, text in objects.controller_config("image:1").items()}
-    assert config["deploy"] == {"defaultDeploymentMode": "Standard"}
-    assert config["ingress"]["disableIngressCreation"] is True
-    assert config["storageInitializer"]["image"] == "image:1"
-    assert config["security"]["autoMountServiceAccountToken"] is False
-    assert config["credentials"]["storageSecretNameAnnotation"] == "", (
-        "an annotation on an InferenceService must not choose a Secret"
-    )
-
-
-def test_webhook_paths_match_the_controller():
-    """As pkg/webhook and controller-runtime of KServe 0.17 register them."""
-    paths = [hook.path for hook in (*objects.VALIDATING, objects.DEFAULTER, objects.POD_MUTATOR)]
-    assert paths == [
-        "/validate-serving-kserve-io-v1beta1-inferenceservice",
-        "/validate-serving-kserve-io-v1alpha1-trainedmodel",
-        "/validate-serving-kserve-io-v1alpha1-inferencegraph",
-        "/validate-serving-kserve-io-v1alpha1-clusterservingruntime",
-        "/validate-serving-kserve-io-v1alpha1-servingruntime",
-        "/mutate-serving-kserve-io-v1beta1-inferenceservice",
-        "/mutate-pods",
-    ]
-
-
 def test_the_runtime_serves_under_the_inference_service_name():
     spec = objects.serving_runtime("image:1", cpu_limit="1", memory_limit="1Gi")
     [container] = spec["containers"]
@@ -129,15 +95,3 @@ def test_the_runtime_serves_under_the_inference_service_name():
     assert variables == {"MODEL_NAME": "{{.Name}}"}
     assert container["readinessProbe"]["httpGet"]["path"] == "/v2/models/{{.Name}}/ready"
     assert not re.search(r"\{\{(?!\.Name\}\})", json.dumps(spec)), "KServe fills in only the name"
-
-
-def test_missing_manifests_are_named(tmp_path):
-    manifests = write_manifests(tmp_path / "out")
-    assert list(load_crds(manifests)) == list(objects.CRDS)
-    assert load_rules(manifests)
-    (manifests / "crds" / "inferenceservices.json").unlink()
-    with pytest.raises(UsageError, match=r"crds/inferenceservices\.json: no such file"):
-        load_crds(manifests)
-    (manifests / "role.json").unlink()
-    with pytest.raises(UsageError, match=r"role\.json: no such file"):
-        load_rules(manifests)

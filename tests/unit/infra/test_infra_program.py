@@ -8,8 +8,9 @@ import sys
 import pytest
 from support.checkout import ROOT
 from support.engine import Engine, reveal, secrets_masked
-from support.recorded_platform import CANARY, KINDS, deploy, reference, write_manifests
+from support.recorded_platform import CANARY, KINDS, deploy, reference
 
+from infra.components import upstream
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG, PART_OF, RUNNER_SECRET
 from infra.required_rights import RESOURCES
@@ -46,10 +47,9 @@ CLUSTER_WIDE = {
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> tuple[Engine, PlatformOutputs]:
-    manifests = write_manifests(tmp_path_factory.mktemp("kserve") / "out")
+def built() -> tuple[Engine, PlatformOutputs]:
     with pytest.MonkeyPatch.context() as patch:
-        return deploy(patch, manifests, LocalSettings(environment="local"), TEAMS)
+        return deploy(patch, LocalSettings(environment="local"), TEAMS)
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,11 @@ def engine(built) -> Engine:
 
 def _objects(engine: Engine) -> list[tuple[str, str, dict]]:
     return [(made.inputs["kind"], made.name, reveal(made.inputs)) for made in engine.objects()]
+
+
+def _upstream(name: str) -> bool:
+    """Return whether the object is upstream's own."""
+    return name.startswith("upstream-") and "slipway-" not in name
 
 
 def _pods(body: object):
@@ -90,7 +95,7 @@ def test_every_object_has_a_name_and_our_labels(engine):
     for kind, name, body in _objects(engine):
         metadata = body["metadata"]
         assert metadata["name"], f"{name}: a random name would differ in every plan"
-        assert PART_OF.items() <= metadata["labels"].items(), name
+        assert _upstream(name) or PART_OF.items() <= metadata["labels"].items(), name
         assert ("namespace" in metadata) is (kind not in CLUSTER_WIDE), name
 
 
@@ -115,8 +120,8 @@ def test_no_role_has_a_wildcard(engine):
     roles = [*engine.of("Role"), *engine.of("ClusterRole")]
     assert len(roles) >= 10
     for role in roles:
-        if role.name == "kserve-controller-role":
-            continue  # generated from KServe's sources
+        if _upstream(role.name):
+            continue
         for rule in role.inputs["rules"]:
             assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]], role.name
 
@@ -145,7 +150,8 @@ def test_every_container_meets_the_restricted_standard(engine):
                 assert context["capabilities"] == {"drop": ["ALL"]}, name
                 assert context["runAsNonRoot"] is True, name
                 assert context["readOnlyRootFilesystem"] is True, name
-                assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+                profile = (pod.get("securityContext") or {}).get("seccompProfile")
+                assert context.get("seccompProfile", profile) == {"type": "RuntimeDefault"}, name
                 assert {"requests", "limits"} <= container["resources"].keys(), name
 
 
@@ -265,32 +271,45 @@ import json, pathlib, sys, pytest
 sys.path.insert(0, str(pathlib.Path(sys.argv[1]).parent))
 import test_infra_program as tests
 with pytest.MonkeyPatch.context() as patch:
-    manifests = tests.write_manifests(pathlib.Path(sys.argv[2]))
-    engine, _ = tests.deploy(patch, manifests, tests.LocalSettings(environment="local"), tests.TEAMS)
+    engine, _ = tests.deploy(patch, tests.LocalSettings(environment="local"), tests.TEAMS)
 print(json.dumps(tests.registered(engine)))
 """
 
 
-def test_another_process_registers_exactly_the_same(engine, tmp_path):
+def test_another_process_registers_exactly_the_same(engine):
     """The order of a set of text depends on the process; what depends on it would differ in every plan."""
     seed = str(1 + int(os.environ.get("PYTHONHASHSEED", "0").replace("random", "0")))
     done = subprocess.run(
-        [sys.executable, "-c", _PROGRAM, __file__, tmp_path / "out"],
+        [sys.executable, "-c", _PROGRAM, __file__],
         env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT / 'tests'}:{ROOT}"},
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     assert json.loads(done.stdout) == registered(engine)
 
 
-def test_a_changed_input_gives_the_job_another_name(monkeypatch, tmp_path, engine):
-    manifests = write_manifests(tmp_path / "out")
+def test_a_changed_input_gives_the_job_another_name(monkeypatch, engine):
     rotated = (TEAMS[0].model_copy(update={"key_generation": 2}), TEAMS[1])
-    other, _ = deploy(monkeypatch, manifests, LocalSettings(environment="local"), rotated)
+    other, _ = deploy(monkeypatch, LocalSettings(environment="local"), rotated)
     before, after = (each.one("store-reconcile").inputs["metadata"]["name"] for each in (engine, other))
     assert before != after, "a Job is immutable, so it must be replaced"
     assert "ttlSecondsAfterFinished" not in engine.one("store-reconcile").inputs["spec"], (
         "a Job that Kubernetes removes is drift"
     )
+
+
+def test_objects_of_an_earlier_stack_keep_their_identity(engine):
+    """Under another name it would be made before the earlier one is deleted, and be refused."""
+    assert set(upstream._EARLIER) <= {made.name for made in engine.made}
+    assert len(set(upstream._EARLIER.values())) == len(upstream._EARLIER) == 12
+
+
+def test_certificates_are_issued_before_the_controller_starts(engine):
+    assert engine.one("upstream-ready-2").inputs["samples"] == []
+    waited = {each["kind"] for each in engine.one("upstream-ready-2").inputs["objects"]}
+    assert waited == {"Job", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
+    assert [each["kind"] for each in engine.one("upstream-ready-5").inputs["objects"]] == ["Deployment"]
+    assert len(engine.one("upstream-ready-5").inputs["samples"]) == 1
+    assert not [made.name for made in engine.made if "cert-manager" in json.dumps(made.inputs)]
 
 
 def test_webhooks_fail_closed_and_have_no_ca_bundle(engine):

@@ -7,6 +7,7 @@ from support.checkout import ROOT
 from support.commands import StartedError
 
 from embedded import cluster, session, toolchain
+from infra.upstream import preparing
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module, name in (
         (toolchain, "ensure"),
-        (toolchain, "kserve_manifests"),
+        (preparing, "prepare"),
         (session, "environment"),
         (session, "remove"),
         (cluster, "start"),

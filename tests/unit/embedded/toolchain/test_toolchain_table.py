@@ -45,12 +45,6 @@ def test_modules_have_neutral_names_and_no_path_of_a_machine(tool):
     assert not re.search(r"=> [./]", _mod(tool)), "a replace by a folder builds on one machine only"
 
 
-def test_controller_gen_is_the_pinned_one():
-    assert re.search(
-        rf"sigs\.k8s\.io/controller-tools v{re.escape(versions.CONTROLLER_TOOLS)}\b", _mod(TOOLS["kserve"])
-    )
-
-
 def test_every_folder_of_sources_is_a_row():
     assert {path.name for path in SOURCES.iterdir()} == set(TOOLS)
 
@@ -66,7 +60,7 @@ def test_no_binary_has_two_tools():
     assert len(BINARIES) == sum(len(tool.binaries) for tool in TOOLS.values())
     assert set(BINARIES) >= {
         *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy"),
-        *("kubectl", "coredns", "minio", "kserve-controller", "controller-gen", "pulumi", "pause"),
+        *("kubectl", "coredns", "minio", "kserve-controller", "pulumi", "pause"),
         "pulumi-resource-kubernetes",
     }
 

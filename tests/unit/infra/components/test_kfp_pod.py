@@ -2,17 +2,16 @@
 
 import pytest
 from support.engine import reveal
-from support.recorded_platform import deploy, write_manifests
+from support.recorded_platform import deploy
 
 from infra.components.kfp.pod import hosts
 from infra.settings.models import LocalSettings
 
 
 @pytest.fixture(scope="module")
-def pod(tmp_path_factory) -> dict:
-    manifests = write_manifests(tmp_path_factory.mktemp("kserve") / "out")
+def pod() -> dict:
     with pytest.MonkeyPatch.context() as patch:
-        engine, _ = deploy(patch, manifests, LocalSettings(environment="local"), ())
+        engine, _ = deploy(patch, LocalSettings(environment="local"), ())
     return reveal(engine.one("kfp-server").inputs)["spec"]["template"]["spec"]
 
 

@@ -23,7 +23,7 @@ def _template() -> dict[str, Any]:
 def _filled() -> dict[str, Any]:
     return {
         **_template(),
-        "cluster": {"context": "ml-1", "kserve_manifests": "build/kserve"},
+        "cluster": {"context": "ml-1"},
         "images": {kind: f"registry.acme.test/{kind}@sha256:{'1' * 64}" for kind in KINDS},
         "endpoints": {
             "kind": "urls",

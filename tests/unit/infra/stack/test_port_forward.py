@@ -38,7 +38,7 @@ def settings(**endpoints: object) -> DevSettings:
     return DevSettings.model_validate(
         {
             "environment": "dev",
-            "cluster": {"context": "ml", "kubeconfig": "/k", "kserve_manifests": "kserve"},
+            "cluster": {"context": "ml", "kubeconfig": "/k"},
             "kfp": {"kind": "embedded"},
             "images": {name: f"registry.test/{name}@sha256:{'1' * 64}" for name in IMAGES},
             "endpoints": endpoints,

@@ -7,7 +7,7 @@ import pulumi
 import pytest
 from pydantic import ValidationError
 from support.engine import Engine, reveal
-from support.recorded_platform import CANARY, deploy, write_manifests
+from support.recorded_platform import CANARY, deploy
 
 from embedded.cluster import config as embedded_config
 from infra import tenancy
@@ -31,7 +31,7 @@ def _dev(**store: object) -> PlatformSettings:
         {
             "environment": "dev",
             "store": store,
-            "cluster": {"context": "team", "kserve_manifests": "kserve"},
+            "cluster": {"context": "team"},
             "kfp": {"kind": "embedded"},
             "images": {name: f"registry.test/{name}@{DIGEST}" for name in images},
             "endpoints": {
@@ -46,7 +46,7 @@ def _dev(**store: object) -> PlatformSettings:
 
 
 @pytest.fixture
-def record(monkeypatch, tmp_path):
+def record(monkeypatch):
     def build(settings: PlatformSettings) -> tuple[Engine, dict[str, pulumi.ResourceOptions]]:
         options: dict[str, pulumi.ResourceOptions] = {}
         register = pulumi.runtime.resource.register_resource
@@ -56,8 +56,7 @@ def record(monkeypatch, tmp_path):
             return register(resource, kind, name, *rest)
 
         monkeypatch.setattr("pulumi.resource.register_resource", recording)
-        manifests = write_manifests(tmp_path / f"out-{len(list(tmp_path.iterdir()))}")
-        engine, _ = deploy(monkeypatch, manifests, settings, (TEAM,))
+        engine, _ = deploy(monkeypatch, settings, (TEAM,))
         return engine, options
 
     return build

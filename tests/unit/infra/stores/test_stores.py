@@ -9,7 +9,7 @@ import pytest
 import yaml
 from support.aws_engine import ACCOUNT, AwsEngine
 from support.engine import Engine, reveal, secrets_masked
-from support.recorded_platform import CANARY, deploy, write_manifests
+from support.recorded_platform import CANARY, deploy
 
 from infra.contract import PlatformOutputs
 from infra.settings import config, examples, operator_secrets
@@ -58,8 +58,7 @@ def build(
 ) -> Built:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("infra.stores.choice._PROJECT", folder)
-        manifests = write_manifests(folder / "out")
-        return deploy(patch, manifests, platform(values), TEAMS, operator=operator, engine=engine)
+        return deploy(patch, platform(values), TEAMS, operator=operator, engine=engine)
 
 
 @pytest.fixture(scope="module")
