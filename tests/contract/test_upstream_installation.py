@@ -136,13 +136,19 @@ def test_aggregated_roles_keep_their_rules(project: Project, cluster: httpx.Clie
     assert project.changes() == {}
 
 
-def test_a_role_without_rules_is_no_change_for_ever(project: Project, namespace: str) -> None:
-    """The API server does not keep the empty list that upstream declares."""
-    version = "rbac.authorization.k8s.io/v1"
-    documents = [*_documents(namespace), _object(version, "ClusterRole", f"empty-{namespace}", rules=[])]
-    _declare(project, documents)
+def test_what_is_declared_empty_is_no_change_for_ever(
+    project: Project, cluster: httpx.Client, namespace: str
+) -> None:
+    """The API server does not keep an empty list of rules; a controller fills an empty Secret."""
+    role = _object("rbac.authorization.k8s.io/v1", "ClusterRole", f"empty-{namespace}", rules=[])
+    _declare(project, [*_documents(namespace), role, _object("v1", "Secret", "filled", namespace, data={})])
     project.up().fine()
+    path, content = f"/api/v1/namespaces/{namespace}/secrets/filled", {"key": "dmFsdWU="}
+    merge = {"Content-Type": "application/merge-patch+json"}
+    cluster.patch(path, json={"data": content}, headers=merge).raise_for_status()
     assert project.changes() == {}
+    project.up().fine()
+    assert cluster.get(path).json()["data"] == content
 
 
 def test_dependencies_and_stack_traces_do_not_fill_the_state(project: Project, namespace: str) -> None:

@@ -14,5 +14,15 @@ def part_objects(bundled: BundledPart) -> PartObjects:
         name=bundled.part.name,
         stages=stages,
         samples=bundled.samples,
-        samples_stage=int(bundled.part.stage),
+        # Every webhook must be there when it is tried.
+        samples_stage=max(
+            [
+                int(bundled.part.stage),
+                *(stage for stage, every in stages.items() if any(map(_is_webhook, every))),
+            ]
+        ),
     )
+
+
+def _is_webhook(document: Document) -> bool:
+    return str(document["kind"]).endswith("WebhookConfiguration")

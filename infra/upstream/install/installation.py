@@ -24,6 +24,8 @@ _AWAITED: Final = frozenset(
 """Kinds for which the Kubernetes provider waits at each creation."""
 _WORKLOADS: Final = frozenset({"CronJob", "DaemonSet", "Deployment", "Job", "StatefulSet"})
 """Kinds whose objects start pods."""
+_NOT_KEPT_EMPTY: Final = frozenset({"data", "rules"})
+"""Fields of ConfigMaps, Secrets and roles that upstream declares empty, for a controller to fill."""
 _OWNED_BY_OTHERS: Final[Mapping[str, Sequence[str]]] = {
     "MutatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
     "ValidatingWebhookConfiguration": ["webhooks[*].clientConfig.caBundle"],
@@ -177,11 +179,12 @@ def _declared(document: Document) -> Document:
 
     The stage's own wait is the only one. That of the Kubernetes provider may end without a pod's reason,
     since it skips pods that it hears of before their ReplicaSet, and it waits for claims that only a pod
-    binds. The rules of an aggregated ClusterRole belong to the controller that aggregates them; an empty list
-    of rules is not kept by the API server, and would show as a change for ever.
+    binds. The rules of an aggregated ClusterRole belong to the controller that aggregates them. What the API
+    server does not keep where it is empty would show as a change for ever.
     """
-    if "aggregationRule" in document or document.get("rules") == []:
-        return {key: value for key, value in document.items() if key != "rules"}
+    document = {key: value for key, value in document.items() if value or key not in _NOT_KEPT_EMPTY}
+    if "aggregationRule" in document:
+        document.pop("rules", None)
     if document["kind"] not in _AWAITED:
         return document
     metadata = document["metadata"]

@@ -3,7 +3,7 @@
 from typing import Final
 
 from infra.upstream.distribution import NAME, distribution
-from infra.upstream.part import Accepts, Available, CaInjected, Kustomize, Part, Stage, Waiver
+from infra.upstream.part import Accepts, Available, CaInjected, Kustomize, Part, Set, Stage, Target, Waiver
 
 _NAMESPACE: Final = "istio-system"
 
@@ -29,6 +29,17 @@ PART: Final = Part(
             "cluster-local-gateway/base",
         )
     ),
+    patches=(
+        # istiod turns Ignore into this once it runs, which would show as a change at each `up`
+        # (istio/istio#44285).
+        Set(
+            Target("ValidatingWebhookConfiguration", "istio-validator-istio-system"),
+            ("webhooks", "rev.validation.istio.io", "failurePolicy"),
+            "Fail",
+        ),
+    ),
+    # Before istiod answers, it would refuse the mesh's own objects.
+    stages={"ValidatingWebhookConfiguration": Stage.IDENTITY},
     namespaces={_NAMESPACE: "restricted"},
     requires=("kubeflow",),
     waivers=(
