@@ -11,7 +11,8 @@ from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import Report
 from slipway.core.waiting import changes, poll
 
-ESTABLISHED_SECONDS: Final = 60
+ESTABLISHED_SECONDS: Final = 300
+"""An API server that gets every part's definitions at once takes a minute or two on two busy cores."""
 _SHOWN: Final = 3
 _PATH: Final = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -78,32 +79,40 @@ class DefinitionsApi:
         """Wait until the API server serves the kinds.
 
         Raises:
-            FailedError: It does not within a minute; names the definition and the reason.
+            FailedError: It does not in time, or their names are in use; names the definition and the reason.
         """
-        waiting = list(names)
         told = changes(report)
+        waiting = dict.fromkeys(names, "")
 
-        def missing() -> list[str]:
-            waiting[:] = [name for name in waiting if self._fault(name)]
-            return waiting
+        def look() -> bool:
+            """Return whether there is nothing to wait for any more."""
+            for name in list(waiting):
+                fault, final = self._fault(name)
+                if final:
+                    waiting.clear()
+                    waiting[name] = fault
+                    return True
+                if fault:
+                    waiting[name] = fault
+                else:
+                    del waiting[name]
+            return not waiting
 
         poll(
-            missing,
-            lambda left: not left,
+            look,
             seconds=ESTABLISHED_SECONDS,
             interval=0.5,
-            meanwhile=lambda left: told(f"waiting until {left[0]} is established"),
+            meanwhile=lambda _: told(f"waiting until {next(iter(waiting))} is established"),
         )
         if waiting:
-            raise FailedError(
-                f"CustomResourceDefinition {waiting[0]} is not established.", why=self._fault(waiting[0])
-            )
+            name, fault = next(iter(waiting.items()))
+            raise FailedError(f"CustomResourceDefinition {name} is not established.", why=fault)
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete those that Slipway applied, and wait until they are gone.
 
         Raises:
-            FailedError: One is still there after a minute.
+            FailedError: One is still there after that time.
         """
         ours = [name for name in names if self._is_ours(name)]
         for name in ours:
@@ -115,24 +124,24 @@ class DefinitionsApi:
             interval=0.5,
         )
         if left:
-            raise FailedError(f"CustomResourceDefinition {left[0]} is still being deleted after a minute.")
+            raise FailedError(f"CustomResourceDefinition {left[0]} is still being deleted.")
 
     def _is_ours(self, name: str) -> bool:
         live = self._api.get(f"{_PATH}/{name}", METADATA)
         return live is not None and _ours(live)
 
-    def _fault(self, name: str) -> str:
-        """Return why the definition is not established; empty if it is."""
+    def _fault(self, name: str) -> tuple[str, bool]:
+        """Return why the definition is not established, empty if it is, and whether that is final."""
         document = self._api.get(f"{_PATH}/{name}", JSON)
         if document is None:
-            return "It was deleted by another writer."
+            return "It was deleted by another writer.", True
         conditions = {each["type"]: each for each in document.get("status", {}).get("conditions") or ()}
         if conditions.get("Established", {}).get("status") == "True":
-            return ""
-        for kind in ("NamesAccepted", "NonStructuralSchema", "Established"):
-            if message := conditions.get(kind, {}).get("message"):
-                return f"{kind}: {message}."
-        return "The API server reports no condition yet."
+            return "", False
+        for kind, status in (("NamesAccepted", "False"), ("NonStructuralSchema", "True")):
+            if conditions.get(kind, {}).get("status") == status:
+                return f"{kind}: {conditions[kind].get('message', 'no reason is given')}.", True
+        return "The API server has not established it yet.", False
 
     def _objects(self, name: str) -> list[str]:
         """Return the first few objects of a definition that Slipway applied, as `namespace/name`."""
