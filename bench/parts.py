@@ -85,7 +85,7 @@ def _up(project: Project) -> tuple[float, float, str]:
         raise SystemExit(text[-4000:])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    summary = ", ".join(re.findall(r"\d+ (?:created|updated|unchanged)", text))
+    summary = ", ".join(re.findall(r"\d+ (?:created|updated|unchanged)", text.rpartition("Resources:")[2]))
     seconds = time.monotonic() - began
     say(f"up: {seconds:.0f} s, {summary}")
     return seconds, used, summary

@@ -32,6 +32,10 @@ Where two resources opened a cluster at the same moment, one could read an empty
 Object = dict[str, Any]
 
 
+class NoAnswerError(FailedError):
+    """The cluster does not answer, which may pass: its API server restarts."""
+
+
 class KubernetesApi:
     """One cluster's API."""
 
@@ -184,7 +188,7 @@ class KubernetesApi:
                 why=f"{method} {path.partition('?')[0]}: {_reason(error)}.",
             ) from error
         except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise FailedError(
+            raise NoAnswerError(
                 "The cluster does not answer.",
                 why=f"{self._client.configuration.host}: {type(error).__name__}.",
                 fix="Check that it runs and can be reached from here.",

@@ -1,13 +1,14 @@
 """Parts installed object by object: order, readiness and its faults, against a real API server."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from support.apiserver import ApiServer
+from support.apiserver import ApiServer, api_server
 from support.pulumi_cli import Project, install_slipway_plugin
 from support.waiting import eventually
 
@@ -23,6 +24,7 @@ orchard = PartObjects(name="orchard", stages=stages, samples_stage=2, **part)
 args = InstallationArgs(parts=[orchard], connection=Connection(kubeconfig=kubeconfig), seconds=seconds)
 Installation("parts", args, pulumi.ResourceOptions(providers=[provider]))
 """
+HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 SAMPLE = {"apiVersion": "orchard.example/v1", "kind": "Tree", "metadata": {"name": "sample"}}
 
 
@@ -33,12 +35,26 @@ def namespace(server: ApiServer) -> str:
 
 @pytest.fixture
 def project(server: ApiServer, tmp_path: Path) -> Iterator[Project]:
-    (tmp_path / "kubeconfig").write_text(server.kubeconfig)
-    made = Project(tmp_path, {"SLIPWAY_CACHE": str(tmp_path / "cache")})
-    install_slipway_plugin(made.folder)
-    made.program(PROGRAM)
+    made = _project(server, tmp_path)
     yield made
     made.destroy()
+
+
+@pytest.fixture
+def restarted(tmp_path: Path) -> Iterator[tuple[ApiServer, Project]]:
+    """An API server that the test may stop, and a project for it."""
+    for name in ("server", "project"):
+        (tmp_path / name).mkdir()
+    with api_server(tmp_path / "server") as server:
+        yield server, _project(server, tmp_path / "project")
+
+
+def _project(server: ApiServer, folder: Path) -> Project:
+    (folder / "kubeconfig").write_text(server.kubeconfig)
+    made = Project(folder, {"SLIPWAY_CACHE": str(folder / "cache")})
+    install_slipway_plugin(made.folder)
+    made.program(PROGRAM)
+    return made
 
 
 def _object(version: str, kind: str, name: str, namespace: str = "", **rest: Any) -> dict[str, Any]:
@@ -66,6 +82,10 @@ def _documents(namespace: str, image: str = "good") -> list[dict[str, Any]]:
             "apiextensions.k8s.io/v1", "CustomResourceDefinition", "trees.orchard.example", spec=definition
         ),
     ]
+
+
+def _without_trees(namespace: str) -> list[dict[str, Any]]:
+    return [each for each in _documents(namespace) if each["kind"] != "Tree"]
 
 
 def _webhook(namespace: str) -> dict[str, Any]:
@@ -180,15 +200,62 @@ def test_a_pod_that_cannot_start_is_named(project: Project, cluster: httpx.Clien
 def test_a_webhook_that_does_not_answer_is_named(
     project: Project, cluster: httpx.Client, namespace: str
 ) -> None:
-    without_trees = [each for each in _documents(namespace) if each["kind"] != "Tree"]
+    without_trees = _without_trees(namespace)
     _declare(project, [*without_trees, _webhook(namespace)], seconds=5)
     failed = project.up().failed().text
     assert "After 5 s something is not ready." in failed
     assert "a trial Tree is refused" in failed
     assert "trees.orchard.example" in failed
     assert "127.0.0.1:1" in failed
-    hooks = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
-    cluster.delete(f"{hooks}/of-{namespace}").raise_for_status()
+    cluster.delete(f"{HOOKS}/of-{namespace}").raise_for_status()
     _declare(project, without_trees)
     project.up().fine()
     assert cluster.get("/apis/orchard.example/v1/trees/sample").status_code == 404
+
+
+def _told(running: subprocess.Popen[str], words: str) -> str:
+    """Read the output until it has these words; return what was read."""
+    read = ""
+    assert running.stdout is not None
+    for line in running.stdout:
+        read += line
+        if words in line:
+            return read
+    raise AssertionError(read)
+
+
+def test_the_api_server_may_restart_while_a_stage_waits(restarted: tuple[ApiServer, Project]) -> None:
+    server, project = restarted
+    namespace = server.namespace()
+    _declare(project, [*_without_trees(namespace), _webhook(namespace)], seconds=200)
+    running = project.start("up", "-s", "test", "--yes", "--skip-preview")
+    read = _told(running, "a trial Tree is refused")
+    server.stop("kube-apiserver")
+    read += _told(running, "waiting until the API server answers")
+    server.start()
+    with server.http() as http:
+        http.delete(f"{HOOKS}/of-{namespace}").raise_for_status()
+        rest, _ = running.communicate(timeout=200)
+        assert running.returncode == 0, read + rest
+        assert http.get(f"/api/v1/namespaces/{namespace}/configmaps/settings").status_code == 200
+    assert project.changes() == {}
+
+
+def test_a_run_that_lost_the_api_server_goes_on_when_rerun(restarted: tuple[ApiServer, Project]) -> None:
+    server, project = restarted
+    namespace = server.namespace()
+    _declare(project, [*_without_trees(namespace), _webhook(namespace)], seconds=200)
+    running = project.start("up", "-s", "test", "--yes", "--skip-preview")
+    read = _told(running, "a trial Tree is refused")
+    server.stop("kube-apiserver")
+    rest, _ = running.communicate(timeout=200)
+    assert running.returncode != 0, read + rest
+    assert "The cluster does not answer." in rest
+    server.start()
+    with server.http() as http:
+        http.delete(f"{HOOKS}/of-{namespace}").raise_for_status()
+        _declare(project, _without_trees(namespace))
+        project.up().fine()
+        deployment = http.get(f"/apis/apps/v1/namespaces/{namespace}/deployments/controller").json()
+    assert deployment["status"]["availableReplicas"] == 1
+    assert project.changes() == {}

@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from infra.kubernetes_api import KubernetesApi, Object, root
+from infra.kubernetes_api import KubernetesApi, NoAnswerError, Object, root
 from infra.upstream.install import readiness
 from infra.upstream.install.shared_names import MANAGER
 from slipway.core.errors import FailedError
@@ -100,7 +100,11 @@ def object_fault(api: KubernetesApi, reference: Reference) -> str:
 
 
 def sample_fault(api: KubernetesApi, samples: Iterable[Object]) -> str:
-    """Return why the first of the samples can't be created; empty if all can. Creates nothing."""
+    """Return why the first of the samples can't be created; empty if all can. Creates nothing.
+
+    Raises:
+        NoAnswerError: The API server does not answer.
+    """
     for sample in samples:
         metadata = sample["metadata"]
         kind, name = sample["kind"], metadata["name"]
@@ -109,6 +113,8 @@ def sample_fault(api: KubernetesApi, samples: Iterable[Object]) -> str:
             return f"the API server does not serve {kind} of {sample['apiVersion']} yet"
         try:
             api.apply(path, sample, manager=MANAGER, dry_run=True)
+        except NoAnswerError:
+            raise
         except FailedError as error:
             return f"a trial {kind} is refused: {error.why.rstrip('.')}"
     return ""
