@@ -9,6 +9,7 @@ from infra.settings import config
 from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
+from infra.stack.foreign import refuse_foreign
 from infra.stack.live_cluster import LiveCluster
 from infra.stack.owner import refuse_other_owner
 from infra.stack.placeholders import refuse_placeholders
@@ -22,6 +23,7 @@ from infra.stack.volumes import (
     refuse_volumes,
     wanted_claims,
 )
+from infra.upstream import installed
 from slipway.core.errors import SlipwayError
 from storage.settings import MinioSettings
 
@@ -66,7 +68,14 @@ def refuse_settings(
     }
     wanted = wanted_claims(platform)
     if isinstance(platform, DevSettings):
-        refuse_cluster(platform, settings.name, live, identity)
+        cluster = live()
+        refuse_cluster(platform, settings.name, lambda: cluster, identity)
+        refuse_foreign(
+            cluster.api,
+            made,
+            tenants=[each.name for each in tenants],
+            definitions=installed.definitions(),
+        )
     elif remembered and (look or differ(wanted, remembered)):
         _refuse_local_sizes(wanted, remembered, settings.name, live)
 

@@ -219,7 +219,8 @@ EXPORTED: dict[str, Any] = {
                 "custom": True,
                 "id": "kubeflow/ml-pipeline-data",
                 "inputs": {"spec": {"resources": {"requests": {"storage": "2Gi"}}}},
-            }
+            },
+            {"type": "kubernetes:core/v1:Namespace", "custom": True, "id": "kubeflow"},
         ]
     }
 }

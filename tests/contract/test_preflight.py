@@ -11,9 +11,11 @@ from support.apiserver import ApiServer, api_server
 from support.waiting import eventually
 
 from infra.kubernetes_api import KubernetesApi
-from infra.names import OWNER, OWNER_NAMESPACE
+from infra.names import OWNER, OWNER_NAMESPACE, PART_OF
 from infra.required_rights import Right, required_rights
 from infra.stack import preflight
+from infra.stack.declared import DeclaredObject
+from infra.stack.foreign import refuse_foreign
 from infra.stack.owner import refuse_other_owner
 from infra.stack.preflight import refuse_unsuitable
 from infra.stack.volumes import DesiredClaim
@@ -155,7 +157,8 @@ def test_a_silent_cluster_is_not_suitable(server: ApiServer, tmp_path: Path) -> 
 def owned(cluster: httpx.Client) -> Iterator[None]:
     """A cluster with the platform of stack `theirs`."""
     namespace = f"/api/v1/namespaces/{OWNER_NAMESPACE}"
-    made = cluster.post("/api/v1/namespaces", json={"metadata": {"name": OWNER_NAMESPACE}})
+    metadata = {"name": OWNER_NAMESPACE, "labels": PART_OF}
+    made = cluster.post("/api/v1/namespaces", json={"metadata": metadata})
     assert made.status_code in (201, 409)
     record = {"metadata": {"name": OWNER}, "data": {"stack": "theirs", "identity": "their-identity"}}
     cluster.post(f"{namespace}/configmaps", json=record).raise_for_status()
@@ -175,3 +178,55 @@ def test_where_there_is_no_platform_the_identity_is_not_needed(api: KubernetesAp
         raise AssertionError("a run of the Pulumi CLI for nothing")
 
     refuse_other_owner(api, asked)
+
+
+def _namespace(name: str) -> DeclaredObject:
+    return DeclaredObject(api_version="v1", kind="Namespace", namespace="", name=name, inputs={})
+
+
+@pytest.mark.parametrize(
+    ("name", "tenants", "way"), [("kserve", (), "fixed"), ("team-x", ("team-x",), "name")]
+)
+def test_a_namespace_of_another_maker_is_refused(
+    api: KubernetesApi, cluster: httpx.Client, name: str, tenants: tuple[str, ...], way: str
+) -> None:
+    def look(made: tuple[DeclaredObject, ...] = ()) -> None:
+        refuse_foreign(api, made, tenants=tenants, definitions=())
+
+    look()
+    cluster.post("/api/v1/namespaces", json={"metadata": {"name": name}}).raise_for_status()
+    with pytest.raises(UsageError) as caught:
+        look()
+    assert caught.value.what == f"The cluster has a namespace {name} already."
+    assert way in caught.value.fix
+    look((_namespace(name),))
+    merge = {"Content-Type": "application/merge-patch+json"}
+    labels = {"metadata": {"labels": PART_OF}}
+    cluster.patch(f"/api/v1/namespaces/{name}", json=labels, headers=merge).raise_for_status()
+    look()
+
+
+def test_a_definition_of_another_maker_is_refused(api: KubernetesApi, cluster: httpx.Client) -> None:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    spec = {
+        "group": "preflight.example",
+        "names": {"plural": "plums", "singular": "plum", "kind": "Plum", "listKind": "PlumList"},
+        "scope": "Cluster",
+        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
+    }
+    name = "plums.preflight.example"
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    cluster.post(path, json=body, params={"fieldManager": "helm"}).raise_for_status()
+    with pytest.raises(UsageError, match=f"has a CustomResourceDefinition {name} already") as caught:
+        refuse_foreign(api, (), tenants=(), definitions=[name])
+    assert "helm" in caught.value.why
+    ours = DeclaredObject(
+        api_version="v1", kind="CustomResourceDefinition", namespace="", name=name, inputs={}
+    )
+    refuse_foreign(api, (ours,), tenants=(), definitions=[name])

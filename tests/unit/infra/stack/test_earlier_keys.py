@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -61,7 +62,9 @@ def test_up_and_preview_refuse_before_anything_starts(
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     stack, begun = Stack("dev", tmp_path, {}), []
     exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
-    monkeypatch.setattr(check, "refuse_cluster", lambda *_: None)
+    for look in ("refuse_cluster", "refuse_foreign"):
+        monkeypatch.setattr(check, look, lambda *_, **__: None)
+    monkeypatch.setattr(Stack, "live", lambda _: SimpleNamespace(api=None))
     monkeypatch.setattr(Stack, "exists", lambda _: True)
     monkeypatch.setattr(Stack, "_ask_stack", lambda *_: json.dumps(exported))
     monkeypatch.setattr(Stack, "_operate", lambda *arguments, **_: begun.append(arguments))
