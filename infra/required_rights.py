@@ -51,9 +51,17 @@ RESOURCES: Final[dict[str, tuple[str, str]]] = {
 """Group and plural of each kind that the program declares; a test compares the two."""
 
 
-def required_rights() -> Iterator[Right]:
-    """Yield every right, resource by resource."""
-    for group, resource in RESOURCES.values():
+OF_CERT_MANAGER: Final = (("cert-manager.io", "certificates"), ("cert-manager.io", "issuers"))
+"""Group and plural of what the program declares where the cluster's own cert-manager issues certificates."""
+
+
+def required_rights(*, cert_manager: bool = False) -> Iterator[Right]:
+    """Yield every right, resource by resource.
+
+    Args:
+        cert_manager: whether the cluster's own cert-manager issues the certificates of webhooks.
+    """
+    for group, resource in (*RESOURCES.values(), *(OF_CERT_MANAGER if cert_manager else ())):
         for verb in VERBS:
             yield Right(group, resource, verb)
     for resource in ("clusterroles", "roles"):

@@ -20,4 +20,5 @@ def create(settings: DevSettings) -> ClusterHandle:
         ),
         endpoints=Endpoints(gateway=urls.gateway, store=urls.store, console=urls.console, kfp=urls.kfp),
         kubeconfig=None,
+        cert_manager=cluster.cert_manager,
     )

@@ -88,3 +88,6 @@ class ClusterHandle:
 
     builder: Builder | None = None
     """With which `up` renders parts of upstream that are not in the cache; None where it refuses them."""
+
+    cert_manager: bool = False
+    """Whether its own cert-manager issues the certificates of webhooks; else a Job of Slipway's does."""

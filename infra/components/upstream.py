@@ -1,6 +1,7 @@
 """The installed parts of upstream, with what this stack has in place of images and of cert-manager."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import pulumi
@@ -60,7 +61,8 @@ def install(name: str, cluster: ClusterHandle, opts: pulumi.ResourceOptions) -> 
     if cluster.builder is not None and not pulumi.runtime.is_dry_run():
         preparing.prepare(installed.locked(), cluster.builder, pulumi.log.info)
     images = _replaced(cluster.images)
-    parts = [_part(each, images, cluster.images.pipelines) for each in installed.bundled()]
+    jobs = None if cluster.cert_manager else cluster.images.pipelines
+    parts = [_part(each, images, jobs) for each in installed.bundled()]
     made = [*images.values(), cluster.images.pipelines]
     return Installation(
         name,
@@ -81,10 +83,25 @@ def _replaced(images: Images) -> dict[str, Image]:
     }
 
 
-def _part(bundled: BundledPart, images: Mapping[str, Image], jobs: Image) -> PartObjects:
-    """Return a part with this stack's images, and with certificates that a Job of Slipway's issues."""
+def _part(bundled: BundledPart, images: Mapping[str, Image], jobs: Image | None) -> PartObjects:
+    """Return a part with this stack's images.
+
+    Args:
+        bundled: The part.
+        images: What this stack uses, by upstream's reference.
+        jobs: The image of Slipway's Jobs, one of which issues the certificates of webhooks; None where
+            cert-manager does.
+    """
     objects = part_objects(bundled)
     references = {name: image.reference for name, image in images.items()}
+    if jobs is None:
+        return replace(
+            objects,
+            stages={
+                stage: [_with_images(each, references) for each in documents]
+                for stage, documents in objects.stages.items()
+            },
+        )
     kept, certificates = without_cert_manager(
         [document for documents in objects.stages.values() for document in documents]
     )

@@ -38,6 +38,7 @@ store:
 cluster:
   context: team-cluster
   kubeconfig: team-cluster.kubeconfig
+  cert_manager: false
 images:
   minio: registry.example.org/slipway/minio@sha256:{"0" * 64}
   kserve_controller: registry.example.org/slipway/kserve-controller@sha256:{"0" * 64}

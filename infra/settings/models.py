@@ -68,6 +68,11 @@ class ExistingCluster(Strict):
     kubeconfig: str | None = Field(
         default=None, min_length=1, description="Path of the kubeconfig; kubectl's default if not set."
     )
+    cert_manager: bool = Field(
+        default=False,
+        description="Let the cluster's own cert-manager issue the certificates of KServe's and Katib's "
+        "webhooks, instead of a Job of Slipway's.",
+    )
 
 
 class ImageReferences(Strict):

@@ -130,7 +130,11 @@ def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Calla
     wanted, cluster = wanted_claims(platform), live()
     refuse_other_owner(cluster.api, identity)
     existing = live_claims(cluster, wanted)
-    refuse_unsuitable(cluster.api, [each for each in wanted if each.place not in existing])
+    refuse_unsuitable(
+        cluster.api,
+        [each for each in wanted if each.place not in existing],
+        cert_manager=platform.cluster.cert_manager,
+    )
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file)
 
 

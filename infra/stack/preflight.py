@@ -7,6 +7,7 @@ from typing import Final
 from infra.kubernetes_api import KubernetesApi
 from infra.required_rights import Right, required_rights
 from infra.stack.volumes import DesiredClaim
+from infra.upstream.install.probes import sample_fault
 from infra.versions import KUBERNETES_NEWEST, KUBERNETES_OLDEST
 from slipway.core.errors import UsageError
 from slipway.core.parallel import in_parallel
@@ -14,23 +15,34 @@ from slipway.core.parallel import in_parallel
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SHOWN: Final = 6
+_ISSUER: Final = {
+    "apiVersion": "cert-manager.io/v1",
+    "kind": "Issuer",
+    "metadata": {"name": "slipway-trial", "namespace": "default"},
+    "spec": {"selfSigned": {}},
+}
 _ANYTHING: Final = Right("*", "*", "*")
 
 
-def refuse_unsuitable(api: KubernetesApi, missing: Sequence[DesiredClaim]) -> None:
+def refuse_unsuitable(
+    api: KubernetesApi, missing: Sequence[DesiredClaim], *, cert_manager: bool = False
+) -> None:
     """Refuse a cluster of which it is known that `up` would fail there half-way.
 
     Args:
         api: of the cluster.
         missing: the claims that the program makes and the cluster does not have.
+        cert_manager: whether its own cert-manager is to issue the certificates of webhooks.
 
     Raises:
-        UsageError: its version isn't supported, a StorageClass or a right is missing.
+        UsageError: its version isn't supported; a StorageClass, a right or a working cert-manager is missing.
         FailedError: it refuses to answer, or does not answer.
     """
     _refuse_version(api)
     _refuse_storage(api, missing)
-    _refuse_rights(api)
+    _refuse_rights(api, cert_manager=cert_manager)
+    if cert_manager:
+        _refuse_cert_manager(api)
 
 
 def _refuse_version(api: KubernetesApi) -> None:
@@ -70,10 +82,10 @@ def _refuse_storage(api: KubernetesApi, missing: Iterable[DesiredClaim]) -> None
             )
 
 
-def _refuse_rights(api: KubernetesApi) -> None:
+def _refuse_rights(api: KubernetesApi, *, cert_manager: bool) -> None:
     if _allowed(api, _ANYTHING):
         return
-    rights = [*required_rights()]
+    rights = [*required_rights(cert_manager=cert_manager)]
     answers = in_parallel(lambda right: _allowed(api, right), rights)
     missing = [str(right) for right, allowed in zip(rights, answers, strict=True) if not allowed]
     if missing:
@@ -82,6 +94,17 @@ def _refuse_rights(api: KubernetesApi) -> None:
             f"The kubeconfig's user may not {', '.join(missing[:_SHOWN])}{more} in the cluster.",
             why="`slipway up` does this; it would stop half-way.",
             fix="Ask for these rights in every namespace, or for the ClusterRole cluster-admin.",
+        )
+
+
+def _refuse_cert_manager(api: KubernetesApi) -> None:
+    """Try what cert-manager's own check of its API tries: an Issuer that is not made."""
+    if fault := sample_fault(api, [_ISSUER]):
+        raise UsageError(
+            "The cluster's cert-manager can't be used.",
+            why=f"{fault[0].upper()}{fault[1:]}.",
+            fix="Install cert-manager, or set cluster.cert_manager to false: a Job of Slipway's issues the "
+            "certificates then.",
         )
 
 

@@ -153,6 +153,78 @@ def test_a_silent_cluster_is_not_suitable(server: ApiServer, tmp_path: Path) -> 
         refuse_unsuitable(stranger, ())
 
 
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
+
+
+def test_cert_manager_has_to_be_there_and_to_answer(api: KubernetesApi, cluster: httpx.Client) -> None:
+    def look() -> None:
+        # Another connection for each look: which kinds are served is read once.
+        refuse_unsuitable(KubernetesApi(api._client), (), cert_manager=True)
+
+    with pytest.raises(UsageError, match=r"does not serve Issuer of cert-manager\.io/v1") as caught:
+        look()
+    assert "cluster.cert_manager to false" in caught.value.fix
+    definition = _definition("cert-manager.io", "Issuer", "Namespaced")
+    cluster.post(DEFINITIONS, json=definition).raise_for_status()
+    eventually(lambda: cluster.get("/apis/cert-manager.io/v1/issuers").status_code == 200)
+    look()
+    rule = {
+        "apiGroups": ["cert-manager.io"],
+        "apiVersions": ["v1"],
+        "operations": ["CREATE"],
+        "resources": ["issuers"],
+    }
+    hook = {
+        "name": "webhook.cert-manager.io",
+        "admissionReviewVersions": ["v1"],
+        "sideEffects": "None",
+        "timeoutSeconds": 1,
+        "clientConfig": {"url": "https://127.0.0.1:1/nobody-listens"},
+        "rules": [rule],
+    }
+    configuration = {"metadata": {"name": "cert-manager"}, "webhooks": [hook]}
+    cluster.post(HOOKS, json=configuration).raise_for_status()
+
+    def silent() -> bool:
+        try:
+            look()
+        except UsageError as error:
+            return "A trial Issuer is refused" in error.why
+        return False
+
+    eventually(silent)
+    cluster.delete(f"{HOOKS}/cert-manager").raise_for_status()
+    cluster.delete(f"{DEFINITIONS}/issuers.cert-manager.io").raise_for_status()
+
+
+def test_cert_manager_needs_further_rights() -> None:
+    further = {*required_rights(cert_manager=True)} - {*required_rights()}
+    assert {str(each) for each in further if each.verb == "create"} == {
+        "create certificates.cert-manager.io",
+        "create issuers.cert-manager.io",
+    }
+
+
+def _definition(group: str, kind: str, scope: str) -> dict[str, Any]:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    singular = kind.lower()
+    names = {"plural": f"{singular}s", "singular": singular, "kind": kind, "listKind": f"{kind}List"}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{singular}s.{group}"},
+        "spec": {
+            "group": group,
+            "names": names,
+            "scope": scope,
+            "versions": [
+                {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+            ],
+        },
+    }
+
+
 @pytest.fixture
 def owned(cluster: httpx.Client) -> Iterator[None]:
     """A cluster with the platform of stack `theirs`."""
@@ -207,22 +279,9 @@ def test_a_namespace_of_another_maker_is_refused(
 
 
 def test_a_definition_of_another_maker_is_refused(api: KubernetesApi, cluster: httpx.Client) -> None:
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    spec = {
-        "group": "preflight.example",
-        "names": {"plural": "plums", "singular": "plum", "kind": "Plum", "listKind": "PlumList"},
-        "scope": "Cluster",
-        "versions": [{"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}],
-    }
-    name = "plums.preflight.example"
-    body = {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": name},
-        "spec": spec,
-    }
-    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-    cluster.post(path, json=body, params={"fieldManager": "helm"}).raise_for_status()
+    body = _definition("preflight.example", "Plum", "Cluster")
+    name = body["metadata"]["name"]
+    cluster.post(DEFINITIONS, json=body, params={"fieldManager": "helm"}).raise_for_status()
     with pytest.raises(UsageError, match=f"has a CustomResourceDefinition {name} already") as caught:
         refuse_foreign(api, (), tenants=(), definitions=[name])
     assert "helm" in caught.value.why

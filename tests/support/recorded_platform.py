@@ -34,7 +34,7 @@ def part(name: str, documents: list[dict]) -> BundledPart:
     )
 
 
-def handle() -> ClusterHandle:
+def handle(*, cert_manager: bool = False) -> ClusterHandle:
     return ClusterHandle(
         provider=pulumi_kubernetes.Provider("kubernetes", kubeconfig="{}"),
         connection=Connection(kubeconfig="{}"),
@@ -46,6 +46,7 @@ def handle() -> ClusterHandle:
             kfp="http://127.0.0.1:4",
         ),
         kubeconfig=Path("/somewhere/kubeconfig"),
+        cert_manager=cert_manager,
     )
 
 
@@ -56,9 +57,10 @@ def deploy(
     *,
     operator: OperatorSecrets | None = None,
     engine: Engine | None = None,
+    cert_manager: bool = False,
 ) -> tuple[Engine, PlatformOutputs]:
     """Build the platform and return what was recorded, and what it tells the outside."""
-    monkeypatch.setattr(cluster, "connect", lambda _settings: handle())
+    monkeypatch.setattr(cluster, "connect", lambda _settings: handle(cert_manager=cert_manager))
     monkeypatch.setattr(installed, "bundled", lambda: [part("kserve", recorded_parts.KSERVE)])
     built: list[PlatformOutputs] = []
 

@@ -73,7 +73,9 @@ def test_only_a_run_that_changes_renders(rendered, monkeypatch, dry_run):
     monkeypatch.setattr(upstream.installed, "bundled", list)
     monkeypatch.setattr(upstream, "Installation", lambda _name, arguments, _options: arguments)
     images = Images(**{kind: Image(reference=kind) for kind in recorded_platform.KINDS})
-    handle = SimpleNamespace(builder=upstream_parts.BUILDER, images=images, connection=Connection())
+    handle = SimpleNamespace(
+        builder=upstream_parts.BUILDER, images=images, connection=Connection(), cert_manager=False
+    )
     assert upstream.install("upstream", handle, pulumi.ResourceOptions()).parts == []
     assert rendered == ([] if dry_run else ["kserve"])
 

@@ -85,6 +85,20 @@ def test_the_cluster_says_which_stack_its_platform_belongs_to(engine):
     assert keys.stack_identity(CANARY) != keys.stack_identity(CANARY + "2")
 
 
+def test_cert_manager_or_a_job_issues_certificates(engine, monkeypatch):
+    assert not engine.of("Certificate")
+    assert [made for made in engine.of("Job") if "webhook-certificates" in json.dumps(made.inputs)]
+    settings = LocalSettings(environment="local")
+    own, _ = deploy(monkeypatch, settings, TEAMS, cert_manager=True)
+    assert {made.typ for made in own.made if "cert-manager.io" in made.typ} == {
+        "kubernetes:cert-manager.io/v1:Certificate",
+        "kubernetes:cert-manager.io/v1:Issuer",
+    }
+    trusting = reveal(own.of("ValidatingWebhookConfiguration")[0].inputs)
+    assert "cert-manager.io/inject-ca-from" in trusting["metadata"]["annotations"]
+    assert not [made for made in own.of("Job") if "webhook-certificates" in json.dumps(made.inputs)]
+
+
 def test_the_required_rights_are_of_what_is_declared(engine):
     declared = {kind for kind, _, _ in _objects(engine)} | {"CustomResourceDefinition"}
     assert declared <= set(RESOURCES)
