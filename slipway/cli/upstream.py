@@ -61,15 +61,21 @@ def render(
     output: Annotated[
         Path | None, typer.Option("--output", help="New folder for the objects and their lock.")
     ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--from", help="Mirror that the objects of --output take every image from."),
+    ] = None,
 ) -> None:
     """Render the parts from the cache, and compare each object with upstream.lock.
 
-    Example:  slipway upstream render kserve
+    Example:  slipway upstream render kserve --output kserve --from registry.example.org/mirror
     """
+    from oci.references import parse_place
     from slipway.operations import upstream
 
+    mirror = parse_place(source) if source else None
     with console.phase("Render upstream's parts") as report:
-        found = upstream.render(parts or (), update=update, output=output, report=report)
+        found = upstream.render(parts or (), update=update, output=output, mirror=mirror, report=report)
     if context.obj["json"]:
         console.show_json([each.model_dump(mode="json") for each in found])
         return

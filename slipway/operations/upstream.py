@@ -16,10 +16,12 @@ from infra.upstream.fetching.fetch import fetch as fetch_source
 from infra.upstream.lock import Lock, LockedPart
 from infra.upstream.part import Part
 from infra.upstream.parts import PARTS
+from oci.references import Place
 from slipway.core import atomic_files
 from slipway.core.errors import UsageError
 from slipway.core.report import Report, silent
 from slipway.operations import upstream_parts
+from slipway.operations.upstream_export import export
 
 LOCK_FILE: Final = bundle.LOCK_FILE
 
@@ -91,7 +93,12 @@ def fetch(
 
 
 def render(
-    names: Sequence[str] = (), *, update: bool = False, output: Path | None = None, report: Report = silent
+    names: Sequence[str] = (),
+    *,
+    update: bool = False,
+    output: Path | None = None,
+    mirror: Place | None = None,
+    report: Report = silent,
 ) -> list[RenderedPart]:
     """Render the parts from the cache, without a network, and keep their objects there.
 
@@ -99,12 +106,19 @@ def render(
         names: Parts; none is all.
         update: Write what was rendered to upstream.lock, in place of comparing it.
         output: A new folder that receives the objects and their lock.
+        mirror: From where the objects in that folder take their images; None for upstream's registries.
         report: Receives what is rendered.
 
     Raises:
         UsageError: There is no such part, it isn't fetched or locked, or a program is missing.
         FailedError: It can't be rendered, or was rendered to something else than the lock says.
     """
+    if mirror is not None and output is None:
+        raise UsageError(
+            "--from needs --output.",
+            why="The cache and upstream.lock keep the objects as upstream names their images.",
+            fix="Name a new folder for the objects: --output FOLDER",
+        )
     if output is not None and output.exists():
         raise UsageError(f"{output} exists.", fix="Name a folder that does not; it will be made.")
     current = read_lock()
@@ -126,8 +140,7 @@ def render(
         everything = Lock(part=tuple(each for each in current.part if each.name in PARTS))
         atomic_files.replace(LOCK_FILE, lock.dumps(everything))
     if output is not None:
-        names_of = {part.name for part in parts}
-        _export(Lock(part=tuple(each for each in current.part if each.name in names_of)), output)
+        export([(part, bundle.entry_of(part, current)) for part in parts], output, mirror=mirror)
     return found
 
 
@@ -163,15 +176,6 @@ def read_lock(path: Path | None = None) -> Lock:
         UsageError: It is damaged.
     """
     return bundle.read_lock(path or LOCK_FILE)
-
-
-def _export(exported: Lock, folder: Path) -> None:
-    for each in (each for part in exported.part for each in part.objects):
-        target = object_store.place(folder, each.sha256)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(object_store.get(each.sha256))
-    # Last: without it the folder is no bundle.
-    atomic_files.replace(folder / lock.FILE, lock.dumps(exported))
 
 
 def _fetched(part: Part, fetched: Fetched) -> FetchedSource:

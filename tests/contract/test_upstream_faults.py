@@ -9,6 +9,7 @@ import pytest
 from support import upstream as support
 from support.commands import raising
 
+from infra.upstream import object_store
 from infra.upstream.part import GoModule, Helm, Rewrite, Set, Target
 from slipway.cli.app import main
 from slipway.core.errors import FailedError, UsageError
@@ -314,6 +315,33 @@ def test_digests_of_images_are_taken_from_a_list(with_image, tmp_path, capsys):
     assert "has no digest" in capsys.readouterr().err
 
 
+def test_an_export_takes_every_image_from_a_mirror(part, use, tmp_path, capsys):
+    hidden = "controller:\n  sidecar: ghcr.io/example/sidecar:v1.2.3 # pinned\n"
+    image, settings = (Set(Target("ConfigMap", "c"), ("data", key), value) for key, value in (
+        ("image", "busybox:1.36"), ("settings.yaml", hidden)
+    ))  # fmt: skip
+    use(replace(part, patches=(image, settings)))
+    upstream.render(update=True)
+    digest = "sha256:" + "a" * 64
+    (tmp_path / "images.txt").write_text(f"ghcr.io/example/sidecar:v1.2.3@{digest}\n")
+    assert main(["upstream", "images", "--digests", str(tmp_path / "images.txt")]) == 0
+    folder = tmp_path / "exported"
+    command = ["upstream", "render", "--from", "registry.test/mirror"]
+    assert main(command) == 2
+    assert "--from needs --output" in capsys.readouterr().err
+    assert main([*command, "--output", str(folder)]) == 0
+    [entry] = upstream.read_lock(folder / "upstream.lock").part
+    assert {each.name: each.digest for each in entry.images} == {
+        "registry.test/mirror/docker.io/library/busybox:1.36": "",
+        f"registry.test/mirror/ghcr.io/example/sidecar:v1.2.3@{digest}": digest,
+    }
+    [changed] = [each.sha256 for each in entry.objects if each.kind == "ConfigMap"]
+    written = json.loads(object_store.place(folder, changed).read_text())
+    name = f"registry.test/mirror/ghcr.io/example/sidecar:v1.2.3@{digest}"
+    assert written["data"]["settings.yaml"] == f"controller:\n  sidecar: {name} # pinned\n"
+    assert upstream.render()[0].changed is False, "the cache and the lock keep upstream's names"
+
+
 def test_what_a_killed_fetch_left_is_removed(cache, use, tmp_path):
     left = cache / "upstream" / "trees" / ".draft-abc"
     left.mkdir(parents=True)
@@ -324,7 +352,9 @@ def test_what_a_killed_fetch_left_is_removed(cache, use, tmp_path):
 
 
 def test_a_missing_program_is_named_with_its_version(part, monkeypatch, capsys):
-    monkeypatch.setattr(upstream.toolchain, "binary", raising(UsageError("Go is not installed.")))
+    monkeypatch.setattr(
+        upstream.upstream_parts.toolchain, "binary", raising(UsageError("Go is not installed."))
+    )
     assert main(["upstream", "render"]) == 2
     said = capsys.readouterr().err
     assert "kustomize 5.8.1 is not on this machine" in said
