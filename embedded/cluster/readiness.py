@@ -15,6 +15,7 @@ from embedded.cluster.config import DOMAIN
 from embedded.cluster.diagnosis import failure
 from embedded.cluster.paths import API_PORT, DNS_PORT, ClusterPaths
 from embedded.images import ensure
+from embedded.images.containerd import Containerd
 from slipway.core.errors import FailedError
 from slipway.core.report import Report
 from slipway.core.waiting import poll
@@ -76,7 +77,7 @@ def wait_until_ready(paths: ClusterPaths, report: Report, *, since: float) -> No
     waiting = Waiting.begin(paths, report)
     instance = paths.instance
     waiting.until("containerd", "containerd", lambda: probes.accepts(instance.containerd_socket))
-    ensure("pause", instance, report)
+    ensure("pause", Containerd.at(instance.containerd_socket), report)
     with Api(paths, f"https://{instance.addresses.node}:{API_PORT}") as api:
         waiting.until(
             "API server", "apiserver", lambda: api.get("/api/v1/namespaces/kube-system") is not None

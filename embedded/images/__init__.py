@@ -1,7 +1,7 @@
 """The images of the local cluster, built locally from locked inputs, without a registry.
 
 reference(name)            the image's reference: its name and the digest of its inputs; builds nothing
-ensure(name, instance)     build the layers that are not cached, and import the image into containerd
+ensure(name, containerd)   build the layers that are not cached, and import the image into containerd
 publication(name)          the image in the form in which registries keep it, with its SBOM
 """
 
@@ -12,7 +12,7 @@ from typing import BinaryIO, Final
 
 from embedded.images.blobs import Blob, BlobStore
 from embedded.images.catalog import RECIPES, Recipe
-from embedded.images.containerd import Containerd, HasContainerd
+from embedded.images.containerd import Containerd
 from embedded.images.layer import Layer
 from embedded.images.oci import ImageContent, assemble
 from embedded.images.publication import Publication, publish
@@ -38,8 +38,8 @@ def reference(name: str) -> str:
     return _reference(name, _recipe(name))
 
 
-def ensure(name: str, instance: HasContainerd, report: Report = silent) -> str:
-    """Build the image and import it into the instance's containerd, if necessary; return its reference.
+def ensure(name: str, containerd: Containerd, report: Report = silent) -> str:
+    """Build the image and import it into a containerd, if necessary; return its reference.
 
     Safe to call from several threads and processes at once.
 
@@ -49,15 +49,13 @@ def ensure(name: str, instance: HasContainerd, report: Report = silent) -> str:
     """
     recipe = _recipe(name)
     image_reference = _reference(name, recipe)
-    socket = instance.containerd_socket
-    containerd = Containerd(socket)
     if containerd.has(image_reference):
         return image_reference
     image = _build(name, recipe, report)
-    socket_digest = hashlib.sha256(str(socket).encode()).hexdigest()[:16]
+    place = hashlib.sha256("\0".join(containerd.command).encode()).hexdigest()[:16]
     store = _store()
     # One at a time: two concurrent imports of the same layer would both send it, and one would fail.
-    with locked(store.root / "locks" / f"import-{socket_digest}"):
+    with locked(store.root / "locks" / f"import-{place}"):
         if not containerd.has(image_reference):
             size = containerd.add(image, store)
             report(f"imported image {name}, {size / 1e6:.1f} MB new")

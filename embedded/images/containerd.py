@@ -3,9 +3,9 @@
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import IO, Final, Protocol
+from typing import IO, Final
 
 from embedded.images.blobs import Blob, BlobStore, blob_of
 from embedded.images.oci import ImageContent
@@ -16,19 +16,18 @@ _PINNED: Final = "io.cri-containerd.pinned=pinned"
 """Label that excludes the image from garbage collection: it can't be pulled again."""
 
 
-class HasContainerd(Protocol):
-    """The part of a cluster instance that this package uses."""
-
-    @property
-    def containerd_socket(self) -> Path:
-        """Socket of the instance's containerd."""
-
-
 class Containerd:
     """A client of containerd that uses its command `ctr`."""
 
-    def __init__(self, socket: Path) -> None:
-        self._ctr = ["ctr", "--address", str(socket), "--namespace", _NAMESPACE]
+    def __init__(self, ctr: Sequence[str]) -> None:
+        """Take the command that runs `ctr` with its standard input, here or in a container."""
+        self.command = tuple(ctr)
+        self._ctr = [*ctr, "--namespace", _NAMESPACE]
+
+    @classmethod
+    def at(cls, socket: Path) -> "Containerd":
+        """Return the client of the containerd at a socket of this machine."""
+        return cls(["ctr", "--address", str(socket)])
 
     def has(self, reference: str) -> bool:
         """Whether the image is imported and unpacked."""
@@ -57,7 +56,7 @@ class Containerd:
 
     def _import(self, image: ImageContent, store: BlobStore, present: Collection[str]) -> int:
         missing = [layer for layer in dict.fromkeys(image.layers) if layer.digest not in present]
-        self._run("images", "import", "-", feed=lambda out: _write_archive(out, image, store, missing))
+        self._run("images", "import", "-", feed=lambda out: write_archive(out, image, store, missing))
         return sum(layer.size for layer in missing) + len(image.config) + len(image.manifest)
 
     def _run(self, *arguments: str, feed: Callable[[IO[bytes]], None] | None = None) -> str:
@@ -69,8 +68,8 @@ class Containerd:
             )
         except FileNotFoundError as error:
             raise FailedError(
-                "The command `ctr` is missing on this machine.",
-                why="It is part of containerd, which runs the local cluster's containers.",
+                f"The command `{self._ctr[0]}` is missing on this machine.",
+                why="It imports images into the cluster's containerd.",
                 fix="Run `slipway doctor`; it installs what is missing.",
             ) from error
         with process:
@@ -85,12 +84,13 @@ class Containerd:
             raise FailedError(
                 f"`ctr {arguments[0]} {arguments[1]}` failed.",
                 why=output.strip()[-500:],
-                fix="Run `slipway local status`; the cluster's containerd must be running.",
+                fix="Check that the cluster runs; its containerd must be running.",
             )
         return output
 
 
-def _write_archive(out: IO[bytes], image: ImageContent, store: BlobStore, layers: list[Blob]) -> None:
+def write_archive(out: IO[bytes], image: ImageContent, store: BlobStore, layers: Collection[Blob]) -> None:
+    """Write the image as an OCI archive that has only these of its layers."""
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:
 
         def add(name: str, size: int, content: IO[bytes]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from support.waiting import eventually
 
 from embedded import images
+from embedded.images.containerd import Containerd
 from embedded.toolchain import debian
 
 
@@ -25,7 +26,7 @@ class Node:
         return self.folder / "s.sock"
 
     def ensure(self, name: str) -> str:
-        return images.ensure(name, self, self.reports.append)
+        return images.ensure(name, Containerd.at(self.containerd_socket), self.reports.append)
 
     def ctr(self, *arguments: str) -> str:
         command = ["ctr", "--address", str(self.containerd_socket), "--namespace", "k8s.io", *arguments]

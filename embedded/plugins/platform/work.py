@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, Final, TextIO
 
 from embedded import cluster, images
+from embedded.images.containerd import Containerd
 from embedded.instance import Instance
 from slipway.core.errors import FailedError, SlipwayError, UsageError
 from slipway.core.report import Report
@@ -43,7 +44,7 @@ def _delete(order: Mapping[str, Any], report: Report) -> None:
 
 
 def _image(order: Mapping[str, Any], report: Report) -> str:
-    return images.ensure(order["name"], Instance(order["instance"]), report)
+    return images.ensure(order["name"], Containerd(order["ctr"]), report)
 
 
 OPERATIONS: Final[Mapping[str, Callable[[Mapping[str, Any], Report], Any]]] = {

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from embedded import cluster
@@ -54,7 +54,7 @@ class Machine:
 
     def has_image(self, instance: str, reference: str) -> bool:
         """See World."""
-        return Containerd(Instance(instance).containerd_socket).has(reference)
+        return Containerd.at(Instance(instance).containerd_socket).has(reference)
 
     def start(self, inputs: ClusterInputs, report: Report) -> None:
         """See World."""
@@ -66,7 +66,8 @@ class Machine:
 
     def ensure_image(self, inputs: ImageInputs, report: Report) -> str:
         """See World."""
-        reference = str(self._work({"do": "image", "instance": inputs.instance, "name": inputs.name}, report))
+        containerd = Containerd.at(Instance(inputs.instance).containerd_socket)
+        reference = self.load_image(inputs.name, containerd.command, report)
         if reference != inputs.reference:
             raise FailedError(
                 f"Image {inputs.name} came out as {reference}.",
@@ -75,9 +76,13 @@ class Machine:
             )
         return reference
 
+    def load_image(self, name: str, ctr: Sequence[str], report: Report) -> str:
+        """Build the image and import it by a command that runs `ctr`; return its reference."""
+        return str(self._work({"do": "image", "name": name, "ctr": list(ctr)}, report))
+
     def remove_image(self, instance: str, reference: str) -> None:
         """See World."""
-        Containerd(Instance(instance).containerd_socket).remove(reference)
+        Containerd.at(Instance(instance).containerd_socket).remove(reference)
 
     def stop(self) -> None:
         """Stop running work, and start no more. Returns when the processes have ended."""
