@@ -29,6 +29,12 @@ VERSITYGW: Final = "1.8.0"
 """A second S3 server, only for tests: requirements on stores must not hold for MinIO only."""
 DISTRIBUTION: Final = "3.0.0"
 """An image registry, only for tests."""
+KIND: Final = "0.33.0"
+"""Makes the cluster of an environment `kind`. A user installs it; for tests it is built."""
+KIND_NODE_IMAGE: Final = (
+    "docker.io/kindest/node:v1.34.11@sha256:44e222ee2132dab25ff87301682f89eb82c7880ea3a1bf543bfe9708fd08d67d"
+)
+"""As the release notes of kind 0.33.0 name it."""
 
 
 def components() -> dict[str, str]:

@@ -71,7 +71,8 @@ def ensure(
             f"There is no tool {unknown[0]!r}.", fix=f"The tools are {', '.join(sorted(BINARIES))}."
         )
     paths, to_build, go = _look(wanted)
-    steps = [debian.step()] if names is None and debian.missing() else []
+    packages = debian.missing(debian.chosen(tests=tests)) if names is None else []
+    steps = [debian.step(packages)] if packages else []
     if go is not None:
         steps += [_step(tool, go) for tool in _longest_first(to_build)]
     if steps:
@@ -79,13 +80,17 @@ def ensure(
     return {name: paths[name] for name in wanted}
 
 
-def to_build() -> list[Tool]:
-    """The tools of a platform that are neither on the machine nor in the cache; builds nothing.
+def to_build(names: Iterable[str] | None = None) -> list[Tool]:
+    """The tools that are neither on the machine nor in the cache; builds nothing.
+
+    Args:
+        names: Binaries; None is all that a platform needs.
 
     Raises:
         UsageError: There is no Go to determine it with.
     """
-    return _look([name for name, tool in BINARIES.items() if chosen(tool, tests=False)])[1]
+    wanted = [name for name, tool in BINARIES.items() if chosen(tool, tests=False)]
+    return _look(wanted if names is None else list(names))[1]
 
 
 def _look(wanted: list[str]) -> tuple[dict[str, Path], list[Tool], Go | None]:

@@ -51,6 +51,8 @@ class Package:
     name: str
     commands: tuple[str, ...] = ()
     plugins: tuple[str, ...] = ()
+    only_tests: bool = False
+    """Whether only the tests need it."""
 
     def present(self) -> bool:
         """Whether the machine has all of it, from this package or another."""
@@ -73,10 +75,16 @@ PACKAGES: Final[Mapping[str, Package]] = MappingProxyType(
             Package("util-linux", commands=("nsenter", "setpriv", "unshare")),
             Package("mount", commands=("mount", "umount")),
             Package("procps", commands=("sysctl",)),
+            Package("podman", commands=("podman",), only_tests=True),
         )
     }
 )
 """Every package, and how to see that it is there."""
+
+
+def chosen(*, tests: bool = False) -> list[str]:
+    """The packages of a platform; with `tests` also those that only the tests need."""
+    return [package.name for package in PACKAGES.values() if tests or not package.only_tests]
 
 
 def which(command: str) -> Path | None:
@@ -92,8 +100,8 @@ def cni_folder(plugins: Iterable[str] = ("bridge", "host-local", "loopback")) ->
 
 
 def missing(names: Iterable[str] | None = None) -> list[str]:
-    """The packages, of those named or of all, that are missing on the machine."""
-    return [name for name in (PACKAGES if names is None else names) if not PACKAGES[name].present()]
+    """The packages, of those named or of a platform, that are missing on the machine."""
+    return [name for name in (chosen() if names is None else names) if not PACKAGES[name].present()]
 
 
 def command(names: Iterable[str]) -> str:
@@ -106,7 +114,7 @@ def ensure(report: Report = silent, names: Iterable[str] | None = None) -> None:
 
     Args:
         report: Receives what apt does.
-        names: Packages; None is all of them.
+        names: Packages; None is those of a platform.
 
     Raises:
         UsageError: Something is missing and this machine or user can't install it.

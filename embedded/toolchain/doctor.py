@@ -69,7 +69,7 @@ def examine(*, tests: bool = False) -> Examination:
         cache=cache.root(),
         cache_bytes=cache.size(cache.root()) if cache.root().exists() else 0,
         tools=[_state(tool, go) for tool in TOOLS.values() if chosen(tool, tests=tests)],
-        checks=[go_check, *_packages(), *machine.checks()],
+        checks=[go_check, *_packages(tests=tests), *machine.checks()],
     )
 
 
@@ -101,10 +101,11 @@ def _state(tool: Tool, go: golang.Go | None) -> ToolState:
     )
 
 
-def _packages() -> list[Check]:
-    missing = debian.missing()
+def _packages(*, tests: bool) -> list[Check]:
+    needed = debian.chosen(tests=tests)
+    missing = debian.missing(needed)
     if not missing:
-        return [Check(name="Debian packages", ok=True, detail=f"{', '.join(debian.PACKAGES)} are there")]
+        return [Check(name="Debian packages", ok=True, detail=f"{', '.join(needed)} are there")]
     return [
         Check(
             name="Debian packages",

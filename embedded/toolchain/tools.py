@@ -236,6 +236,24 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 seconds=120,
                 purpose="tests",
             ),
+            Tool(
+                name="kind",
+                module="sigs.k8s.io/kind",
+                version=f"v{versions.KIND}",
+                binaries=(Binary("kind", "sigs.k8s.io/kind"),),
+                seconds=10,
+                purpose="tests",
+            ),
+            Tool(
+                name="kubeadm",
+                module="k8s.io/kubernetes",
+                version=f"v{versions.KUBERNETES}",
+                # Its module has fewer dependencies than the one of the cluster's own programs.
+                binaries=(Binary("kubeadm", "k8s.io/kubernetes/cmd/kubeadm"),),
+                seconds=60,
+                variables=_kubernetes_variables(),
+                purpose="tests",
+            ),
         )
     }
 )

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,16 @@ class Checkout:
         # The copy's packages come before the ones that the environment was installed from.
         return {**clean, "PYTHONPATH": str(self.path)}
 
-    def slipway(self, *arguments: str, timeout: float = 1800, env: dict[str, str] | None = None) -> Finished:
+    def slipway(
+        self,
+        *arguments: str,
+        timeout: float = 1800,
+        env: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> Finished:
+        """Run a command; `within` is a prefix that runs it elsewhere, such as in a network namespace."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "slipway", *arguments],
+            [*within, sys.executable, "-m", "slipway", *arguments],
             cwd=self.path,
             env={**self.env, **(env or {})},
             stdout=subprocess.PIPE,

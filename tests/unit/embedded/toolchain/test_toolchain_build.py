@@ -116,7 +116,7 @@ def test_what_only_tests_need_is_built_for_tests_alone(go, root, tmp_path, monke
     monkeypatch.setattr(
         build, "BINARIES", build.BINARIES | {"three": dataclasses.replace(tool, purpose="tests")}
     )
-    monkeypatch.setattr(build.debian, "missing", list)
+    monkeypatch.setattr(build.debian, "missing", lambda _names: [])
     (tmp_path / "go" / "three").mkdir()
     for name in ("go.mod", "go.sum"):
         (tmp_path / "go" / "three" / name).write_text((tmp_path / "go" / "one" / name).read_text())

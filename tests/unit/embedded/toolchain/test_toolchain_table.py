@@ -51,7 +51,7 @@ def test_every_folder_of_sources_is_a_row():
 
 def test_a_platform_needs_no_tool_of_the_tests():
     assert {tool.name for tool in TOOLS.values() if not chosen(tool, tests=False)} == {
-        *("distribution", "helm", "kustomize", "versitygw")
+        *("distribution", "helm", "kind", "kubeadm", "kustomize", "versitygw")
     }
     assert all(chosen(tool, tests=True) for tool in TOOLS.values())
 
