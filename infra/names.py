@@ -64,6 +64,22 @@ SYSTEM_NAMESPACES: Final = frozenset(
 
 PART_OF: Final = {"app.kubernetes.io/part-of": "slipway"}
 """Label of every object that the program creates."""
+STORE_LABELS: Final = {
+    **PART_OF,
+    "app.kubernetes.io/name": "minio",
+    "app.kubernetes.io/component": "store",
+}
+"""Labels of the pods that the Service `STORE_SERVICE` selects; so are the following."""
+GATEWAY_LABELS: Final = {
+    **PART_OF,
+    "app.kubernetes.io/name": "gateway",
+    "app.kubernetes.io/component": "proxy",
+}
+KFP_LABELS: Final = {
+    **PART_OF,
+    "app.kubernetes.io/name": "kubeflow-pipelines",
+    "app.kubernetes.io/component": "api-server",
+}
 
 
 def service_url(service: str, namespace: str, port: int) -> str:

@@ -12,6 +12,7 @@ from infra.components import upstream
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
 from infra.components.kserve.component import KServe, KServeArgs
+from infra.components.node_ports import PublishedServices
 from infra.components.platform_owner import PlatformOwner, PlatformOwnerArgs
 from infra.components.tenant import Tenant, TenantArgs
 from infra.components.token_lifetime import TokenLifetime
@@ -64,6 +65,8 @@ def build(configuration: Configuration) -> PlatformOutputs:
         _options(cluster, owner.record),
     )
     gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _options(cluster, owner.record))
+    if cluster.node_ports is not None:
+        PublishedServices("node-ports", cluster.node_ports, _options(cluster, store.ready, kfp, gateway))
     tokens = TokenLifetime("token-lifetime", _options(cluster, owner.record))
     tenants = {
         tenant.name: Tenant(

@@ -1,7 +1,7 @@
 """Clusters: every kind of environment returns the same handle."""
 
 from infra.cluster.handle import ClusterHandle
-from infra.settings.models import LocalSettings, PlatformSettings
+from infra.settings.models import KindSettings, LocalSettings, PlatformSettings
 
 
 def connect(settings: PlatformSettings) -> ClusterHandle:
@@ -11,6 +11,10 @@ def connect(settings: PlatformSettings) -> ClusterHandle:
         from infra.cluster import embedded  # noqa: PLC0415
 
         return embedded.create(console=settings.store.console)
+    if isinstance(settings, KindSettings):
+        from infra.cluster.kind import create  # noqa: PLC0415
+
+        return create.create(settings)
     from infra.cluster import existing  # noqa: PLC0415
 
     return existing.create(settings)

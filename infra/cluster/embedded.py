@@ -14,7 +14,7 @@ from embedded.addresses import Ports
 from infra import names, versions
 from infra.builder import Builder
 from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
-from infra.cluster.provider import kubernetes_provider
+from infra.cluster.provider import delete_with, kubernetes_provider
 
 
 class EmbeddedCluster(pulumi.CustomResource):
@@ -72,7 +72,7 @@ def create(*, console: bool) -> ClusterHandle:
     local = instance.current()
     ports = local.ports
     cluster = EmbeddedCluster("cluster", instance_name=local.name, forwards=_forwards(ports, console=console))
-    _delete_with(cluster)
+    delete_with(cluster)
     provider = kubernetes_provider(
         "kubernetes",
         kubeconfig=cluster.kubeconfig,
@@ -92,21 +92,6 @@ def create(*, console: bool) -> ClusterHandle:
         kubeconfig=local.kubeconfig,
         builder=Builder(program=toolchain.binary, go=toolchain.go_command),
     )
-
-
-def _delete_with(cluster: EmbeddedCluster) -> None:
-    """Delete Kubernetes objects together with the cluster: `destroy` then needs no running cluster.
-
-    Applies only when the cluster itself is deleted; an object removed from the program is deleted as usual.
-    """
-
-    def mark(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        if not args.type_.startswith(("kubernetes:", "slipway:upstream:")):
-            return None
-        options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=cluster))
-        return pulumi.ResourceTransformationResult(props=args.props, opts=options)
-
-    pulumi.runtime.register_stack_transformation(mark)
 
 
 def _forwards(ports: Ports, *, console: bool) -> list[Mapping[str, object]]:

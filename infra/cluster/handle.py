@@ -53,6 +53,18 @@ class Endpoints:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NodePorts:
+    """Ports of the nodes that lead to the Services, and whom they don't serve."""
+
+    gateway: int
+    store: int | None
+    console: int | None
+    kfp: int
+    pods: str
+    """Addresses of pods: they use the Services, under the network policies of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Connection:
     """How a resource of the provider `slipway` reaches the cluster."""
 
@@ -91,3 +103,6 @@ class ClusterHandle:
 
     cert_manager: bool = False
     """Whether its own cert-manager issues the certificates of webhooks; else a Job of Slipway's does."""
+
+    node_ports: NodePorts | None = None
+    """Where the endpoints are ports of the nodes."""

@@ -1,4 +1,4 @@
-"""The Kubernetes provider as every environment uses it."""
+"""The Kubernetes provider as every environment uses it, and how its objects are deleted."""
 
 import os
 from typing import Final
@@ -44,3 +44,18 @@ def kubernetes_provider(
         enable_config_map_mutable=True,
         enable_secret_mutable=True,
     )
+
+
+def delete_with(cluster: pulumi.Resource) -> None:
+    """Delete Kubernetes objects together with the cluster: `destroy` then needs no running cluster.
+
+    Applies only when the cluster itself is deleted; an object removed from the program is deleted as usual.
+    """
+
+    def mark(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        if not args.type_.startswith(("kubernetes:", "slipway:upstream:")):
+            return None
+        options = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=cluster))
+        return pulumi.ResourceTransformationResult(props=args.props, opts=options)
+
+    pulumi.runtime.register_stack_transformation(mark)

@@ -6,7 +6,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import Image
-from infra.names import GATEWAY_NAMESPACE, GATEWAY_PORT, GATEWAY_SERVICE, PART_OF
+from infra.names import GATEWAY_LABELS, GATEWAY_NAMESPACE, GATEWAY_PORT, GATEWAY_SERVICE, PART_OF
 from infra.pod_defaults import (
     NOT_AWAITED,
     RESTRICTED,
@@ -32,11 +32,7 @@ class Gateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("slipway:components:Gateway", name, None, opts)
-        labels = {
-            **PART_OF,
-            "app.kubernetes.io/name": "gateway",
-            "app.kubernetes.io/component": "proxy",
-        }
+        labels = GATEWAY_LABELS
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata=metadata(GATEWAY_NAMESPACE, {**PART_OF, **RESTRICTED}),

@@ -37,8 +37,6 @@ _COPY: Final = "Copy it from a template of stacks/; docs/settings.md lists every
 _TAGS: Final = {
     "UserMember",
     "GroupMember",
-    "local",
-    "dev",
     "minio",
     "s3",
     "external",
@@ -49,7 +47,9 @@ _TAGS: Final = {
     "urls",
 }
 """Union tags, which pydantic adds to the location of an error after the union's own name."""
-_NOT_YET: Final = {"kind": "local", "prod": "dev"}
+_ENVIRONMENTS: Final = ("local", "kind", "dev")
+"""Tags of the whole settings: they come first, while `store.kind` is a field."""
+_NOT_YET: Final = {"prod": "dev"}
 _PLATFORM: Final[TypeAdapter[PlatformSettings]] = TypeAdapter(
     Annotated[PlatformSettings, Field(discriminator="environment")]
 )
@@ -70,7 +70,11 @@ def _field(root: str, location: tuple[int | str, ...]) -> str:
     """Return `root.a.b[0]`, without the union tags that pydantic adds to locations."""
     behind = zip(("", *location), location, strict=False)
     # `images.minio` is a field, not a tag.
-    shown = [part for before, part in behind if part not in _TAGS or before == "images"]
+    shown = [
+        part
+        for before, part in behind
+        if (part not in _TAGS or before == "images") and not (before == "" and part in _ENVIRONMENTS)
+    ]
     path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in shown)
     return f"{root}{path}" if root else path.removeprefix(".")
 

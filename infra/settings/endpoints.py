@@ -5,9 +5,9 @@ available on this machine. Only with `urls`, where Slipway publishes nothing, do
 operator's choice.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from storage.settings import Strict
 
@@ -65,6 +65,21 @@ class PortForwardEndpoints(Strict):
     def forwarded(self) -> "Forwarded":
         """The ports that `slipway open` opens."""
         return Forwarded(gateway=self.gateway, store=self.store, console=self.console, kfp=self.kfp)
+
+
+class OwnPorts(Strict):
+    """Ports on 127.0.0.1 of the machine on which the stack's own cluster runs, open as long as it runs."""
+
+    gateway: _LocalPort = Field(default=18080, description=_GATEWAY)
+    store: _LocalPort = Field(default=18081, description=_STORE)
+    console: _LocalPort = Field(default=18082, description="MinIO's web console, if `store.console` is on.")
+    kfp: _LocalPort = Field(default=18083, description="The pipelines API.")
+
+    @model_validator(mode="after")
+    def _differ(self) -> Self:
+        if len({self.gateway, self.store, self.console, self.kfp}) < 4:
+            raise ValueError("gateway, store, console and kfp need four different ports")
+        return self
 
 
 class _Published(Strict):

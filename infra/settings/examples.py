@@ -31,6 +31,28 @@ kfp:
   kind: embedded
   size_gib: 4
 """
+KIND: Final = f"""\
+environment: kind
+store:
+  console: true
+kfp:
+  kind: embedded
+cluster:
+  name: mine
+  node_image: docker.io/kindest/node:v1.34.11@sha256:{"0" * 64}
+  engine: podman
+endpoints:
+  gateway: 18080
+  store: 18081
+  console: 18082
+  kfp: 18083
+images:
+  minio: registry.example.org/slipway/minio@sha256:{"0" * 64}
+  kserve_controller: registry.example.org/slipway/kserve-controller@sha256:{"0" * 64}
+  gateway: registry.example.org/slipway/gateway@sha256:{"0" * 64}
+  pipelines: registry.example.org/slipway/pipelines@sha256:{"0" * 64}
+  model_server: registry.example.org/slipway/model-server@sha256:{"0" * 64}
+"""
 DEV: Final = f"""\
 environment: dev
 store:

@@ -8,8 +8,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from infra.names import LOCAL_STORAGE_CLASS, SYSTEM_NAMESPACES
 from infra.rbac import MemberRole
 from infra.serving_form import REQUESTS
-from infra.settings.endpoints import Endpoints
+from infra.settings.endpoints import Endpoints, OwnPorts
 from infra.settings.quantity import PATTERN, at_least
+from infra.versions import KIND_NODE_IMAGE
 from slipway.core.errors import UsageError
 from storage.layout import checked_name
 from storage.registry.gates import Gates
@@ -105,6 +106,14 @@ class LocalSettings(_Common):
         return self
 
 
+def _require_backend(kfp: KfpSettings) -> None:
+    if "kind" not in kfp.model_fields_set:
+        raise ValueError(
+            "kfp.kind: missing; `embedded` is Slipway's own server of the pipelines API, not Kubeflow "
+            "Pipelines: outside `local` it runs only where the settings name it"
+        )
+
+
 class RegistrySettings(_Common):
     """A cluster whose nodes pull from a registry: everything of it but the cluster itself."""
 
@@ -114,11 +123,7 @@ class RegistrySettings(_Common):
 
     @model_validator(mode="after")
     def _backend_is_named(self) -> Self:
-        if "kind" not in self.kfp.model_fields_set:
-            raise ValueError(
-                "kfp.kind: missing; `embedded` is Slipway's own server of the pipelines API, not Kubeflow "
-                "Pipelines: on a team's cluster it runs only where the settings name it"
-            )
+        _require_backend(self.kfp)
         return self
 
     @model_validator(mode="after")
@@ -133,6 +138,51 @@ class RegistrySettings(_Common):
         return self
 
 
+class KindCluster(Strict):
+    """A cluster on this machine that the stack makes with the kind CLI."""
+
+    name: str = Field(
+        default="slipway",
+        pattern=r"^[a-z]([a-z0-9-]{0,38}[a-z0-9])?$",
+        description="Name of the cluster, as `kind get clusters` shows it.",
+    )
+    node_image: Annotated[
+        str,
+        Field(
+            pattern=r"^[a-z0-9][a-z0-9./_:-]*:v[0-9]+\.[0-9]+\.[0-9]+@sha256:[0-9a-f]{64}$",
+            json_schema_extra={"format": "image with a version of Kubernetes as its tag, and its digest"},
+        ),
+    ] = Field(default=KIND_NODE_IMAGE, description="Image of the node; the release notes of kind list them.")
+    engine: Literal["docker", "podman", "nerdctl"] | None = Field(
+        default=None, description="Container tool that runs the node; the first one that answers if not set."
+    )
+
+
+class KindSettings(_Common):
+    """A cluster of the kind CLI on this machine, which the stack makes and deletes."""
+
+    environment: Literal["kind"] = Field(description="Kind of environment.")
+    store: StoreSettings = Field(default_factory=MinioSettings, description="The artifact store.")
+    cluster: KindCluster = Field(default_factory=KindCluster)
+    images: ImageReferences | None = None
+    endpoints: OwnPorts = Field(default_factory=OwnPorts)
+
+    @property
+    def published(self) -> dict[str, int]:
+        """The port of this machine for each endpoint that the stack has."""
+        ports = dict(self.endpoints)
+        if not isinstance(self.store, MinioSettings):
+            del ports["store"], ports["console"]
+        elif not self.store.console:
+            del ports["console"]
+        return ports
+
+    @model_validator(mode="after")
+    def _backend_is_named(self) -> Self:
+        _require_backend(self.kfp)
+        return self
+
+
 class DevSettings(RegistrySettings):
     """A team's cluster, reached by a kubeconfig context."""
 
@@ -140,7 +190,7 @@ class DevSettings(RegistrySettings):
     cluster: ExistingCluster
 
 
-PlatformSettings = LocalSettings | DevSettings
+PlatformSettings = LocalSettings | KindSettings | DevSettings
 
 
 def _tenant_name(value: str) -> str:

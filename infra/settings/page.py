@@ -13,6 +13,7 @@ import yaml
 from infra.settings.examples import (
     DEV,
     EXTERNAL,
+    KIND,
     LOCAL,
     NODE_PORT,
     POD_IDENTITY,
@@ -79,15 +80,19 @@ class Setting:
 
 def page(stack: Schema, tenant: Schema) -> str:
     """Return the text of docs/settings.md."""
-    local, dev = (_resolved(stack, branch) for branch in stack["oneOf"])
+    local, kind, dev = (_resolved(stack, branch) for branch in stack["oneOf"])
     common = set(local["properties"]) & set(dev["properties"]) - {"environment"}
-    dev_only = {**dev, "properties": {k: v for k, v in dev["properties"].items() if k not in common}}
+    kind_only, dev_only = (
+        {**each, "properties": {k: v for k, v in each["properties"].items() if k not in common}}
+        for each in (kind, dev)
+    )
     return (
         "\n".join(
             [
                 _INTRODUCTION,
                 _STACK,
                 *_section("### Environment `local`, and settings of every environment", stack, local, LOCAL),
+                *_section("### Additional settings of `kind`", stack, kind_only, KIND),
                 *_section("### Additional settings of `dev`", stack, dev_only, DEV),
                 *_section(_S3_TITLE.rstrip("\n"), stack, _only(dev, "store"), S3),
                 *(
@@ -157,7 +162,13 @@ def _items(root: Schema, value: Schema, example: object, where: str) -> Iterator
 
 
 def _chosen(root: Schema, value: Schema, example: object) -> Schema:
-    """Return the branch of a union that matches the example; any other schema unchanged."""
+    """Return the branch of a union that matches the example; of an optional object the object.
+
+    Any other schema is returned unchanged.
+    """
+    optional = [_resolved(root, branch) for branch in value.get("anyOf", ())]
+    if objects := [branch for branch in optional if "properties" in branch]:
+        return objects[0]
     branches = [_resolved(root, branch) for branch in value.get("oneOf", ())]
     kind = example.get("kind") if isinstance(example, dict) else None
     of_kind = (each for each in branches if each["properties"]["kind"]["const"] == kind)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from infra.cluster.kind.preflight import refuse_machine
 from infra.names import STORE_SERVICE
 from infra.settings import config
-from infra.settings.models import DevSettings, LocalSettings, PlatformSettings
+from infra.settings.models import DevSettings, KindSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
 from infra.stack.foreign import refuse_foreign
@@ -50,8 +51,9 @@ def refuse_settings(
         look: read the local cluster in any case.
 
     Raises:
-        UsageError: replaced keys would be valid again, a volume can't become what the settings want, or a
-            team's cluster is refused (`refuse_cluster`).
+        UsageError: replaced keys would be valid again, a volume can't become what the settings want, the
+            machine can't have a cluster of kind (`refuse_machine`), or a team's cluster is refused
+            (`refuse_cluster`).
         FailedError: the cluster refuses, or does not answer.
     """
     platform = config.load_file(settings)
@@ -67,6 +69,8 @@ def refuse_settings(
         for each in _of_kind("PersistentVolumeClaim", made)
     }
     wanted = wanted_claims(platform)
+    if isinstance(platform, KindSettings):
+        refuse_machine(platform.cluster.name, platform.cluster.engine, platform.published.values())
     if isinstance(platform, DevSettings):
         cluster = live()
         refuse_cluster(platform, settings.name, lambda: cluster, identity)
@@ -90,9 +94,9 @@ def open_live(platform: PlatformSettings, env: Mapping[str, str]) -> LiveCluster
     Raises:
         UsageError: its kubeconfig or context does not exist.
     """
-    if isinstance(platform, LocalSettings):
-        return LiveCluster.open(env.get("KUBECONFIG"))
-    return LiveCluster.open(platform.cluster.kubeconfig, platform.cluster.context)
+    if isinstance(platform, DevSettings):
+        return LiveCluster.open(platform.cluster.kubeconfig, platform.cluster.context)
+    return LiveCluster.open(env.get("KUBECONFIG"))
 
 
 def _of_kind(kind: str, made: Iterable[DeclaredObject]) -> list[DeclaredObject]:

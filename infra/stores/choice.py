@@ -57,8 +57,9 @@ def _minio(
             endpoint=endpoint,
             console_endpoint=cluster.endpoints.console if settings.console else None,
             console_port=STORE_CONSOLE_PORT,
-            # `local` deletes its volumes with the cluster; elsewhere they are protected by default.
-            protect_volumes=settings.protect_volumes and configuration.platform.environment != "local",
+            # A cluster of the stack is deleted with its volumes; elsewhere they are protected by default.
+            protect_volumes=settings.protect_volumes
+            and configuration.platform.environment not in ("local", "kind"),
             labels=PART_OF,
             image=images.minio.reference,
             jobs_image=images.pipelines.reference,

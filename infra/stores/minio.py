@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
-from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_ROOT, STORE_USERS
+from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_LABELS, STORE_ROOT, STORE_USERS
 from infra.pod_defaults import NOT_AWAITED, RESTRICTED, metadata, secret_data
 from infra.stores.handle import StoreHandle
 from infra.stores.minio_layout import MinioLayout
@@ -80,11 +80,7 @@ class MinioStore(pulumi.ComponentResource):
         super().__init__("slipway:storage:MinioStore", name, None, opts)
         self._name = name
         self._args = args
-        self._labels = {
-            **args.labels,
-            "app.kubernetes.io/name": "minio",
-            "app.kubernetes.io/component": "store",
-        }
+        self._labels = {**args.labels, **STORE_LABELS}
         self._layout = MinioLayout(
             nodes=args.settings.nodes,
             drives_per_node=args.settings.drives_per_node,

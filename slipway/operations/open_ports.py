@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from infra.settings.models import LocalSettings
+from infra.settings.models import DevSettings
 from infra.stack import port_forward
 from infra.stack.port_forward import Forward
 from slipway.core.errors import UsageError
@@ -24,7 +24,7 @@ def opened(stack: str, report: Report) -> Iterator[Sequence[Forward]]:
         FailedError: A Service can't be reached.
     """
     platform = workspace.settings(stack)
-    if isinstance(platform, LocalSettings):
+    if not isinstance(platform, DevSettings):
         raise UsageError(
             f"The endpoints of stack {stack} are open while its cluster runs.",
             fix=f"`slipway status {stack}` shows them.",

@@ -1,5 +1,6 @@
 """The parts of upstream that a platform has, in the cache before its program runs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -9,12 +10,13 @@ from infra.upstream import installed, preparing
 from slipway.core.report import Report, silent
 
 
-def build(report: Report = silent, *, tests: bool = False) -> None:
-    """Build every tool of a local platform and render its parts, as far as they are missing.
+def build(report: Report = silent, *, tests: bool = False, tools: Sequence[str] | None = None) -> None:
+    """Build the tools of a platform and render its parts, as far as they are missing.
 
     Args:
         report: Receives what is built and rendered.
         tests: Also build the tools that only the tests need.
+        tools: Binaries; None is all that a local platform needs.
 
     Raises:
         UsageError: Something is missing that only the user can install.
@@ -23,17 +25,18 @@ def build(report: Report = silent, *, tests: bool = False) -> None:
     parts = installed.locked()
     absent = [part for part, _ in preparing.missing(parts)]
     # All at once: the renderers are built beside the other tools.
-    toolchain.ensure(report=report, tests=tests, also=preparing.programs_for(absent))
+    also = preparing.programs_for(absent)
+    toolchain.ensure(None if tools is None else [*tools, *also], report, tests=tests, also=also)
     preparing.prepare(parts, BUILDER, report)
 
 
-def require() -> None:
-    """Refuse to continue unless everything that `build` makes is there.
+def require(tools: Sequence[str] | None = None) -> None:
+    """Refuse to continue unless everything that `build` makes is there; `tools` as there.
 
     Raises:
         UsageError: Something has to be built or rendered first.
     """
-    toolchain.require()
+    toolchain.require(tools)
     preparing.require(installed.locked())
 
 

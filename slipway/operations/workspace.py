@@ -12,7 +12,7 @@ from infra.settings.models import PlatformSettings
 from infra.stack.stack import Stack
 from slipway.core.errors import UsageError
 from slipway.core.report import Phases, Report, silent
-from slipway.operations import upstream_parts
+from slipway.operations import kind_stack, upstream_parts
 
 
 def project() -> Path:
@@ -93,14 +93,20 @@ def tool_environment(
     Raises:
         UsageError: `build` is false, and a tool would have to be built.
     """
-    if (environment or environment_of(stack)) != "local":
-        return {}
-    if build:
-        # Build all of them now: later, each image would request its own tools one after the other.
-        upstream_parts.build(report)
-    else:
-        upstream_parts.require()
-    return session.environment(instance(), report)
+    match environment or environment_of(stack):
+        case "local":
+            if build:
+                # Build all of them now: later, each image would request its own tools one after the other.
+                upstream_parts.build(report)
+            else:
+                upstream_parts.require()
+            return session.environment(instance(), report)
+        case "kind":
+            return kind_stack.tool_environment(
+                instance(), project() / settings_file(stack), report, build=build
+            )
+        case _:
+            return {}
 
 
 def open_stack(

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+ALONE = ("tests/e2e/test_kind.py",)
+"""Files in such a folder that share nothing with the rest of it."""
 SHARED = ("tests/e2e", "tests/contract/backup")
 """Folders whose tests share a platform or a store: one worker runs them all."""
 LONGEST_FIRST = (
@@ -21,6 +23,8 @@ LONGEST_FIRST = (
 def part(nodeid: str) -> str:
     """Return the part of the run that a test belongs to."""
     file = nodeid.partition("::")[0]
+    if file in ALONE:
+        return file
     return next((folder for folder in SHARED if file.startswith(f"{folder}/")), file)
 
 

@@ -6,7 +6,6 @@ ServiceAccount has no permissions of its own.
 
 import hashlib
 from dataclasses import dataclass
-from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
@@ -15,6 +14,7 @@ from infra.cluster.handle import Image
 from infra.components.kfp.pod import pod
 from infra.names import (
     CA_KEY,
+    KFP_LABELS,
     KFP_NAMESPACE,
     KFP_PORT,
     KFP_SERVICE,
@@ -26,12 +26,6 @@ from infra.names import (
 from infra.pod_defaults import NOT_AWAITED, RESTRICTED, metadata
 from infra.settings.models import KfpSettings
 from infra.stores.handle import StoreHandle
-
-_LABELS: Final = {
-    **PART_OF,
-    "app.kubernetes.io/name": "kubeflow-pipelines",
-    "app.kubernetes.io/component": "api-server",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +57,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
         within = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account",
-            metadata=metadata(KFP_SERVICE_ACCOUNT, _LABELS, namespace=KFP_NAMESPACE),
+            metadata=metadata(KFP_SERVICE_ACCOUNT, KFP_LABELS, namespace=KFP_NAMESPACE),
             opts=within,
         )
         dependencies = [namespace, account, self._claim(args.settings, within)]
@@ -83,7 +77,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
             f"{self._name}-data",
             metadata=metadata(
                 f"{KFP_SERVICE}-data",
-                _LABELS,
+                KFP_LABELS,
                 namespace=KFP_NAMESPACE,
                 # With WaitForFirstConsumer the claim stays pending until the Deployment's pod is
                 # scheduled; waiting for the claim here would never end.
@@ -101,7 +95,7 @@ class KubeflowPipelines(pulumi.ComponentResource):
     ) -> k8s.core.v1.ConfigMap:
         return k8s.core.v1.ConfigMap(
             f"{self._name}-{STORE_CA}",
-            metadata=metadata(STORE_CA, _LABELS, namespace=KFP_NAMESPACE),
+            metadata=metadata(STORE_CA, KFP_LABELS, namespace=KFP_NAMESPACE),
             data={CA_KEY: certificate},
             opts=opts,
         )
@@ -109,9 +103,9 @@ class KubeflowPipelines(pulumi.ComponentResource):
     def _ingress(self, opts: pulumi.ResourceOptions) -> None:
         k8s.networking.v1.NetworkPolicy(
             f"{self._name}-ingress",
-            metadata=metadata(KFP_SERVICE, _LABELS, namespace=KFP_NAMESPACE),
+            metadata=metadata(KFP_SERVICE, KFP_LABELS, namespace=KFP_NAMESPACE),
             spec={
-                "pod_selector": {"match_labels": _LABELS},
+                "pod_selector": {"match_labels": KFP_LABELS},
                 "policy_types": ["Ingress"],
                 "ingress": [
                     {
@@ -128,14 +122,14 @@ class KubeflowPipelines(pulumi.ComponentResource):
     ) -> k8s.apps.v1.Deployment:
         return k8s.apps.v1.Deployment(
             f"{self._name}-server",
-            metadata=metadata(KFP_SERVICE, _LABELS, namespace=KFP_NAMESPACE),
+            metadata=metadata(KFP_SERVICE, KFP_LABELS, namespace=KFP_NAMESPACE),
             spec={
                 "replicas": 1,
                 # The database allows one writer: the old server stops before the new one starts.
                 "strategy": {"type": "Recreate"},
-                "selector": {"match_labels": _LABELS},
+                "selector": {"match_labels": KFP_LABELS},
                 "template": {
-                    "metadata": {"labels": _LABELS, "annotations": _annotations(args.store)},
+                    "metadata": {"labels": KFP_LABELS, "annotations": _annotations(args.store)},
                     "spec": pod(args.image.reference, args.store, args.endpoint),
                 },
             },
@@ -145,9 +139,9 @@ class KubeflowPipelines(pulumi.ComponentResource):
     def _service(self, opts: pulumi.ResourceOptions) -> None:
         k8s.core.v1.Service(
             f"{self._name}-service",
-            metadata=metadata(KFP_SERVICE, _LABELS, namespace=KFP_NAMESPACE, annotations=NOT_AWAITED),
+            metadata=metadata(KFP_SERVICE, KFP_LABELS, namespace=KFP_NAMESPACE, annotations=NOT_AWAITED),
             spec={
-                "selector": _LABELS,
+                "selector": KFP_LABELS,
                 "ports": [{"name": "http", "port": KFP_PORT, "target_port": KFP_PORT, "protocol": "TCP"}],
             },
             opts=opts,

@@ -15,6 +15,7 @@ from slipway.core.errors import UsageError
 
 SECRET = "slipway:secret: {secure: 'v1:abc:def'}"
 GOOD = "environment: local"
+KIND = "environment: kind\nkfp: {kind: embedded}"
 
 
 def stack_file(folder: Path, platform: str, *, extra: str = "", secret: str = SECRET) -> Path:
@@ -42,7 +43,18 @@ def test_defaults_are_a_whole_platform(tmp_path):
     [
         ("environment: lcoal", "slipway:platform.environment: Input tag 'lcoal' found using 'environment'"),
         ("store: {size_gib: 3}", "slipway:platform.environment: Unable to extract tag"),
-        ("environment: kind", "slipway:platform.environment: 'kind' is not in this release."),
+        ("environment: kind", "slipway:platform: kfp.kind: missing; `embedded` is Slipway's own server"),
+        (f"{KIND}\ncluster: {{name: Mine}}", "slipway:platform.cluster.name: String should match"),
+        (
+            f"{KIND}\ncluster: {{node_image: 'kindest/node:v1.34.11'}}",
+            "slipway:platform.cluster.node_image: String should match",
+        ),
+        (f"{KIND}\ncluster: {{engine: lxc}}", "slipway:platform.cluster.engine: Input should be 'docker',"),
+        (
+            f"{KIND}\nendpoints: {{gateway: 18081}}",
+            "slipway:platform.endpoints: gateway, store, console and kfp need four different ports",
+        ),
+        (f"{KIND}\nstore: {{kind: minio, size_gib: 0}}", "slipway:platform.store.size_gib: Input should be"),
         ("environment: prod", "slipway:platform.environment: 'prod' is not in this release."),
         (f"{GOOD}\nstore: {{sizegib: 3}}", "slipway:platform.store.sizegib: Extra inputs are not permitted"),
         (

@@ -7,7 +7,7 @@ import yaml
 from support.checkout import ROOT
 
 from infra.settings import config, examples, page
-from infra.settings.models import DevSettings, LocalSettings, TenantSettings
+from infra.settings.models import DevSettings, KindSettings, LocalSettings, TenantSettings
 
 
 def rows(text: str) -> list[list[str]]:
@@ -45,6 +45,7 @@ def test_every_row_is_complete():
     ("example", "model"),
     [
         (examples.LOCAL, LocalSettings),
+        (examples.KIND, KindSettings),
         (examples.DEV, DevSettings),
         (examples.TENANT, TenantSettings),
     ],
@@ -55,7 +56,7 @@ def test_every_setting_of_an_example_has_a_row(example, model):
     assert set(model.model_fields) <= {name.partition(".")[0].partition("[")[0] for name in named}
 
 
-@pytest.mark.parametrize("example", [examples.LOCAL, examples.DEV])
+@pytest.mark.parametrize("example", [examples.LOCAL, examples.KIND, examples.DEV])
 def test_stack_examples_load(tmp_path, example):
     path = tmp_path / "Pulumi.mine.yaml"
     body = textwrap.indent(example, "    ")
