@@ -66,7 +66,7 @@ def environment(instance: Instance, report: Report = silent) -> dict[str, str]:
 
 def shell_exports(env: Mapping[str, str]) -> str:
     """Return `export …` lines for `eval "$(slipway env)"`."""
-    lines = [f"unset {' '.join(_OVERRIDING)}"]
+    lines = [f"unset {' '.join(_OVERRIDING)}"] if "PULUMI_CONFIG_PASSPHRASE_FILE" in env else []
     lines += [f"export {name}={shlex.quote(env[name])}" for name in EXPORTED if name in env]
     return "\n".join(lines)
 

@@ -107,7 +107,10 @@ class PlatformOutputs(Contract):
     stack: str
     environment: Literal["local", "kind", "dev", "prod"]
     kubeconfig: str | None = Field(
-        description="Path of a kubeconfig on this machine; null for an existing cluster."
+        description="Path of a kubeconfig on the machine of the last `up`; null for kubectl's default."
+    )
+    context: str | None = Field(
+        default=None, description="Context of the kubeconfig; null for its current one."
     )
     kfp: KfpOutputs
     store: StoreOutputs

@@ -21,7 +21,8 @@ METADATA: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """Returns only metadata: no Secret's value and no schema is ever requested."""
 _APPLY: Final = "application/apply-patch+yaml"
-_SECONDS: Final = 10
+_SECONDS: Final = 30
+"""Limit of one request; an API server on a busy machine takes more than ten seconds to apply a definition."""
 
 _OPENING: Final = threading.Lock()
 """The client keeps certificates in files that it shares by content, and remembers one before it is written.
@@ -64,11 +65,7 @@ class KubernetesApi:
             with _OPENING:
                 return cls(config.new_client_from_config(config_file=path, context=context))
         except (ConfigException, OSError) as error:
-            raise UsageError(
-                f"The cluster can't be reached by kubeconfig {path or '(default)'}.",
-                why=str(error),
-                fix="Name a kubeconfig and a context that exist.",
-            ) from error
+            raise _no_kubeconfig(path, error) from error
 
     @classmethod
     def of_content(cls, kubeconfig: str, context: str | None = None) -> "KubernetesApi":
@@ -194,6 +191,34 @@ class KubernetesApi:
                 fix="Check that it runs and can be reached from here.",
             ) from error
         return document
+
+
+def contexts(kubeconfig: Path | str | None) -> list[str]:
+    """Return the names of a kubeconfig's contexts.
+
+    Args:
+        kubeconfig: its path; None for kubectl's default.
+
+    Raises:
+        UsageError: there is no such kubeconfig, or it has no context.
+    """
+    from kubernetes import config  # noqa: PLC0415  see above
+    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
+    path = None if kubeconfig is None else str(kubeconfig)
+    try:
+        known, _ = config.list_kube_config_contexts(path)
+    except (ConfigException, OSError) as error:
+        raise _no_kubeconfig(path, error) from error
+    return [str(each["name"]) for each in known]
+
+
+def _no_kubeconfig(path: str | None, error: Exception) -> UsageError:
+    return UsageError(
+        f"The cluster can't be reached by kubeconfig {path or '(default)'}.",
+        why=str(error),
+        fix="Name a kubeconfig and a context that exist.",
+    )
 
 
 def root(version: str) -> str:

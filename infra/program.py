@@ -1,6 +1,6 @@
 """Declares the platform, in the order in which data flows through it.
 
-cluster -> owner -> store -> parts of upstream -> serving, pipelines API, gateway -> tenants -> outputs
+cluster -> owner -> gateway -> store -> parts of upstream -> serving, pipelines API -> tenants -> outputs
 """
 
 import pulumi
@@ -38,12 +38,22 @@ from storage.settings import MinioSettings
 def build(configuration: Configuration) -> PlatformOutputs:
     """Declare the whole platform and return the stack's outputs."""
     platform = configuration.platform
-    cluster = clusters.connect(platform)
+    cluster = clusters.connect(configuration)
     owner = PlatformOwner(
         "owner", PlatformOwnerArgs(stack=configuration.stack, secret=configuration.secret), _options(cluster)
     )
-    store = stores.create(configuration, cluster, _options(cluster, owner.record))
-    parts = upstream.install("upstream", cluster, _options(cluster, owner.record))
+    gateway = Gateway(
+        "gateway",
+        GatewayArgs(
+            image=cluster.images.gateway,
+            login=cluster.login,
+            connection=cluster.connection,
+        ),
+        _options(cluster, owner.record),
+    )
+    begun = _options(cluster, owner.record, *gateway.pulled)
+    store = stores.create(configuration, cluster, begun)
+    parts = upstream.install("upstream", cluster, begun)
     kserve = KServe(
         "kserve",
         KServeArgs(
@@ -52,26 +62,26 @@ def build(configuration: Configuration) -> PlatformOutputs:
             buckets=store.buckets,
             installed=parts.ready,
         ),
-        _options(cluster, owner.record),
+        begun,
     )
     kfp = KubeflowPipelines(
         "kfp",
         KubeflowPipelinesArgs(
             settings=platform.kfp,
             image=cluster.images.pipelines,
+            login=cluster.login,
             store=store,
             endpoint=cluster.endpoints.kfp,
         ),
-        _options(cluster, owner.record),
+        begun,
     )
-    gateway = Gateway("gateway", GatewayArgs(image=cluster.images.gateway), _options(cluster, owner.record))
     if cluster.node_ports is not None:
         PublishedServices("node-ports", cluster.node_ports, _options(cluster, store.ready, kfp, gateway))
-    tokens = TokenLifetime("token-lifetime", _options(cluster, owner.record))
+    tokens = TokenLifetime("token-lifetime", begun)
     tenants = {
         tenant.name: Tenant(
             f"tenant-{tenant.name}",
-            TenantArgs(settings=tenant, store=store),
+            TenantArgs(settings=tenant, store=store, login=cluster.login),
             # Deletion runs in the reverse order: a tenant's InferenceServices go while KServe still runs.
             _options(cluster, store.ready, kserve, kfp, gateway, tokens),
         ).outputs
@@ -98,6 +108,7 @@ def _outputs(
         stack=configuration.stack,
         environment=configuration.platform.environment,
         kubeconfig=None if cluster.kubeconfig is None else str(cluster.kubeconfig),
+        context=cluster.context,
         kfp=KfpOutputs(
             endpoint=cluster.endpoints.kfp,
             internal_endpoint=kfp.internal_endpoint,

@@ -68,5 +68,7 @@ def required_rights(*, cert_manager: bool = False) -> Iterator[Right]:
         # Roles give tenants rights that the person who runs `up` may not have.
         yield Right("rbac.authorization.k8s.io", resource, "escalate")
         yield Right("rbac.authorization.k8s.io", resource, "bind")
+    yield Right("storage.k8s.io", "storageclasses", "list")
+    yield Right("storage.k8s.io", "storageclasses", "get")
     yield Right("", "pods", "list")
     yield Right("", "events", "list")

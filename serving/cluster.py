@@ -65,14 +65,14 @@ class Cluster:
 
     @classmethod
     def of(cls, outputs: PlatformOutputs) -> "Cluster":
-        """Open the stack's cluster: by the kubeconfig that it names, else the user's own."""
+        """Open the stack's cluster by the kubeconfig and the context that it names, else the user's own."""
         try:
-            return cls(config.new_client_from_config(config_file=outputs.kubeconfig))
+            return cls(config.new_client_from_config(config_file=outputs.kubeconfig, context=outputs.context))
         except (ConfigException, OSError) as error:
             raise UsageError(
                 f"There is no usable kubeconfig for the cluster of stack {outputs.stack!r}.",
                 why=str(error),
-                fix="Set KUBECONFIG to a kubeconfig for it.",
+                fix="Set KUBECONFIG to a kubeconfig for it, with the context that the outputs name.",
             ) from error
 
     def read_secret(self, namespace: str, name: str) -> dict[str, str]:

@@ -1,11 +1,15 @@
 """Clusters: every kind of environment returns the same handle."""
 
 from infra.cluster.handle import ClusterHandle
-from infra.settings.models import KindSettings, LocalSettings, PlatformSettings
+from infra.cluster.registry_login import RegistryLogin
+from infra.settings.config import Configuration
+from infra.settings.models import KindSettings, LocalSettings
 
 
-def connect(settings: PlatformSettings) -> ClusterHandle:
+def connect(configuration: Configuration) -> ClusterHandle:
     """Return the stack's cluster; declares one where the environment creates it."""
+    settings = configuration.platform
+    login = RegistryLogin(docker_config=configuration.registry_login)
     # Imported where it is used: a stack on a team's cluster must not need the embedded one.
     if isinstance(settings, LocalSettings):
         from infra.cluster import embedded  # noqa: PLC0415
@@ -14,7 +18,7 @@ def connect(settings: PlatformSettings) -> ClusterHandle:
     if isinstance(settings, KindSettings):
         from infra.cluster.kind import create  # noqa: PLC0415
 
-        return create.create(settings)
+        return create.create(settings, login)
     from infra.cluster import existing  # noqa: PLC0415
 
-    return existing.create(settings)
+    return existing.create(settings, login)

@@ -1,24 +1,44 @@
 """An existing cluster: reached by a kubeconfig context, with images from a registry."""
 
-from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
+from pathlib import Path
+
+from infra.cluster import handle
+from infra.cluster.handle import ClusterHandle, Connection, Image, Images, NodePorts
 from infra.cluster.provider import kubernetes_provider
+from infra.cluster.registry_login import RegistryLogin
+from infra.settings.endpoints import Endpoints, NodePortEndpoints
 from infra.settings.models import DevSettings
 
 
-def create(settings: DevSettings) -> ClusterHandle:
-    """Return the handle of the cluster that the settings name; declares nothing in it."""
+def create(settings: DevSettings, login: RegistryLogin) -> ClusterHandle:
+    """Return the handle of the cluster that the settings name; declares nothing in it.
+
+    Args:
+        settings: the stack's settings.
+        login: the account with which nodes pull the images.
+    """
     cluster, images, urls = settings.cluster, settings.images, settings.endpoints.urls
     return ClusterHandle(
         provider=kubernetes_provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
         connection=Connection(kubeconfig_path=cluster.kubeconfig, context=cluster.context),
-        images=Images(
-            minio=Image(reference=images.minio),
-            kserve_controller=Image(reference=images.kserve_controller),
-            gateway=Image(reference=images.gateway),
-            pipelines=Image(reference=images.pipelines),
-            model_server=Image(reference=images.model_server),
+        images=Images(**{name: Image(reference=reference) for name, reference in images}),
+        endpoints=handle.Endpoints(
+            gateway=urls.gateway,
+            store=urls.store,
+            console=urls.console,
+            kfp=urls.kfp,
         ),
-        endpoints=Endpoints(gateway=urls.gateway, store=urls.store, console=urls.console, kfp=urls.kfp),
-        kubeconfig=None,
+        kubeconfig=None if cluster.kubeconfig is None else Path(cluster.kubeconfig),
+        context=cluster.context,
+        login=login,
         cert_manager=cluster.cert_manager,
+        node_ports=_node_ports(settings.endpoints),
+    )
+
+
+def _node_ports(endpoints: Endpoints) -> NodePorts | None:
+    if not isinstance(endpoints, NodePortEndpoints):
+        return None
+    return NodePorts(
+        gateway=endpoints.gateway, store=endpoints.store, console=endpoints.console, kfp=None, pods=None
     )

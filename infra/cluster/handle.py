@@ -3,13 +3,14 @@
 Nothing outside `infra/cluster/` can tell an embedded cluster from one in a cloud.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
 import pulumi_kubernetes
 
 from infra.builder import Builder
+from infra.cluster.registry_login import RegistryLogin
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,11 @@ class NodePorts:
     gateway: int
     store: int | None
     console: int | None
-    kfp: int
-    pods: str
-    """Addresses of pods: they use the Services, under the network policies of each."""
+    kfp: int | None
+    """None where it is not published: the pipelines API asks for no login."""
+
+    pods: str | None
+    """Addresses of pods: they use the Services, under the network policies of each. None if not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,13 @@ class ClusterHandle:
     images: Images
     endpoints: Endpoints
     kubeconfig: Path | None
-    """Of a cluster that Slipway created on this machine; None for an existing cluster."""
+    """Path on this machine; None for kubectl's default."""
+
+    context: str | None = None
+    """Of the kubeconfig; its current one if None."""
+
+    login: RegistryLogin = field(default_factory=RegistryLogin)
+    """The account with which nodes pull the images."""
 
     builder: Builder | None = None
     """With which `up` renders parts of upstream that are not in the cache; None where it refuses them."""

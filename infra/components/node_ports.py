@@ -62,7 +62,7 @@ class PublishedServices(pulumi.ComponentResource):
 
 
 def _publish(
-    name: str, target: _Target, published: Mapping[int, int], pods: str, opts: pulumi.ResourceOptions
+    name: str, target: _Target, published: Mapping[int, int], pods: str | None, opts: pulumi.ResourceOptions
 ) -> None:
     own = f"{target.service}-node-ports"
     k8s.core.v1.Service(
@@ -92,7 +92,7 @@ def _publish(
             "policy_types": ["Ingress"],
             "ingress": [
                 {
-                    "from_": [{"ip_block": {"cidr": _EVERYWHERE, "except_": [pods]}}],
+                    "from_": [{"ip_block": {"cidr": _EVERYWHERE, "except_": [pods] if pods else None}}],
                     "ports": [{"port": port, "protocol": "TCP"} for port in published],
                 }
             ],

@@ -7,6 +7,7 @@ from typing import Any, Final
 import pulumi
 
 from infra.cluster.handle import ClusterHandle, Image, Images
+from infra.names import PULL_SECRET
 from infra.upstream import installed, preparing
 from infra.upstream.bundle import BundledPart
 from infra.upstream.certificate_job import job_objects
@@ -15,6 +16,7 @@ from infra.upstream.install.installation import Installation, InstallationArgs, 
 from infra.upstream.own_certificates import without_cert_manager
 from infra.upstream.part import Stage
 from infra.upstream.parts import kserve
+from infra.upstream.pull_secret import with_pull_secret
 from oci.rewriting import rewrite
 
 Document = Mapping[str, Any]
@@ -61,8 +63,9 @@ def install(name: str, cluster: ClusterHandle, opts: pulumi.ResourceOptions) -> 
     if cluster.builder is not None and not pulumi.runtime.is_dry_run():
         preparing.prepare(installed.locked(), cluster.builder, pulumi.log.info)
     images = _replaced(cluster.images)
+    secret = None if cluster.login.docker_config is None else PULL_SECRET
     jobs = None if cluster.cert_manager else cluster.images.pipelines
-    parts = [_part(each, images, jobs) for each in installed.bundled()]
+    parts = [_with_pull_secret(_part(each, images, jobs), secret) for each in installed.bundled()]
     made = [*images.values(), cluster.images.pipelines]
     return Installation(
         name,
@@ -70,6 +73,7 @@ def install(name: str, cluster: ClusterHandle, opts: pulumi.ResourceOptions) -> 
             parts=parts,
             connection=cluster.connection,
             images={each.reference: each.ready for each in made if each.ready is not None},
+            login=cluster.login,
         ),
         pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(transformations=[_with_earlier_name])),
     )
@@ -118,6 +122,16 @@ def _part(bundled: BundledPart, images: Mapping[str, Image], jobs: Image | None)
     return PartObjects(
         name=objects.name, stages=stages, samples=objects.samples, samples_stage=objects.samples_stage
     )
+
+
+def _with_pull_secret(part: PartObjects, secret: str | None) -> PartObjects:
+    if secret is None:
+        return part
+    stages = {
+        stage: [with_pull_secret(each, secret) for each in documents]
+        for stage, documents in part.stages.items()
+    }
+    return replace(part, stages=stages)
 
 
 def _with_images(document: Document, references: Mapping[str, str]) -> Document:

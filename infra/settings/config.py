@@ -28,7 +28,10 @@ from slipway.core.errors import UsageError
 PROJECT: Final = "slipway"
 PLATFORM_KEY: Final = f"{PROJECT}:platform"
 SECRET_KEY: Final = f"{PROJECT}:secret"
-_KNOWN_KEYS: Final = (PLATFORM_KEY, SECRET_KEY, *operator_secrets.KEYS)
+REGISTRY_LOGIN_KEY: Final = f"{PROJECT}:registryLogin"
+"""The account with which nodes pull the images, as the value of a Secret; `slipway init` stores it."""
+_SECRET_KEYS: Final = (SECRET_KEY, REGISTRY_LOGIN_KEY, *operator_secrets.KEYS)
+_KNOWN_KEYS: Final = (PLATFORM_KEY, *_SECRET_KEYS)
 MIN_SECRET: Final = 32
 """Minimum length in characters; `slipway init` generates a longer secret."""
 
@@ -64,6 +67,8 @@ class Configuration:
     tenants: tuple[TenantSettings, ...]
     secret: pulumi.Output[str]
     operator: OperatorSecrets = field(default_factory=OperatorSecrets)
+    registry_login: pulumi.Output[str] | None = None
+    """Accounts by registry, with which nodes pull; None where they need none."""
 
 
 def _field(root: str, location: tuple[int | str, ...]) -> str:
@@ -148,8 +153,11 @@ def load_file(path: Path, *, secret: bool = True) -> PlatformSettings:
     if not isinstance(config, dict):
         raise UsageError(f"{path.name}: config: must be a mapping.", fix=_COPY)
     _check_keys(config, path.name, stack, secret=secret)
-    fixes = {SECRET_KEY: f"Remove the line, then run: slipway init {stack}"}
-    for key in (SECRET_KEY, *operator_secrets.KEYS):
+    fixes = {
+        SECRET_KEY: f"Remove the line, then run: slipway init {stack}",
+        REGISTRY_LOGIN_KEY: f"Remove the line, then run: slipway init {stack} --registry REGISTRY",
+    }
+    for key in _SECRET_KEYS:
         value = config.get(key, {"secure": ""})
         if not (isinstance(value, dict) and set(value) == {"secure"}):
             raise UsageError(
@@ -238,6 +246,7 @@ def from_pulumi(project: Path) -> Configuration:
         platform=platform,
         tenants=tenants,
         secret=config.require_secret("secret"),
+        registry_login=config.get_secret(REGISTRY_LOGIN_KEY.partition(":")[2]),
         operator=operator_secrets.read(
             platform.store,
             config.get(operator_key.partition(":")[2]) if operator_key else None,

@@ -30,6 +30,7 @@ serving:
 kfp:
   kind: embedded
   size_gib: 4
+  storage_class: standard
 """
 KIND: Final = f"""\
 environment: kind

@@ -43,6 +43,11 @@ class KfpSettings(Strict):
     size_gib: int = Field(
         default=2, ge=1, le=1024, description="Size of the volume for runs and pipelines; it can grow."
     )
+    storage_class: str | None = Field(
+        default=None,
+        min_length=1,
+        description="StorageClass of the volume; the cluster's default if not set. Can't be changed later.",
+    )
 
 
 class ServingSettings(Strict):
@@ -99,10 +104,11 @@ class LocalSettings(_Common):
 
     @model_validator(mode="after")
     def _has_one_storage_class(self) -> Self:
-        if self.store.storage_class not in (None, LOCAL_STORAGE_CLASS):
-            raise ValueError(
-                f"store.storage_class: the only StorageClass of `local` is {LOCAL_STORAGE_CLASS!r}"
-            )
+        for name, part in (("store", self.store), ("kfp", self.kfp)):
+            if part.storage_class not in (None, LOCAL_STORAGE_CLASS):
+                raise ValueError(
+                    f"{name}.storage_class: the only StorageClass of `local` is {LOCAL_STORAGE_CLASS!r}"
+                )
         return self
 
 

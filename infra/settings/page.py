@@ -43,6 +43,7 @@ keys are read:
 |---|---|
 | `slipway:platform` | the settings below |
 | `slipway:secret` | every key is derived from it; `slipway init STACK` generates and encrypts it |
+| `slipway:registryLogin` | secret: the account with which nodes pull; `slipway init --registry` sets it |
 | `slipway:storeAdmin` | secret: an external store's administrator key; only with `administration: minio` |
 | `slipway:storeKeys` | secret: the tenants' keys of an external store; only with `administration: none` |
 """

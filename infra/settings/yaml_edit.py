@@ -3,6 +3,7 @@
 A layout that can't be edited line by line (such as a mapping in braces) is rejected, not rewritten.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def edited(text: str, path: Sequence[str], value: Scalar | None, name: str) -> s
     Args:
         text: Text of the file; one mapping.
         path: Keys from the outermost to the one to set; missing keys are added.
-        value: An integer or a plain word.
+        value: An integer or a text of one line.
         name: Name of the file in messages.
 
     Raises:
@@ -98,7 +99,7 @@ def _replaced(text: str, pair: tuple[yaml.Node, yaml.Node], value: Scalar | None
     if not isinstance(current, yaml.ScalarNode) or key.start_mark.line != current.end_mark.line:
         raise _UnsuitedError
     if value is not None:
-        return f"{text[: current.start_mark.index]}{value}{text[current.end_mark.index :]}"
+        return f"{text[: current.start_mark.index]}{_written(value)}{text[current.end_mark.index :]}"
     begin = key.start_mark.index - key.start_mark.column
     return text[:begin] + text[_line_end(text, current.end_mark.index) :]
 
@@ -108,7 +109,8 @@ def _inserted(text: str, mapping: yaml.MappingNode, path: Sequence[str], value: 
     column = mapping.value[0][0].start_mark.column
     newline = "\r\n" if "\r\n" in text else "\n"
     lines = [f"{' ' * (column + 2 * depth)}{key}:" for depth, key in enumerate(path)]
-    lines[-1] += f" {value}"
+    if value is not None:
+        lines[-1] += f" {_written(value)}"
     plain = [node for _, node in mapping.value if isinstance(node, yaml.ScalarNode)]
     first = mapping.value[0][0].start_mark
     at = _line_end(text, plain[-1].end_mark.index) if plain else first.index - first.column
@@ -116,6 +118,16 @@ def _inserted(text: str, mapping: yaml.MappingNode, path: Sequence[str], value: 
     if before and not before.endswith("\n"):
         before += newline
     return before + newline.join(lines) + newline + text[at:]
+
+
+def _written(value: Scalar) -> str:
+    """Return a value as YAML: quoted where the plain text would be read as something else."""
+    text = str(value)
+    try:
+        plain = strict_yaml.parse(f"key: {text}".encode(), "value") == {"key": value}
+    except UsageError:
+        plain = False
+    return text if plain else json.dumps(value)
 
 
 def _line_end(text: str, index: int) -> int:

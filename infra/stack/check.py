@@ -14,7 +14,7 @@ from infra.stack.foreign import refuse_foreign
 from infra.stack.live_cluster import LiveCluster
 from infra.stack.owner import refuse_other_owner
 from infra.stack.placeholders import refuse_placeholders
-from infra.stack.preflight import refuse_unsuitable
+from infra.stack.preflight import refuse_storage, refuse_unsuitable
 from infra.stack.volumes import (
     DesiredClaim,
     ExistingClaim,
@@ -72,6 +72,7 @@ def refuse_settings(
     if isinstance(platform, KindSettings):
         refuse_machine(platform.cluster.name, platform.cluster.engine, platform.published.values())
     if isinstance(platform, DevSettings):
+        refuse_placeholders(platform, settings.name)
         cluster = live()
         refuse_cluster(platform, settings.name, lambda: cluster, identity)
         refuse_foreign(
@@ -132,13 +133,10 @@ def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Calla
     """
     refuse_placeholders(platform, file)
     wanted, cluster = wanted_claims(platform), live()
+    refuse_unsuitable(cluster.api, cert_manager=platform.cluster.cert_manager)
     refuse_other_owner(cluster.api, identity)
     existing = live_claims(cluster, wanted)
-    refuse_unsuitable(
-        cluster.api,
-        [each for each in wanted if each.place not in existing],
-        cert_manager=platform.cluster.cert_manager,
-    )
+    refuse_storage(cluster.api, [each for each in wanted if each.place not in existing])
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file)
 
 

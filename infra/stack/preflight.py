@@ -1,7 +1,8 @@
 """Whether a team's cluster can hold the platform: asked before anything is made there."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from infra.kubernetes_api import KubernetesApi
@@ -24,22 +25,50 @@ _ISSUER: Final = {
 _ANYTHING: Final = Right("*", "*", "*")
 
 
-def refuse_unsuitable(
-    api: KubernetesApi, missing: Sequence[DesiredClaim], *, cert_manager: bool = False
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class StorageClasses:
+    """The StorageClasses of a cluster."""
+
+    names: frozenset[str]
+    default: str | None
+    """The one of claims that name none."""
+
+
+def storage_classes(api: KubernetesApi) -> StorageClasses:
+    """Return the StorageClasses of a cluster.
+
+    Raises:
+        FailedError: it refuses to answer, or does not answer.
+    """
+    classes = (api.get("/apis/storage.k8s.io/v1/storageclasses") or {}).get("items") or ()
+    defaults = [
+        each["metadata"]
+        for each in classes
+        if (each["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true"
+    ]
+    # Kubernetes uses the newest of several, by name where two are of the same second.
+    newest = sorted(defaults, key=lambda each: each["name"])
+    newest.sort(key=lambda each: str(each.get("creationTimestamp")), reverse=True)
+    return StorageClasses(
+        names=frozenset(each["metadata"]["name"] for each in classes),
+        default=newest[0]["name"] if newest else None,
+    )
+
+
+def refuse_unsuitable(api: KubernetesApi, *, cert_manager: bool = False) -> None:
     """Refuse a cluster of which it is known that `up` would fail there half-way.
+
+    The first question to a cluster: what is read afterwards, such as claims, needs rights as well.
 
     Args:
         api: of the cluster.
-        missing: the claims that the program makes and the cluster does not have.
         cert_manager: whether its own cert-manager is to issue the certificates of webhooks.
 
     Raises:
-        UsageError: its version isn't supported; a StorageClass, a right or a working cert-manager is missing.
+        UsageError: its version isn't supported; a right or a working cert-manager is missing.
         FailedError: it refuses to answer, or does not answer.
     """
     _refuse_version(api)
-    _refuse_storage(api, missing)
     _refuse_rights(api, cert_manager=cert_manager)
     if cert_manager:
         _refuse_cert_manager(api)
@@ -59,26 +88,32 @@ def _refuse_version(api: KubernetesApi) -> None:
         )
 
 
-def _refuse_storage(api: KubernetesApi, missing: Iterable[DesiredClaim]) -> None:
-    classes = (api.get("/apis/storage.k8s.io/v1/storageclasses") or {}).get("items") or ()
-    names = {each["metadata"]["name"] for each in classes}
-    default = any(
-        (each["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for each in classes
-    )
-    known = ", ".join(sorted(names)) or "none"
+def refuse_storage(api: KubernetesApi, missing: Iterable[DesiredClaim]) -> None:
+    """Refuse claims for which the cluster has no StorageClass.
+
+    Args:
+        api: of the cluster.
+        missing: the claims that the program makes and the cluster does not have.
+
+    Raises:
+        UsageError: a StorageClass is missing.
+        FailedError: the cluster refuses to answer, or does not answer.
+    """
+    classes = storage_classes(api)
+    known = ", ".join(sorted(classes.names)) or "none"
     for claim in missing:
         namespace, name = claim.place
-        if claim.storage_class is None and not default:
+        if claim.storage_class is None and classes.default is None:
             raise UsageError(
                 f"The cluster has no default StorageClass for volume {namespace}/{name}.",
                 why=f"Its StorageClasses are: {known}.",
-                fix="Mark one as default, or set store.storage_class for the volumes of the store.",
+                fix=f"Mark one as default, or set {claim.class_setting} to one of them.",
             )
-        if claim.storage_class is not None and claim.storage_class not in names:
+        if claim.storage_class is not None and claim.storage_class not in classes.names:
             raise UsageError(
                 f"The cluster has no StorageClass {claim.storage_class!r} for volume {namespace}/{name}.",
                 why=f"Its StorageClasses are: {known}.",
-                fix="Set store.storage_class to one of them.",
+                fix=f"Set {claim.class_setting} to one of them.",
             )
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr, ValidationError
 
 from infra.contract import PlatformOutputs
 from infra.names import settings_file
-from infra.settings import config
+from infra.settings import config, yaml_edit
 from infra.stack.check import open_live, refuse_settings
 from infra.stack.declared import outputs_of
 from infra.stack.earlier_definitions import with_retained_definitions
@@ -102,8 +102,29 @@ class Stack:
         if not self.exists():
             self._make()
         if config.SECRET_KEY not in self._settings().get("config", {}):
+            self.store_secret(config.SECRET_KEY, SecretStr(secrets.token_urlsafe(SECRET_BYTES)))
+
+    def write_settings(self, values: Mapping[tuple[str, ...], yaml_edit.Scalar]) -> None:
+        """Set values in the settings file; its comments and everything else stay.
+
+        Args:
+            values: by their keys, from the outermost.
+
+        Raises:
+            UsageError: the file's layout does not allow editing single lines.
+        """
+        original = text = yaml_edit.read(self.settings)
+        for path, value in values.items():
+            text = yaml_edit.edited(text, path, value, self.settings.name)
+        yaml_edit.write(self.settings, original, text)
+
+    def store_secret(self, name: str, value: SecretStr | None) -> None:
+        """Store a secret of the settings, encrypted; None removes it."""
+        if value is not None:
             # On standard input: arguments can be read by every user of the machine.
-            self._ask_config("set", "--secret", config.SECRET_KEY, stdin=secrets.token_urlsafe(SECRET_BYTES))
+            self._ask_config("set", "--secret", name, stdin=value.get_secret_value())
+        elif name in (self._settings().get("config") or {}):
+            self._ask_config("rm", name)
 
     def _require_secret_of_what_is_up(self) -> None:
         """A new secret for a running platform would silently change every key in it."""
@@ -318,7 +339,8 @@ class Stack:
             # The settings' secrets belong to a state that no longer exists.
             document = self._settings()
             document.pop("encryptionsalt", None)
-            document.get("config", {}).pop(config.SECRET_KEY, None)
+            for key in (config.SECRET_KEY, config.REGISTRY_LOGIN_KEY):
+                document.get("config", {}).pop(key, None)
             self.settings.write_text(yaml.safe_dump(document, sort_keys=False))
             self._cli.ask("stack", "init", self.name, "--no-select")
 

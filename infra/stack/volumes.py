@@ -34,9 +34,16 @@ class DesiredClaim:
 
     place: Place
     setting: str
+    """Of its size."""
+
     gib: int
     storage_class: str | None = None
     """None leaves the choice to the cluster."""
+
+    @property
+    def class_setting(self) -> str:
+        """The setting of its StorageClass."""
+        return f"{self.setting.partition('.')[0]}.storage_class"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,10 @@ class ExistingClaim:
 def wanted_claims(platform: PlatformSettings) -> tuple[DesiredClaim, ...]:
     """Return every claim that the program makes, as these settings want it."""
     kfp = DesiredClaim(
-        place=(KFP_NAMESPACE, f"{KFP_SERVICE}-data"), setting="kfp.size_gib", gib=platform.kfp.size_gib
+        place=(KFP_NAMESPACE, f"{KFP_SERVICE}-data"),
+        setting="kfp.size_gib",
+        gib=platform.kfp.size_gib,
+        storage_class=platform.kfp.storage_class,
     )
     store = platform.store
     if not isinstance(store, MinioSettings):

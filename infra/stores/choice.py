@@ -34,7 +34,7 @@ def create(configuration: Configuration, cluster: ClusterHandle, opts: pulumi.Re
         case S3Settings():
             return outside.on_aws(configuration, settings)
         case ExternalSettings():
-            return outside.external(configuration, settings, cluster.images.pipelines, _PROJECT, opts)
+            return outside.external(configuration, settings, cluster, _PROJECT, opts)
 
 
 def _minio(
@@ -64,6 +64,7 @@ def _minio(
             image=images.minio.reference,
             jobs_image=images.pipelines.reference,
             images_ready=images.minio.after(*images.pipelines.after()),
+            login=cluster.login,
         ),
         opts,
     ).handle

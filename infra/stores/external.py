@@ -15,6 +15,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.cluster.registry_login import RegistryLogin
 from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_USERS
 from infra.pod_defaults import (
     RESTRICTED,
@@ -61,6 +62,8 @@ class ExternalStoreArgs:
     labels: Mapping[str, str]
     jobs_image: str
     images_ready: Sequence[pulumi.Resource]
+    login: RegistryLogin
+    """With which nodes pull the image."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,12 @@ class ExternalStore(pulumi.ComponentResource):
             metadata=metadata(args.namespace, {**args.labels, **RESTRICTED}),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.images_ready])
+        pulled = args.login.declare(
+            name, args.namespace, self._labels, pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        )
+        self._within = pulumi.ResourceOptions(
+            parent=self, depends_on=[namespace, *pulled, *args.images_ready]
+        )
         credentials = _credentials(args)
         checked = self._job(credentials)
         settings = args.settings
@@ -186,6 +194,7 @@ class ExternalStore(pulumi.ComponentResource):
         return k8s.core.v1.PodSpecArgs(
             automount_service_account_token=False,
             restart_policy="OnFailure",
+            image_pull_secrets=self._args.login.references,
             security_context=pod_security_context(),
             # Users are created before their permissions are verified.
             init_containers=[self._container("reconcile", "storage.reconcile")] if admin else None,

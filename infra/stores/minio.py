@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.cluster.registry_login import RegistryLogin
 from infra.names import CA_KEY, STORE_CA, STORE_DESIRED, STORE_LABELS, STORE_ROOT, STORE_USERS
 from infra.pod_defaults import NOT_AWAITED, RESTRICTED, metadata, secret_data
 from infra.stores.handle import StoreHandle
@@ -52,6 +53,8 @@ class MinioStoreArgs:
     image: str
     jobs_image: str
     images_ready: Sequence[pulumi.Resource]
+    login: RegistryLogin
+    """With which nodes pull the images."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,19 @@ class MinioStore(pulumi.ComponentResource):
             port=args.port,
             console_port=args.console_port if args.console_endpoint else None,
         )
+        outside = (args.endpoint, args.console_endpoint)
+        self._hosts = self._layout.hosts([url for url in outside if url])
         namespace = k8s.core.v1.Namespace(
             f"{name}-namespace",
             metadata=metadata(args.namespace, {**args.labels, **RESTRICTED}),
             opts=pulumi.ResourceOptions(parent=self, protect=args.protect_volumes),
         )
-        self._within = pulumi.ResourceOptions(parent=self, depends_on=[namespace, *args.images_ready])
+        pulled = args.login.declare(
+            name, args.namespace, self._labels, pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        )
+        self._within = pulumi.ResourceOptions(
+            parent=self, depends_on=[namespace, *pulled, *args.images_ready]
+        )
         root = self._root_secret()
         issued = self._issue()
         certificate, ca_config_map = self._certificate_secret(issued), self._ca_config_map(issued)
@@ -106,6 +116,8 @@ class MinioStore(pulumi.ComponentResource):
                 layout=self._layout,
                 labels=self._labels,
                 image=args.image,
+                login=args.login,
+                hosts=self._hosts,
                 protect_volumes=args.protect_volumes,
             ),
             pulumi.ResourceOptions.merge(
@@ -153,8 +165,7 @@ class MinioStore(pulumi.ComponentResource):
 
     def _issue(self) -> pulumi.Output[certificates.StoreCertificate]:
         generation = self._args.settings.certificate_generation
-        outside = (self._args.endpoint, self._args.console_endpoint)
-        hosts = self._layout.hosts([url for url in outside if url])
+        hosts = self._hosts
         return self._args.secret.apply(lambda secret: certificates.issue(secret, generation, hosts))
 
     def _certificate_secret(self, issued: pulumi.Output[certificates.StoreCertificate]) -> k8s.core.v1.Secret:
@@ -239,6 +250,7 @@ class MinioStore(pulumi.ComponentResource):
                 namespace=args.namespace,
                 labels=self._labels,
                 image=args.jobs_image,
+                login=args.login,
                 endpoint=self._layout.endpoint,
                 region=args.settings.region,
                 private_ca=True,

@@ -1,12 +1,14 @@
 """The StatefulSet that runs MinIO, and the PersistentVolumeClaims of its pods."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.cluster.registry_login import RegistryLogin
 from infra.names import CA_KEY
 from infra.pod_defaults import (
     NOT_AWAITED,
@@ -57,6 +59,10 @@ class MinioServerArgs:
     layout: MinioLayout
     labels: Mapping[str, str]
     image: str
+    login: RegistryLogin
+    hosts: Sequence[str]
+    """Names and addresses in the server's certificate."""
+
     protect_volumes: bool
 
 
@@ -152,10 +158,11 @@ class MinioServer:
                 "template": {
                     "metadata": {
                         "labels": {**args.labels},
-                        # MinIO reads the administrator's key and CA certificates only at startup.
+                        # MinIO reads the administrator's key and certificates only at startup.
                         "annotations": {
                             "slipway.dev/root-key": str(args.settings.root_key_generation),
                             "slipway.dev/certificate": str(args.settings.certificate_generation),
+                            "slipway.dev/hosts": _digest(args.hosts),
                         },
                     },
                     "spec": self._pod(),
@@ -185,6 +192,7 @@ class MinioServer:
             # Service links of the Service `minio` would be named MINIO_…, and exist only in pods created
             # after it. A server whose MINIO_… variables differ from its peers' never joins them.
             enable_service_links=False,
+            image_pull_secrets=self._args.login.references,
             security_context=pod_security_context(volume_group=_GROUP),
             termination_grace_period_seconds=30,
             topology_spread_constraints=self._spread() if layout.distributed else None,
@@ -257,6 +265,10 @@ class MinioServer:
             )
             for key, when_unsatisfiable in domains.items()
         ]
+
+
+def _digest(hosts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(hosts)).encode()).hexdigest()[:12]
 
 
 def _certificate_files() -> k8s.core.v1.SecretVolumeSourceArgs:

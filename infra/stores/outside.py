@@ -6,7 +6,7 @@ from typing import Final
 
 import pulumi
 
-from infra.cluster.handle import Image
+from infra.cluster.handle import ClusterHandle
 from infra.names import EDITOR, PART_OF, RUNNER, SERVER, STORE_NAMESPACE, settings_file
 from infra.settings.config import Configuration
 from infra.stores.external import ExternalStore, ExternalStoreArgs
@@ -49,7 +49,7 @@ def on_aws(configuration: Configuration, settings: S3Settings) -> StoreHandle:
 def external(
     configuration: Configuration,
     settings: ExternalSettings,
-    jobs: Image,
+    cluster: ClusterHandle,
     project: Path,
     opts: pulumi.ResourceOptions,
 ) -> StoreHandle:
@@ -58,7 +58,7 @@ def external(
     Args:
         configuration: The stack's configuration.
         settings: The store's settings.
-        jobs: The image of Slipway's own Jobs.
+        cluster: The cluster of the Job.
         project: The folder that `ca_file` is relative to.
         opts: Resource options with the cluster's provider.
 
@@ -76,8 +76,9 @@ def external(
             ca_certificate=_ca_certificate(settings, project),
             namespace=STORE_NAMESPACE,
             labels=PART_OF,
-            jobs_image=jobs.reference,
-            images_ready=jobs.after(),
+            jobs_image=cluster.images.pipelines.reference,
+            images_ready=cluster.images.pipelines.after(),
+            login=cluster.login,
         ),
         opts,
     ).handle

@@ -9,6 +9,7 @@ from typing import Final
 import pulumi
 import pulumi_kubernetes as k8s
 
+from infra.cluster.registry_login import RegistryLogin
 from infra.names import STORE_CA, STORE_DESIRED, STORE_ROOT, STORE_USERS
 from infra.pod_defaults import (
     container_security_context,
@@ -33,6 +34,7 @@ class ReconcileJobArgs:
     namespace: str
     labels: Mapping[str, str]
     image: str
+    login: RegistryLogin
     endpoint: str
     region: str
     private_ca: bool
@@ -79,6 +81,7 @@ def _pod(args: ReconcileJobArgs) -> k8s.core.v1.PodSpecArgs:
     return k8s.core.v1.PodSpecArgs(
         automount_service_account_token=False,
         restart_policy="OnFailure",
+        image_pull_secrets=args.login.references,
         security_context=pod_security_context(),
         containers=[
             k8s.core.v1.ContainerArgs(

@@ -55,8 +55,8 @@ def push(
     from slipway.operations import images_push
 
     place = parse_place(registry)
-    connection = _connection(username, password_stdin, ca_file, plain_http)
-    done = images_push.push(place, connection, console.phase, only=only or ())
+    opened = connection(username, password_stdin, ca_file, plain_http)
+    done = images_push.push(place, opened, console.phase, only=only or ())
     if context.obj["json"]:
         console.show_json({**done.model_dump(), "uploaded": done.uploaded, "settings": done.settings})
         return
@@ -97,7 +97,7 @@ def mirror(
     place = parse_place(to)
     mirrored_at = parse_place(source) if source else None
     listed = images_list.read(references or (), file)
-    target = _connection(username, password_stdin, ca_file, plain_http)
+    target = connection(username, password_stdin, ca_file, plain_http)
     done = images_mirror.mirror(
         listed,
         place,
@@ -176,9 +176,10 @@ def verify(
         raise typer.Exit(1)
 
 
-def _connection(
-    username: str | None, password_stdin: bool, ca_file: Path | None, plain_http: bool
+def connection(
+    username: str | None, password_stdin: bool, ca_file: Path | None, plain_http: bool = False
 ) -> "Connection":
+    """Return how to connect to a registry, with the password from standard input if it is there."""
     from slipway.operations.images_registry import Connection, login_of
 
     password = sys.stdin.readline().rstrip("\r\n") if password_stdin else None

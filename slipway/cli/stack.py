@@ -1,10 +1,12 @@
 """The commands that work on a whole stack, from `init` to `env`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slipway.cli import console, render
+from slipway.cli.images import CaFile, PasswordStdin, Username, connection
 from slipway.cli.options import StackName, Yes
 
 if TYPE_CHECKING:
@@ -29,19 +31,55 @@ def _show_changes(context: typer.Context, summary: "Summary") -> None:
 
 @app.command()
 def init(
+    context: typer.Context,
     stack: StackName,
     environment: Annotated[
         str | None, typer.Option(help="Kind of environment; the stack's own name by default.")
     ] = None,
+    cluster: Annotated[
+        str | None, typer.Option("--context", help="Context of the cluster in the kubeconfig.")
+    ] = None,
+    kubeconfig: Annotated[
+        Path | None, typer.Option(help="Kubeconfig; kubectl's default if not given.")
+    ] = None,
+    storage_class: Annotated[
+        str | None, typer.Option(help="StorageClass of the volumes; the cluster's default if not given.")
+    ] = None,
+    registry: Annotated[
+        str | None,
+        typer.Option(help="Registry with a path, to which `slipway images push` pushed the images."),
+    ] = None,
+    username: Username = None,
+    password_stdin: PasswordStdin = False,
+    ca_file: CaFile = None,
 ) -> None:
     """Create a stack: its settings file from a template in stacks/, and its secret.
 
-    Example:  slipway init local
+    With --context and --registry, everything that they say is written into the settings: the StorageClass,
+    the images by digest, free ports for the endpoints; and the login for nodes as a secret. Both can be
+    given again later, for example after the images were pushed once more.
+
+    Example:  slipway init dev --context team --registry registry.example.org/slipway
     """
+    from oci.references import parse_place
     from slipway.operations import stack as stacks
 
-    file = stacks.init(stack, environment, console.phase)
-    console.out.print(f"{file} holds the settings of stack {stack}.", markup=False)
+    answers = stacks.Answers(
+        context=cluster,
+        kubeconfig=kubeconfig,
+        storage_class=storage_class,
+        registry=parse_place(registry) if registry else None,
+        connection=connection(username, password_stdin, ca_file),
+    )
+    done = stacks.init(stack, environment, answers, console.phase)
+    if context.obj["json"]:
+        console.show_json({"file": done.file, "settings": dict(done.found), "missing": list(done.left)})
+        return
+    console.out.print(f"{done.file} holds the settings of stack {stack}.", markup=False)
+    for name, value in done.found.items():
+        console.out.print(f"  {name}: {value}", markup=False)
+    if done.left:
+        console.out.print(f"Still to fill in: {', '.join(done.left)}.", markup=False)
 
 
 @app.command()

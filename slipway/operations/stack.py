@@ -1,31 +1,89 @@
 """A whole stack: create, deploy, preview, destroy, and read its outputs."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import SecretStr
+
 from embedded import session
 from infra.names import settings_file
+from infra.settings.config import PLATFORM_KEY, REGISTRY_LOGIN_KEY, load_file
+from infra.settings.models import RegistrySettings
+from infra.stack.placeholders import placeholders
 from infra.stack.stack import Summary
 from slipway.core.errors import UsageError
 from slipway.core.report import Phases
-from slipway.operations import workspace
+from slipway.operations import cluster_settings, workspace
+from slipway.operations.cluster_settings import Answers, Values
+
+_SETTINGS: Final = ("config", PLATFORM_KEY)
 
 
-def init(stack: str, environment: str | None, phases: Phases) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Initialised:
+    """A stack that has its settings file and its secret."""
+
+    file: str
+    """Name of the settings file."""
+
+    found: Mapping[str, str | int]
+    """Settings that were written, by their dotted paths."""
+
+    left: Sequence[str]
+    """Settings that are still examples of the template."""
+
+
+def init(stack: str, environment: str | None, answers: Answers, phases: Phases) -> Initialised:
     """Create a stack: its settings file from the template of `environment`, and its secret.
 
-    Returns:
-        Name of the settings file.
+    What follows from the answers is written into the settings, also where the file exists.
 
     Raises:
-        UsageError: There is no such kind of environment, or the stack has another.
+        UsageError: There is no such kind of environment, the stack has another, or an answer is wrong;
+        nothing was written.
+        FailedError: The cluster or the registry does not answer; nothing was written.
     """
     if environment is not None:
         workspace.template(environment)
     file = settings_file(stack)
     exists = (workspace.project() / file).is_file()
+    # An existing settings file already names the kind of environment.
+    chosen = workspace.environment_of(stack) if exists or environment is None else environment
+    values, login = _found(chosen, answers, phases)
+    if chosen == "dev" and not exists:
+        values = {**cluster_settings.free_ports(), **values}
     with phases("Preparing the tools") as report:
-        # An existing settings file already names the kind of environment.
-        opened = workspace.open_stack(stack, report, environment=None if exists else environment)
+        opened = workspace.open_stack(stack, report, environment=chosen)
     opened.init(environment)
-    return file
+    opened.write_settings({(*_SETTINGS, *path): value for path, value in values.items()})
+    if answers.registry is not None:
+        opened.store_secret(REGISTRY_LOGIN_KEY, login)
+    platform = load_file(opened.settings)
+    return Initialised(
+        file=file,
+        found={".".join(path): value for path, value in values.items()},
+        left=placeholders(platform) if isinstance(platform, RegistrySettings) else (),
+    )
+
+
+def _found(environment: str, answers: Answers, phases: Phases) -> tuple[Values, SecretStr | None]:
+    if not answers.given:
+        return {}, None
+    if environment == "local":
+        raise UsageError(
+            "A stack of environment `local` has no cluster or registry to name.",
+            why="It makes its own cluster, and imports its images there.",
+            fix="Leave the options out, or name another stack, such as dev.",
+        )
+    if environment != "dev" and answers.names_cluster:
+        raise UsageError(
+            f"A stack of environment `{environment}` makes its own cluster.",
+            why="--context, --kubeconfig and --storage-class are for a cluster that exists.",
+            fix="Leave them out, or name another stack, such as dev.",
+        )
+    with phases("Asking the cluster and the registry"):
+        return cluster_settings.find(answers)
 
 
 def up(stack: str, phases: Phases, *, refresh: bool = False) -> Summary:
@@ -67,4 +125,4 @@ def shell_exports(stack: str, phases: Phases) -> str:
     return session.shell_exports(workspace.ready(stack, phases).env)
 
 
-__all__ = ["Summary", "destroy", "init", "output", "preview", "shell_exports", "up"]
+__all__ = ["Answers", "Initialised", "Summary", "destroy", "init", "output", "preview", "shell_exports", "up"]

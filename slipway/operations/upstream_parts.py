@@ -30,6 +30,24 @@ def build(report: Report = silent, *, tests: bool = False, tools: Sequence[str] 
     preparing.prepare(parts, BUILDER, report)
 
 
+def render(report: Report = silent, *, build: bool = True) -> None:
+    """Render the parts of a platform on a cluster of somebody else's, as far as they are missing.
+
+    Args:
+        report: Receives what is built and rendered.
+        build: Whether to; otherwise missing parts are refused.
+
+    Raises:
+        UsageError: Something is missing, and may not or can't be built.
+        FailedError: A part can't be fetched or rendered.
+    """
+    parts = installed.locked()
+    if build:
+        preparing.prepare(parts, BUILDER, report)
+    else:
+        preparing.require(parts)
+
+
 def require(tools: Sequence[str] | None = None) -> None:
     """Refuse to continue unless everything that `build` makes is there; `tools` as there.
 

@@ -126,6 +126,8 @@ def ready(stack: str, phases: Phases, *, build: bool = True) -> Stack:
     check(stack)
     with phases("Preparing the tools") as report:
         opened = open_stack(stack, report, build=build)
+        if environment_of(stack) == "dev":
+            upstream_parts.render(report, build=build)
     opened.init()
     settings(stack)
     return opened

@@ -6,21 +6,26 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 from kubernetes import client
 from pydantic import SecretStr
+from support import certificates
 from support.cluster import api_client, eventually, running_cluster
 from support.image_registry import TestRegistry, image_registry
 
 from embedded.cluster.network import enter_command
 from embedded.cluster.paths import ClusterPaths
 from embedded.instance import Instance
+from infra.kubernetes_api import KubernetesApi
 from infra.stack.live_cluster import LiveCluster
+from infra.upstream.install import probes
 from oci import pull_secrets
 from oci.login import Login
 from oci.references import Reference, parse, parse_place
+from slipway.core.errors import FailedError
 from slipway.core.report import Report, silent
 from slipway.operations import images_push, images_verify
 from slipway.operations.images_registry import Connection
@@ -86,10 +91,12 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
             yield Node(cluster, registry, Reference(registry.address, image.repository, digest=image.digest))
 
 
-def trust(cluster: Instance, registry: TestRegistry) -> None:
+def trust(
+    cluster: Instance, registry: TestRegistry, *, at: str | None = None, ca_file: Path | None = None
+) -> None:
     folder = ClusterPaths(cluster).registries / registry.address
-    folder.mkdir(parents=True)
-    url, ca = json.dumps(f"https://{registry.address}"), json.dumps(str(registry.ca_file))
+    folder.mkdir(parents=True, exist_ok=True)
+    url, ca = json.dumps(f"https://{at or registry.address}"), json.dumps(str(ca_file or registry.ca_file))
     (folder / "hosts.toml").write_text(
         f"server = {url}\n[host.{url}]\ncapabilities = ['pull', 'resolve']\nca = {ca}\n"
     )
@@ -128,6 +135,44 @@ def test_a_node_with_another_password_pulls_nothing(node):
     pull_secret(node, "wrong", Login(node.registry.username, SecretStr("not-the-password")))
     node.run("wrong-secret", str(node.image), "wrong")
     assert "401 Unauthorized" in node.waiting("wrong-secret")
+
+
+def test_what_cannot_be_pulled_ends_the_wait_with_the_reason(node, tmp_path, monkeypatch):
+    """What `up` waits for first, with each fault of a registry and afterwards without one."""
+    monkeypatch.setattr(probes, "_UNPULLED_SECONDS", 0.5)
+    other = tmp_path / "other.pem"
+    other.write_text(certificates.new_ca().pem)
+    pull_secret(node, "refused", Login(node.registry.username, SecretStr("not-the-password")))
+    pull_secret(node, "known", node.registry.login)
+
+    def run(name: str, secret: str) -> str:
+        labels = {"app": name}
+        container = {"name": "main", "image": str(node.image), "imagePullPolicy": "Always"}
+        spec = {"containers": [container], "imagePullSecrets": [{"name": secret}]}
+        template = {"metadata": {"labels": labels}, "spec": spec}
+        body = {
+            "metadata": {"name": name},
+            "spec": {"selector": {"matchLabels": labels}, "template": template},
+        }
+        client.AppsV1Api(api_client(node.cluster)).create_namespaced_deployment("default", body)
+        wanted = probes.Reference(apiVersion="apps/v1", kind="Deployment", namespace="default", name=name)
+        api = KubernetesApi.open(node.cluster.kubeconfig)
+        try:
+            probes.wait_ready(api, [wanted], [], seconds=120, report=silent)
+        except FailedError as error:
+            assert error.why.startswith(f"Deployment default/{name}: 0 of 1 updated pods are available (pod ")
+            return error.why
+        finally:
+            api.close()
+        return ""
+
+    assert "401 Unauthorized" in run("no-login", "refused")
+    trust(node.cluster, node.registry, ca_file=other)
+    assert "x509: certificate signed by unknown authority" in run("no-trust", "known")
+    trust(node.cluster, node.registry, at="127.0.0.1:1")
+    assert "connection refused" in run("no-registry", "known")
+    trust(node.cluster, node.registry)
+    assert run("no-fault", "known") == "", "the control"
 
 
 def test_a_digest_that_the_registry_does_not_have_is_not_run(node):

@@ -13,11 +13,14 @@ from support.waiting import eventually
 from infra.kubernetes_api import KubernetesApi
 from infra.names import OWNER, OWNER_NAMESPACE, PART_OF
 from infra.required_rights import Right, required_rights
+from infra.settings.models import DevSettings, ImageReferences
 from infra.stack import preflight
+from infra.stack.check import refuse_cluster
 from infra.stack.declared import DeclaredObject
 from infra.stack.foreign import refuse_foreign
+from infra.stack.live_cluster import LiveCluster
 from infra.stack.owner import refuse_other_owner
-from infra.stack.preflight import refuse_unsuitable
+from infra.stack.preflight import refuse_storage, refuse_unsuitable, storage_classes
 from infra.stack.volumes import DesiredClaim
 from slipway.core.errors import FailedError, UsageError
 
@@ -26,6 +29,14 @@ RBAC = "/apis/rbac.authorization.k8s.io/v1"
 CLASSES = "/apis/storage.k8s.io/v1/storageclasses"
 ANY_CLASS = DesiredClaim(place=("store", "data"), setting="store.size_gib", gib=1)
 FAST = DesiredClaim(place=("store", "data"), setting="store.size_gib", gib=1, storage_class="fast")
+
+DEV = {
+    "environment": "dev",
+    "cluster": {"context": "ml"},
+    "kfp": {"kind": "embedded"},
+    "images": {name: f"registry.test/{name}@sha256:{'1' * 64}" for name in ImageReferences.model_fields},
+    "endpoints": {"kind": "port-forward", "gateway": 18080, "store": 18081, "kfp": 18083},
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +69,8 @@ def _grant(cluster: httpx.Client, namespace: str, rights: list[Right]) -> None:
     rules = [
         {"apiGroups": [right.group], "resources": [right.resource], "verbs": [right.verb]} for right in rights
     ]
-    rules.append({"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["list", "get"]})
+    # No right of the list: what the test looks at until the grant is known.
+    rules.append({"apiGroups": [""], "resources": ["nodes"], "verbs": ["list"]})
     role = {"metadata": {"name": namespace}, "rules": rules}
     cluster.post(f"{RBAC}/clusterroles", json=role).raise_for_status()
     binding = {
@@ -69,22 +81,28 @@ def _grant(cluster: httpx.Client, namespace: str, rights: list[Right]) -> None:
     cluster.post(f"{RBAC}/clusterrolebindings", json=binding).raise_for_status()
 
 
-def _reads_classes(api: KubernetesApi) -> bool:
+def _granted(api: KubernetesApi) -> bool:
     """Return whether the API server's authorizer knows the grant yet: it reads roles from a cache."""
     try:
-        return api.get(CLASSES) is not None
+        return api.get("/api/v1/nodes") is not None
     except FailedError:
         return False
 
 
-def _unsuitable(api: KubernetesApi, *wanted: DesiredClaim) -> str:
+def _unsuitable(api: KubernetesApi) -> str:
     with pytest.raises(UsageError) as caught:
-        refuse_unsuitable(api, wanted)
+        refuse_unsuitable(api)
+    return str(caught.value)
+
+
+def _no_class(api: KubernetesApi, *wanted: DesiredClaim) -> str:
+    with pytest.raises(UsageError) as caught:
+        refuse_storage(api, wanted)
     return str(caught.value)
 
 
 def test_an_administrators_cluster_is_suitable(api: KubernetesApi) -> None:
-    refuse_unsuitable(api, ())
+    refuse_unsuitable(api)
 
 
 def test_exactly_the_required_rights_suffice(
@@ -92,8 +110,8 @@ def test_exactly_the_required_rights_suffice(
 ) -> None:
     namespace, api = account
     _grant(cluster, namespace, [*required_rights()])
-    eventually(lambda: _reads_classes(api), 60)
-    refuse_unsuitable(api, ())
+    eventually(lambda: _granted(api), 60)
+    refuse_unsuitable(api)
 
 
 def test_each_missing_right_is_named(account: tuple[str, KubernetesApi], cluster: httpx.Client) -> None:
@@ -101,7 +119,7 @@ def test_each_missing_right_is_named(account: tuple[str, KubernetesApi], cluster
     withheld = {("create", "deployments"), ("escalate", "roles")}
     granted = [each for each in required_rights() if (each.verb, each.resource) not in withheld]
     _grant(cluster, namespace, granted)
-    eventually(lambda: _reads_classes(api), 60)
+    eventually(lambda: _granted(api), 60)
     message = _unsuitable(api)
     assert (
         "The kubeconfig's user may not create deployments.apps, escalate roles.rbac.authorization.k8s.io in "
@@ -112,26 +130,37 @@ def test_each_missing_right_is_named(account: tuple[str, KubernetesApi], cluster
 def test_many_missing_rights_are_counted(account: tuple[str, KubernetesApi], cluster: httpx.Client) -> None:
     namespace, api = account
     _grant(cluster, namespace, [])
-    eventually(lambda: _reads_classes(api), 60)
+    eventually(lambda: _granted(api), 60)
     assert f" and {len([*required_rights()]) - 6} more in the cluster." in _unsuitable(api)
 
 
 def test_storage_classes_are_compared(api: KubernetesApi, cluster: httpx.Client) -> None:
-    assert "no default StorageClass for volume store/data. Its StorageClasses are: none." in _unsuitable(
+    assert "no default StorageClass for volume store/data. Its StorageClasses are: none." in _no_class(
         api, ANY_CLASS
     )
     slow: dict[str, Any] = {"metadata": {"name": "slow"}, "provisioner": "test"}
     cluster.post(CLASSES, json=slow).raise_for_status()
-    assert "no StorageClass 'fast' for volume store/data. Its StorageClasses are: slow." in _unsuitable(
+    assert "no StorageClass 'fast' for volume store/data. Its StorageClasses are: slow." in _no_class(
         api, FAST
     )
-    assert "no default StorageClass" in _unsuitable(api, ANY_CLASS)
+    assert "no default StorageClass" in (message := _no_class(api, ANY_CLASS))
+    assert "set store.storage_class to one of them" in message
     fast = {"metadata": {"name": "fast"}, "provisioner": "test"}
     fast["metadata"]["annotations"] = {"storageclass.kubernetes.io/is-default-class": "true"}
     cluster.post(CLASSES, json=fast).raise_for_status()
-    refuse_unsuitable(api, (FAST, ANY_CLASS))
+    refuse_storage(api, (FAST, ANY_CLASS))
+    assert storage_classes(api).default == "fast"
     for name in ("fast", "slow"):
         cluster.delete(f"{CLASSES}/{name}").raise_for_status()
+
+
+def test_a_user_without_any_right_hears_of_rights_first(account: tuple[str, KubernetesApi]) -> None:
+    """The claims and the StorageClasses of this user's cluster can't be read at all."""
+    _, api = account
+    with pytest.raises(FailedError, match="403"):
+        api.get(CLASSES)
+    with pytest.raises(UsageError, match="may not get clusterroles"):
+        refuse_cluster(DevSettings.model_validate(DEV), "Pulumi.dev.yaml", lambda: LiveCluster(api), str)
 
 
 def test_other_versions_are_refused(api: KubernetesApi, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +168,7 @@ def test_other_versions_are_refused(api: KubernetesApi, monkeypatch: pytest.Monk
     message = _unsuitable(api)
     assert "The cluster runs Kubernetes v1.34.4. Slipway supports 1.30 to 1.33" in message
     monkeypatch.setattr(preflight, "KUBERNETES_NEWEST", (1, 34))
-    refuse_unsuitable(api, ())
+    refuse_unsuitable(api)
     monkeypatch.setattr(preflight, "KUBERNETES_OLDEST", (1, 35))
     assert "Slipway supports 1.35 to 1.34" in _unsuitable(api)
 
@@ -147,10 +176,10 @@ def test_other_versions_are_refused(api: KubernetesApi, monkeypatch: pytest.Monk
 def test_a_silent_cluster_is_not_suitable(server: ApiServer, tmp_path: Path) -> None:
     nobody = KubernetesApi.of_content(server.kubeconfig.replace(str(server.port), "1"))
     with pytest.raises(FailedError, match="The cluster does not answer"):
-        refuse_unsuitable(nobody, ())
+        refuse_unsuitable(nobody)
     stranger = KubernetesApi.of_content(server.kubeconfig.replace(server.token, "0" * 32))
     with pytest.raises(FailedError, match="401"):
-        refuse_unsuitable(stranger, ())
+        refuse_unsuitable(stranger)
 
 
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -160,7 +189,7 @@ HOOKS = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations"
 def test_cert_manager_has_to_be_there_and_to_answer(api: KubernetesApi, cluster: httpx.Client) -> None:
     def look() -> None:
         # Another connection for each look: which kinds are served is read once.
-        refuse_unsuitable(KubernetesApi(api._client), (), cert_manager=True)
+        refuse_unsuitable(KubernetesApi(api._client), cert_manager=True)
 
     with pytest.raises(UsageError, match=r"does not serve Issuer of cert-manager\.io/v1") as caught:
         look()

@@ -12,6 +12,8 @@ ALONE = ("tests/e2e/test_kind.py",)
 """Files in such a folder that share nothing with the rest of it."""
 SHARED = ("tests/e2e", "tests/contract/backup")
 """Folders whose tests share a platform or a store: one worker runs them all."""
+ALONE = ("tests/e2e/test_foreign_cluster.py",)
+"""Files in these folders that have a platform of their own."""
 LONGEST_FIRST = (
     "tests/e2e",
     "tests/contract",

@@ -78,6 +78,7 @@ def image_registry(
     storage: Path | None = None,
     tokens: bool = False,
     read_only: bool = False,
+    host: str = HOST,
     within: Sequence[str] = (),
     days: int = 1,
 ) -> Iterator[TestRegistry]:
@@ -91,14 +92,15 @@ def image_registry(
             may write there, and the account may do anything elsewhere.
         read_only: Whether it refuses writes.
         days: For how long its certificate is valid; it may be past.
+        host: Address that it listens on.
         within: Command that runs it elsewhere, such as in the network namespace of a cluster.
     """
-    address = f"{HOST}:{free_port()}"
+    address = f"{host}:{free_port()}"
     username, password = f"user-{secrets.token_hex(4)}", secrets.token_urlsafe(24)
     ca = certificates.new_ca()
     ca_file = folder / "ca.pem"
     ca_file.write_text(ca.pem)
-    context = certificates.certificate(ca, HOST, days=days, folder=folder)
+    context = certificates.certificate(ca, host, days=days, folder=folder)
     [chain] = [path for path in folder.glob("*.pem") if path != ca_file]
     users = folder / "users"
     users.write_bytes(b"%s:%s\n" % (username.encode(), bcrypt.hashpw(password.encode(), bcrypt.gensalt(4))))

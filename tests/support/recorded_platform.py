@@ -1,6 +1,7 @@
 """A whole platform under the recording engine: settings, a cluster that is not there, small parts."""
 
 from pathlib import Path
+from typing import Any
 
 import pulumi
 import pulumi_kubernetes
@@ -9,6 +10,7 @@ from support.engine import Engine
 
 from infra import cluster, program
 from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images
+from infra.cluster.registry_login import RegistryLogin
 from infra.contract import PlatformOutputs
 from infra.settings import config
 from infra.settings.models import PlatformSettings, TenantSettings
@@ -34,7 +36,7 @@ def part(name: str, documents: list[dict]) -> BundledPart:
     )
 
 
-def handle(*, cert_manager: bool = False) -> ClusterHandle:
+def handle(**more: Any) -> ClusterHandle:
     return ClusterHandle(
         provider=pulumi_kubernetes.Provider("kubernetes", kubeconfig="{}"),
         connection=Connection(kubeconfig="{}"),
@@ -46,7 +48,7 @@ def handle(*, cert_manager: bool = False) -> ClusterHandle:
             kfp="http://127.0.0.1:4",
         ),
         kubeconfig=Path("/somewhere/kubeconfig"),
-        cert_manager=cert_manager,
+        **more,
     )
 
 
@@ -56,11 +58,18 @@ def deploy(
     tenants: tuple[TenantSettings, ...],
     *,
     operator: OperatorSecrets | None = None,
+    registry_login: str | None = None,
     engine: Engine | None = None,
     cert_manager: bool = False,
 ) -> tuple[Engine, PlatformOutputs]:
     """Build the platform and return what was recorded, and what it tells the outside."""
-    monkeypatch.setattr(cluster, "connect", lambda _settings: handle(cert_manager=cert_manager))
+
+    def connect(configuration: config.Configuration) -> ClusterHandle:
+        return handle(
+            cert_manager=cert_manager, login=RegistryLogin(docker_config=configuration.registry_login)
+        )
+
+    monkeypatch.setattr(cluster, "connect", connect)
     monkeypatch.setattr(installed, "bundled", lambda: [part("kserve", recorded_parts.KSERVE)])
     built: list[PlatformOutputs] = []
 
@@ -74,6 +83,7 @@ def deploy(
                     tenants=tenants,
                     secret=secret,
                     operator=operator or OperatorSecrets(),
+                    registry_login=None if registry_login is None else pulumi.Output.secret(registry_login),
                 )
             )
         )

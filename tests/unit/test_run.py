@@ -98,6 +98,7 @@ def test_an_interrupted_run_cleans_up(tmp_path, send):
     ("nodeid", "part"),
     [
         ("tests/e2e/test_gate.py::test_x", "tests/e2e"),
+        ("tests/e2e/test_foreign_cluster.py::test_x", "tests/e2e/test_foreign_cluster.py"),
         ("tests/e2e/test_store.py::test_y[a::b]", "tests/e2e"),
         ("tests/contract/backup/test_backup_damage.py::test_x", "tests/contract/backup"),
         ("tests/contract/test_gateway.py::test_x[a::b]", "tests/contract/test_gateway.py"),

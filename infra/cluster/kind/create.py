@@ -7,6 +7,7 @@ import pulumi
 from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images, NodePorts
 from infra.cluster.kind import built_images, facts, folder
 from infra.cluster.provider import delete_with, kubernetes_provider
+from infra.cluster.registry_login import RegistryLogin
 from infra.settings.models import ImageReferences, KindSettings
 
 _NODE_PORTS: Final = {"gateway": 30080, "store": 30081, "console": 30082, "kfp": 30083}
@@ -33,10 +34,14 @@ class KindCluster(pulumi.CustomResource):
         super().__init__(facts.CLUSTER, name, properties, opts)
 
 
-def create(settings: KindSettings) -> ClusterHandle:
+def create(settings: KindSettings, login: RegistryLogin) -> ClusterHandle:
     """Declare the cluster, its images and the Kubernetes provider for it.
 
     Its ports on this machine are fixed when it is made, so URLs are known in every preview.
+
+    Args:
+        settings: the stack's settings.
+        login: the account with which the node pulls the images.
     """
     wanted = settings.cluster
     ports = settings.published
@@ -70,6 +75,7 @@ def create(settings: KindSettings) -> ClusterHandle:
             kfp=f"http://127.0.0.1:{ports['kfp']}",
         ),
         kubeconfig=folder.kubeconfig(wanted.name),
+        login=login,
         builder=built_images.builder(),
         node_ports=NodePorts(
             gateway=_NODE_PORTS["gateway"],

@@ -11,6 +11,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra.cluster.handle import Image
+from infra.cluster.registry_login import RegistryLogin
 from infra.components.kfp.pod import pod
 from infra.names import (
     CA_KEY,
@@ -34,6 +35,9 @@ class KubeflowPipelinesArgs:
 
     settings: KfpSettings
     image: Image
+    login: RegistryLogin
+    """With which nodes pull the image."""
+
     store: StoreHandle
     endpoint: str
     """URL of the API from outside the cluster."""
@@ -58,9 +62,11 @@ class KubeflowPipelines(pulumi.ComponentResource):
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account",
             metadata=metadata(KFP_SERVICE_ACCOUNT, KFP_LABELS, namespace=KFP_NAMESPACE),
+            image_pull_secrets=args.login.references,
             opts=within,
         )
-        dependencies = [namespace, account, self._claim(args.settings, within)]
+        pulled = args.login.declare(name, KFP_NAMESPACE, KFP_LABELS, within)
+        dependencies = [namespace, account, self._claim(args.settings, within), *pulled]
         if args.store.ca_certificate is not None:
             dependencies.append(self._ca_config_map(args.store.ca_certificate, within))
         self._ingress(within)
@@ -85,9 +91,13 @@ class KubeflowPipelines(pulumi.ComponentResource):
             ),
             spec={
                 "access_modes": ["ReadWriteOnce"],
+                "storage_class_name": settings.storage_class,
                 "resources": {"requests": {"storage": f"{settings.size_gib}Gi"}},
             },
-            opts=opts,
+            # A StorageClass can't be changed: a newly set one would replace the volume and its data.
+            opts=pulumi.ResourceOptions.merge(
+                opts, pulumi.ResourceOptions(ignore_changes=["spec.storageClassName"])
+            ),
         )
 
     def _ca_config_map(

@@ -7,6 +7,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from infra import tenancy
+from infra.cluster.registry_login import RegistryLogin
 from infra.components.tenant.roles import grant
 from infra.contract import TenantOutputs
 from infra.names import (
@@ -46,6 +47,8 @@ class TenantArgs:
 
     settings: TenantSettings
     store: StoreHandle
+    login: RegistryLogin
+    """With which nodes pull the images of the tenant's pods."""
 
     @property
     def store_tenant(self) -> StoreTenant:
@@ -78,6 +81,7 @@ class Tenant(pulumi.ComponentResource):
         self._network(args.store)
         self._secrets(args)
         self._ca_config_map(args.store)
+        args.login.declare(name, args.settings.name, self._labels, self._within)
         self._accounts(args)
         grant(name, args.settings, self._metadata, self._within)
         self._launcher(args.store)
@@ -195,6 +199,7 @@ class Tenant(pulumi.ComponentResource):
                 ),
                 # A tenant's pods don't use the API server; one that does can request a token explicitly.
                 automount_service_account_token=False,
+                image_pull_secrets=args.login.references,
                 secrets=[{"name": SERVER_SECRET}] if account == SERVER and not args.store.keyless else None,
                 opts=self._within,
             )

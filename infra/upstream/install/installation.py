@@ -9,10 +9,13 @@ from typing import Final
 import pulumi
 
 from infra.cluster.handle import Connection
+from infra.cluster.registry_login import RegistryLogin
+from infra.names import PART_OF
 from infra.pod_defaults import NOT_AWAITED
 from infra.upstream.install.definitions import CustomResourceDefinitions
 from infra.upstream.install.ready import Document, Ready
 from infra.upstream.install.shared_names import INSTALLATION
+from infra.upstream.pull_secret import namespaces_with_pods
 from oci.rewriting import occurrences
 
 _DEFINITION: Final = "CustomResourceDefinition"
@@ -57,6 +60,9 @@ class InstallationArgs:
     images: Mapping[str, pulumi.Resource] = field(default_factory=dict)
     """By an image's reference, what makes it available: workloads that name it are made afterwards."""
 
+    login: RegistryLogin = field(default_factory=RegistryLogin)
+    """With which nodes pull the images of the parts: a Secret in each of their namespaces with pods."""
+
     seconds: float = 600
     """Time limit of each stage."""
 
@@ -71,6 +77,9 @@ class Installation(pulumi.ComponentResource):
         """Declare every object, and after each stage the wait for it."""
         super().__init__(INSTALLATION, name, None, opts)
         self._name, self._args = name, args
+        self._with_pods = namespaces_with_pods(
+            document for part in args.parts for documents in part.stages.values() for document in documents
+        )
         self.ready = self
         before: list[pulumi.Resource] = []
         with _without_stack_traces():
@@ -92,6 +101,7 @@ class Installation(pulumi.ComponentResource):
         groups = _in_order(each for each in every if each["kind"] != _DEFINITION)
         for position, group in enumerate(groups):
             created = [self._object(each, after) for each in group]
+            created += [secret for each in group for secret in self._pull_secret(each, created)]
             made += created
             if position < len(groups) - 1:
                 after = [self._made(f"{stage}-{position}", [*after, *created])]
@@ -105,6 +115,15 @@ class Installation(pulumi.ComponentResource):
             connection=self._args.connection,
             seconds=self._args.seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*before, *made]),
+        )
+
+    def _pull_secret(self, document: Document, after: Sequence[pulumi.Resource]) -> list[pulumi.Resource]:
+        """Declare the Secret of a namespace with pods, which the objects in it are made after."""
+        name = document["metadata"]["name"]
+        if document["kind"] != "Namespace" or name not in self._with_pods:
+            return []
+        return self._args.login.declare(
+            f"{self._name}-{name}", name, PART_OF, pulumi.ResourceOptions(parent=self, depends_on=[*after])
         )
 
     def _made(self, name: str, after: Sequence[pulumi.Resource]) -> pulumi.Resource:

@@ -1,5 +1,6 @@
 """Looks at a cluster until what was installed there answers."""
 
+import time
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -15,6 +16,8 @@ from slipway.core.waiting import changes, poll, tolerating
 _INTERVAL_SECONDS: Final = 1.0
 _SILENT_SECONDS: Final = 60.0
 """How long the API server may not answer, as while it restarts."""
+_UNPULLED_SECONDS: Final = 45.0
+"""How long an image may be impossible to pull: the kubelet tries again after 10 s, 20 s and 40 s."""
 
 
 class Reference(BaseModel):
@@ -52,7 +55,8 @@ def wait_ready(
         report: told what is waited for, each time that it changes.
 
     Raises:
-        FailedError: Something is still missing after the time limit; names the object and its pod's reason.
+        FailedError: Something is still missing after the time limit, or an image can't be pulled; names the
+            object and its pod's reason.
     """
     left = list(objects)
     tell = changes(report)
@@ -64,19 +68,30 @@ def wait_ready(
             left.pop(0)
         return sample_fault(api, samples)
 
+    unpulled_since: list[float] = []
+
+    def ended(fault: str | None) -> bool:
+        if fault is None or not readiness.is_unpulled(fault):
+            unpulled_since.clear()
+            return fault == ""
+        unpulled_since.append(time.monotonic())
+        return unpulled_since[-1] - unpulled_since[0] >= _UNPULLED_SECONDS
+
+    began = time.monotonic()
+
     def waiting(state: str | None) -> None:
         tell("waiting until the API server answers" if state is None else f"waiting: {state}")
 
     state = poll(
         tolerating(first_fault, FailedError, seconds=_SILENT_SECONDS),
-        lambda fault: fault == "",
+        ended,
         seconds=seconds,
         interval=_INTERVAL_SECONDS,
         meanwhile=waiting,
     )
     if state != "":
         raise FailedError(
-            f"After {seconds:.0f} s something is not ready.",
+            f"After {time.monotonic() - began:.0f} s something is not ready.",
             why=f"{state or 'The API server does not answer'}.",
             fix="Fix the cause and run the same command again: what is installed stays.",
         )

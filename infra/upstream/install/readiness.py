@@ -39,6 +39,11 @@ def pod_fault(pods: Iterable[Object]) -> str:
     return ""
 
 
+def is_unpulled(fault: str) -> bool:
+    """Return whether a fault is that of an image that can't be pulled."""
+    return any(reason in fault for reason in _UNPULLED)
+
+
 def _container_fault(container: Object) -> str:
     state = container.get("state") or {}
     waiting, terminated = state.get("waiting") or {}, state.get("terminated") or {}
@@ -51,6 +56,7 @@ def _container_fault(container: Object) -> str:
 
 
 _STARTING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+_UNPULLED: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName")
 
 
 def _condition(name: str) -> Callable[[Object, Object], str]:

@@ -11,6 +11,7 @@ from support.toolchain import FakeGo, small_table
 from embedded import session
 from embedded.toolchain import build
 from infra.cluster.handle import Connection, Image, Images
+from infra.cluster.registry_login import RegistryLogin
 from infra.components import upstream
 from infra.upstream import object_store, preparing
 from infra.upstream.parts import PARTS
@@ -74,7 +75,11 @@ def test_only_a_run_that_changes_renders(rendered, monkeypatch, dry_run):
     monkeypatch.setattr(upstream, "Installation", lambda _name, arguments, _options: arguments)
     images = Images(**{kind: Image(reference=kind) for kind in recorded_platform.KINDS})
     handle = SimpleNamespace(
-        builder=upstream_parts.BUILDER, images=images, connection=Connection(), cert_manager=False
+        builder=upstream_parts.BUILDER,
+        images=images,
+        connection=Connection(),
+        login=RegistryLogin(),
+        cert_manager=False,
     )
     assert upstream.install("upstream", handle, pulumi.ResourceOptions()).parts == []
     assert rendered == ([] if dry_run else ["kserve"])

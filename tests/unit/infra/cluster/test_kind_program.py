@@ -7,6 +7,7 @@ from support.recorded_platform import KINDS
 
 from infra.cluster.handle import ClusterHandle
 from infra.cluster.kind import create
+from infra.cluster.registry_login import RegistryLogin
 from infra.components.node_ports import PublishedServices
 from infra.settings.models import KindSettings
 from infra.versions import KIND_NODE_IMAGE
@@ -18,7 +19,7 @@ def declared(**settings) -> tuple[Engine, ClusterHandle]:
     handles: list[ClusterHandle] = []
 
     def run() -> None:
-        handles.append(create.create(platform))
+        handles.append(create.create(platform, RegistryLogin()))
         assert handles[0].node_ports is not None
         PublishedServices("node-ports", handles[0].node_ports)
 

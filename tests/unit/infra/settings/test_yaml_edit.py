@@ -39,6 +39,13 @@ def test_a_value_is_replaced_and_its_comment_stays() -> None:
     assert edit(TENANT, "key_generation", 4) == TENANT.replace("tion: 3  #", "tion: 4  #")
 
 
+@pytest.mark.parametrize("value", ["12", "yes", "@ml", "a: b", "1:30", "arn:aws:eks:eu:1:cluster/ml", "#a"])
+def test_a_text_that_yaml_would_read_otherwise_is_quoted(value: str) -> None:
+    changed = edit(TENANT, "name", value)
+    assert strict_yaml.parse(changed.encode(), "f")["name"] == value
+    assert strict_yaml.parse(edit(TENANT, "quota.pods", value).encode(), "f")["quota"]["pods"] == value
+
+
 def test_a_key_is_added_and_removed_again_without_a_trace() -> None:
     added = edit(TENANT, "key_rotation", "overlap")
     assert added == TENANT.replace("# 2026-01\n", "# 2026-01\nkey_rotation: overlap\n")

@@ -62,7 +62,7 @@ def test_up_and_preview_refuse_before_anything_starts(
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     stack, begun = Stack("dev", tmp_path, {}), []
     exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
-    for look in ("refuse_cluster", "refuse_foreign"):
+    for look in ("refuse_cluster", "refuse_foreign", "refuse_placeholders"):
         monkeypatch.setattr(check, look, lambda *_, **__: None)
     monkeypatch.setattr(Stack, "live", lambda _: SimpleNamespace(api=None))
     monkeypatch.setattr(Stack, "exists", lambda _: True)

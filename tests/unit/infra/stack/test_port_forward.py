@@ -9,12 +9,11 @@ import pytest
 from pydantic import ValidationError
 from support.waiting import eventually
 
-from infra.settings.models import DevSettings
+from infra.settings.models import DevSettings, ImageReferences
 from infra.stack.port_forward import forwards, opened
 from slipway.core.errors import UsageError
 from slipway.core.report import silent
 
-IMAGES = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
 KUBECTL = """\
 #!{python}
 import json, socket, sys
@@ -40,7 +39,9 @@ def settings(**endpoints: object) -> DevSettings:
             "environment": "dev",
             "cluster": {"context": "ml", "kubeconfig": "/k"},
             "kfp": {"kind": "embedded"},
-            "images": {name: f"registry.test/{name}@sha256:{'1' * 64}" for name in IMAGES},
+            "images": {
+                name: f"registry.test/{name}@sha256:{'1' * 64}" for name in ImageReferences.model_fields
+            },
             "endpoints": endpoints,
         }
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from infra.upstream.install.readiness import fault, judged, pod_fault
+from infra.upstream.install.readiness import fault, is_unpulled, judged, pod_fault
 
 
 def _object(kind: str, status: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -72,6 +72,11 @@ def test_ready_objects_have_no_fault(document: dict[str, Any]) -> None:
 def test_what_is_not_ready_says_why(document: dict[str, Any], reason: str) -> None:
     assert fault(document) == reason
     assert judged(document["kind"])
+
+
+def test_an_image_that_cannot_be_pulled_is_recognised() -> None:
+    assert is_unpulled("Deployment a/b: 0 of 1 updated pods are available (pod p: c ErrImagePull: no login)")
+    assert not is_unpulled("Deployment a/b: 0 of 1 updated pods are available (pod p: c CrashLoopBackOff)")
 
 
 def test_pods_name_the_container_and_its_reason() -> None:
