@@ -12,8 +12,10 @@ from infra.components import upstream
 from infra.components.gateway import Gateway, GatewayArgs
 from infra.components.kfp import KubeflowPipelines, KubeflowPipelinesArgs
 from infra.components.kserve.component import KServe, KServeArgs
+from infra.components.load_balancers import LoadBalancedServices
 from infra.components.node_ports import PublishedServices
 from infra.components.platform_owner import PlatformOwner, PlatformOwnerArgs
+from infra.components.routes import GatewayRoutes
 from infra.components.tenant import Tenant, TenantArgs
 from infra.components.token_lifetime import TokenLifetime
 from infra.contract import (
@@ -77,6 +79,12 @@ def build(configuration: Configuration) -> PlatformOutputs:
     )
     if cluster.node_ports is not None:
         PublishedServices("node-ports", cluster.node_ports, _options(cluster, store.ready, kfp, gateway))
+    if cluster.load_balancers is not None:
+        LoadBalancedServices(
+            "load-balancers", cluster.load_balancers, _options(cluster, store.ready, gateway)
+        )
+    if cluster.routes is not None:
+        GatewayRoutes("routes", cluster.routes, _options(cluster, store.ready, gateway))
     tokens = TokenLifetime("token-lifetime", begun)
     tenants = {
         tenant.name: Tenant(

@@ -55,13 +55,24 @@ OF_CERT_MANAGER: Final = (("cert-manager.io", "certificates"), ("cert-manager.io
 """Group and plural of what the program declares where the cluster's own cert-manager issues certificates."""
 
 
-def required_rights(*, cert_manager: bool = False) -> Iterator[Right]:
+OF_GATEWAY_API: Final = (
+    ("cert-manager.io", "certificates"),
+    ("gateway.networking.k8s.io", "gateways"),
+    ("gateway.networking.k8s.io", "httproutes"),
+    ("gateway.networking.k8s.io", "tlsroutes"),
+)
+"""Group and plural of what the program declares where a Gateway publishes the Services."""
+
+
+def required_rights(*, cert_manager: bool = False, gateway_api: bool = False) -> Iterator[Right]:
     """Yield every right, resource by resource.
 
     Args:
         cert_manager: whether the cluster's own cert-manager issues the certificates of webhooks.
+        gateway_api: whether a Gateway publishes the Services.
     """
-    for group, resource in (*RESOURCES.values(), *(OF_CERT_MANAGER if cert_manager else ())):
+    optional = (*(OF_CERT_MANAGER if cert_manager else ()), *(OF_GATEWAY_API if gateway_api else ()))
+    for group, resource in dict.fromkeys((*RESOURCES.values(), *optional)):
         for verb in VERBS:
             yield Right(group, resource, verb)
     for resource in ("clusterroles", "roles"):
@@ -70,5 +81,7 @@ def required_rights(*, cert_manager: bool = False) -> Iterator[Right]:
         yield Right("rbac.authorization.k8s.io", resource, "bind")
     yield Right("storage.k8s.io", "storageclasses", "list")
     yield Right("storage.k8s.io", "storageclasses", "get")
+    if gateway_api:
+        yield Right("gateway.networking.k8s.io", "gatewayclasses", "list")
     yield Right("", "pods", "list")
     yield Right("", "events", "list")

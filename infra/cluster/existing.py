@@ -3,10 +3,15 @@
 from pathlib import Path
 
 from infra.cluster import handle
-from infra.cluster.handle import ClusterHandle, Connection, Image, Images, NodePorts
+from infra.cluster.handle import ClusterHandle, Connection, Image, Images, LoadBalancers, NodePorts, Routes
 from infra.cluster.provider import kubernetes_provider
 from infra.cluster.registry_login import RegistryLogin
-from infra.settings.endpoints import Endpoints, NodePortEndpoints
+from infra.settings.endpoints import (
+    Endpoints,
+    GatewayApiEndpoints,
+    LoadBalancerEndpoints,
+    NodePortEndpoints,
+)
 from infra.settings.models import DevSettings
 
 
@@ -33,6 +38,8 @@ def create(settings: DevSettings, login: RegistryLogin) -> ClusterHandle:
         login=login,
         cert_manager=cluster.cert_manager,
         node_ports=_node_ports(settings.endpoints),
+        load_balancers=_load_balancers(settings.endpoints),
+        routes=_routes(settings.endpoints),
     )
 
 
@@ -42,3 +49,19 @@ def _node_ports(endpoints: Endpoints) -> NodePorts | None:
     return NodePorts(
         gateway=endpoints.gateway, store=endpoints.store, console=endpoints.console, kfp=None, pods=None
     )
+
+
+def _load_balancers(endpoints: Endpoints) -> LoadBalancers | None:
+    if not isinstance(endpoints, LoadBalancerEndpoints):
+        return None
+    return LoadBalancers(
+        store=endpoints.store is not None,
+        console=endpoints.console is not None,
+        annotations=endpoints.annotations,
+    )
+
+
+def _routes(endpoints: Endpoints) -> Routes | None:
+    if not isinstance(endpoints, GatewayApiEndpoints):
+        return None
+    return Routes(gateway_class=endpoints.gateway_class, issuer=endpoints.issuer, hosts=endpoints.hosts)

@@ -3,6 +3,7 @@
 Nothing outside `infra/cluster/` can tell an embedded cluster from one in a cloud.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -68,6 +69,24 @@ class NodePorts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadBalancers:
+    """Load balancers that lead to the gateway, and to the store where it is in the cluster."""
+
+    store: bool
+    console: bool
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Routes:
+    """A Gateway of the Gateway API and the hosts of its routes, as of `gateway_routes.documents`."""
+
+    gateway_class: str
+    issuer: str
+    hosts: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Connection:
     """How a resource of the provider `slipway` reaches the cluster."""
 
@@ -115,3 +134,9 @@ class ClusterHandle:
 
     node_ports: NodePorts | None = None
     """Where the endpoints are ports of the nodes."""
+
+    load_balancers: LoadBalancers | None = None
+    """Where they are load balancers."""
+
+    routes: Routes | None = None
+    """Where they are routes of a Gateway."""

@@ -47,6 +47,8 @@ _TAGS: Final = {
     "pod-identity",
     "port-forward",
     "node-port",
+    "load-balancer",
+    "gateway-api",
     "urls",
 }
 """Union tags, which pydantic adds to the location of an error after the union's own name."""

@@ -1,14 +1,15 @@
 """How the platform's Services are reached from outside the cluster. Pure.
 
-One of five kinds. The pipelines API asks for no login, so no kind publishes it: `slipway open` makes it
-available on this machine. Only with `urls`, where Slipway publishes nothing, does it have an address of the
-operator's choice.
+One of five kinds, or the ports of a cluster that the stack itself makes. The pipelines API asks for no login,
+so no kind publishes it: `slipway open` makes it available on this machine. Only with `urls`, where Slipway
+publishes nothing, does it have an address of the operator's choice.
 """
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from infra.names import GATEWAY_PORT, STORE_CONSOLE_PORT, STORE_PORT
 from storage.settings import Strict
 
 _Url = Annotated[
@@ -115,6 +116,60 @@ class NodePortEndpoints(_Published):
         )
 
 
+class _Named(_Published):
+    gateway: _Host = Field(description=_GATEWAY)
+    store: _Host | None = Field(default=None, description=_STORE)
+    console: _Host | None = Field(default=None, description=_CONSOLE)
+
+    @property
+    def hosts(self) -> dict[str, str]:
+        """Host names by endpoint."""
+        named = {"gateway": self.gateway, "store": self.store, "console": self.console}
+        return {name: host for name, host in named.items() if host is not None}
+
+
+class LoadBalancerEndpoints(_Named):
+    """A load balancer of the cloud for the gateway and for the store, under names of the operator's."""
+
+    kind: Literal["load-balancer"] = Field(description="A load balancer of the cluster's cloud.")
+    annotations: dict[str, str] = Field(
+        default_factory=dict,
+        json_schema_extra={"format": "annotations by name"},
+        description="Annotations of the Services, for the cloud or for what makes DNS names.",
+    )
+
+    @property
+    def urls(self) -> Urls:
+        """The URLs of the names, at the ports of the Services."""
+        return Urls(
+            gateway=f"http://{self.gateway}:{GATEWAY_PORT}",
+            store=None if self.store is None else f"https://{self.store}:{STORE_PORT}",
+            console=None if self.console is None else f"https://{self.console}:{STORE_CONSOLE_PORT}",
+            kfp=self._kfp,
+        )
+
+
+class GatewayApiEndpoints(_Named):
+    """A Gateway of the Gateway API, of any implementation that supports HTTPRoute and TLSRoute."""
+
+    kind: Literal["gateway-api"] = Field(description="A Gateway of the cluster's own implementation.")
+    gateway_class: str = Field(min_length=1, description="Name of the GatewayClass.")
+    issuer: str = Field(
+        min_length=1,
+        description="ClusterIssuer of cert-manager that issues the gateway's certificate.",
+    )
+
+    @property
+    def urls(self) -> Urls:
+        """The URLs of the names."""
+        return Urls(
+            gateway=f"https://{self.gateway}",
+            store=None if self.store is None else f"https://{self.store}",
+            console=None if self.console is None else f"https://{self.console}",
+            kfp=self._kfp,
+        )
+
+
 class UrlEndpoints(Urls):
     """URLs at which the operator publishes the Services; Slipway publishes nothing."""
 
@@ -141,7 +196,7 @@ class Forwarded(Strict):
 
 
 Endpoints = Annotated[
-    PortForwardEndpoints | NodePortEndpoints | UrlEndpoints,
+    PortForwardEndpoints | NodePortEndpoints | LoadBalancerEndpoints | GatewayApiEndpoints | UrlEndpoints,
     Field(discriminator="kind"),
 ]
 

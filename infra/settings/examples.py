@@ -86,6 +86,26 @@ endpoints:
   console: 30444
   kfp_port: 18083
 """
+LOAD_BALANCER: Final = """\
+endpoints:
+  kind: load-balancer
+  gateway: models.example.org
+  store: store.example.org
+  console: console.example.org
+  annotations:
+    external-dns.alpha.kubernetes.io/ttl: "60"
+  kfp_port: 18083
+"""
+GATEWAY_API: Final = """\
+endpoints:
+  kind: gateway-api
+  gateway_class: istio
+  issuer: letsencrypt
+  gateway: models.example.org
+  store: store.example.org
+  console: console.example.org
+  kfp_port: 18083
+"""
 URLS: Final = """\
 endpoints:
   kind: urls

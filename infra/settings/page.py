@@ -13,7 +13,9 @@ import yaml
 from infra.settings.examples import (
     DEV,
     EXTERNAL,
+    GATEWAY_API,
     KIND,
+    LOAD_BALANCER,
     LOCAL,
     NODE_PORT,
     POD_IDENTITY,
@@ -58,7 +60,12 @@ _EXTERNAL: Final = """\
 It must pass `slipway doctor --store --endpoint URL`. [store-conformance.md](store-conformance.md) lists
 which features are optional, and what does not work without each.
 """
-_PUBLISHED: Final = {"node-port": NODE_PORT, "urls": URLS}
+_PUBLISHED: Final = {
+    "node-port": NODE_PORT,
+    "load-balancer": LOAD_BALANCER,
+    "gateway-api": GATEWAY_API,
+    "urls": URLS,
+}
 """Examples of the kinds of endpoints that `dev` does not show, by kind."""
 _TENANT: Final = """\
 ## A tenant

@@ -7,6 +7,7 @@ from typing import Any, Final
 from infra.cluster.kind.preflight import refuse_machine
 from infra.names import STORE_SERVICE
 from infra.settings import config
+from infra.settings.endpoints import GatewayApiEndpoints
 from infra.settings.models import DevSettings, KindSettings, PlatformSettings
 from infra.stack.declared import DeclaredObject, declared_objects, outputs_of
 from infra.stack.earlier_keys import refuse_earlier_keys
@@ -133,7 +134,12 @@ def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Calla
     """
     refuse_placeholders(platform, file)
     wanted, cluster = wanted_claims(platform), live()
-    refuse_unsuitable(cluster.api, cert_manager=platform.cluster.cert_manager)
+    endpoints = platform.endpoints
+    refuse_unsuitable(
+        cluster.api,
+        cert_manager=platform.cluster.cert_manager,
+        gateway_class=endpoints.gateway_class if isinstance(endpoints, GatewayApiEndpoints) else None,
+    )
     refuse_other_owner(cluster.api, identity)
     existing = live_claims(cluster, wanted)
     refuse_storage(cluster.api, [each for each in wanted if each.place not in existing])

@@ -22,6 +22,7 @@ _ISSUER: Final = {
     "metadata": {"name": "slipway-trial", "namespace": "default"},
     "spec": {"selfSigned": {}},
 }
+_GATEWAY_API: Final = "gateway.networking.k8s.io/v1"
 _ANYTHING: Final = Right("*", "*", "*")
 
 
@@ -55,7 +56,9 @@ def storage_classes(api: KubernetesApi) -> StorageClasses:
     )
 
 
-def refuse_unsuitable(api: KubernetesApi, *, cert_manager: bool = False) -> None:
+def refuse_unsuitable(
+    api: KubernetesApi, *, cert_manager: bool = False, gateway_class: str | None = None
+) -> None:
     """Refuse a cluster of which it is known that `up` would fail there half-way.
 
     The first question to a cluster: what is read afterwards, such as claims, needs rights as well.
@@ -63,15 +66,18 @@ def refuse_unsuitable(api: KubernetesApi, *, cert_manager: bool = False) -> None
     Args:
         api: of the cluster.
         cert_manager: whether its own cert-manager is to issue the certificates of webhooks.
+        gateway_class: the GatewayClass that is to publish the Services, if one is.
 
     Raises:
         UsageError: its version isn't supported; a right or a working cert-manager is missing.
         FailedError: it refuses to answer, or does not answer.
     """
     _refuse_version(api)
-    _refuse_rights(api, cert_manager=cert_manager)
+    _refuse_rights(api, cert_manager=cert_manager, gateway_api=gateway_class is not None)
     if cert_manager:
         _refuse_cert_manager(api)
+    if gateway_class is not None:
+        _refuse_gateway(api, gateway_class)
 
 
 def _refuse_version(api: KubernetesApi) -> None:
@@ -117,10 +123,10 @@ def refuse_storage(api: KubernetesApi, missing: Iterable[DesiredClaim]) -> None:
             )
 
 
-def _refuse_rights(api: KubernetesApi, *, cert_manager: bool) -> None:
+def _refuse_rights(api: KubernetesApi, *, cert_manager: bool, gateway_api: bool) -> None:
     if _allowed(api, _ANYTHING):
         return
-    rights = [*required_rights(cert_manager=cert_manager)]
+    rights = [*required_rights(cert_manager=cert_manager, gateway_api=gateway_api)]
     answers = in_parallel(lambda right: _allowed(api, right), rights)
     missing = [str(right) for right, allowed in zip(rights, answers, strict=True) if not allowed]
     if missing:
@@ -140,6 +146,24 @@ def _refuse_cert_manager(api: KubernetesApi) -> None:
             why=f"{fault[0].upper()}{fault[1:]}.",
             fix="Install cert-manager, or set cluster.cert_manager to false: a Job of Slipway's issues the "
             "certificates then.",
+        )
+
+
+def _refuse_gateway(api: KubernetesApi, gateway_class: str) -> None:
+    for version, kind in ((_GATEWAY_API, "TLSRoute"), ("cert-manager.io/v1", "Certificate")):
+        if api.plural(version, kind) is None:
+            raise UsageError(
+                f"The cluster does not serve {kind} of {version}.",
+                why="Endpoints of kind `gateway-api` are a Gateway with a certificate of cert-manager.",
+                fix="Install Gateway API 1.5 or newer and cert-manager, or choose another kind of endpoints.",
+            )
+    path = f"/apis/{_GATEWAY_API}/gatewayclasses"
+    known = [each["metadata"]["name"] for each in (api.get(path) or {}).get("items") or ()]
+    if gateway_class not in known:
+        raise UsageError(
+            f"The cluster has no GatewayClass {gateway_class!r}.",
+            why=f"Its GatewayClasses are: {', '.join(sorted(known)) or 'none'}.",
+            fix="Set endpoints.gateway_class to one of them.",
         )
 
 
