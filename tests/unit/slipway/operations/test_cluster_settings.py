@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from infra.settings.models import ImageReferences
 from oci.login import Login
 from oci.references import Reference, parse_place
+from slipway.cli import app
 from slipway.core.errors import UsageError
 from slipway.operations import cluster_settings
 from slipway.operations.cluster_settings import Answers, find, free_ports
@@ -180,3 +181,25 @@ def test_ports_in_use_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(chosen) == {("endpoints", name) for name in ("gateway", "store", "kfp")}
     assert port not in chosen.values()
     assert min(chosen.values()) > port
+
+
+@pytest.mark.parametrize(
+    ("stack", "options", "reason"),
+    [
+        ("local", ["--registry", "registry.acme.test/slipway"], "has no cluster or registry to name"),
+        ("local", ["--context", "ml"], "has no cluster or registry to name"),
+        ("kind", ["--context", "ml"], "makes its own cluster"),
+        ("dev", ["--storage-class", "fast"], "need --context"),
+    ],
+)
+def test_options_of_another_environment_are_refused(
+    project: Path,
+    nothing_starts: None,
+    capsys: pytest.CaptureFixture[str],
+    stack: str,
+    options: list[str],
+    reason: str,
+) -> None:
+    assert app.main(["init", stack, *options]) == 2
+    assert reason in capsys.readouterr().err
+    assert not (project / f"Pulumi.{stack}.yaml").exists()
