@@ -3,6 +3,8 @@
 cluster -> owner -> gateway -> store -> parts of upstream -> serving, pipelines API -> tenants -> outputs
 """
 
+from collections.abc import Sequence
+
 import pulumi
 
 from infra import cluster as clusters
@@ -18,6 +20,7 @@ from infra.components.platform_owner import PlatformOwner, PlatformOwnerArgs
 from infra.components.routes import GatewayRoutes
 from infra.components.tenant import Tenant, TenantArgs
 from infra.components.token_lifetime import TokenLifetime
+from infra.components.upstream import UpstreamArgs
 from infra.contract import (
     CONTRACT_VERSION,
     ImageOutputs,
@@ -28,12 +31,14 @@ from infra.contract import (
     TenantOutputs,
 )
 from infra.names import (
+    KFP_NAMESPACE,
     SERVING_RUNTIME,
     STORE_CA,
 )
 from infra.settings.config import Configuration
 from infra.stores import choice as stores
 from infra.stores.handle import StoreHandle
+from infra.upstream import installed
 from storage.settings import MinioSettings
 
 
@@ -55,7 +60,15 @@ def build(configuration: Configuration) -> PlatformOutputs:
     )
     begun = _options(cluster, owner.record, *gateway.pulled)
     store = stores.create(configuration, cluster, begun)
-    parts = upstream.install("upstream", cluster, begun)
+    parts = upstream.install(
+        "upstream",
+        UpstreamArgs(
+            names=installed.SERVING,
+            cluster=cluster,
+            secret=configuration.secret,
+        ),
+        begun,
+    )
     kserve = KServe(
         "kserve",
         KServeArgs(
@@ -74,8 +87,21 @@ def build(configuration: Configuration) -> PlatformOutputs:
             login=cluster.login,
             store=store,
             endpoint=cluster.endpoints.kfp,
+            namespace=parts.namespaces[KFP_NAMESPACE],
         ),
         begun,
+    )
+    tuning = (
+        _tuning(
+            configuration,
+            cluster,
+            owner.record,
+            *gateway.pulled,
+            parts.namespaces[KFP_NAMESPACE],
+            *kfp.pulled,
+        )
+        if platform.katib.enabled
+        else ()
     )
     if cluster.node_ports is not None:
         PublishedServices("node-ports", cluster.node_ports, _options(cluster, store.ready, kfp, gateway))
@@ -91,11 +117,26 @@ def build(configuration: Configuration) -> PlatformOutputs:
             f"tenant-{tenant.name}",
             TenantArgs(settings=tenant, store=store, login=cluster.login),
             # Deletion runs in the reverse order: a tenant's InferenceServices go while KServe still runs.
-            _options(cluster, store.ready, kserve, kfp, gateway, tokens),
+            _options(cluster, store.ready, kserve, kfp, gateway, tokens, *tuning),
         ).outputs
         for tenant in configuration.tenants
     }
     return _outputs(configuration, cluster, store, kfp, tenants)
+
+
+def _tuning(
+    configuration: Configuration, cluster: ClusterHandle, *after: pulumi.Resource
+) -> Sequence[pulumi.Resource]:
+    """Install Katib beside the rest, which doesn't wait until it is ready; return its objects.
+
+    The pipelines API makes the Secret of the registry in the namespace that they share.
+    """
+    args = UpstreamArgs(
+        names=installed.TUNING,
+        cluster=cluster,
+        secret=configuration.secret,
+    )
+    return upstream.install("katib", args, _options(cluster, *after)).applied
 
 
 def _options(cluster: ClusterHandle, *after: pulumi.Resource) -> pulumi.ResourceOptions:

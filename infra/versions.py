@@ -20,6 +20,7 @@ PULUMI_KUBERNETES_MODULE: Final = "4.0.0-20260115033456-f47bc2d6f199"
 """The provider's Go module, from which `local` builds the plugin: the newest that the proxy serves."""
 KFP: Final = "2.17.0"
 KSERVE: Final = "0.20.0"
+KATIB: Final = "0.19.0"
 ONNXRUNTIME: Final = "1.32.0"
 KUSTOMIZE: Final = "5.8.1"
 HELM: Final = "3.22.0"
@@ -42,6 +43,7 @@ def components() -> dict[str, str]:
     return {
         "kubernetes": KUBERNETES,
         "kfp": KFP,
+        "katib": KATIB,
         "kserve": KSERVE,
         "minio": MINIO,
         "onnxruntime": ONNXRUNTIME,

@@ -67,6 +67,11 @@ def tenant_key(secret: str, tenant: str, role: StoreRole, generation: int = 1) -
     )
 
 
+def part_password(secret: str, namespace: str, name: str, key: str) -> SecretStr:
+    """Return a password of an installed part of upstream, for one key of the Secret that the part reads."""
+    return SecretStr(_derive(secret, f"part/{namespace}/{name}/{key}", 30))
+
+
 def backup_key(secret: str) -> SecretStr:
     """Return the key that signs the indexes of the stack's backups; deriving it needs the stack's secret."""
     return SecretStr(_derive(secret, "backup-index/1", 32))

@@ -46,6 +46,7 @@ _NGINX: Final = DebianLayer(
     unneeded=("iproute2", "libbpf1", "libcap2-bin", "libelf1", "libxtables12", *_NFS_AND_KERBEROS),
     lower=_BASE,
 )
+_MARIADB: Final = DebianLayer("MariaDB", packages=("mariadb-server-core",), lower=_BASE)
 _STEPS: Final = Requirements(("steps", "kfp-server", "jobs"))
 _SERVING: Final = Requirements(
     ("serving",),
@@ -165,6 +166,22 @@ def _kserve_controller() -> Recipe:
     return _program("kserve-controller", file="manager", ports=(8080, 8081, 9443))
 
 
+def _katib_controller() -> Recipe:
+    return _program("katib-controller", ports=(8080, 8443, 18080))
+
+
+def _katib_db_manager() -> Recipe:
+    return _program("katib-db-manager", ports=(6789,))
+
+
+def _mariadb() -> Recipe:
+    entry = ProgramLayer("mariadb")
+    return Recipe(
+        (_BASE, _MARIADB, entry),
+        ImageSettings(entrypoint=["python3", f"/{entry.path}"], user=NONROOT, env=_PYTHON, ports=(3306,)),
+    )
+
+
 def _gateway() -> Recipe:
     entry = ProgramLayer("gateway")
     return Recipe(
@@ -194,6 +211,9 @@ RECIPES: Final[Mapping[str, Callable[[], Recipe]]] = {
     "pause": _pause,
     "minio": _minio,
     "kserve-controller": _kserve_controller,
+    "katib-controller": _katib_controller,
+    "katib-db-manager": _katib_db_manager,
+    "mariadb": _mariadb,
     "gateway": _gateway,
     "pipelines": _pipelines,
     "model-server": _model_server,

@@ -173,6 +173,22 @@ TOOLS: Final[Mapping[str, Tool]] = MappingProxyType(
                 seconds=110,
             ),
             Tool(
+                name="katib-controller",
+                module="github.com/kubeflow/katib",
+                version=f"v{versions.KATIB}",
+                binaries=(
+                    Binary("katib-controller", "github.com/kubeflow/katib/cmd/katib-controller/v1beta1"),
+                ),
+                seconds=90,
+            ),
+            Tool(
+                name="katib-db-manager",
+                module="github.com/kubeflow/katib",
+                version=f"v{versions.KATIB}",
+                binaries=(Binary("katib-db-manager", "github.com/kubeflow/katib/cmd/db-manager/v1beta1"),),
+                seconds=20,
+            ),
+            Tool(
                 name="pulumi",
                 module="github.com/pulumi/pulumi/pkg/v3",
                 version=f"v{versions.PULUMI_CLI}",

@@ -14,7 +14,7 @@ def connect(configuration: Configuration) -> ClusterHandle:
     if isinstance(settings, LocalSettings):
         from infra.cluster import embedded  # noqa: PLC0415
 
-        return embedded.create(console=settings.store.console)
+        return embedded.create(console=settings.store.console, katib=settings.katib.enabled)
     if isinstance(settings, KindSettings):
         from infra.cluster.kind import create  # noqa: PLC0415
 

@@ -63,11 +63,12 @@ class EmbeddedImage(pulumi.CustomResource):
         super().__init__("slipway:embedded:Image", name, inputs, opts)
 
 
-def create(*, console: bool) -> ClusterHandle:
+def create(*, console: bool, katib: bool) -> ClusterHandle:
     """Declare the embedded cluster, its images and the Kubernetes provider for it.
 
     URLs and image references are known in every preview: URLs follow from the instance's name, image
-    references from the images' inputs. `console` says whether the store has a web console.
+    references from the images' inputs. `console` says whether the store has a web console, and
+    `katib` whether there is Katib.
     """
     local = instance.current()
     ports = local.ports
@@ -82,7 +83,7 @@ def create(*, console: bool) -> ClusterHandle:
     return ClusterHandle(
         provider=provider,
         connection=Connection(kubeconfig=cluster.kubeconfig),
-        images=_images(local, cluster),
+        images=_images(local, cluster, katib=katib),
         endpoints=Endpoints(
             gateway=f"http://127.0.0.1:{ports.gateway}",
             store=f"https://127.0.0.1:{ports.s3}",
@@ -109,7 +110,7 @@ def _forwards(ports: Ports, *, console: bool) -> list[Mapping[str, object]]:
     ]
 
 
-def _images(local: instance.Instance, cluster: EmbeddedCluster) -> Images:
+def _images(local: instance.Instance, cluster: EmbeddedCluster, *, katib: bool) -> Images:
     def image(name: str) -> Image:
         reference = images.reference(name)
         # Deleted with the cluster, because the image store is deleted with it.
@@ -123,4 +124,7 @@ def _images(local: instance.Instance, cluster: EmbeddedCluster) -> Images:
         gateway=image("gateway"),
         pipelines=image("pipelines"),
         model_server=image("model-server"),
+        katib_controller=image("katib-controller") if katib else None,
+        katib_db_manager=image("katib-db-manager") if katib else None,
+        mariadb=image("mariadb") if katib else None,
     )

@@ -38,6 +38,10 @@ class Images:
     gateway: Image
     pipelines: Image
     model_server: Image
+    katib_controller: Image | None = None
+    katib_db_manager: Image | None = None
+    mariadb: Image | None = None
+    """Katib's database. The three are None where Katib is off."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,6 +31,8 @@ kfp:
   kind: embedded
   size_gib: 4
   storage_class: standard
+katib:
+  enabled: true
 """
 KIND: Final = f"""\
 environment: kind
@@ -53,6 +55,9 @@ images:
   gateway: registry.example.org/slipway/gateway@sha256:{"0" * 64}
   pipelines: registry.example.org/slipway/pipelines@sha256:{"0" * 64}
   model_server: registry.example.org/slipway/model-server@sha256:{"0" * 64}
+  katib_controller: registry.example.org/slipway/katib-controller@sha256:{"0" * 64}
+  katib_db_manager: registry.example.org/slipway/katib-db-manager@sha256:{"0" * 64}
+  mariadb: registry.example.org/slipway/mariadb@sha256:{"0" * 64}
 """
 DEV: Final = f"""\
 environment: dev
@@ -68,6 +73,9 @@ images:
   gateway: registry.example.org/slipway/gateway@sha256:{"0" * 64}
   pipelines: registry.example.org/slipway/pipelines@sha256:{"0" * 64}
   model_server: registry.example.org/slipway/model-server@sha256:{"0" * 64}
+  katib_controller: registry.example.org/slipway/katib-controller@sha256:{"0" * 64}
+  katib_db_manager: registry.example.org/slipway/katib-db-manager@sha256:{"0" * 64}
+  mariadb: registry.example.org/slipway/mariadb@sha256:{"0" * 64}
 kfp:
   kind: embedded
 endpoints:

@@ -67,6 +67,12 @@ class ServingSettings(Strict):
         return {"cpu": self.model_cpu, "memory": self.model_memory}
 
 
+class KatibSettings(Strict):
+    """Settings of Katib."""
+
+    enabled: bool = Field(default=True, description="Whether Katib is installed.")
+
+
 class ExistingCluster(Strict):
     """An existing cluster, reached through a kubeconfig."""
 
@@ -89,11 +95,15 @@ class ImageReferences(Strict):
     gateway: _ImageByDigest = Field(description="nginx, which routes to the models.")
     pipelines: _ImageByDigest = Field(description="Pipelines API, pipeline steps and Slipway's own Jobs.")
     model_server: _ImageByDigest = Field(description="The model server and KServe's storage initializer.")
+    katib_controller: _ImageByDigest = Field(description="Katib's controller.")
+    katib_db_manager: _ImageByDigest = Field(description="Katib's server of its database.")
+    mariadb: _ImageByDigest = Field(description="Katib's database.")
 
 
 class _Common(Strict):
     serving: ServingSettings = Field(default_factory=ServingSettings, description="Model serving.")
     kfp: KfpSettings = Field(default_factory=KfpSettings, description="The pipelines API.")
+    katib: KatibSettings = Field(default_factory=KatibSettings, description="Tuning.")
 
 
 class LocalSettings(_Common):

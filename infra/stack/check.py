@@ -80,7 +80,7 @@ def refuse_settings(
             cluster.api,
             made,
             tenants=[each.name for each in tenants],
-            definitions=installed.definitions(),
+            definitions=installed.definitions(installed.names(platform)),
         )
     elif remembered and (look or differ(wanted, remembered)):
         _refuse_local_sizes(wanted, remembered, settings.name, live)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from infra.upstream import lock, locking, object_store
 from infra.upstream.lock import Lock, LockedPart
 from infra.upstream.manifests import Document
-from infra.upstream.part import Accepts, Part
+from infra.upstream.part import Accepts, Part, Refuses
 from infra.upstream.parts import PARTS
 from slipway.core.errors import UsageError
 
@@ -31,6 +31,11 @@ class BundledPart:
     def samples(self) -> list[Mapping[str, Any]]:
         """Objects whose creation, tried without effect, shows that the part's webhooks answer."""
         return [probe.document for probe in self.part.probes if isinstance(probe, Accepts)]
+
+    @property
+    def refused(self) -> dict[str, Mapping[str, Any]]:
+        """Objects that a webhook of the part must refuse, by words of its refusal."""
+        return {probe.words: probe.document for probe in self.part.probes if isinstance(probe, Refuses)}
 
 
 def read_lock(path: Path) -> Lock:

@@ -208,7 +208,18 @@ class Accepts:
     document: Mapping[str, Any]
 
 
-Probe = Available | CaInjected | Accepts
+@dataclass(frozen=True)
+class Refuses:
+    """A webhook refuses the object in a dry run with these words, which shows that it answers.
+
+    Where an object that passes would need something that other parts or tenants have.
+    """
+
+    document: Mapping[str, Any]
+    words: str
+
+
+Probe = Available | CaInjected | Accepts | Refuses
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from infra.names import settings_file
 from infra.settings.config import load_file, load_tenants
 from infra.settings.models import PlatformSettings
 from infra.stack.stack import Stack
+from infra.upstream import installed
 from slipway.core.errors import UsageError
 from slipway.core.report import Phases, Report, silent
 from slipway.operations import kind_stack, upstream_parts
@@ -97,9 +98,9 @@ def tool_environment(
         case "local":
             if build:
                 # Build all of them now: later, each image would request its own tools one after the other.
-                upstream_parts.build(report)
+                upstream_parts.build(report, names=_parts(stack))
             else:
-                upstream_parts.require()
+                upstream_parts.require(_parts(stack))
             return session.environment(instance(), report)
         case "kind":
             return kind_stack.tool_environment(
@@ -107,6 +108,12 @@ def tool_environment(
             )
         case _:
             return {}
+
+
+def _parts(stack: str) -> tuple[str, ...]:
+    """Return the names of upstream's parts that the stack has; all before its settings exist."""
+    path = project() / settings_file(stack)
+    return installed.names(load_file(path, secret=False)) if path.is_file() else installed.NAMES
 
 
 def open_stack(
@@ -127,7 +134,7 @@ def ready(stack: str, phases: Phases, *, build: bool = True) -> Stack:
     with phases("Preparing the tools") as report:
         opened = open_stack(stack, report, build=build)
         if environment_of(stack) == "dev":
-            upstream_parts.render(report, build=build)
+            upstream_parts.render(report, names=_parts(stack), build=build)
     opened.init()
     settings(stack)
     return opened

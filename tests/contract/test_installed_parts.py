@@ -2,13 +2,16 @@
 
 import json
 
+import pulumi
 import pytest
-from support.recorded_platform import KINDS, reference
+from support import recorded_platform
+from support.engine import Engine
+from support.recorded_platform import CANARY, KATIB, reference
 
-from infra.cluster.handle import Image, Images
 from infra.components import upstream
 from infra.upstream import installed, preparing
 from infra.upstream.images import images
+from infra.upstream.install.installation import PartObjects
 from infra.upstream.pod_security import forbidden
 from slipway.core.report import silent
 from slipway.operations.upstream_parts import BUILDER
@@ -19,9 +22,17 @@ OFF = "slipway.invalid/not-in-this-release:v0.20.0"
 
 @pytest.fixture(scope="module")
 def documents() -> list[dict]:
-    preparing.prepare(installed.locked(), BUILDER, silent)
-    own = Images(**{kind: Image(reference=reference(kind)) for kind in KINDS})
-    parts = [upstream._part(each, upstream._replaced(own), own.pipelines) for each in installed.bundled()]
+    preparing.prepare(installed.locked(installed.NAMES), BUILDER, silent)
+    own = recorded_platform.images()
+    replaced = upstream.replaced_images(own)
+    parts: list[PartObjects] = []
+
+    def run() -> None:
+        secret = pulumi.Output.secret(CANARY)
+        for each in installed.bundled(installed.NAMES):
+            parts.append(upstream.adapted(each, replaced, own.pipelines, secret))
+
+    Engine().deploy(run)
     return [each for part in parts for every in part.stages.values() for each in every]
 
 
@@ -31,8 +42,16 @@ def one(documents: list[dict], kind: str, name: str) -> dict:
 
 
 def test_every_image_is_the_stacks_own_or_off(documents):
+    """Katib's algorithms and examples are upstream's: they start with an Experiment."""
     named = {image for each in documents for image in images(each)}
-    assert named == {reference(kind) for kind in ("kserve_controller", "model_server", "pipelines")} | {OFF}
+    of_experiments = {
+        image
+        for name in ("katib-config", "trial-templates")
+        for image in images(one(documents, "ConfigMap", name))
+    }
+    own = ("kserve_controller", "model_server", "pipelines", *KATIB)
+    assert named - of_experiments == {reference(kind) for kind in own} | {OFF}
+    assert all(image.startswith("ghcr.io/kubeflow/katib/") for image in of_experiments)
 
 
 def test_nothing_is_left_of_cert_manager(documents):
@@ -44,7 +63,7 @@ def test_every_pod_meets_the_restricted_standard(documents):
         each["kind"]: forbidden(each, "restricted") for each in documents if forbidden(each, "baseline")
     } == {}
     assert [forbidden(each, "restricted") for each in documents if forbidden(each, "restricted")] == []
-    assert len([each for each in documents if each["kind"] in {"Deployment", "Job", "CronJob"}]) == 3
+    assert len([each for each in documents if each["kind"] in {"Deployment", "Job", "CronJob"}]) == 8
 
 
 def test_kserve_has_the_settings_that_the_platform_needs(documents):
@@ -68,9 +87,8 @@ def test_kserve_has_one_storage_container_and_no_runtime(documents):
     """Slipway's own are declared elsewhere; of two for s3:// the controller would take any."""
     kinds = {each["kind"] for each in documents}
     assert not kinds & {"ClusterStorageContainer", "ClusterServingRuntime"}
-    assert {
-        each["spec"]["names"]["kind"] for each in documents if each["kind"] == "CustomResourceDefinition"
-    } == {
+    definitions = [each["spec"] for each in documents if each["kind"] == "CustomResourceDefinition"]
+    assert {each["names"]["kind"] for each in definitions if each["group"] == "serving.kserve.io"} == {
         *("InferenceService", "ServingRuntime", "ClusterServingRuntime"),
         *("TrainedModel", "InferenceGraph", "ClusterStorageContainer"),
     }
@@ -94,6 +112,19 @@ def test_the_metrics_are_reached_by_nobody(documents):
     deployment = one(documents, "Deployment", "kserve-controller-manager")
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     assert "--metrics-addr=127.0.0.1:8080" in container["args"]
-    assert [each["metadata"]["name"] for each in documents if each["kind"] == "Service"] == [
+    services = [each["metadata"] for each in documents if each["kind"] == "Service"]
+    assert [each["name"] for each in services if each["namespace"] == "kserve"] == [
         "kserve-webhook-server-service"
     ]
+
+
+def test_katib_has_no_user_interface(documents):
+    assert not [each for each in documents if "katib-ui" in json.dumps(each)]
+
+
+def test_the_databases_password_is_in_no_argument(documents):
+    database = one(documents, "Deployment", "katib-mysql")
+    [container] = database["spec"]["template"]["spec"]["containers"]
+    variables = {each["name"]: each for each in container.pop("env")}
+    assert variables["MYSQL_ROOT_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "katib-mysql-secrets"
+    assert "PASSWORD" not in json.dumps(container)

@@ -206,7 +206,16 @@ DEV = f"""\
 {
     "".join(
         f"      {name}: registry.test/{name}@sha256:{'1' * 64}" + chr(10)
-        for name in ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
+        for name in (
+            "minio",
+            "kserve_controller",
+            "gateway",
+            "pipelines",
+            "model_server",
+            "katib_controller",
+            "katib_db_manager",
+            "mariadb",
+        )
     )
 }\
     endpoints: {{kind: urls, gateway: http://a, store: http://b, kfp: http://d}}

@@ -44,7 +44,7 @@ def test_each_object_is_the_locked_one(bundle):
     assert [(each.part, each.objects) for each in rendered] == [
         ("kubeflow", 1),
         ("kserve", 24),
-        ("katib", 24),
+        ("katib", 19),
     ]
 
 

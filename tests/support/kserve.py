@@ -27,8 +27,8 @@ _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 @functools.cache
 def documents(kind: str) -> list[dict[str, Any]]:
     """Return the objects of a kind of the installed KServe, rendered if they are not in the cache."""
-    preparing.prepare(installed.locked(), BUILDER, silent)
-    [kserve] = [each for each in installed.bundled() if each.part.name == "kserve"]
+    preparing.prepare(installed.locked(["kserve"]), BUILDER, silent)
+    [kserve] = installed.bundled(["kserve"])
     return [each for each in kserve.documents if each["kind"] == kind]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from infra.upstream.parts import kserve
+from infra.upstream.parts import katib, kserve
 
 
 def _object(version: str, kind: str, name: str, namespace: str = "", **content: Any) -> dict[str, Any]:
@@ -100,3 +100,16 @@ KSERVE: list[dict[str, Any]] = [
     ),
 ]
 """A namespace, definitions, webhooks with a certificate of cert-manager's, a controller and its settings."""
+
+_TUNING = ("kubeflow", "katib-controller", "katib-webhook-cert")
+KATIB: list[dict[str, Any]] = [
+    *(_definition(f"{kind}s", "kubeflow.org") for kind in ("experiment", "suggestion", "trial")),
+    *_certificate("katib-webhook-cert", "kubeflow", "katib-controller", "katib-webhook-cert"),
+    _webhooks("Mutating", "katib.kubeflow.org", *_TUNING, "experiments"),
+    _webhooks("Validating", "katib.kubeflow.org", *_TUNING, "experiments"),
+    _deployment("katib-controller", "kubeflow", katib.CONTROLLER),
+    _deployment("katib-db-manager", "kubeflow", katib.DB_MANAGER),
+    _deployment("katib-mysql", "kubeflow", katib.MYSQL),
+]
+OBJECTS = {"kubeflow": [_namespace("kubeflow")], "kserve": KSERVE, "katib": KATIB}
+"""By part."""

@@ -23,10 +23,15 @@ from infra.upstream.parts import PARTS
 CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
 """The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""
 KINDS = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
+KATIB = ("katib_controller", "katib_db_manager", "mariadb")
 
 
 def reference(name: str) -> str:
     return f"registry.test/{name}:0123456789ab"
+
+
+def images() -> Images:
+    return Images(**{kind: Image(reference=reference(kind)) for kind in (*KINDS, *KATIB)})
 
 
 def part(name: str, documents: list[dict]) -> BundledPart:
@@ -40,7 +45,7 @@ def handle(**more: Any) -> ClusterHandle:
     return ClusterHandle(
         provider=pulumi_kubernetes.Provider("kubernetes", kubeconfig="{}"),
         connection=Connection(kubeconfig="{}"),
-        images=Images(**{kind: Image(reference=reference(kind)) for kind in KINDS}),
+        images=images(),
         endpoints=Endpoints(
             gateway="http://127.0.0.1:1",
             store="https://127.0.0.1:2",
@@ -70,7 +75,11 @@ def deploy(
         )
 
     monkeypatch.setattr(cluster, "connect", connect)
-    monkeypatch.setattr(installed, "bundled", lambda: [part("kserve", recorded_parts.KSERVE)])
+    monkeypatch.setattr(
+        installed,
+        "bundled",
+        lambda names: [part(name, recorded_parts.OBJECTS[name]) for name in names],
+    )
     built: list[PlatformOutputs] = []
 
     def run() -> None:

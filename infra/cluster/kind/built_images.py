@@ -18,8 +18,8 @@ class NodeImage(pulumi.CustomResource):
         super().__init__(IMAGE, name, {"cluster": cluster, "name": name, "reference": reference}, opts)
 
 
-def declare(cluster: pulumi.Resource, name: str) -> Images:
-    """Declare every image of the platform in the nodes of the cluster `name`."""
+def declare(cluster: pulumi.Resource, name: str, *, katib: bool) -> Images:
+    """Declare every image of the platform in the nodes of the cluster `name`; those of Katib if it is on."""
 
     def image(image_name: str) -> Image:
         reference = images.reference(image_name)
@@ -35,6 +35,9 @@ def declare(cluster: pulumi.Resource, name: str) -> Images:
         gateway=image("gateway"),
         pipelines=image("pipelines"),
         model_server=image("model-server"),
+        katib_controller=image("katib-controller") if katib else None,
+        katib_db_manager=image("katib-db-manager") if katib else None,
+        mariadb=image("mariadb") if katib else None,
     )
 
 

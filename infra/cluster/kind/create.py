@@ -65,7 +65,7 @@ def create(settings: KindSettings, login: RegistryLogin) -> ClusterHandle:
             cluster_identifier=wanted.name,
         ),
         connection=Connection(kubeconfig=cluster.kubeconfig),
-        images=built_images.declare(cluster, wanted.name)
+        images=built_images.declare(cluster, wanted.name, katib=settings.katib.enabled)
         if settings.images is None
         else _of(settings.images),
         endpoints=Endpoints(

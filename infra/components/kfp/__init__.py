@@ -24,7 +24,7 @@ from infra.names import (
     STORE_CA,
     service_url,
 )
-from infra.pod_defaults import NOT_AWAITED, RESTRICTED, metadata
+from infra.pod_defaults import NOT_AWAITED, metadata
 from infra.settings.models import KfpSettings
 from infra.stores.handle import StoreHandle
 
@@ -42,31 +42,31 @@ class KubeflowPipelinesArgs:
     endpoint: str
     """URL of the API from outside the cluster."""
 
+    namespace: pulumi.Resource
+    """Which it shares with Kubeflow's controllers."""
+
 
 class KubeflowPipelines(pulumi.ComponentResource):
     """The pipelines API: its Deployment, volume and Service."""
 
     internal_endpoint: str
+    pulled: list[pulumi.Resource]
+    """The Secret with which nodes pull images in its namespace; empty where none is needed."""
 
     def __init__(
         self, name: str, args: KubeflowPipelinesArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("slipway:components:KubeflowPipelines", name, None, opts)
         self._name = name
-        namespace = k8s.core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=metadata(KFP_NAMESPACE, {**PART_OF, **RESTRICTED}),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        within = pulumi.ResourceOptions(parent=self, depends_on=[namespace])
+        within = pulumi.ResourceOptions(parent=self, depends_on=[args.namespace])
         account = k8s.core.v1.ServiceAccount(
             f"{name}-account",
             metadata=metadata(KFP_SERVICE_ACCOUNT, KFP_LABELS, namespace=KFP_NAMESPACE),
             image_pull_secrets=args.login.references,
             opts=within,
         )
-        pulled = args.login.declare(name, KFP_NAMESPACE, KFP_LABELS, within)
-        dependencies = [namespace, account, self._claim(args.settings, within), *pulled]
+        self.pulled = args.login.declare(name, KFP_NAMESPACE, KFP_LABELS, within)
+        dependencies = [args.namespace, account, self._claim(args.settings, within), *self.pulled]
         if args.store.ca_certificate is not None:
             dependencies.append(self._ca_config_map(args.store.ca_certificate, within))
         self._ingress(within)

@@ -14,6 +14,7 @@ def part_objects(bundled: BundledPart) -> PartObjects:
         name=bundled.part.name,
         stages=stages,
         samples=bundled.samples,
+        refused=bundled.refused,
         # Every webhook must be there when it is tried.
         samples_stage=max(
             [

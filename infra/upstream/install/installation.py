@@ -44,11 +44,20 @@ class PartObjects:
     stages: Mapping[int, Sequence[Document]]
     """Its objects by stage; each has a name, and a namespace where its kind has one."""
 
+    secrets: Sequence[Document] = ()
+    """Secrets with values of the stack's own, which no digest is made of."""
+
+    secrets_stage: int = 0
+    """The stage that begins with making them."""
+
     samples: Sequence[Document] = ()
     """Objects whose creation is tried without effect: each webhook must answer."""
 
+    refused: Mapping[str, Document] = field(default_factory=dict)
+    """Objects whose creation a webhook must refuse, by words of its refusal."""
+
     samples_stage: int = 0
-    """The stage that ends with trying them."""
+    """The stage that ends with trying both."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +82,12 @@ class Installation(pulumi.ComponentResource):
     ready: pulumi.Resource
     """Exists once the last stage is ready."""
 
+    applied: Sequence[pulumi.Resource]
+    """Objects of the last stage: they exist, and may not be ready."""
+
+    namespaces: Mapping[str, pulumi.Resource]
+    """Namespaces of the parts by their names."""
+
     def __init__(self, name: str, args: InstallationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare every object, and after each stage the wait for it."""
         super().__init__(INSTALLATION, name, None, opts)
@@ -81,6 +96,9 @@ class Installation(pulumi.ComponentResource):
             document for part in args.parts for documents in part.stages.values() for document in documents
         )
         self.ready = self
+        self.applied = []
+        self._namespaces: dict[str, pulumi.Resource] = {}
+        self.namespaces = self._namespaces
         before: list[pulumi.Resource] = []
         with _without_stack_traces():
             for stage in sorted({stage for part in args.parts for stage in part.stages}):
@@ -97,6 +115,12 @@ class Installation(pulumi.ComponentResource):
             definitions = [each for each in documents if each["kind"] == _DEFINITION]
             if definitions:
                 made.append(self._definitions(part.name, stage, definitions, before))
+        made += [
+            self._object(secret, before)
+            for part in self._args.parts
+            if part.secrets_stage == stage
+            for secret in part.secrets
+        ]
         after = [*before, *made]
         groups = _in_order(each for each in every if each["kind"] != _DEFINITION)
         for position, group in enumerate(groups):
@@ -105,13 +129,13 @@ class Installation(pulumi.ComponentResource):
             made += created
             if position < len(groups) - 1:
                 after = [self._made(f"{stage}-{position}", [*after, *created])]
-        samples = [
-            sample for part in self._args.parts if part.samples_stage == stage for sample in part.samples
-        ]
+        self.applied = made
+        tried = [part for part in self._args.parts if part.samples_stage == stage]
         return Ready(
             f"{self._name}-ready-{stage}",
             documents=every,
-            samples=samples,
+            samples=[sample for part in tried for sample in part.samples],
+            refused={words: each for part in tried for words, each in part.refused.items()},
             connection=self._args.connection,
             seconds=self._args.seconds,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[*before, *made]),
@@ -156,7 +180,7 @@ class Installation(pulumi.ComponentResource):
         version = document["apiVersion"]
         place = (self._name, version.partition("/")[0], kind, metadata.get("namespace"), metadata["name"])
         # Untyped: the SDK's classes copy and rename every property, which takes seconds for a whole platform.
-        return pulumi.CustomResource(
+        made = pulumi.CustomResource(
             # The provider calls the group without a name `core`.
             f"kubernetes:{version if '/' in version else f'core/{version}'}:{kind}",
             "-".join(filter(None, place)).lower(),
@@ -167,6 +191,9 @@ class Installation(pulumi.ComponentResource):
                 ignore_changes=[*_OWNED_BY_OTHERS.get(kind, ())],
             ),
         )
+        if kind == "Namespace":
+            self._namespaces[metadata["name"]] = made
+        return made
 
     def _images(self, document: Document) -> list[pulumi.Resource]:
         if document["kind"] not in _WORKLOADS:

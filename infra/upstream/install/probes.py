@@ -1,7 +1,7 @@
 """Looks at a cluster until what was installed there answers."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict
@@ -42,6 +42,7 @@ def wait_ready(
     objects: Sequence[Reference],
     samples: Sequence[Object],
     *,
+    refused: Mapping[str, Object] | None = None,
     seconds: float,
     report: Report,
 ) -> None:
@@ -51,6 +52,7 @@ def wait_ready(
         api: of the cluster.
         objects: that must be ready, in the order in which they are looked at.
         samples: objects whose creation is tried without effect, after `objects` are ready.
+        refused: objects that a webhook must refuse, by words of its refusal.
         seconds: time limit of the whole.
         report: told what is waited for, each time that it changes.
 
@@ -66,7 +68,7 @@ def wait_ready(
             if fault := object_fault(api, left[0]):
                 return fault
             left.pop(0)
-        return sample_fault(api, samples)
+        return sample_fault(api, samples) or refusal_fault(api, refused or {})
 
     unpulled_since: list[float] = []
 
@@ -132,6 +134,18 @@ def sample_fault(api: KubernetesApi, samples: Iterable[Object]) -> str:
             raise
         except FailedError as error:
             return f"a trial {kind} is refused: {error.why.rstrip('.')}"
+    return ""
+
+
+def refusal_fault(api: KubernetesApi, refused: Mapping[str, Object]) -> str:
+    """Return why the first of the objects is not refused with its words; empty if all are.
+
+    Raises:
+        NoAnswerError: The API server does not answer.
+    """
+    for words, document in refused.items():
+        if words not in (fault := sample_fault(api, [document])):
+            return fault or f"a trial {document['kind']} is not refused, although {words!r}"
     return ""
 
 

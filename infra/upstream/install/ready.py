@@ -24,6 +24,7 @@ class Ready(pulumi.CustomResource):
         documents: Iterable[Document],
         samples: Iterable[Document],
         connection: Connection,
+        refused: Mapping[str, Document] | None = None,
         seconds: float = 600,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -35,6 +36,7 @@ class Ready(pulumi.CustomResource):
                 that can be not ready are waited for.
             samples: objects whose creation is tried without effect afterwards: each webhook must answer.
             connection: to the cluster.
+            refused: objects that a webhook must refuse, by words of its refusal.
             seconds: time limit.
             opts: as of every resource.
         """
@@ -46,6 +48,15 @@ class Ready(pulumi.CustomResource):
             "content": content,
             "objects": [_reference(each) for each in every if readiness.judged(each["kind"])],
             "samples": [object_store.declared(each, keep=keep) for each in samples],
+            **(
+                {
+                    "refused": {
+                        words: object_store.declared(each, keep=keep) for words, each in refused.items()
+                    }
+                }
+                if refused
+                else {}
+            ),
             "seconds": seconds,
             **connection.inputs,
         }

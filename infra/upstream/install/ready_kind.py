@@ -1,7 +1,7 @@
 """What `slipway:upstream:Ready` means: a stage of the installation that others wait for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from infra.upstream import object_store
 from infra.upstream.install.connected import CONNECTION, ConnectedInputs
@@ -21,6 +21,9 @@ class ReadyInputs(ConnectedInputs):
     samples: tuple[str, ...] = ()
     """Digests of objects whose creation is tried without effect."""
 
+    refused: Mapping[str, str] | None = None
+    """Digests of objects that a webhook must refuse, by words of its refusal."""
+
     seconds: float
     """Time limit."""
 
@@ -38,7 +41,7 @@ class ReadyKind:
 
     def changes(self, old: Properties, new: Properties) -> Sequence[Change]:
         """See Kind: another time limit alone is no reason to look again."""
-        looked_at = ("stage", "content", "objects", "samples", *CONNECTION)
+        looked_at = ("stage", "content", "objects", "samples", "refused", *CONNECTION)
         return [Change(path) for path in looked_at if old.get(path) != new.get(path)]
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
@@ -50,8 +53,11 @@ class ReadyKind:
         """See Kind."""
         wanted = ReadyInputs.model_validate(inputs)
         samples = [json.loads(object_store.get(each)) for each in wanted.samples]
+        refused = {
+            words: json.loads(object_store.get(each)) for words, each in (wanted.refused or {}).items()
+        }
         with wanted.opened() as api:
-            wait_ready(api, wanted.objects, samples, seconds=wanted.seconds, report=report)
+            wait_ready(api, wanted.objects, samples, refused=refused, seconds=wanted.seconds, report=report)
         return wanted.made(wanted.stage)
 
     def remove(self, outputs: Properties, report: Report) -> None:

@@ -10,7 +10,7 @@ from support.toolchain import FakeGo, small_table
 
 from embedded import session
 from embedded.toolchain import build
-from infra.cluster.handle import Connection, Image, Images
+from infra.cluster.handle import Connection
 from infra.cluster.registry_login import RegistryLogin
 from infra.components import upstream
 from infra.upstream import object_store, preparing
@@ -18,6 +18,7 @@ from infra.upstream.parts import PARTS
 from slipway.core.errors import UsageError
 from slipway.operations import upstream_parts, workspace
 
+NAMES = ["kubeflow", "kserve", "katib"]
 TOOLS_FIRST = "Build it first: make tools (or: slipway doctor --fix)"
 
 
@@ -61,27 +62,28 @@ def test_missing_parts_are_named_too(go, rendered):
     build.ensure(["one", "left"])
     with pytest.raises(UsageError) as refused:
         upstream_parts.require()
-    assert refused.value.what == f"Not rendered yet: kserve {PARTS['kserve'].version}."
+    names = ", ".join(f"{name} {PARTS[name].version}" for name in NAMES)
+    assert refused.value.what == f"Not rendered yet: {names}."
     assert (go.builds, rendered) == (2, [])
     upstream_parts.build()
     upstream_parts.require()
-    assert rendered == ["kserve"]
+    assert rendered == NAMES
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
 def test_only_a_run_that_changes_renders(rendered, monkeypatch, dry_run):
     monkeypatch.setattr(pulumi.runtime, "is_dry_run", lambda: dry_run)
-    monkeypatch.setattr(upstream.installed, "bundled", list)
+    monkeypatch.setattr(upstream.installed, "bundled", lambda _names: [])
     monkeypatch.setattr(upstream, "Installation", lambda _name, arguments, _options: arguments)
-    images = Images(**{kind: Image(reference=kind) for kind in recorded_platform.KINDS})
     handle = SimpleNamespace(
         builder=upstream_parts.BUILDER,
-        images=images,
+        images=recorded_platform.images(),
         connection=Connection(),
         login=RegistryLogin(),
         cert_manager=False,
     )
-    assert upstream.install("upstream", handle, pulumi.ResourceOptions()).parts == []
+    arguments = upstream.UpstreamArgs(names=["kserve"], cluster=handle, secret=None)
+    assert upstream.install("upstream", arguments, pulumi.ResourceOptions()).parts == []
     assert rendered == ([] if dry_run else ["kserve"])
 
 
@@ -92,7 +94,7 @@ def test_a_preview_gets_its_tools_only_if_they_are_there(go, rendered, monkeypat
     if is_built:
         upstream_parts.build()
         assert workspace.tool_environment("s", environment="local", build=False) == {"PATH": "x"}
-        assert (go.builds, len(rendered)) == (2, 1)
+        assert (go.builds, len(rendered)) == (2, len(NAMES))
     else:
         with pytest.raises(UsageError, match="Not built yet"):
             workspace.tool_environment("s", environment="local", build=False)

@@ -8,9 +8,9 @@ import sys
 import pytest
 from support.checkout import ROOT
 from support.engine import Engine, reveal, secrets_masked
-from support.recorded_platform import CANARY, KINDS, deploy, reference
+from support.recorded_platform import CANARY, KATIB, KINDS, deploy, reference
 
-from infra.components import upstream
+from infra.components.upstream.earlier_names import EARLIER
 from infra.contract import PlatformOutputs
 from infra.names import EDITOR, KFP_NAMESPACE, KSERVE_NAMESPACE, LAUNCHER_CONFIG, PART_OF, RUNNER_SECRET
 from infra.required_rights import RESOURCES
@@ -63,7 +63,7 @@ def _objects(engine: Engine) -> list[tuple[str, str, dict]]:
 
 def _upstream(name: str) -> bool:
     """Return whether the object is upstream's own."""
-    return name.startswith("upstream-") and "slipway-" not in name
+    return name.startswith(("upstream-", "katib-")) and "slipway-" not in name
 
 
 def _pods(body: object):
@@ -141,7 +141,7 @@ def test_no_role_has_a_wildcard(engine):
 
 
 def test_only_images_of_the_cluster_are_used(engine):
-    allowed = {reference(kind) for kind in KINDS}
+    allowed = {reference(kind) for kind in (*KINDS, *KATIB)}
     seen = set()
     for _, name, body in _objects(engine):
         for pod in _pods(body.get("spec", {})):
@@ -181,13 +181,18 @@ def test_selectors_are_unique(engine):
         for kind, _, body in _objects(engine)
         if kind in {"Deployment", "StatefulSet"}
     ]
-    assert len(set(selectors)) == len(selectors) == 4
+    assert len(set(selectors)) == len(selectors) == 7
     for service in engine.of("Service"):
         assert json.dumps(service.inputs["spec"]["selector"], sort_keys=True) in selectors, service.name
 
 
+def _katib_password() -> str:
+    made = keys.part_password(CANARY, KFP_NAMESPACE, "katib-mysql-secrets", "MYSQL_ROOT_PASSWORD")
+    return made.get_secret_value()
+
+
 def _derived() -> list[str]:
-    derived = [keys.root_key(CANARY).secret_key.get_secret_value()]
+    derived = [keys.root_key(CANARY).secret_key.get_secret_value(), _katib_password()]
     for team in TEAMS:
         derived += [
             keys.tenant_key(CANARY, team.name, role).secret_key.get_secret_value() for role in keys.StoreRole
@@ -219,6 +224,14 @@ def test_each_key_is_in_its_own_secret(engine):
         assert body["metadata"]["annotations"]["serving.kserve.io/s3-endpoint"] == (
             "minio.slipway-store.svc.cluster.local:9000"
         ), "KServe puts the scheme before it"
+
+
+def test_a_part_gets_the_secret_that_it_names(engine):
+    import base64
+
+    body = reveal(engine.one("katib-v1-secret-kubeflow-katib-mysql-secrets").inputs)
+    assert base64.b64decode(body["data"]["MYSQL_ROOT_PASSWORD"]).decode() == _katib_password()
+    assert len(_katib_password()) == 40
 
 
 def test_no_tenant_has_the_key_of_another(engine):
@@ -313,8 +326,15 @@ def test_a_changed_input_gives_the_job_another_name(monkeypatch, engine):
 
 def test_objects_of_an_earlier_stack_keep_their_identity(engine):
     """Under another name it would be made before the earlier one is deleted, and be refused."""
-    assert set(upstream._EARLIER) <= {made.name for made in engine.made}
-    assert len(set(upstream._EARLIER.values())) == len(upstream._EARLIER) == 12
+    assert set(EARLIER) <= {made.name for made in engine.made}
+    assert len(set(EARLIER.values())) == len(EARLIER) == 13
+
+
+def test_without_katib_there_is_nothing_of_it(monkeypatch):
+    settings = LocalSettings.model_validate({"environment": "local", "katib": {"enabled": False}})
+    engine, _ = deploy(monkeypatch, settings, ())
+    assert not [made.name for made in engine.made if "katib" in json.dumps(made.inputs)]
+    assert engine.one("upstream-v1-namespace-kubeflow")
 
 
 def test_certificates_are_issued_before_the_controller_starts(engine):
@@ -332,11 +352,11 @@ def test_webhooks_fail_closed_and_have_no_ca_bundle(engine):
         *engine.of("ValidatingWebhookConfiguration"),
     ]
     hooks = [hook for made in configurations for hook in made.inputs["webhooks"]]
-    assert len(hooks) == 7
+    assert len(hooks) == 9
     for hook in hooks:
         assert hook["failurePolicy"] == "Fail"
         assert "caBundle" not in hook["clientConfig"], "the certificates Job owns it"
-        assert hook["clientConfig"]["service"]["namespace"] == KSERVE_NAMESPACE
+        assert hook["clientConfig"]["service"]["namespace"] in {KSERVE_NAMESPACE, KFP_NAMESPACE}
     [pods] = [hook for hook in hooks if hook["rules"][0]["resources"] == ["pods"]]
     assert pods["objectSelector"]["matchExpressions"][0]["key"] == "serving.kserve.io/inferenceservice", (
         "else no pod of the cluster starts while KServe is down"

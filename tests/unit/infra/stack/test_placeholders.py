@@ -11,7 +11,16 @@ from infra.stack.placeholders import refuse_placeholders
 from slipway.core.errors import UsageError
 
 ROOT = Path(__file__).parents[4]
-KINDS = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
+KINDS = (
+    "minio",
+    "kserve_controller",
+    "gateway",
+    "pipelines",
+    "model_server",
+    "katib_controller",
+    "katib_db_manager",
+    "mariadb",
+)
 
 
 def _template() -> dict[str, Any]:

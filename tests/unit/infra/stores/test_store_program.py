@@ -26,7 +26,16 @@ def _local(**store: object) -> PlatformSettings:
 
 
 def _dev(**store: object) -> PlatformSettings:
-    images = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
+    images = (
+        "minio",
+        "kserve_controller",
+        "gateway",
+        "pipelines",
+        "model_server",
+        "katib_controller",
+        "katib_db_manager",
+        "mariadb",
+    )
     return DevSettings.model_validate(
         {
             "environment": "dev",
