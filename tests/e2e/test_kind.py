@@ -11,6 +11,7 @@ from support.checkout import Checkout, Finished, checkout
 from support.podman import Podman, podman
 
 from embedded import images
+from infra.versions import KUBERNETES
 from slipway.operations import upstream_parts
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(3600)]
@@ -25,12 +26,12 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
     upstream_parts.build(tools=["kind", "kubeadm", "kubectl", "pulumi"])
     for name in images.IMAGES:
         images.build(name)
-    image = kind_node.write_node_archive(folder / "node.tar")
+    digest = kind_node.write_node_layout(folder / "node")
     with podman(folder) as running:
-        running.run("load", "--quiet", "--input", str(folder / "node.tar"))
-        (folder / "node.tar").unlink()
+        pulled = running.run("pull", "--quiet", "oci:node")
+        running.run("tag", pulled, f"{kind_node.NAME}:v{KUBERNETES}")
+        image = f"{kind_node.NAME}@{digest}"
         running.run("run", "--detach", "--name=other", "--net=none", "--entrypoint=sleep", image, "86400")
-        (folder / "image").write_text(image)
         yield running
 
 
@@ -39,7 +40,8 @@ def clone(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """A checkout whose template names the image of the tests."""
     fresh = checkout(tmp_path_factory.mktemp("clone"))
     template = fresh.path / "stacks/kind.yaml"
-    image = (engine.folder / "image").read_text().replace("@", ":v1.34.4@")
+    [digest] = {*engine.run("image", "ls", "--format={{.Digest}}").split()}
+    image = f"{kind_node.NAME}:v{KUBERNETES}@{digest}"
     text = template.read_text()
     assert "      name: slipway\n" in text
     template.write_text(text.replace("name: slipway\n", f"name: slipway\n      node_image: {image}\n"))
@@ -48,6 +50,17 @@ def clone(engine: Podman, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
 
 def slipway(clone: Checkout, engine: Podman, *words: str) -> Finished:
     return clone.slipway(*words, env=engine.env, within=engine.within)
+
+
+def test_a_cluster_of_somebody_else_is_refused(clone: Checkout, engine: Podman) -> None:
+    image = f"{kind_node.NAME}:v{KUBERNETES}"
+    label = "--label=io.x-k8s.kind.cluster=slipway"
+    engine.run("run", "--detach", f"--name={NODE}", label, "--net=none", "--entrypoint=sleep", image, "86400")
+    assert slipway(clone, engine, "init", "kind").code == 0
+    refused = slipway(clone, engine, "up", "kind")
+    assert (refused.code, "cluster slipway that this stack did not make" in refused.err) == (2, True)
+    assert engine.run("ps", "--format={{.Names}}").split() == ["other", NODE]
+    engine.run("rm", "--force", "--time=0", NODE)
 
 
 @pytest.fixture(scope="module")

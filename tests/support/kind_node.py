@@ -16,8 +16,7 @@ from typing import Any, BinaryIO, Final
 
 from support import kind_images
 
-from embedded.images.blobs import BlobStore
-from embedded.images.containerd import write_archive
+from embedded.images.blobs import BlobStore, blob_of
 from embedded.images.debian import DebianLayer
 from embedded.images.layer import ROOT_FILES, ROOT_MODES, digest_of, lay_out, make_root
 from embedded.images.oci import ImageContent, ImageSettings, assemble
@@ -261,9 +260,18 @@ def node_image() -> tuple[ImageContent, BlobStore]:
     return assemble(f"{NAME}:v{versions.KUBERNETES}", settings, [blob]), store
 
 
-def write_node_archive(path: Path) -> str:
-    """Write the image as an archive for `podman load`; return the image by its digest."""
+def write_node_layout(folder: Path) -> str:
+    """Write the image as a folder of the OCI's layout, for `podman pull oci:…`; return its digest.
+
+    The layer of 1 GB is a link to the one in the cache.
+    """
     content, store = node_image()
-    with path.open("wb") as out:
-        write_archive(out, content, store, [*content.layers])
-    return f"{NAME}@{content.digest}"
+    blobs = folder / "blobs/sha256"
+    blobs.mkdir(parents=True)
+    (folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+    (folder / "index.json").write_bytes(content.index())
+    for small in (content.config, content.manifest):
+        (blobs / blob_of(small).digest.removeprefix("sha256:")).write_bytes(small)
+    for layer in content.layers:
+        (blobs / layer.digest.removeprefix("sha256:")).symlink_to(store.path(layer))
+    return content.digest

@@ -33,8 +33,9 @@ class Podman:
         return ["nsenter", f"--net={self.folder / 'netns'}"]
 
     def run(self, *arguments: str) -> str:
+        """Run podman in the folder, and return what it prints."""
         done = subprocess.run(
-            [*self.within, "podman", *arguments], env={**os.environ, **self.env},
+            [*self.within, "podman", *arguments], env={**os.environ, **self.env}, cwd=self.folder,
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=300,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

@@ -133,7 +133,8 @@ class KindCommand:
     def _lines(output: Iterator[str], report: Report) -> Iterator[str]:
         for line in output:
             text = line.rstrip("\n")
-            if shown := text.strip(" •✓✗."):
+            # Without the pictures that kind draws.
+            if shown := text.encode("ascii", "ignore").decode().strip(" ."):
                 report(f"kind: {shown}")
             yield text
 
