@@ -71,7 +71,8 @@ def refuse_settings(
     }
     wanted = wanted_claims(platform)
     if isinstance(platform, KindSettings):
-        refuse_machine(platform.cluster.name, platform.cluster.engine, platform.published.values())
+        kind, ports = platform.cluster, platform.published.values()
+        refuse_machine(kind.name, str(settings.resolve()), kind.engine, ports)
     if isinstance(platform, DevSettings):
         refuse_placeholders(platform, settings.name)
         cluster = live()

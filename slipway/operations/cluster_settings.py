@@ -86,7 +86,7 @@ def find(answers: Answers) -> tuple[Values, SecretStr | None]:
 
 
 def free_ports() -> Values:
-    """Return ports of this machine that nothing listens on, as `endpoints` of kind `port-forward`.
+    """Return ports of this machine that nothing listens on, as `endpoints` of `dev` and `kind`.
 
     Raises:
         UsageError: None are free.
@@ -98,7 +98,7 @@ def free_ports() -> Values:
             return {("endpoints", name): port for name, port in kept.items()}
     raise UsageError(
         f"There are no free ports from {FIRST_PORT} to {_LAST_PORT} on 127.0.0.1.",
-        why="`slipway open` needs one for each Service.",
+        why="Each endpoint needs one.",
         fix="Stop what listens there.",
     )
 

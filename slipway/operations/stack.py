@@ -51,7 +51,7 @@ def init(stack: str, environment: str | None, answers: Answers, phases: Phases) 
     # An existing settings file already names the kind of environment.
     chosen = workspace.environment_of(stack) if exists or environment is None else environment
     values, login = _found(chosen, answers, phases)
-    if chosen == "dev" and not exists:
+    if chosen in ("dev", "kind") and not exists:
         values = {**cluster_settings.free_ports(), **values}
     with phases("Preparing the tools") as report:
         opened = workspace.open_stack(stack, report, environment=chosen)

@@ -65,7 +65,7 @@ class ClusterKind:
                 why=f"kind fixes them when it makes a cluster. {_DATA}",
                 fix=f"Set them back. Else: {_MADE_AGAIN}",
             )
-        state = self._state(name)
+        state = self._state(name, str(new["owner"]))
         if state == "absent":
             raise UsageError(
                 f"The cluster {name} no longer exists.",
@@ -78,7 +78,7 @@ class ClusterKind:
 
     def find(self, identity: str, inputs: Properties) -> Made | None:
         """See Kind."""
-        state = self._state(identity)
+        state = self._state(identity, str(inputs["owner"]))
         if state == "absent":
             return None
         return _made(ClusterInputs.model_validate({"name": identity, **inputs}), state)
@@ -87,6 +87,7 @@ class ClusterKind:
         """See Kind."""
         wanted = ClusterInputs.model_validate(inputs)
         record = folder.read_record(wanted.name)
+        preflight.refuse_other_stack(wanted.name, record, wanted.owner)
         engine = self._find(record.engine if record else wanted.engine)
         nodes = engine.nodes(wanted.name)
         preflight.refuse_foreign(wanted.name, record, nodes)
@@ -99,7 +100,12 @@ class ClusterKind:
     def remove(self, outputs: Properties, report: Report) -> None:
         """See Kind: a cluster that another has made since under the same name stays."""
         name = str(outputs["name"])
-        if record := folder.read_record(name):
+        record = folder.read_record(name)
+        if record is None or record.owner == outputs["owner"]:
+            self._delete(name, record, report)
+
+    def _delete(self, name: str, record: Record | None, report: Report) -> None:
+        if record is not None:
             engine = self._find(record.engine)
             nodes = engine.nodes(name)
             if nodes and record.is_of(nodes):
@@ -110,11 +116,12 @@ class ClusterKind:
     def remnant(self, inputs: Properties) -> Made | None:
         """See Kind: what was begun has a record, and a delete must remove it."""
         wanted = ClusterInputs.model_validate(inputs)
-        return _made(wanted, "stopped") if folder.read_record(wanted.name) else None
+        record = folder.read_record(wanted.name)
+        return _made(wanted, "stopped") if record and record.owner == wanted.owner else None
 
-    def _state(self, name: str) -> State:
+    def _state(self, name: str, owner: str) -> State:
         record = folder.read_record(name)
-        if record is None:
+        if record is None or record.owner != owner:
             return "absent"
         nodes = self._find(record.engine).nodes(name)
         if not nodes or not record.is_of(nodes):
@@ -128,11 +135,12 @@ class ClusterKind:
             self._command.delete(engine, wanted.name, kubeconfig, report)
         preflight.refuse_new(engine, self._command, [each.port for each in wanted.ports])
         # Before kind begins: what an interrupted run leaves must be known as this stack's.
-        folder.write_record(wanted.name, Record(engine=engine.name))
+        record = Record(owner=wanted.owner, engine=engine.name)
+        folder.write_record(wanted.name, record)
         self._command.create(engine, wanted, kubeconfig, report)
         folder.make_private(kubeconfig)
         ids = tuple(node.id for node in engine.nodes(wanted.name))
-        folder.write_record(wanted.name, Record(engine=engine.name, node_ids=ids))
+        folder.write_record(wanted.name, record.model_copy(update={"node_ids": ids}))
 
     def _start(self, engine: Engine, name: str, nodes: Sequence[Node], report: Report) -> None:
         for node in nodes:

@@ -1,5 +1,6 @@
 """What the program declares for a stack of `kind`: its cluster, and the images."""
 
+from pathlib import Path
 from typing import Final
 
 import pulumi
@@ -34,7 +35,7 @@ class KindCluster(pulumi.CustomResource):
         super().__init__(facts.CLUSTER, name, properties, opts)
 
 
-def create(settings: KindSettings, login: RegistryLogin) -> ClusterHandle:
+def create(settings: KindSettings, login: RegistryLogin, owner: Path) -> ClusterHandle:
     """Declare the cluster, its images and the Kubernetes provider for it.
 
     Its ports on this machine are fixed when it is made, so URLs are known in every preview.
@@ -42,6 +43,7 @@ def create(settings: KindSettings, login: RegistryLogin) -> ClusterHandle:
     Args:
         settings: the stack's settings.
         login: the account with which the node pulls the images.
+        owner: path of the stack's settings file.
     """
     wanted = settings.cluster
     ports = settings.published
@@ -49,6 +51,7 @@ def create(settings: KindSettings, login: RegistryLogin) -> ClusterHandle:
         "cluster",
         facts.ClusterInputs(
             name=wanted.name,
+            owner=str(owner),
             nodeImage=wanted.node_image,
             engine=wanted.engine,
             ports=tuple(

@@ -34,6 +34,9 @@ class ClusterInputs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    owner: str
+    """Path of the stack's settings: two stacks of one user may name the same cluster."""
+
     nodeImage: str  # noqa: N815
     """With the version of Kubernetes as its tag, and by digest."""
 

@@ -16,6 +16,9 @@ class Record(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    owner: str
+    """As in the inputs."""
+
     engine: str
     node_ids: tuple[str, ...] = ()
     """Its containers; none until kind has finished."""

@@ -9,11 +9,12 @@ from infra.cluster.kind.folder import Record
 from slipway.core.errors import UsageError
 
 
-def refuse_machine(cluster: str, engine: str | None, ports: Iterable[int]) -> None:
-    """Refuse a machine on which the cluster can't be made, unless this user's Slipway has made it already.
+def refuse_machine(cluster: str, owner: str, engine: str | None, ports: Iterable[int]) -> None:
+    """Refuse a machine on which the cluster can't be made, unless the stack has made it already.
 
     Args:
         cluster: its name.
+        owner: path of the stack's settings.
         engine: the container tool; found where it is not named.
         ports: ports of 127.0.0.1 that the cluster will listen on.
 
@@ -21,11 +22,23 @@ def refuse_machine(cluster: str, engine: str | None, ports: Iterable[int]) -> No
         UsageError: a program, memory, a limit of the kernel or a port is missing, or the name is taken.
         FailedError: the container tool failed.
     """
-    if folder.read_record(cluster) is not None:
+    record = folder.read_record(cluster)
+    refuse_other_stack(cluster, record, owner)
+    if record is not None:
         return
     found = find(engine)
     refuse_foreign(cluster, None, found.nodes(cluster))
     refuse_new(found, KindCommand(), ports)
+
+
+def refuse_other_stack(cluster: str, record: Record | None, owner: str) -> None:
+    """Refuse a cluster that another stack of this user has made; raises UsageError."""
+    if record is not None and record.owner != owner:
+        raise UsageError(
+            f"The cluster {cluster} belongs to another stack.",
+            why=f"Its settings are in {record.owner}.",
+            fix="Set another cluster.name and other ports under `endpoints`.",
+        )
 
 
 def refuse_new(engine: Engine, command: KindCommand, ports: Iterable[int]) -> None:

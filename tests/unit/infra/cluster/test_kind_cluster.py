@@ -16,8 +16,10 @@ from slipway.core.errors import FailedError, UsageError
 from slipway.core.report import silent
 
 IMAGE = "docker.io/kindest/node:v1.34.11@sha256:" + "a" * 64
+OWNER = "/here/Pulumi.kind.yaml"
 INPUTS: dict[str, Any] = {
     "name": "mine",
+    "owner": OWNER,
     "nodeImage": IMAGE,
     "ports": [{"port": 18080, "nodePort": 30080}],
 }
@@ -172,6 +174,19 @@ def test_a_deleted_cluster_is_named_with_the_way_out(kind, machine):
     assert kind.find("mine", INPUTS) is None
 
 
+def test_a_cluster_of_another_stack_is_refused_and_stays(kind, machine):
+    kind.make(INPUTS, None, silent)
+    other = {**INPUTS, "owner": "/there/Pulumi.kind.yaml"}
+    with pytest.raises(UsageError, match=r"belongs to another stack.*/here/Pulumi\.kind\.yaml"):
+        kind.make(other, None, silent)
+    with pytest.raises(UsageError, match="belongs to another stack"):
+        preflight.refuse_machine("mine", str(other["owner"]), None, [18080])
+    assert kind.remnant(other) is None
+    kind.remove(other, silent)
+    assert machine.asked == ["create"]
+    assert kind.find("mine", INPUTS) is not None
+
+
 def test_destroy_takes_the_cluster_and_its_folder(kind, machine):
     kind.make(INPUTS, None, silent)
     kind.remove(INPUTS, silent)
@@ -194,15 +209,15 @@ def test_up_looks_at_the_machine_before_the_cluster_is_made(kind, machine, monke
     monkeypatch.setattr(preflight, "find", lambda _: machine)
     monkeypatch.setattr(preflight.KindCommand, "version", lambda _: "kind v0.33.0")
     monkeypatch.setattr(requirements, "check", lambda *given: looked.append(given))
-    preflight.refuse_machine("mine", None, [18080])
+    preflight.refuse_machine("mine", OWNER, None, [18080])
     assert looked == [(machine, "kind v0.33.0", [18080])]
     machine.is_replaced()
     with pytest.raises(UsageError, match="this stack did not make"):
-        preflight.refuse_machine("mine", None, [18080])
+        preflight.refuse_machine("mine", OWNER, None, [18080])
     machine.here = []
     kind.make(INPUTS, None, silent)
     looked.clear()
-    preflight.refuse_machine("mine", None, [18080])
+    preflight.refuse_machine("mine", OWNER, None, [18080])
     assert looked == [], "its own ports are in use then"
 
 
@@ -214,11 +229,13 @@ def test_settings_of_kind_are_compared_with_the_machine(tmp_path, monkeypatch):
     )
     asked: list[object] = []
     monkeypatch.setattr(
-        check, "refuse_machine", lambda name, engine, ports: asked.append((name, engine, [*ports]))
+        check,
+        "refuse_machine",
+        lambda name, owner, engine, ports: asked.append((name, owner, engine, [*ports])),
     )
     state = {"version": 3, "deployment": {}}
     check.refuse_settings(tmp_path / "Pulumi.kind.yaml", state, pytest.fail, pytest.fail, look=False)
-    assert asked == [("mine", "podman", [18080, 18081, 18083])]
+    assert asked == [("mine", str(tmp_path / "Pulumi.kind.yaml"), "podman", [18080, 18081, 18083])]
 
 
 PICTURE = {"cluster": "mine", "name": "minio", "reference": "slipway.local/minio:1"}

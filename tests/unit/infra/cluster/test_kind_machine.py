@@ -16,7 +16,12 @@ VERSION = "kind v0.33.0 go1.26.8 linux/amd64"
 
 
 def inputs(image=IMAGE):
-    return ClusterInputs(name="mine", nodeImage=image, ports=(PortInput(port=18080, nodePort=30080),))
+    return ClusterInputs(
+        name="mine",
+        owner="/here/Pulumi.kind.yaml",
+        nodeImage=image,
+        ports=(PortInput(port=18080, nodePort=30080),),
+    )
 
 
 def arguments(image):

@@ -1,6 +1,7 @@
 """What the program declares for a stack of kind."""
 
 import json
+from pathlib import Path
 
 from support.engine import Engine, reveal
 from support.recorded_platform import KATIB, KINDS
@@ -19,7 +20,7 @@ def declared(**settings) -> tuple[Engine, ClusterHandle]:
     handles: list[ClusterHandle] = []
 
     def run() -> None:
-        handles.append(create.create(platform, RegistryLogin()))
+        handles.append(create.create(platform, RegistryLogin(), Path("/here/Pulumi.kind.yaml")))
         assert handles[0].node_ports is not None
         PublishedServices("node-ports", handles[0].node_ports)
 
