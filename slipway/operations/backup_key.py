@@ -41,7 +41,11 @@ def signing_key(stack: str, place: BackupPlace, snapshot: str, report: Report = 
     path = workspace.project() / settings_file(stack)
     if path.is_file():
         opened = workspace.open_stack(stack, report)
-        secret = opened.secret() if opened.exists() else _decrypted(stack, path.read_bytes(), report)
+        secret = (
+            opened.stack_settings.secret()
+            if opened.exists()
+            else _decrypted(stack, path.read_bytes(), report)
+        )
         return backup_key(secret.get_secret_value())
     settings = place.read(place.index(stack, snapshot).file(SETTINGS))
     report("reading the stack's secret from the snapshot's settings")
@@ -63,6 +67,8 @@ def bare_stack(name: str, settings: bytes, report: Report = silent) -> Iterator[
         folder = Path(temporary)
         (folder / "backend").mkdir()
         shutil.copy(workspace.project() / "Pulumi.yaml", folder)
+        (folder / "infra").mkdir()
+        (folder / "infra" / "plugin").symlink_to(workspace.project() / "infra" / "plugin")
         path = folder / settings_file(name)
         path.write_bytes(settings)
         environment = load_file(path).environment
@@ -85,7 +91,7 @@ def _decrypted(stack: str, settings: bytes, report: Report) -> SecretStr:
     with bare_stack(stack, settings, report) as bare:
         try:
             bare.register()
-            return bare.secret()
+            return bare.stack_settings.secret()
         except FailedError as error:
             if "passphrase" not in error.why:
                 raise

@@ -236,7 +236,8 @@ def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> N
     # A copy, not a link: the program looks for tenants beside itself.
     shutil.copy(project / "infra" / "__main__.py", folder / "infra")
     shutil.copy(project / "Pulumi.yaml", folder)
-    for name in (".venv", "pyproject.toml", "uv.lock"):
+    # Pulumi.yaml names the plugin's folder.
+    for name in (".venv", "infra/plugin", "pyproject.toml", "uv.lock"):
         if (project / name).exists():
             (folder / name).symlink_to(project / name)
     config = settings["config"]
