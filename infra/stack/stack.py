@@ -18,13 +18,14 @@ from pydantic import SecretStr, ValidationError
 
 from infra.contract import PlatformOutputs
 from infra.names import settings_file
-from infra.settings import config, yaml_edit
+from infra.settings import config
 from infra.stack.check import open_live, refuse_settings
 from infra.stack.declared import outputs_of
 from infra.stack.earlier_definitions import with_retained_definitions
 from infra.stack.events import EventLog, Summary, Timing
 from infra.stack.live_cluster import LiveCluster
 from infra.stack.pulumi_cli import PulumiCli, error_in
+from infra.stack.stack_settings import StackSettings
 from infra.stack.state import FileBackend, adoptable, pending, without_pending
 from infra.upstream.install.shared_names import TAKE_OVER
 from slipway.core.errors import FailedError, UsageError
@@ -71,6 +72,7 @@ class Stack:
         self.env = env
         self._validate = validate
         self._cli = PulumiCli(project, env)
+        self.stack_settings = StackSettings(project, name, self._cli)
         document = yaml.safe_load((project / "Pulumi.yaml").read_text())
         url = env.get("PULUMI_BACKEND_URL") or os.environ.get("PULUMI_BACKEND_URL", "")
         self._backend = FileBackend.of(url, document["name"], name)
@@ -78,7 +80,7 @@ class Stack:
     @property
     def settings(self) -> Path:
         """The path of the stack's settings file."""
-        return self.project / settings_file(self.name)
+        return self.stack_settings.path
 
     def exists(self) -> bool:
         """Return whether the backend has the stack."""
@@ -98,38 +100,16 @@ class Stack:
         """
         self._require_secret_of_what_is_up()
         if not self.settings.is_file():
-            self._write_settings(environment or self.name)
+            self.stack_settings.make(environment or self.name)
         if not self.exists():
             self._make()
-        if config.SECRET_KEY not in self._settings().get("config", {}):
-            self.store_secret(config.SECRET_KEY, SecretStr(secrets.token_urlsafe(SECRET_BYTES)))
-
-    def write_settings(self, values: Mapping[tuple[str, ...], yaml_edit.Scalar]) -> None:
-        """Set values in the settings file; its comments and everything else stay.
-
-        Args:
-            values: by their keys, from the outermost.
-
-        Raises:
-            UsageError: the file's layout does not allow editing single lines.
-        """
-        original = text = yaml_edit.read(self.settings)
-        for path, value in values.items():
-            text = yaml_edit.edited(text, path, value, self.settings.name)
-        yaml_edit.write(self.settings, original, text)
-
-    def store_secret(self, name: str, value: SecretStr | None) -> None:
-        """Store a secret of the settings, encrypted; None removes it."""
-        if value is not None:
-            # On standard input: arguments can be read by every user of the machine.
-            self._ask_config("set", "--secret", name, stdin=value.get_secret_value())
-        elif name in (self._settings().get("config") or {}):
-            self._ask_config("rm", name)
+        if config.SECRET_KEY not in self.stack_settings.values:
+            made = SecretStr(secrets.token_urlsafe(SECRET_BYTES))
+            self.stack_settings.store_secret(config.SECRET_KEY, made)
 
     def _require_secret_of_what_is_up(self) -> None:
         """A new secret for a running platform would silently change every key in it."""
-        known = self._settings().get("config") or {} if self.settings.is_file() else {}
-        if config.SECRET_KEY in known or not (resources := self.resources()):
+        if config.SECRET_KEY in self.stack_settings.values or not (resources := self.resources()):
             return
         raise UsageError(
             f"{self.settings.name} does not hold the secret of the {len(resources)} resources that stack "
@@ -137,13 +117,6 @@ class Stack:
             why="Every key of the platform derives from it; with a new one nothing that runs could log in.",
             fix=f"Restore the file as it was, or delete the platform with `slipway destroy {self.name}`.",
         )
-
-    def secret(self, name: str = config.SECRET_KEY) -> SecretStr:
-        """Return a secret of the settings, by default the one from which every key derives.
-
-        It is only passed through a pipe.
-        """
-        return SecretStr(self._ask_config("get", name).rstrip("\n"))
 
     def up(self, *, refresh: bool = False) -> Summary:
         """Create and change resources until they are what the program declares.
@@ -262,7 +235,7 @@ class Stack:
             refuse_settings(self.settings, self.export(), self.live, self._identity, look=look)
 
     def _identity(self) -> str:
-        return stack_identity(self.secret().get_secret_value())
+        return stack_identity(self.stack_settings.secret().get_secret_value())
 
     def _operate(
         self, operation: str, *arguments: str, validate: bool = True, force: bool = False
@@ -319,37 +292,14 @@ class Stack:
             self._ask_stack("import", stdin=json.dumps(prepared))
         return env
 
-    def _write_settings(self, environment: str) -> None:
-        template = self.project / "stacks" / f"{environment}.yaml"
-        if not template.is_file():
-            known = ", ".join(sorted(path.stem for path in template.parent.glob("*.yaml"))) or "none"
-            raise UsageError(
-                f"There is no kind of environment {environment!r}.",
-                why=f"Templates in stacks/ are: {known}.",
-                fix=f"Name one: slipway init {self.name} --environment local",
-            )
-        self.settings.write_text(template.read_text())
-
     def _make(self) -> None:
         try:
             self._cli.ask("stack", "init", self.name, "--no-select")
         except FailedError as error:
             if "incorrect passphrase" not in error.why:
                 raise
-            # The settings' secrets belong to a state that no longer exists.
-            document = self._settings()
-            document.pop("encryptionsalt", None)
-            for key in (config.SECRET_KEY, config.REGISTRY_LOGIN_KEY):
-                document.get("config", {}).pop(key, None)
-            self.settings.write_text(yaml.safe_dump(document, sort_keys=False))
+            self.stack_settings.discard_secrets()
             self._cli.ask("stack", "init", self.name, "--no-select")
-
-    def _settings(self) -> dict[str, Any]:
-        document = yaml.safe_load(self.settings.read_text())
-        return document if isinstance(document, dict) else {}
 
     def _ask_stack(self, *arguments: str, stdin: str = "") -> str:
         return self._cli.ask("stack", *arguments, f"--stack={self.name}", stdin=stdin)
-
-    def _ask_config(self, *arguments: str, stdin: str = "") -> str:
-        return self._cli.ask("config", *arguments, f"--stack={self.name}", stdin=stdin)

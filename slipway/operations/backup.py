@@ -192,7 +192,7 @@ def create(stack: str, where: Where, *, recheck: bool = False, report: Report = 
     opened = workspace.open_stack(stack, report)
     outputs = opened.outputs()
     _require_elsewhere(outputs, where)
-    key = backup_key(opened.secret().get_secret_value())
+    key = backup_key(opened.stack_settings.secret().get_secret_value())
     pool = Pool(open_place(where), recheck=recheck)
     files = _stack_files(opened)
     objects: list[ModelObject] = []

@@ -56,9 +56,9 @@ def init(stack: str, environment: str | None, answers: Answers, phases: Phases) 
     with phases("Preparing the tools") as report:
         opened = workspace.open_stack(stack, report, environment=chosen)
     opened.init(environment)
-    opened.write_settings({(*_SETTINGS, *path): value for path, value in values.items()})
+    opened.stack_settings.write({(*_SETTINGS, *path): value for path, value in values.items()})
     if answers.registry is not None:
-        opened.store_secret(REGISTRY_LOGIN_KEY, login)
+        opened.stack_settings.store_secret(REGISTRY_LOGIN_KEY, login)
     platform = load_file(opened.settings)
     return Initialised(
         file=file,

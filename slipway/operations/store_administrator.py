@@ -62,8 +62,8 @@ def administrator(stack: Stack, store: Administered) -> StoreKey:
         UsageError: The operator did not set a valid key.
     """
     if isinstance(store, MinioSettings):
-        return root_key(stack.secret().get_secret_value(), store.root_key_generation)
-    secret = stack.secret(operator_secrets.ADMIN_KEY).get_secret_value()
+        return root_key(stack.stack_settings.secret().get_secret_value(), store.root_key_generation)
+    secret = stack.stack_settings.secret(operator_secrets.ADMIN_KEY).get_secret_value()
     key = operator_secrets.read(store, secret, stack.settings.name, ()).admin
     if key is None:
         raise UsageError("Slipway has no administrator's key for this store.")

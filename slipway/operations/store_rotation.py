@@ -64,7 +64,7 @@ def rotate_root(stack: Stack, settings: PlatformSettings, report: Report = silen
     """
     store, outputs = require_own(settings), stack.outputs()
     tenant = _any_tenant(outputs)
-    secret = stack.secret().get_secret_value()
+    secret = stack.stack_settings.secret().get_secret_value()
     bucket = outputs.store.models_bucket
 
     def opens(generation: int) -> str:

@@ -191,7 +191,7 @@ class TenantSteps:
 
     def _stack_secret(self) -> str:
         if self._secret is None:
-            self._secret = self.stack.secret()
+            self._secret = self.stack.stack_settings.secret()
         return self._secret.get_secret_value()
 
 

@@ -97,6 +97,10 @@ class Platform:
         if self.moments < 0:
             raise KilledError
 
+    @property
+    def stack_settings(self) -> "Platform":
+        return self
+
     def secret(self, name: str = SECRET_KEY) -> SecretStr:
         self.asked.append(name)
         admin = {"access_key": self.server.access_key, "secret_key": self.server.secret_key}

@@ -345,12 +345,12 @@ def test_a_driver_that_is_killed_takes_the_cli_along(folder: Path, env: dict[str
 def test_settings_and_secrets_are_written_and_removed_again(stack: Stack) -> None:
     stack.init()
     before = stack.settings.read_text()
-    stack.store_secret("slipway:registryLogin", SecretStr("not-to-be-shown"))
+    stack.stack_settings.store_secret("slipway:registryLogin", SecretStr("not-to-be-shown"))
     assert "not-to-be-shown" not in stack.settings.read_text()
-    assert stack.secret("slipway:registryLogin").get_secret_value() == "not-to-be-shown"
-    stack.store_secret("slipway:registryLogin", None)
-    stack.store_secret("slipway:registryLogin", None)
+    assert stack.stack_settings.secret("slipway:registryLogin").get_secret_value() == "not-to-be-shown"
+    stack.stack_settings.store_secret("slipway:registryLogin", None)
+    stack.stack_settings.store_secret("slipway:registryLogin", None)
     assert yaml.safe_load(stack.settings.read_text()) == yaml.safe_load(before)
-    stack.write_settings({("config", "slipway:platform", "store", "storage_class"): "standard"})
+    stack.stack_settings.write({("config", "slipway:platform", "store", "storage_class"): "standard"})
     platform = yaml.safe_load(stack.settings.read_text())["config"]["slipway:platform"]
     assert platform == {"environment": "local", "store": {"storage_class": "standard"}}

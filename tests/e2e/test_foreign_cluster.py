@@ -130,13 +130,13 @@ def test_init_finds_everything_out(team: ForeignCluster) -> None:
 def test_a_login_that_nodes_cannot_use_is_named(team: ForeignCluster) -> None:
     """The registry refuses the kubelet, not this machine."""
     stack = Stack("dev", team.checkout.path, team.env)
-    right = stack.secret(REGISTRY_LOGIN_KEY)
+    right = stack.stack_settings.secret(REGISTRY_LOGIN_KEY)
     wrong = Login(team.registry.username, SecretStr("not-the-password"))
-    stack.store_secret(
+    stack.stack_settings.store_secret(
         REGISTRY_LOGIN_KEY, SecretStr(pull_secrets.docker_config({team.registry.address: wrong}))
     )
     failed = team.slipway("up", "dev")
-    stack.store_secret(REGISTRY_LOGIN_KEY, right)
+    stack.stack_settings.store_secret(REGISTRY_LOGIN_KEY, right)
     assert failed.code == 1, failed.err
     assert "gateway-pulled" in failed.err
     assert "Deployment slipway-gateway/gateway: 0 of 1 updated pods are available (pod gateway-" in failed.err

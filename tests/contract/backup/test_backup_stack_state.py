@@ -75,7 +75,7 @@ def snapshot_of(stack: Stack, place: BackupPlace, key: SecretStr) -> Snapshot:
 
 @pytest.fixture(scope="module")
 def snapshot(lost, place):
-    return snapshot_of(lost, place, backup_key(lost.secret().get_secret_value()))
+    return snapshot_of(lost, place, backup_key(lost.stack_settings.secret().get_secret_value()))
 
 
 @pytest.fixture
