@@ -16,6 +16,7 @@ from embedded.toolchain import binary, debian
 
 INOTIFY = {"max_user_instances": 512, "max_user_watches": 524288}
 _MODULES = Path("/lib/modules")
+_NETNS = Path("/run/netns")
 _LIMITS = Path("/proc/sys/fs/inotify")
 _ADDRESSES = Path("/var/lib/cni/networks")
 
@@ -49,6 +50,7 @@ def podman(folder: Path) -> Iterator[Podman]:
     with contextlib.ExitStack() as undone:
         undone.enter_context(_limits())
         undone.enter_context(_modules())
+        undone.enter_context(_named_namespaces())
         undone.enter_context(_namespace(folder / "netns"))
         made = Podman(folder, {**_configured(folder), "PATH": _path(), "XDG_DATA_HOME": str(folder / "data")})
         undone.callback(_remove_storage, made)
@@ -103,6 +105,19 @@ def _limits() -> Iterator[None]:
     finally:
         for name, value in before.items():
             (_LIMITS / name).write_text(value)
+
+
+@contextlib.contextmanager
+def _named_namespaces() -> Iterator[None]:
+    """Remove the mount that podman makes of the folder of named network namespaces, and never removes."""
+    before = _NETNS.is_mount()
+    try:
+        yield
+    finally:
+        if not before and _NETNS.is_mount():
+            subprocess.run(["umount", "--lazy", str(_NETNS)], check=True)
+            with contextlib.suppress(OSError):
+                _NETNS.rmdir()
 
 
 @contextlib.contextmanager
