@@ -12,7 +12,7 @@ from support.apiserver import api_server
 from infra.upstream import object_store
 from infra.upstream.immutable import FORBIDDEN, REPLACES
 from infra.upstream.objects import Identity, is_cluster_scoped
-from infra.upstream.part import Accepts
+from infra.upstream.part import Accepts, Refuses
 from infra.upstream.parts import PARTS
 from infra.upstream.upgrade import Rendered, changes
 from slipway.operations import upstream
@@ -120,7 +120,7 @@ def test_every_object_is_accepted_in_order_of_the_stages(installed, objects):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "kubeflow"])
 def test_a_probe_is_an_object_that_the_schema_accepts(cluster, installed, name):
-    documents = [dict(probe.document) for probe in PARTS[name].probes if isinstance(probe, Accepts)]
+    documents = [dict(each.document) for each in PARTS[name].probes if isinstance(each, Accepts | Refuses)]
     assert documents
     for document in documents:
         assert cluster.apply(document, dry_run=True)[0] in (200, 201)
