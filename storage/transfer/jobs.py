@@ -13,7 +13,7 @@ from awscrt import checksums
 from slipway.core.errors import FailedError, StoreError
 from storage.causes import Cause, explain
 from storage.checksums import encoded_sha256
-from storage.client import open_store, translated_errors
+from storage.client import RETRIES, open_store, translated_errors
 from storage.registry.model_files import MAX_VERSION_BYTES, download
 from storage.transfer import crt
 from storage.transfer.failures import as_botocore, disk_reason, is_unexplained
@@ -80,8 +80,11 @@ class UploadJob:
                 raise known
             sums = {"ChecksumCRC64NVME": self._crc} if self._crc else {"ChecksumAlgorithm": "CRC64NVME"}
             arguments = {**sums, "ChecksumType": "FULL_OBJECT"}
+            # A connection that breaks while a store reads a body can be an answer 400, which the CRT never
+            # tries again: all further attempts are still to come.
+            retries = RETRIES if getattr(error, "status_code", None) == 400 else 0
             with self._path.open("rb") as file:
-                _ordinary_client(self._bucket).upload_fileobj(
+                _ordinary_client(self._bucket, retries).upload_fileobj(
                     file, self._bucket.name, self._key, ExtraArgs=arguments
                 )
 
@@ -130,13 +133,13 @@ class DownloadJob:
             raise _altered(self._key, f"Its SHA-256 is not {self._sha256}, as expected.")
 
 
-def _ordinary_client(bucket: crt.Bucket) -> "S3Client":
+def _ordinary_client(bucket: crt.Bucket, retries: int = 0) -> "S3Client":
     """Open boto3's ordinary client, which repeats a request that the CRT gave up without a reason.
 
     The CRT keeps neither code nor message of an answer of 500 and above, so a store that is full, busy or
     damaged would get the same message; and a store that can't read an object back cuts its answer short.
     """
-    return open_store(bucket.access, retries=0)
+    return open_store(bucket.access, retries=retries)
 
 
 def _checked(path: Path, sha256: str) -> str:
