@@ -118,13 +118,4 @@ def _images(local: instance.Instance, cluster: EmbeddedCluster, *, katib: bool) 
         ready = EmbeddedImage(name, instance_name=local.name, reference=reference, opts=options)
         return Image(reference=reference, ready=ready)
 
-    return Images(
-        minio=image("minio"),
-        kserve_controller=image("kserve-controller"),
-        gateway=image("gateway"),
-        pipelines=image("pipelines"),
-        model_server=image("model-server"),
-        katib_controller=image("katib-controller") if katib else None,
-        katib_db_manager=image("katib-db-manager") if katib else None,
-        mariadb=image("mariadb") if katib else None,
-    )
+    return Images.built(image, katib=katib)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from infra.cluster import handle
-from infra.cluster.handle import ClusterHandle, Connection, Image, Images, LoadBalancers, NodePorts, Routes
+from infra.cluster.handle import ClusterHandle, Connection, Images, LoadBalancers, NodePorts, Routes
 from infra.cluster.provider import kubernetes_provider
 from infra.cluster.registry_login import RegistryLogin
 from infra.settings.endpoints import (
@@ -26,7 +26,7 @@ def create(settings: DevSettings, login: RegistryLogin) -> ClusterHandle:
     return ClusterHandle(
         provider=kubernetes_provider("cluster", kubeconfig=cluster.kubeconfig, context=cluster.context),
         connection=Connection(kubeconfig_path=cluster.kubeconfig, context=cluster.context),
-        images=Images(**{name: Image(reference=reference) for name, reference in images}),
+        images=Images.pulled(images),
         endpoints=handle.Endpoints(
             gateway=urls.gateway,
             store=urls.store,

@@ -3,8 +3,8 @@
 Nothing outside `infra/cluster/` can tell an embedded cluster from one in a cloud.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 import pulumi
@@ -42,6 +42,22 @@ class Images:
     katib_db_manager: Image | None = None
     mariadb: Image | None = None
     """Katib's database. The three are None where Katib is off."""
+
+    @classmethod
+    def built(cls, image: Callable[[str], Image], *, katib: bool) -> "Images":
+        """Return images that are built where the program runs.
+
+        Args:
+            image: declares the image of a name, such as `model-server`.
+            katib: whether Katib is on.
+        """
+        wanted = [each.name for each in fields(cls) if katib or each.default is MISSING]
+        return cls(**{name: image(name.replace("_", "-")) for name in wanted})
+
+    @classmethod
+    def pulled(cls, references: Iterable[tuple[str, str]]) -> "Images":
+        """Return images that nodes pull, from their names here and their references."""
+        return cls(**{name: Image(reference=reference) for name, reference in references})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from infra.upstream.part import Level
 
 Json = Mapping[str, Any]
 
-_TEMPLATE: Final[Mapping[str, tuple[str, ...]]] = {
+POD_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "Pod": (),
     "Deployment": ("spec", "template"),
     "ReplicaSet": ("spec", "template"),
@@ -21,6 +21,7 @@ _TEMPLATE: Final[Mapping[str, tuple[str, ...]]] = {
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
+"""Where the template of a workload's pods is, by kind."""
 _BASELINE_CAPABILITIES: Final = frozenset(
     [
         "AUDIT_WRITE",
@@ -75,7 +76,7 @@ _SELINUX_TYPES: Final = frozenset(
 
 def forbidden(document: Json, level: Level) -> list[str]:
     """Return the controls that a workload violates at a level, in order; none for other objects."""
-    path = _TEMPLATE.get(str(document.get("kind")))
+    path = POD_TEMPLATES.get(str(document.get("kind")))
     if path is None or level == "privileged":
         return []
     template: Any = document

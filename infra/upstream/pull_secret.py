@@ -1,18 +1,11 @@
 """Objects of a part whose pods pull with a Secret. Pure."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
+
+from infra.upstream.pod_security import POD_TEMPLATES
 
 Document = Mapping[str, Any]
-
-_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-    "DaemonSet": ("spec", "template", "spec"),
-    "Deployment": ("spec", "template", "spec"),
-    "Job": ("spec", "template", "spec"),
-    "StatefulSet": ("spec", "template", "spec"),
-}
-"""Where the spec of a workload's pods is, by kind."""
 
 
 def with_pull_secret(document: Document, secret: str) -> Document:
@@ -22,13 +15,15 @@ def with_pull_secret(document: Document, secret: str) -> Document:
         document: any object.
         secret: the Secret's name; each namespace of such an object must have one.
     """
-    path = () if document["kind"] == "ServiceAccount" else _TEMPLATES.get(document["kind"])
-    return document if path is None else _added(document, path, secret)
+    if document["kind"] == "ServiceAccount":
+        return _added(document, (), secret)
+    template = POD_TEMPLATES.get(document["kind"])
+    return document if template is None else _added(document, (*template, "spec"), secret)
 
 
 def namespaces_with_pods(documents: Iterable[Document]) -> set[str]:
     """Return the namespaces in which pods of these objects run."""
-    return {each["metadata"]["namespace"] for each in documents if each["kind"] in _TEMPLATES}
+    return {each["metadata"]["namespace"] for each in documents if each["kind"] in POD_TEMPLATES}
 
 
 def _added(document: Document, path: tuple[str, ...], secret: str) -> Document:

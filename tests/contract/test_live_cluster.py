@@ -8,6 +8,7 @@ import httpx
 import pytest
 import yaml
 from support.apiserver import ApiServer
+from support.recorded_platform import IMAGES
 from support.waiting import eventually
 
 from infra.kubernetes_api import KubernetesApi
@@ -203,21 +204,7 @@ config:
 DEV = f"""\
     cluster: {{context: test}}
     images:
-{
-    "".join(
-        f"      {name}: registry.test/{name}@sha256:{'1' * 64}" + chr(10)
-        for name in (
-            "minio",
-            "kserve_controller",
-            "gateway",
-            "pipelines",
-            "model_server",
-            "katib_controller",
-            "katib_db_manager",
-            "mariadb",
-        )
-    )
-}\
+{"".join(f"      {name}: registry.test/{name}@sha256:{'1' * 64}" + chr(10) for name in IMAGES)}\
     endpoints: {{kind: urls, gateway: http://a, store: http://b, kfp: http://d}}
 """
 EXPORTED: dict[str, Any] = {

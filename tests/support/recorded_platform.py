@@ -24,6 +24,7 @@ CANARY = "canary-Kq7ZbT2mVx9LrN4wEj6HsYpD1cUfGa8o"
 """The stack's secret in tests; nothing recorded outside a Secret may hold it or what derives from it."""
 KINDS = ("minio", "kserve_controller", "gateway", "pipelines", "model_server")
 KATIB = ("katib_controller", "katib_db_manager", "mariadb")
+IMAGES = (*KINDS, *KATIB)
 
 
 def reference(name: str) -> str:
@@ -31,7 +32,7 @@ def reference(name: str) -> str:
 
 
 def images() -> Images:
-    return Images(**{kind: Image(reference=reference(kind)) for kind in (*KINDS, *KATIB)})
+    return Images(**{kind: Image(reference=reference(kind)) for kind in IMAGES})
 
 
 def part(name: str, documents: list[dict]) -> BundledPart:

@@ -29,16 +29,7 @@ def declare(cluster: pulumi.Resource, name: str, *, katib: bool) -> Images:
             reference=reference, ready=NodeImage(image_name, cluster=name, reference=reference, opts=options)
         )
 
-    return Images(
-        minio=image("minio"),
-        kserve_controller=image("kserve-controller"),
-        gateway=image("gateway"),
-        pipelines=image("pipelines"),
-        model_server=image("model-server"),
-        katib_controller=image("katib-controller") if katib else None,
-        katib_db_manager=image("katib-db-manager") if katib else None,
-        mariadb=image("mariadb") if katib else None,
-    )
+    return Images.built(image, katib=katib)
 
 
 def builder() -> Builder:

@@ -5,11 +5,11 @@ from typing import Final
 
 import pulumi
 
-from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Image, Images, NodePorts
+from infra.cluster.handle import ClusterHandle, Connection, Endpoints, Images, NodePorts
 from infra.cluster.kind import built_images, facts, folder
 from infra.cluster.provider import delete_with, kubernetes_provider
 from infra.cluster.registry_login import RegistryLogin
-from infra.settings.models import ImageReferences, KindSettings
+from infra.settings.models import KindSettings
 
 _NODE_PORTS: Final = {"gateway": 30080, "store": 30081, "console": 30082, "kfp": 30083}
 """Ports of the node; those of this machine are in the settings."""
@@ -70,7 +70,7 @@ def create(settings: KindSettings, login: RegistryLogin, owner: Path) -> Cluster
         connection=Connection(kubeconfig=cluster.kubeconfig),
         images=built_images.declare(cluster, wanted.name, katib=settings.katib.enabled)
         if settings.images is None
-        else _of(settings.images),
+        else Images.pulled(settings.images),
         endpoints=Endpoints(
             gateway=f"http://127.0.0.1:{ports['gateway']}",
             store=_url("https", ports.get("store")),
@@ -88,10 +88,6 @@ def create(settings: KindSettings, login: RegistryLogin, owner: Path) -> Cluster
             pods=facts.POD_ADDRESSES,
         ),
     )
-
-
-def _of(images: ImageReferences) -> Images:
-    return Images(**{name: Image(reference=reference) for name, reference in images})
 
 
 def _url(scheme: str, port: int | None) -> str | None:

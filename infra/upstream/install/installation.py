@@ -15,6 +15,7 @@ from infra.pod_defaults import NOT_AWAITED
 from infra.upstream.install.definitions import CustomResourceDefinitions
 from infra.upstream.install.ready import Document, Ready
 from infra.upstream.install.shared_names import INSTALLATION
+from infra.upstream.pod_security import POD_TEMPLATES
 from infra.upstream.pull_secret import namespaces_with_pods
 from oci.rewriting import occurrences
 
@@ -25,8 +26,6 @@ _AWAITED: Final = frozenset(
     {"DaemonSet", "Deployment", "Ingress", "Job", "PersistentVolumeClaim", "Service", "StatefulSet"}
 )
 """Kinds for which the Kubernetes provider waits at each creation."""
-_WORKLOADS: Final = frozenset({"CronJob", "DaemonSet", "Deployment", "Job", "StatefulSet"})
-"""Kinds whose objects start pods."""
 _NOT_KEPT_EMPTY: Final = frozenset({"data", "rules"})
 """Fields of ConfigMaps, Secrets and roles that upstream declares empty, for a controller to fill."""
 _OWNED_BY_OTHERS: Final[Mapping[str, Sequence[str]]] = {
@@ -196,7 +195,7 @@ class Installation(pulumi.ComponentResource):
         return made
 
     def _images(self, document: Document) -> list[pulumi.Resource]:
-        if document["kind"] not in _WORKLOADS:
+        if document["kind"] not in POD_TEMPLATES:
             return []
         named = {reference for _, reference in occurrences(document, self._args.images)}
         return [self._args.images[reference] for reference in sorted(named)]

@@ -8,7 +8,7 @@ import sys
 import pytest
 from support.checkout import ROOT
 from support.engine import Engine, reveal, secrets_masked
-from support.recorded_platform import CANARY, KATIB, KINDS, deploy, reference
+from support.recorded_platform import CANARY, IMAGES, deploy, reference
 
 from infra.components.upstream.earlier_names import EARLIER
 from infra.contract import PlatformOutputs
@@ -141,7 +141,7 @@ def test_no_role_has_a_wildcard(engine):
 
 
 def test_only_images_of_the_cluster_are_used(engine):
-    allowed = {reference(kind) for kind in (*KINDS, *KATIB)}
+    allowed = {reference(kind) for kind in IMAGES}
     seen = set()
     for _, name, body in _objects(engine):
         for pod in _pods(body.get("spec", {})):

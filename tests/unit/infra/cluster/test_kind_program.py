@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from support.engine import Engine, reveal
-from support.recorded_platform import KATIB, KINDS
+from support.recorded_platform import IMAGES
 
 from infra.cluster.handle import ClusterHandle
 from infra.cluster.kind import create
@@ -76,13 +76,13 @@ def test_an_outside_store_has_no_port():
 def test_images_are_built_where_no_registry_is_named():
     engine, handle = declared()
     loaded = {made.name: reveal(made.inputs) for made in engine.of("slipway:kind:Image")}
-    assert {name.replace("-", "_") for name in loaded} == {*KINDS, *KATIB}
+    assert {name.replace("-", "_") for name in loaded} == {*IMAGES}
     assert handle.images.minio.reference == loaded["minio"]["reference"]
     assert handle.images.minio.ready is not None
 
 
 def test_images_of_a_registry_are_pulled():
-    references = {name: f"registry.example.org/{name}@sha256:{'a' * 64}" for name in (*KINDS, *KATIB)}
+    references = {name: f"registry.example.org/{name}@sha256:{'a' * 64}" for name in IMAGES}
     engine, handle = declared(images=references)
     assert engine.of("slipway:kind:Image") == []
     assert handle.images.gateway.reference == references["gateway"]

@@ -5,22 +5,13 @@ from typing import Any
 
 import pytest
 import yaml
+from support.recorded_platform import IMAGES
 
 from infra.settings.models import DevSettings
 from infra.stack.placeholders import refuse_placeholders
 from slipway.core.errors import UsageError
 
 ROOT = Path(__file__).parents[4]
-KINDS = (
-    "minio",
-    "kserve_controller",
-    "gateway",
-    "pipelines",
-    "model_server",
-    "katib_controller",
-    "katib_db_manager",
-    "mariadb",
-)
 
 
 def _template() -> dict[str, Any]:
@@ -33,7 +24,7 @@ def _filled() -> dict[str, Any]:
     return {
         **_template(),
         "cluster": {"context": "ml-1"},
-        "images": {kind: f"registry.acme.test/{kind}@sha256:{'1' * 64}" for kind in KINDS},
+        "images": {kind: f"registry.acme.test/{kind}@sha256:{'1' * 64}" for kind in IMAGES},
         "endpoints": {
             "kind": "urls",
             "gateway": "https://m.acme.test",
@@ -46,7 +37,7 @@ def _filled() -> dict[str, Any]:
 def test_every_example_of_the_template_is_named() -> None:
     with pytest.raises(UsageError) as caught:
         refuse_placeholders(DevSettings.model_validate(_template()), "Pulumi.dev.yaml")
-    named = ["cluster.context", *(f"images.{kind}" for kind in KINDS)]
+    named = ["cluster.context", *(f"images.{kind}" for kind in IMAGES)]
     assert caught.value.what == f"Pulumi.dev.yaml: {', '.join(named)}: still an example of the template."
     assert "slipway images push" in caught.value.fix
 

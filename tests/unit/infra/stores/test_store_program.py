@@ -7,7 +7,7 @@ import pulumi
 import pytest
 from pydantic import ValidationError
 from support.engine import Engine, reveal
-from support.recorded_platform import CANARY, deploy
+from support.recorded_platform import CANARY, IMAGES, deploy
 
 from embedded.cluster import config as embedded_config
 from infra import tenancy
@@ -26,23 +26,13 @@ def _local(**store: object) -> PlatformSettings:
 
 
 def _dev(**store: object) -> PlatformSettings:
-    images = (
-        "minio",
-        "kserve_controller",
-        "gateway",
-        "pipelines",
-        "model_server",
-        "katib_controller",
-        "katib_db_manager",
-        "mariadb",
-    )
     return DevSettings.model_validate(
         {
             "environment": "dev",
             "store": store,
             "cluster": {"context": "team"},
             "kfp": {"kind": "embedded"},
-            "images": {name: f"registry.test/{name}@{DIGEST}" for name in images},
+            "images": {name: f"registry.test/{name}@{DIGEST}" for name in IMAGES},
             "endpoints": {
                 "kind": "urls",
                 "gateway": "https://models.example.org",
