@@ -74,9 +74,7 @@ def refuse_settings(
         kind, ports = platform.cluster, platform.published.values()
         refuse_machine(kind.name, str(settings.resolve()), kind.engine, ports)
     if isinstance(platform, DevSettings):
-        refuse_placeholders(platform, settings.name)
-        cluster = live()
-        refuse_cluster(platform, settings.name, lambda: cluster, identity)
+        cluster = refuse_cluster(platform, settings.name, live, identity)
         refuse_foreign(
             cluster.api,
             made,
@@ -119,7 +117,7 @@ def _refuse_local_sizes(
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file, how_to_allow=_RESTART)
 
 
-def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Callable[[], str]) -> None:
+def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Callable[[], str]) -> LiveCluster:
     """Compare the settings of a team's cluster with that cluster, before anything is made there.
 
     Args:
@@ -127,6 +125,9 @@ def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Calla
         file: the name of the stack's file in messages.
         live: opens the cluster.
         identity: as of `refuse_other_owner`.
+
+    Returns:
+        The cluster, for further questions.
 
     Raises:
         UsageError: settings are still the template's examples, the cluster has another stack's platform or is
@@ -145,6 +146,7 @@ def refuse_cluster(platform: DevSettings, file: str, live: Open, identity: Calla
     existing = live_claims(cluster, wanted)
     refuse_storage(cluster.api, [each for each in wanted if each.place not in existing])
     refuse_volumes(wanted, existing, lambda name: can_grow(cluster, name), file)
+    return cluster
 
 
 def live_claims(cluster: LiveCluster, wanted: Iterable[DesiredClaim]) -> dict[Place, ExistingClaim]:

@@ -62,9 +62,8 @@ def test_up_and_preview_refuse_before_anything_starts(
     (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": config}))
     stack, begun = Stack("dev", tmp_path, {}), []
     exported = {"deployment": {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": HELD}]}}
-    for look in ("refuse_cluster", "refuse_foreign", "refuse_placeholders"):
-        monkeypatch.setattr(check, look, lambda *_, **__: None)
-    monkeypatch.setattr(Stack, "live", lambda _: SimpleNamespace(api=None))
+    monkeypatch.setattr(check, "refuse_cluster", lambda *_: SimpleNamespace(api=None))
+    monkeypatch.setattr(check, "refuse_foreign", lambda *_, **__: None)
     monkeypatch.setattr(Stack, "exists", lambda _: True)
     monkeypatch.setattr(Stack, "_ask_stack", lambda *_: json.dumps(exported))
     monkeypatch.setattr(Stack, "_operate", lambda *arguments, **_: begun.append(arguments))
