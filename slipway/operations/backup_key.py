@@ -6,7 +6,6 @@ describes the limits.
 """
 
 import re
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,9 +65,7 @@ def bare_stack(name: str, settings: bytes, report: Report = silent) -> Iterator[
     with tempfile.TemporaryDirectory(prefix="slipway-stack-") as temporary:
         folder = Path(temporary)
         (folder / "backend").mkdir()
-        shutil.copy(workspace.project() / "Pulumi.yaml", folder)
-        (folder / "infra").mkdir()
-        (folder / "infra" / "plugin").symlink_to(workspace.project() / "infra" / "plugin")
+        workspace.lay_out(folder)
         path = folder / settings_file(name)
         path.write_bytes(settings)
         environment = load_file(path).environment

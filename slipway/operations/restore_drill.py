@@ -232,12 +232,10 @@ def scratch(snapshot: Snapshot, settings: dict[str, object], report: Report) -> 
 def _lay_out(folder: Path, snapshot: Snapshot, settings: dict[str, object]) -> None:
     """Create a project folder: the checkout's program, the snapshot's settings and tenants."""
     project = workspace.project()
-    (folder / "infra").mkdir()
+    workspace.lay_out(folder)
     # A copy, not a link: the program looks for tenants beside itself.
     shutil.copy(project / "infra" / "__main__.py", folder / "infra")
-    shutil.copy(project / "Pulumi.yaml", folder)
-    # Pulumi.yaml names the plugin's folder.
-    for name in (".venv", "infra/plugin", "pyproject.toml", "uv.lock"):
+    for name in (".venv", "pyproject.toml", "uv.lock"):
         if (project / name).exists():
             (folder / name).symlink_to(project / name)
     config = settings["config"]

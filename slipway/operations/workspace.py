@@ -1,5 +1,6 @@
 """The project's folder, a stack's settings and the environment of its tools."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def project() -> Path:
         why="No Pulumi.yaml with an infra/program.py beside it was found here or above.",
         fix="cd into the checkout and run the command again.",
     )
+
+
+def lay_out(folder: Path) -> None:
+    """Make a folder a Pulumi project like this checkout: its Pulumi.yaml, and the plugin that it names."""
+    root = project()
+    shutil.copy(root / "Pulumi.yaml", folder)
+    (folder / "infra").mkdir()
+    (folder / "infra" / "plugin").symlink_to(root / "infra" / "plugin")
 
 
 def instance() -> Instance:
