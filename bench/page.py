@@ -8,8 +8,6 @@ from typing import Final
 from bench.measure import Figures, median
 
 BAR = 30
-BEGIN, END = "<!-- transfers: begin -->", "<!-- transfers: end -->"
-"""Around the section that `python -m bench.transfers` writes."""
 _MARKED: Final = re.compile(r"<!-- (\S+): begin -->.*?<!-- \1: end -->", re.DOTALL)
 """A section that another command, or a person, measured."""
 
@@ -55,6 +53,15 @@ def write(figures: Figures, path: Path) -> None:
         lines += _phases("Where the time goes, empty caches", figures.cold.phases)
     lines += [each.group() + "\n" for each in _MARKED.finditer(path.read_text())]
     path.write_text("\n".join(lines).rstrip() + "\n")
+
+
+def put_into(page: Path, name: str, lines: list[str]) -> None:
+    """Replace the section of this name on the page, or append it."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, _, rest = page.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    replacement = "\n".join([begin, *lines]).rstrip() + f"\n{end}"
+    page.write_text((before.rstrip() + "\n\n" + replacement + after).rstrip() + "\n")
 
 
 def _phases(title: str, seconds_by_name: dict[str, float]) -> list[str]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.measure import ROOT, say
+from bench.page import put_into
 from infra.upstream.bundle import BundledPart, bundled
 from infra.upstream.install.bundled import part_objects
 
@@ -25,7 +26,6 @@ from support.apiserver import api_server
 from support.pulumi_cli import Project, install_slipway_plugin
 
 PAGE: Final = ROOT / "docs" / "benchmarks.md"
-BEGIN, END = "<!-- parts: begin -->", "<!-- parts: end -->"
 NO_CONTROLLER: Final = ("APIService", "Certificate", "ClusterIssuer", "Issuer", "PersistentVolumeClaim")
 PROGRAM: Final = f"""\
 import json
@@ -100,7 +100,6 @@ def _write(
     objects = [each for part in stages.values() for documents in part.values() for each in documents]
     definitions = sum(each["kind"] == "CustomResourceDefinition" for each in objects)
     section = [
-        BEGIN,
         "## Every part of the bundle",
         "",
         f"Written by `python -m bench.parts` on {datetime.date.today().isoformat()}: {len(stages)} parts "
@@ -113,14 +112,8 @@ def _write(
         *(f"| `up` without changes | {each[0]:.1f} | {each[1]:.0f} s | {each[2]} |" for each in again),
         "",
         f"The state has {size / 1e6:.1f} MB.",
-        END,
     ]
-    text = PAGE.read_text()
-    if BEGIN in text:
-        text = text[: text.index(BEGIN)] + "\n".join(section) + text[text.index(END) + len(END) :]
-    else:
-        text = text.rstrip() + "\n\n" + "\n".join(section) + "\n"
-    PAGE.write_text(text)
+    put_into(PAGE, "parts", section)
 
 
 sys.exit(main())

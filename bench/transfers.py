@@ -20,7 +20,7 @@ from pathlib import Path
 from bench.contenders import BUCKET, REGION, Task
 from bench.local_store import minio
 from bench.measure import ROOT, say
-from bench.page import BEGIN, END
+from bench.page import put_into
 from bench.transfers_page import CONTENDERS, MIB, Figure, Workload, filesystem, section
 from storage.client import StoreAccess, open_store
 from storage.keys import StoreKey
@@ -128,15 +128,6 @@ def write_files(folder: Path, workload: Workload) -> None:
                 file.write(os.urandom(min(MIB, workload.size - start)))
 
 
-def put_into(page: Path, lines: list[str]) -> None:
-    """Replace the section of the page, or append it."""
-    text = page.read_text()
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    replacement = "\n".join([BEGIN, *lines]).rstrip() + f"\n{END}"
-    page.write_text((before.rstrip() + "\n\n" + replacement + after).rstrip() + "\n")
-
-
 def main() -> int:
     """Measure and rewrite the section."""
     parser = argparse.ArgumentParser(prog="python -m bench.transfers", description=__doc__)
@@ -157,7 +148,7 @@ def main() -> int:
             if options.keep:
                 with options.keep.open("a") as file:
                     file.write(figure.model_dump_json() + "\n")
-    put_into(PAGE, section(figures, filesystem(options.folder)))
+    put_into(PAGE, "transfers", section(figures, filesystem(options.folder)))
     return 0
 
 

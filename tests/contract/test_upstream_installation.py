@@ -224,13 +224,19 @@ def _told(running: subprocess.Popen[str], words: str) -> str:
     raise AssertionError(read)
 
 
-def test_the_api_server_may_restart_while_a_stage_waits(restarted: tuple[ApiServer, Project]) -> None:
-    server, project = restarted
+def _lost_while_a_stage_waits(server: ApiServer, project: Project) -> tuple[str, subprocess.Popen[str], str]:
+    """Stop the API server during an `up`; return the namespace, the run, and what it has printed."""
     namespace = server.namespace()
     _declare(project, [*_without_trees(namespace), _webhook(namespace)], seconds=200)
     running = project.start("up", "-s", "test", "--yes", "--skip-preview")
     read = _told(running, "a trial Tree is refused")
     server.stop("kube-apiserver")
+    return namespace, running, read
+
+
+def test_the_api_server_may_restart_while_a_stage_waits(restarted: tuple[ApiServer, Project]) -> None:
+    server, project = restarted
+    namespace, running, read = _lost_while_a_stage_waits(server, project)
     read += _told(running, "waiting until the API server answers")
     server.start()
     with server.http() as http:
@@ -243,11 +249,7 @@ def test_the_api_server_may_restart_while_a_stage_waits(restarted: tuple[ApiServ
 
 def test_a_run_that_lost_the_api_server_goes_on_when_rerun(restarted: tuple[ApiServer, Project]) -> None:
     server, project = restarted
-    namespace = server.namespace()
-    _declare(project, [*_without_trees(namespace), _webhook(namespace)], seconds=200)
-    running = project.start("up", "-s", "test", "--yes", "--skip-preview")
-    read = _told(running, "a trial Tree is refused")
-    server.stop("kube-apiserver")
+    namespace, running, read = _lost_while_a_stage_waits(server, project)
     rest, _ = running.communicate(timeout=200)
     assert running.returncode != 0, read + rest
     assert "The cluster does not answer." in rest
